@@ -1,0 +1,93 @@
+"""polygan trains generative adversarial networks of every domain with one core and one trainer.
+
+Names are imported on first use: ``import polygan`` alone does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DivergenceError,
+    PluginError,
+    PolyganError,
+    Preempted,
+)
+from .hookspecs import (
+    API_VERSION,
+    DatasetSpec,
+    DomainSpec,
+    MetricSpec,
+    RecipeSpec,
+    RunEvent,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from . import losses, testing
+    from .data import Split, Store, Stream
+    from .domain import (
+        Batch,
+        DataSettings,
+        Domain,
+        Evaluation,
+        Field,
+        Passage,
+        Picture,
+        Samples,
+        Score,
+        Sound,
+        Source,
+    )
+    from .recipe import Context, Player, Recipe, Turn, in_chunks
+    from .run import Run, load, resume, train
+    from .seeding import Noise
+    from .trainer import Trainer, TrainerSettings
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "data": "Split Store Stream",
+    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Samples Score Sound Source",
+    "recipe": "Context Player Recipe Turn in_chunks",
+    "run": "Run load resume train",
+    "seeding": "Noise",
+    "trainer": "Trainer TrainerSettings",
+}
+_LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [  # noqa: PLE0604
+    "API_VERSION",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DatasetSpec",
+    "DivergenceError",
+    "DomainSpec",
+    "MetricSpec",
+    "PluginError",
+    "PolyganError",
+    "Preempted",
+    "RecipeSpec",
+    "RunEvent",
+    "hookimpl",
+    "losses",
+    "testing",
+    *_LAZY,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    if name in ("losses", "testing"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'polygan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

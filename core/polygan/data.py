@@ -1,0 +1,1 @@
+"""`Source` -> memory-mapped `Store` -> `Stream` of batches."""

@@ -1,0 +1,56 @@
+"""The exceptions of polygan.
+
+Each message is one line that names the thing, the place and the remedy. The command line prints that line alone;
+``--traceback`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class PolyganError(Exception):
+    """Base of every error that polygan raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(PolyganError):
+    """A setting is unknown, of the wrong type, out of range, or does not fit another one."""
+
+    exit_code = 2
+
+
+class PluginError(PolyganError):
+    """A plugin cannot be loaded, or what it registered is not what the hooks ask for."""
+
+
+class DataError(PolyganError):
+    """A source or a sample of it cannot be read."""
+
+
+class CheckpointError(PolyganError):
+    """A checkpoint is missing, damaged, or of another format or shape."""
+
+
+class DivergenceError(PolyganError):
+    """Training produced non-finite numbers and the allowed number of rollbacks did not help."""
+
+
+class Preempted(PolyganError):  # noqa: N818 - not a failure: the run was asked to stop, and saved
+    """A stop was requested by a signal; a checkpoint has been written."""
+
+    exit_code = 75
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A suggestion to append to a message, `" (did you mean 'x'?)"`, or an empty string."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not close:  # "dcgan" should find "image/dcgan"
+        close = [k for k in known if k.rpartition("/")[2] == name or k.rpartition(".")[2] == name][:1]
+    return f" (did you mean {close[0]!r}?)" if close else ""

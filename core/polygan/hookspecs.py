@@ -1,0 +1,139 @@
+"""The whole contract between polygan and its plugins.
+
+A plugin is a module named by an entry point of the group ``polygan``. It implements any of the hooks below with
+``@polygan.hookimpl``. Specs are plain data whose targets are import strings (``"package.module:attribute"``), so that
+listing what is installed imports neither torch nor a plugin's networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+API_VERSION = 1
+"""Version of this contract. A plugin module may set ``POLYGAN_API = N``; one newer than this is refused by name."""
+
+hookspec = pluggy.HookspecMarker("polygan")
+hookimpl = pluggy.HookimplMarker("polygan")
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """A kind of sample. ``target`` names a subclass of `polygan.Domain`."""
+
+    id: str
+    target: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class RecipeSpec:
+    """A trainable method. ``id`` is ``domain/name``; ``target`` names a subclass of `polygan.Recipe`."""
+
+    id: str
+    target: str
+    summary: str
+    paper: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A named data set. ``target`` names a callable that takes the domain's settings and returns a `polygan.Source`."""
+
+    id: str
+    domain: str
+    target: str
+    summary: str
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A score. ``id`` is ``domain/name``; ``target`` names a callable `(polygan.Evaluation) -> list[polygan.Score]`."""
+
+    id: str
+    target: str
+    summary: str
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """What a listener is told about the run that an event belongs to.
+
+    ``folder`` is the run's folder, ``recipe`` the recipe's id, ``settings`` the resolved settings as plain data,
+    ``step`` the number of finished iterations, ``samples`` the number of real samples shown so far.
+    """
+
+    folder: Path
+    recipe: str
+    settings: Mapping[str, Any]
+    step: int
+    samples: int
+
+
+@hookspec
+def polygan_domains() -> Sequence[DomainSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The domains that the plugin brings."""
+
+
+@hookspec
+def polygan_recipes() -> Sequence[RecipeSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The recipes that the plugin brings."""
+
+
+@hookspec
+def polygan_datasets() -> Sequence[DatasetSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The named data sets that the plugin brings."""
+
+
+@hookspec
+def polygan_metrics() -> Sequence[MetricSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The metrics that the plugin brings."""
+
+
+# Events: called on the first process only, between iterations, never inside a step. What a listener raises is reported
+# with the plugin's name and does not stop the run (POLYGAN_STRICT=1 raises).
+
+
+@hookspec
+def polygan_run_started(event: RunEvent) -> None:
+    """Training starts or resumes."""
+
+
+@hookspec
+def polygan_logged(event: RunEvent, values: Mapping[str, float]) -> None:
+    """Values were logged, each the mean since the last log: ``turn/term``, ``grad/player``, ``lr/player``, ``health/...``,
+    ``speed/samples_per_second``."""
+
+
+@hookspec
+def polygan_sampled(event: RunEvent, pieces: Sequence[Any]) -> None:
+    """Samples from the fixed latent batch were drawn as `polygan.Picture`, `polygan.Sound` and `polygan.Passage`."""
+
+
+@hookspec
+def polygan_evaluated(event: RunEvent, scores: Sequence[Any]) -> None:
+    """Metrics were computed: a list of `polygan.Score`."""
+
+
+@hookspec
+def polygan_saved(event: RunEvent, checkpoint: Path) -> None:
+    """A checkpoint was written and verified on disk."""
+
+
+@hookspec
+def polygan_diverged(event: RunEvent, message: str) -> None:
+    """Non-finite numbers made the trainer roll back or give up."""
+
+
+@hookspec
+def polygan_run_ended(event: RunEvent, status: str) -> None:
+    """Training ended: ``"finished"``, ``"preempted"``, ``"interrupted"`` or ``"failed"``."""

