@@ -1,0 +1,23 @@
+"""One thread a test process; no test may write to the user's cache or find the user's plugins settings."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("POLYGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    for name in ("POLYGAN_PLUGINS", "POLYGAN_STRICT"):
+        monkeypatch.delenv(name, raising=False)
