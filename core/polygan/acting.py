@@ -1,0 +1,194 @@
+"""One player at work: its network on the device, its average, its guarded optimizer step."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.utils import get_total_norm
+
+from .errors import CheckpointError, ConfigError
+from .losses import clamp_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from .recipe import Player
+
+_FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
+
+
+class Actor:
+    """A `Player` on its device. Decisions about non-finite gradients are made on the device; nothing is read.
+
+    ``skipped`` counts the steps that were skipped because a gradient was not finite, ``streak`` those in a row now, and
+    ``scale`` is the factor of the loss for fp16, one a player: an overflow in one does not shrink the other's.
+    """
+
+    def __init__(
+        self, player: Player, device: torch.device, memory_format: torch.memory_format, *, scaled: bool
+    ) -> None:
+        self.player, self.scaled = player, scaled
+        # An optimizer holds these very parameters, so they must move in place.
+        self.module = player.module.to(device=device).to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+        self.optimizer, self.scheduler = player.optimizer, player.scheduler
+        owned = {id(p) for g in (self.optimizer.param_groups if self.optimizer else []) for p in g["params"]}
+        self.parameters = [p for p in self.module.parameters() if id(p) in owned]
+        if len(self.parameters) != len(owned):
+            raise ConfigError(
+                "an optimizer holds parameters that are not of its player's module; give each player its own"
+            )
+        for p in self.module.parameters():
+            p.requires_grad_(False)
+        self.fused = self.optimizer is not None and _fuse(self.optimizer, device)
+        self.averaged: nn.Module | None = None
+        self.skipped, self.streak = torch.zeros((), device=device), torch.zeros((), device=device)
+        self.scale = torch.full((), _FIRST_SCALE if scaled else 1.0, device=device)
+        self._since_growth = torch.zeros((), device=device)
+
+    def start_average(self) -> None:
+        """Begin the averaged copy from the network as it is now."""
+        if self.player.ema_half_life > 0:
+            self.averaged = copy.deepcopy(self.module).requires_grad_(False).eval()
+
+    def require_gradients(self, on: bool) -> None:
+        """Let the trained parameters require gradients, or not."""
+        for p in self.parameters:
+            p.requires_grad_(on)
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients of every trained parameter; zeros where the loss did not reach one."""
+        for p in self.parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        return [p.grad for p in self.parameters]  # pyright: ignore[reportReturnType]
+
+    def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
+        """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.
+
+        ``scale`` is the factor that the loss was multiplied with. A fused optimizer skips on the device; another one is given
+        zero gradients instead, so that its parameters stay finite.
+        """
+        if self.optimizer is None:
+            raise ConfigError("a player without optimizer cannot act")
+        norm = get_total_norm(gradients)
+        factor = None if scale is None else 1 / scale
+        if factor is not None:
+            norm = norm * factor
+        bad = (~torch.isfinite(norm)).to(torch.float32)
+        if self.player.clip > 0:
+            shrink = (self.player.clip / (norm + 1e-6)).clamp(max=1.0)
+            factor = shrink if factor is None else factor * shrink
+        if factor is not None:
+            torch._foreach_mul_(gradients, factor)
+        if self.fused:
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            for g in gradients:
+                g.masked_fill_(bad.bool(), 0)
+        self.optimizer.step()
+        for p in self.parameters:
+            p.grad = None
+        if self.player.weight_clip > 0:
+            clamp_weights(self.module, self.player.weight_clip)
+        self.skipped += bad
+        self.streak += 1
+        self.streak *= bad
+        if self.scaled:
+            self._rescale(bad)
+        return norm
+
+    def _rescale(self, bad: Tensor) -> None:
+        """Halve the scale after an overflow, double it after 2,000 steps without one."""
+        self._since_growth += 1
+        self._since_growth *= 1 - bad
+        grow = self._since_growth >= _GROWTH_INTERVAL
+        self.scale *= torch.where(bad.bool(), 0.5, torch.where(grow, 2.0, 1.0))
+        self._since_growth *= ~grow
+
+    def finish_iteration(self, batch: int, samples: int, *, acted: bool) -> None:
+        """Move the average by ``batch`` samples, copy buffers into it, and advance the scheduler of one that acted."""
+        if acted and self.scheduler is not None:
+            self.scheduler.step()
+        if self.averaged is None:
+            return
+        player = self.player
+        half_life = player.ema_half_life
+        if player.ema_ramp > 0:
+            half_life = min(half_life, samples * player.ema_ramp)
+        decay = 0.5 ** (batch / max(half_life, 1e-8))
+        with torch.no_grad():
+            ours = [p.detach() for p in self.averaged.parameters()]
+            theirs = [p.detach() for p in self.module.parameters()]
+            if ours:
+                torch._foreach_lerp_(ours, theirs, 1 - decay)
+            for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                mine.copy_(its)
+
+    # State
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the networks."""
+        return {
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "counters": torch.stack(
+                [x.double() for x in (self.skipped, self.streak, self.scale, self._since_growth)]
+            ),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        counters = (self.skipped, self.streak, self.scale, self._since_growth)
+        for mine, saved in zip(counters, state["counters"], strict=True):
+            mine.copy_(saved)
+
+    def load_networks(
+        self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str
+    ) -> None:
+        """Load the network and its average. Raises CheckpointError naming the first tensor that does not fit."""
+        load_module(self.module, networks, name, where)
+        if self.averaged is not None:
+            load_module(self.averaged, networks, f"{name}.ema", where)
+
+
+def load_module(
+    module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str
+) -> None:
+    """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError naming what does not fit."""
+    if name not in networks:
+        raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")
+    own, given = module.state_dict(), networks[name]
+    for key in sorted(own.keys() | given.keys()):
+        a, b = own.get(key), given.get(key)
+        if a is None or b is None or a.shape != b.shape:
+            shapes = [("missing" if t is None else str(tuple(t.shape))) for t in (b, a)]
+            raise CheckpointError(
+                f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; use the settings "
+                "(config.yaml) that it was trained with"
+            )
+    module.load_state_dict(given)
+
+
+def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
+    """Ask for the fused kernel where the optimizer has one; whether it will be used."""
+    if device.type not in ("cpu", "cuda") or not isinstance(
+        optimizer, (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+    ):
+        return False
+    for group in optimizer.param_groups:
+        if group.get("foreach") or group.get("differentiable") or group.get("fused") is False:
+            return False
+        if not all(torch.is_floating_point(p) for p in group["params"]):
+            return False
+    for group in optimizer.param_groups:
+        group["fused"] = True
+    return True

@@ -1,0 +1,169 @@
+"""The process group: one flat all-reduce a turn, and a watchdog for hangs.
+
+Launching, rendezvous and restarting are torchrun's job. No module is wrapped: gradients are averaged after the backward
+passes of a turn, so that any loss - double backward, several forwards, policy gradients - is averaged exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all. One process needs no process group."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in place, with one all-reduce a dtype."""
+        if self.size == 1:
+            return
+        for dtype in sorted({t.dtype for t in tensors}, key=str):
+            group = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in group])
+            dist.all_reduce(flat)
+            flat /= self.size
+            for tensor, mean in zip(group, flat.split([t.numel() for t in group]), strict=True):
+                tensor.copy_(mean.view(tensor.shape))
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by that of the first process, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                value = tensor.contiguous()
+                dist.broadcast(value, src=0)
+                tensor.copy_(value)
+
+    def share(self, value: Any) -> Any:
+        """The first process's value, on every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+        if self.size > 1:
+            dist.barrier()
+
+    @contextlib.contextmanager
+    def first_goes_first(self) -> Iterator[None]:
+        """The first process runs the block alone, the others after it (they find what it cached)."""
+        if not self.first:
+            self.barrier()
+        try:
+            yield
+        finally:
+            if self.first:
+                self.barrier()
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``meta``; ConfigError where it is absent."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device {name!r} is not a device; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = local_rank if device.index is None else device.index
+        if index >= count:
+            raise ConfigError(
+                f"device cuda:{index} is absent: torch {torch.__version__} sees {count} CUDA device(s) here; use --device cpu"
+            )
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device mps is absent on this machine; use --device cpu")
+    return device
+
+
+@contextlib.contextmanager
+def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[World, torch.device]]:
+    """Join the process group that torchrun describes, or be alone; leaves the group at the end.
+
+    ``timeout``: seconds that a collective may take before it fails (0: torch's default).
+    """
+    world = World(*(int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))))
+    device = choose_device(device_name, world.local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if world.size == 1:
+        yield world, device
+        return
+    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)} if timeout else {}
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
+    try:
+        yield world, device
+    finally:
+        dist.destroy_process_group()
+
+
+class Watchdog:
+    """Ends the process with every thread's stack when no `tick` came for ``timeout`` seconds (0: never).
+
+    A hung collective cannot be interrupted from Python; ending the process lets torchrun restart the group, which then
+    resumes from the newest checkpoint.
+    """
+
+    EXIT_CODE = 70
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._last = time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="polygan-watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        self.tick()
+        if self.timeout > 0:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def tick(self) -> None:
+        """Progress was made."""
+        self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._done.wait(min(5.0, self.timeout / 4)):
+            silence = time.monotonic() - self._last
+            if silence > self.timeout:
+                print(
+                    f"polygan: no iteration finished for {silence:.0f} s (hang_timeout = {self.timeout:g}); "
+                    "the stacks of all threads follow, then the process ends so that a launcher can restart it",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(self.EXIT_CODE)

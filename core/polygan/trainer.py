@@ -1,0 +1,421 @@
+"""The loop. `Trainer.fit` and `Trainer.play` read top to bottom; everything below them serves them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from .acting import Actor
+from .distributed import Watchdog, World
+from .errors import CheckpointError, ConfigError, DivergenceError, Preempted
+from .feeder import Batches, Feeder
+from .meter import Meter
+from .recipe import Context, Turn
+from .seeding import mix, seed_everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from .checkpoint import Checkpoints
+    from .domain import Batch
+    from .recipe import Recipe
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_INIT = -1  # the counter that seeds the networks' initial parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """How a recipe is trained."""
+
+    steps: int = 10_000
+    """Iterations in all; one iteration plays every turn that is due."""
+    batch_size: int = 64
+    """Samples an optimizer step, over all processes and micro-batches."""
+    accumulate: int = 1
+    """Micro-batches an optimizer step; each is batch_size / accumulate / processes samples."""
+    seed: int = 0
+    """Seed of initial parameters, order of the data and every noise, >= 0."""
+    precision: Precision = "auto"
+    """auto: bf16 where the hardware multiplies it, else fp32 on the CPU and fp16 on CUDA."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    compile: bool = False
+    """torch.compile the networks; turns that differentiate twice stay eager."""
+    deterministic: bool = True
+    """On CUDA: only algorithms that repeat to the bit."""
+    log_every: int = 50
+    """Iterations between logged values; also how often non-finite gradients are counted."""
+    sample_every: int = 500
+    """Iterations between samples from the fixed latent batch; 0: only at the end."""
+    save_every: int = 1000
+    """Iterations between checkpoints; 0: only at the end."""
+    evaluate_every: int = 0
+    """Iterations between evaluations; 0: none during training."""
+    keep: int = 3
+    """Newest checkpoints kept, beside the last good and the best."""
+    max_skips: int = 20
+    """Non-finite steps of one player in a row before the run goes back to the last good checkpoint."""
+    max_rollbacks: int = 3
+    """Rollbacks before the run gives up with a DivergenceError."""
+    hang_timeout: float = 1800
+    """Seconds without an iteration after which the process ends with its stacks; 0: never."""
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch_size": 1, "accumulate": 1, "log_every": 1, "keep": 1, "max_skips": 1}
+        least |= dict.fromkeys(
+            ("seed", "sample_every", "save_every", "evaluate_every", "max_rollbacks", "hang_timeout"), 0
+        )
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise ConfigError(f"{name} = {getattr(self, name)} is too small; the least is {minimum}")
+
+
+class Listener:
+    """What the trainer tells. Called between iterations, never inside one; the default ignores everything."""
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """Means since the last log."""
+
+    def sample(self, trainer: Trainer) -> None:
+        """Time to draw samples (first process only)."""
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Time to evaluate (first process only); the score by which the best checkpoint is kept, lower is better."""
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """A checkpoint is on disk (first process only)."""
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """The run goes back to a checkpoint, or gives up."""
+
+
+class Trainer:
+    """Trains the players of one recipe.
+
+    ``streams`` maps the names that turns use to objects with ``batch(i)``. State that a checkpoint holds: the players,
+    their averages, optimizers, schedulers and scalers, and three counters; all randomness is a function of the counters.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        streams: Mapping[str, Batches],
+        settings: TrainerSettings,
+        *,
+        device: torch.device | str = "cpu",
+        prepare: Callable[[Batch], Batch] | None = None,
+        checkpoints: Checkpoints | None = None,
+        listener: Listener | None = None,
+        world: World | None = None,
+    ) -> None:
+        self.recipe, self.settings = recipe, settings
+        self.device, self.world = torch.device(device), world or World()
+        self.checkpoints, self.listener = checkpoints, listener or Listener()
+        self.step = self.samples = self.rollbacks = 0
+        self.seconds = 0.0
+        self.stop_requested = False
+        self.precision = resolve_precision(settings.precision, self.device)
+        parts = settings.accumulate * self.world.size
+        if settings.batch_size % parts:
+            raise ConfigError(
+                f"batch_size = {settings.batch_size} cannot be shared by {self.world.size} process(es) x accumulate = "
+                f"{settings.accumulate}; use a multiple of {parts}"
+            )
+        if settings.deterministic and self.device.type == "cuda":
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        seed_everything(mix(settings.seed, _INIT), self.device)
+        players = recipe.players()
+        self.turns = list(recipe.turns())
+        check_turns(self.turns, players, settings.steps)
+        scaled = self.precision == "fp16"
+        self.actors = {
+            name: Actor(player, self.device, recipe.memory_format, scaled=scaled)
+            for name, player in players.items()
+        }
+        self._state = [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
+        self.world.broadcast(self._state)
+        for actor in self.actors.values():
+            actor.start_average()
+        self._buffers = [t for a in self.actors.values() for t in a.module.buffers() if t.is_floating_point()]
+        self.context = Context(players, self.device, settings.steps)
+        self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
+        self._eager = dict(self.context._networks)
+        self._compiled: dict[str, Any] = (
+            {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
+        )
+        self._feeder = Feeder(
+            streams,
+            self.device,
+            accumulate=settings.accumulate,
+            prepare=prepare,
+            memory_format=recipe.memory_format,
+        )
+        self._rounds = max(turn.repeat for turn in self.turns)
+        self._acting: tuple[str, ...] = ()
+        self._meter = Meter()
+        self._stop = torch.zeros((), device=self.device)
+        self._window = (0, 0.0)
+
+    # The loop
+
+    def fit(self) -> None:
+        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
+        s = self.settings
+        self._window = (self.step, time.monotonic())
+        with Watchdog(s.hang_timeout) as watchdog:
+            while self.step < s.steps:
+                begin = time.monotonic()
+                self.iterate()
+                self.seconds += time.monotonic() - begin
+                watchdog.tick()
+                last = self.step == s.steps
+                if (last or self.step % s.log_every == 0) and not self._log():
+                    continue  # rolled back
+                if self.world.first and (last or _due(self.step, s.sample_every)):
+                    self.listener.sample(self)
+                score = None
+                if _due(self.step, s.evaluate_every) and self.world.first:
+                    score = self.listener.evaluate(self)
+                stop = self._stopping()
+                if last or stop or _due(self.step, s.save_every):
+                    self.save(score)
+                watchdog.tick()
+                if stop and not last:
+                    raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
+        self._feeder.close()
+
+    def iterate(self) -> None:
+        """One iteration: every turn that is due, then averages and schedulers."""
+        context = self.context
+        context.step, context.samples = self.step, self.samples
+        caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
+        self._feeder.forget()
+        acted = set()
+        for index, turn in enumerate(self.turns):
+            if turn.due(self.step):
+                for repeat in range(turn.repeat):
+                    self.play(turn, index, repeat, caches)
+                acted.update(turn.players)
+        self.step += 1
+        self.samples += self.settings.batch_size
+        for name, actor in self.actors.items():
+            actor.finish_iteration(self.settings.batch_size, self.samples, acted=name in acted)
+
+    def play(self, turn: Turn, index: int, repeat: int, caches: list[dict[str, Any]]) -> None:
+        """One optimizer step of one turn: backward over the micro-batches, average over processes, step."""
+        s, context, world = self.settings, self.context, self.world
+        self._hand_over(turn.players)
+        actors = [self.actors[name] for name in turn.players]
+        context.turn = turn.name
+        context._networks = self._eager if turn.eager else self._compiled
+        scale = torch.stack([a.scale for a in actors]).amin() if actors[0].scaled else None
+        where = (s.seed, self.rollbacks, self.step, index, repeat)
+        batches = (
+            self._feeder.get(turn.data, self.step * self._rounds + repeat)
+            if turn.data
+            else [{} for _ in range(s.accumulate)]
+        )
+        for micro, batch in enumerate(batches):
+            part = world.rank * s.accumulate + micro
+            seed_everything(mix(*where, part), self.device)
+            context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
+            context.cache = caches[micro]
+            with self._autocast(turn):
+                terms = turn.loss(context, batch)
+            loss = sum_terms(turn, terms) / s.accumulate
+            (loss if scale is None else loss * scale).backward()
+            self._record(turn, terms)
+        gradients = [a.gradients() for a in actors]
+        if world.size > 1:  # buffers ride along, so that every process always holds the same state
+            self._stop.fill_(float(self.stop_requested))
+            world.average([g for gs in gradients for g in gs] + self._buffers + [self._stop])
+        for name, actor, grads in zip(turn.players, actors, gradients, strict=True):
+            norm = actor.update(grads, scale)
+            self._meter.add(f"grad/{name}", norm)
+
+    # What serves it
+
+    def _hand_over(self, players: tuple[str, ...]) -> None:
+        """Only the turn's players require gradients."""
+        if players != self._acting:
+            for name in set(self._acting) - set(players):
+                self.actors[name].require_gradients(False)
+            for name in set(players) - set(self._acting):
+                self.actors[name].require_gradients(True)
+            self._acting = players
+
+    def _autocast(self, turn: Turn) -> Any:
+        dtype = _AUTOCAST.get(turn.precision or self.precision)
+        return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+
+    def _record(self, turn: Turn, terms: Mapping[str, Tensor]) -> None:
+        for name, value in terms.items():
+            self._meter.add(f"{turn.name}/{name}", value)
+        for name, value in self.context.observations:
+            self._meter.add(name, value)
+        self.context.observations.clear()
+
+    def _log(self) -> bool:
+        """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
+        means = self._meter.means()
+        names, numbers = list(means), list(means.values())
+        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak)]
+        stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
+        self.world.average([stacked])
+        read = stacked.tolist()
+        values = dict(zip(names, read, strict=False))
+        streaks = {}
+        for k, (name, actor) in enumerate(self.actors.items()):
+            skipped, streaks[name] = read[len(names) + 2 * k : len(names) + 2 * k + 2]
+            if actor.optimizer is not None:
+                values[f"skipped/{name}"] = skipped
+                values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+        self._meter.clear()
+        step, since = self._window
+        self._window = (self.step, time.monotonic())
+        seconds = max(self._window[1] - since, 1e-9)
+        values["speed/samples_per_second"] = (self.step - step) * self.settings.batch_size / seconds
+        if self.world.first:
+            self.listener.logged(self, values)
+        worst = max(streaks, key=lambda name: streaks[name])
+        if streaks[worst] >= self.settings.max_skips:
+            self._roll_back(worst, int(streaks[worst]))
+            return False
+        return True
+
+    def _roll_back(self, player: str, streak: int) -> None:
+        """Restore the last good checkpoint and go on with other randomness; the same one would diverge again."""
+        what = f"the last {streak} gradients of {player} were not finite at step {self.step}"
+        try:
+            if self.checkpoints is None or self.rollbacks >= self.settings.max_rollbacks:
+                raise CheckpointError(f"{self.rollbacks} rollback(s) did not help")
+            rollbacks = self.rollbacks
+            self.restore(self.checkpoints.load(good_only=True))
+            self.rollbacks = rollbacks + 1
+        except CheckpointError as error:
+            message = (
+                f"{what}, and {error}: lower the learning rate, clip gradients, or train with --precision fp32"
+            )
+            self.listener.diverged(self, message)
+            raise DivergenceError(message) from None
+        self.listener.diverged(self, f"{what}; went back to step {self.step}")
+        self._window = (self.step, time.monotonic())
+
+    def request_stop(self) -> None:
+        """Save and raise Preempted after the current iteration (safe in a signal handler; one process is enough)."""
+        self.stop_requested = True
+
+    def _stopping(self) -> bool:
+        if self.world.size == 1:
+            return self.stop_requested
+        # The flag is read at a bounded cadence: on CUDA reading is a synchronisation.
+        return (self.device.type == "cpu" or self.step % 10 == 0) and self._stop.item() > 0
+
+    # State
+
+    def networks(self, *, averaged: bool = True) -> dict[str, nn.Module]:
+        """The players' networks by name, averaged copies where there are any."""
+        return {
+            name: a.averaged if averaged and a.averaged is not None else a.module
+            for name, a in self.actors.items()
+        }
+
+    def save(self, score: float | None = None) -> None:
+        """Write a checkpoint (first process only)."""
+        if self.checkpoints is None or not self.world.first:
+            return
+        networks = {}
+        for name, actor in self.actors.items():
+            networks[name] = actor.module.state_dict()
+            if actor.averaged is not None:
+                networks[f"{name}.ema"] = actor.averaged.state_dict()
+        training = {
+            "step": self.step,
+            "samples": self.samples,
+            "rollbacks": self.rollbacks,
+            "seconds": self.seconds,
+            "actors": {name: actor.state() for name, actor in self.actors.items()},
+        }
+        finite = all(bool(torch.isfinite(t).all()) for t in self._state if t.is_floating_point())
+        good = finite and not any(bool(a.streak > 0) for a in self.actors.values())
+        path = self.checkpoints.save(
+            self.step, networks, training, seed=self.settings.seed, good=good, score=score
+        )
+        self.listener.saved(self, path)
+
+    def restore(self, checkpoint: Any) -> None:
+        """Continue from a loaded checkpoint. Raises CheckpointError where it does not fit the recipe."""
+        where = checkpoint.path
+        for name, actor in self.actors.items():
+            actor.load_networks(checkpoint.networks, name, where)
+        training = checkpoint.training
+        for name, actor in self.actors.items():
+            actor.load_state(training["actors"][name])
+        self.step, self.samples = training["step"], training["samples"]
+        self.rollbacks, self.seconds = training["rollbacks"], training["seconds"]
+        self._meter.clear()
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of a turn's loss terms, each a scalar."""
+    if not terms:
+        raise ConfigError(f"turn {turn.name!r}: the loss returned no terms; return at least one named scalar")
+    for name, term in terms.items():
+        if not isinstance(term, torch.Tensor) or term.dim():
+            got = tuple(term.shape) if isinstance(term, torch.Tensor) else type(term).__name__
+            raise ConfigError(f"turn {turn.name!r}: term {name!r} is {got}, not a scalar tensor; take its mean")
+    total, *rest = terms.values()
+    for term in rest:
+        total = total + term
+    return total
+
+
+def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> None:
+    """Refuse turns that name no player or one without optimizer, or that can never be due."""
+    if not turns:
+        raise ConfigError("the recipe has no turns; turns() must return at least one")
+    for turn in turns:
+        for name in turn.players:
+            if name not in players:
+                raise ConfigError(
+                    f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}"
+                )
+            if players[name].optimizer is None:
+                raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
+        if not turn.players or turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
+            raise ConfigError(
+                f"turn {turn.name!r} needs a player, every >= 1, repeat >= 1 and precision None or 'fp32'"
+            )
+    if not any(turn.start < steps for turn in turns):
+        raise ConfigError(f"no turn starts before step {steps}; train for more steps")
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """What ``auto`` means on a device: bf16 where the hardware multiplies it, else fp32 (fp16 on older CUDA)."""
+    if device.type == "meta":
+        return "fp32"  # autocast does not know the meta device
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu":
+        return "bf16" if _cpu_multiplies_bf16() else "fp32"
+    return "fp32"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "amx_tile"))
