@@ -158,6 +158,10 @@ class Domain(ABC):
         """What networks see of a collated batch, computed on the training device (uint8 to float, ...)."""
         return batch
 
+    def batch_of(self, samples: Samples) -> Batch | None:
+        """Generated samples in the form that `prepare` gives, for a discriminator to judge; None: not to be had."""
+        return None
+
     @abstractmethod
     def real(self, split: Split, rows: np.ndarray) -> Samples:
         """Real samples of these rows, in the form that generated ones have."""

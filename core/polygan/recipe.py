@@ -84,6 +84,7 @@ class Context:
         self.steps = steps
         self.step = 0
         self.samples = 0
+        self.rollbacks = 0
         self.turn = ""
         self.noise = Noise(device)
         self.cache: dict[str, Any] = {}

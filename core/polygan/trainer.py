@@ -196,7 +196,7 @@ class Trainer:
     def iterate(self) -> None:
         """One iteration: every turn that is due, then averages and schedulers."""
         context = self.context
-        context.step, context.samples = self.step, self.samples
+        context.step, context.samples, context.rollbacks = self.step, self.samples, self.rollbacks
         caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
         self._feeder.forget()
         acted = set()

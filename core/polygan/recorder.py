@@ -1,0 +1,304 @@
+"""Listens to the trainer and keeps the run's record: log lines, samples, health, scores, progress; tells the hooks."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .domain import Evaluation, Samples, Score
+from .errors import PolyganError
+from .health import collapse_signals, overfitting_signal
+from .hookspecs import RunEvent
+from .pieces import save_pieces
+from .seeding import Noise, mix, seed_everything
+from .trainer import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from .config import Settings
+    from .data import Split
+    from .domain import Batch, Domain
+    from .plugins import Catalogue
+    from .recipe import Recipe
+    from .trainer import Trainer
+
+
+def generate(
+    recipe: Recipe, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any
+) -> Samples:
+    """``n`` samples by seed, on the CPU, from networks in evaluation mode; their modes are restored."""
+    device = next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
+    seed_everything(mix(seed, 1), device)
+    with evaluating(networks), torch.no_grad():
+        # Noise from the CPU's generator: a seed shows the same samples on every device.
+        return recipe.generate(networks, n, Noise("cpu", block=64).reset(seed), options)
+
+
+@contextmanager
+def evaluating(networks: Mapping[str, torch.nn.Module]) -> Iterator[None]:
+    """Networks in evaluation mode; each module's mode is restored at the end."""
+    modes = [(m, m.training) for network in networks.values() for m in network.modules()]
+    for network in networks.values():
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def compute_scores(
+    catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
+) -> list[Score]:
+    """The scores of metrics by id; one that cannot be computed is said and left out."""
+    scores: list[Score] = []
+    for name in metrics:
+        try:
+            scores += catalogue.resolve(catalogue.metric(name))(evaluation)
+        except PolyganError as error:
+            say(f"{name} was left out: {error}")
+    return scores
+
+
+class Recorder(Listener):
+    """The run's record. Created on the first process only."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        catalogue: Catalogue,
+        domain: Domain,
+        recipe: Recipe,
+        splits: Mapping[str, Split],
+        metrics: Sequence[str],
+        *,
+        quiet: bool = False,
+    ) -> None:
+        self.folder, self.settings, self.catalogue = folder, settings, catalogue
+        self.domain, self.recipe, self.splits, self.metrics = domain, recipe, splits, metrics
+        self.progress = Progress(settings.run.steps, quiet=quiet)
+        self._log = folder / "log.jsonl"
+
+    def write(self, trainer: Trainer | None, event: str, **facts: Any) -> None:
+        """Append one line to log.jsonl."""
+        where = (
+            {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds, 3)}
+            if trainer
+            else {}
+        )
+        append_record(self._log, {"event": event, **where, **facts})
+
+    def event(self, trainer: Trainer) -> RunEvent:
+        """What hooks are told."""
+        return RunEvent(
+            self.folder, self.settings.recipe, self.settings.plain(), trainer.step, trainer.samples
+        )
+
+    # The trainer's events
+
+    def started(self, trainer: Trainer, *, resumed: bool) -> None:
+        """Training starts or resumes: later lines of an interrupted attempt are dropped."""
+        if resumed:
+            keep_records(self._log, trainer.step)
+        self.write(trainer, "resumed" if resumed else "started")
+        self.catalogue.emit("polygan_run_started", event=self.event(trainer))
+        self.progress.start(trainer.step)
+        real = self.folder / "samples" / "real"
+        if not real.exists():
+            n = min(self.recipe.preview()[0], len(self.splits["train"]))
+            rows = self.splits["train"].rows[:n]
+            save_pieces(real, self.domain.render(self.domain.real(self.splits["train"], np.sort(rows))))
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """A log line, the progress line, the hook."""
+        clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self.write(trainer, "logged", values=clean)
+        self.progress.show(trainer, values)
+        self.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
+
+    def sample(self, trainer: Trainer) -> None:
+        """Samples of the fixed latent batch, and what they say of health."""
+        n, options = self.recipe.preview()
+        networks = trainer.networks()
+        samples = generate(self.recipe, networks, n, self.settings.run.seed, options)
+        folder = self.folder / "samples" / f"step-{trainer.step:08d}"
+        pieces = self.domain.render(samples)
+        save_pieces(folder, pieces)
+        self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
+        self.write(trainer, "health", values=self._health(trainer, networks, samples))
+        self.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
+
+    def _health(
+        self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples
+    ) -> dict[str, float]:
+        train, held_out = self.splits["train"], self.splits["held_out"]
+        n = min(len(fakes), len(train))
+        real = self.domain.real(train, np.sort(train.rows[:n]))
+        signals = collapse_signals(self.domain.features(fakes), self.domain.features(real))
+        batches = [self._real_batch(trainer, split) for split in (train, held_out) if len(split) >= 16]
+        batches.append(self.domain.batch_of(fakes))
+        if len(batches) == 3 and batches[2] is not None:
+            live = trainer.networks(averaged=False)
+            with evaluating(live), torch.no_grad():
+                moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
+                logits = [self.recipe.critic(live, batch) for batch in moved]
+            if all(x is not None for x in logits):
+                signals |= overfitting_signal(*logits)
+        return signals
+
+    def _real_batch(self, trainer: Trainer, split: Split) -> Batch:
+        rows = split.rows[: min(256, len(split))]
+        batch = self.domain.collate(split, rows, np.full((len(rows), 4), 0.5))
+        return self.domain.prepare({k: v.to(trainer.device) for k, v in batch.items()})
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """Say it, log it, tell the hook."""
+        if trainer.world.first:
+            self.progress.say(message)
+            self.write(trainer, "diverged", message=message)
+            self.catalogue.emit("polygan_diverged", event=self.event(trainer), message=message)
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Scores now; the first metric's first score picks the best checkpoint."""
+        scores = self.scores(lambda n, seed: self._samples(trainer, n, seed), trainer.device)
+        self.record_scores(trainer, scores)
+        self.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
+        if not scores:
+            return None
+        return scores[0].value if scores[0].better == "lower" else -scores[0].value
+
+    def _samples(self, trainer: Trainer, n: int, seed: int) -> Samples:
+        return generate(self.recipe, trainer.networks(), n, seed, self.recipe.Sampling())
+
+    def scores(self, draw: Callable[[int, int], Samples], device: torch.device) -> list[Score]:
+        """The scores of what ``draw(n, seed)`` generates."""
+        return compute_scores(
+            self.catalogue,
+            self.metrics,
+            make_evaluation(self.settings, self.domain, self.splits, draw, device),
+            self.progress.say,
+        )
+
+    def record_scores(self, trainer: Trainer, scores: Sequence[Score]) -> None:
+        """A log line with scores."""
+        self.write(trainer, "evaluated", scores=[vars(s) for s in scores])
+        for s in scores:
+            floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
+            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """A checkpoint is on disk."""
+        self.write(trainer, "saved", checkpoint=path.relative_to(self.folder).as_posix())
+        self.catalogue.emit("polygan_saved", event=self.event(trainer), checkpoint=path)
+
+    def ended(self, trainer: Trainer, status: str) -> None:
+        """The last line."""
+        self.progress.close()
+        self.write(trainer, "ended", status=status)
+        self.catalogue.emit("polygan_run_ended", event=self.event(trainer), status=status)
+
+
+def make_evaluation(
+    settings: Settings,
+    domain: Domain,
+    splits: Mapping[str, Split],
+    draw: Callable[[int, int], Samples],
+    device: torch.device,
+) -> Evaluation:
+    """What metrics may use."""
+    from .data import cache_folder
+
+    train = splits["train"]
+    return Evaluation(
+        domain=domain,
+        info=train.store.info,
+        train=train,
+        held_out=splits["held_out"],
+        generate=draw,
+        cache=cache_folder(settings.data),
+        device=device,
+        count=settings.run.evaluate_samples,
+        seed=settings.run.seed,
+    )
+
+
+def append_record(log: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def keep_records(log: Path, step: int) -> None:
+    """Drop the lines after ``step``, and a last line that was cut off."""
+    kept = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record.get("step", 0) <= step:
+            kept.append(line)
+    temporary = log.with_suffix(".tmp")
+    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(temporary, log)
+
+
+class Progress:
+    """A live line on a terminal (iteration, samples/s, time left, loss terms); plain lines elsewhere."""
+
+    def __init__(self, steps: int, *, quiet: bool = False) -> None:
+        self.steps, self.quiet = steps, quiet
+        self.terminal = sys.stderr.isatty() and not quiet
+        self._bar: tqdm[Any] | None = None
+        self._began, self._first = time.monotonic(), 0
+
+    def start(self, step: int) -> None:
+        """Training begins at ``step``."""
+        self._began, self._first = time.monotonic(), step
+        if self.terminal:
+            self._bar = tqdm(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True)
+
+    def show(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """The state after a log."""
+        turns = {t.name for t in trainer.turns}
+        terms = " ".join(f"{k} {v:.3g}" for k, v in values.items() if k.partition("/")[0] in turns)
+        rate = values["speed/samples_per_second"]
+        if self._bar is not None:
+            self._bar.update(trainer.step - self._bar.n)
+            self._bar.set_postfix_str(f"{rate:.0f} samples/s {terms}"[:90])
+        elif not self.quiet:
+            done = trainer.step - self._first
+            left = (time.monotonic() - self._began) / max(done, 1) * (self.steps - trainer.step)
+            line = f"step {trainer.step}/{self.steps}  {rate:.0f} samples/s  {_clock(left)} left  {terms}"
+            print(line, file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        elif not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the line as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

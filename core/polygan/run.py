@@ -1,0 +1,503 @@
+"""The run: a folder on disk, and `train`, `resume`, `load` that make and open one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import re
+import shlex
+import signal
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .acting import load_module
+from .checkpoint import Checkpoints, load_weights
+from .config import Settings, SettingsParser, build, read_yaml
+from .data import Stream, build_store, split_store
+from .distributed import choose_device, world_from_environment
+from .domain import DataSettings, Domain
+from .errors import CheckpointError, ConfigError, DataError, PluginError, Preempted, did_you_mean
+from .plugins import get_catalogue
+from .recipe import Recipe
+from .recorder import Recorder, append_record, compute_scores, generate, make_evaluation
+from .seeding import seed_everything
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import nn
+
+    from .data import Split, Store
+    from .domain import Samples, Score, Source
+    from .plugins import Catalogue
+
+
+def train(
+    recipe: str,
+    data: str | Path | Mapping[str, Any] | None = None,
+    *,
+    config: str | Path | None = None,
+    model: Mapping[str, Any] | None = None,
+    arguments: Sequence[str] = (),
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a recipe and return the finished run.
+
+    ``data``: a path, a named data set, or the domain's data settings; ``model``: the recipe's settings; ``settings``: those
+    of `RunSettings` (steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file that comes before them,
+    ``arguments`` are command-line options that come after. Raises a `PolyganError` for every foreseen mistake.
+    """
+    layers: list[Mapping[str, Any]] = [read_yaml(config)] if config else []
+    layers.append({k: v for k, v in (("data", data), ("model", model)) if v is not None} | settings)
+    return _execute(resolve(recipe, layers, arguments), None, quiet=quiet)
+
+
+def resolve(recipe: str, layers: Sequence[Mapping[str, Any]], arguments: Sequence[str] = ()) -> Settings:
+    """The settings of a run from layered plain data and command-line options."""
+    return settings_parser(recipe).parse(layers, arguments)
+
+
+def settings_parser(recipe: str) -> SettingsParser:
+    """The parser of one recipe's settings."""
+    kind, domain = _kinds(recipe, get_catalogue())
+    return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, domain.Settings, kind.defaults)
+
+
+def _kinds(recipe: str, catalogue: Catalogue) -> tuple[type[Recipe], Domain]:
+    """A recipe's class and an instance of its domain."""
+    spec = catalogue.recipe(recipe)
+    kind = catalogue.resolve(spec)
+    if not (isinstance(kind, type) and issubclass(kind, Recipe)):
+        raise PluginError(f"recipe {spec.id!r}: {spec.target} is not a subclass of polygan.Recipe")
+    if not dataclasses.is_dataclass(getattr(kind, "Config", None)):
+        raise PluginError(f"recipe {spec.id!r}: {spec.target}.Config is not a dataclass")
+    domain = catalogue.resolve(catalogue.domain(kind.domain))
+    if not (isinstance(domain, type) and issubclass(domain, Domain)):
+        raise PluginError(
+            f"domain {kind.domain!r}: {catalogue.domain(kind.domain).target} is not a subclass of polygan.Domain"
+        )
+    return kind, domain()
+
+
+def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) -> Source:
+    """The source that settings name: a data set of the domain, or else what the domain finds at the path."""
+    name = settings.source
+    names = [d.id for d in catalogue.datasets.values() if d.domain == domain.id]
+    if not name:
+        raise DataError(
+            f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}"
+        )
+    if name in names and not (os.sep in name and Path(name).exists()):
+        return catalogue.resolve(catalogue.dataset(name))(settings)
+    if ":" not in name and not Path(name).expanduser().exists():
+        raise DataError(
+            f"data {name!r} is neither a path that exists nor a data set of domain {domain.id!r}"
+            f"{did_you_mean(name, names)}; `polygan list` shows the data sets"
+        )
+    return domain.open(settings)
+
+
+def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) -> Run:
+    """Train in a new folder, or continue in ``folder``."""
+    catalogue = get_catalogue()
+    kind, domain = _kinds(settings.recipe, catalogue)
+    run = settings.run
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    metrics = [catalogue.metric(m).id for m in run.metrics] or [
+        m for m in catalogue.metrics if m.partition("/")[0] == domain.id
+    ]
+    with ExitStack() as stack:
+        world, device = stack.enter_context(world_from_environment(run.device, run.hang_timeout))
+        with world.first_goes_first():
+            show = None if world.first and not quiet else False
+            store = build_store(open_source(settings.data, domain, catalogue), settings.data, progress=show)
+        splits = split_store(store, settings.data.held_out)
+        recipe = kind(settings.model, store.info)
+        batch = run.batch_size
+        streams = {
+            name: Stream(split, domain, batch, run.seed, world.rank, world.size)
+            for name, split in splits.items()
+            if name == "train" or len(split) >= batch
+        }
+        resuming = folder is not None
+        if folder is None:
+            folder, resuming = world.share(_new_folder(settings) if world.first else None)
+        if world.first:
+            stack.enter_context(_locked(folder))
+        checkpoints = Checkpoints(folder / "checkpoints", keep=run.keep, writable=world.first)
+        recorder = None
+        if world.first:
+            recorder = Recorder(
+                folder, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet
+            )
+        trainer = Trainer(
+            recipe,
+            streams,
+            run,
+            device=device,
+            prepare=domain.prepare,
+            checkpoints=checkpoints,
+            listener=recorder,
+            world=world,
+        )
+        if resuming and checkpoints.entries():
+            if world.first:
+                _check_data(folder, store)
+            trainer.restore(checkpoints.load())
+        elif run.init_from:
+            _transfer(trainer, run.init_from)
+        if world.first:
+            _describe(folder, settings, domain, splits, device, trainer.precision, catalogue)
+        status = "failed"
+        try:
+            if recorder:
+                recorder.started(trainer, resumed=trainer.step > 0)
+            stack.enter_context(_signals(trainer))
+            trainer.fit()
+            status = "finished"
+        except Preempted:
+            status = "preempted"
+            raise
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            if recorder:
+                recorder.ended(trainer, status)
+                _try_report(folder, recorder)
+        return Run(folder, settings, recipe, domain, trainer.networks(), trainer.step, splits)
+
+
+def _try_report(folder: Path, recorder: Recorder) -> None:
+    """The report at the end of training; the run is worth more than its report."""
+    from .report import write_report
+
+    try:
+        write_report(folder)
+    except (OSError, ValueError) as error:
+        recorder.progress.say(f"the report could not be written: {error}")
+
+
+def resume(
+    path: str | Path, *, steps: int | None = None, device: str | None = None, quiet: bool = False
+) -> Run:
+    """Continue a run from its newest valid checkpoint, to ``steps`` iterations in all if given.
+
+    The result is bit-identical to a run that was never interrupted (same machine, settings and number of processes).
+    """
+    folder = _run_folder(path)
+    changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
+    settings = _saved_settings(folder, changes)
+    entries = Checkpoints(folder / "checkpoints").entries()
+    if entries and max(e.step for e in entries) >= settings.run.steps:
+        done = max(e.step for e in entries)
+        raise ConfigError(
+            f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
+        )
+    return _execute(settings, folder, quiet=quiet)
+
+
+def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
+    """Open a run from its newest valid checkpoint, or from that of ``step``. The data is not needed to generate."""
+    folder = _run_folder(path)
+    settings = _saved_settings(folder, {})
+    catalogue = get_catalogue()
+    kind, domain = _kinds(settings.recipe, catalogue)
+    facts = _read_json(folder / "data.json")
+    seed_everything(settings.run.seed)
+    recipe = kind(settings.model, facts["info"])
+    checkpoint = Checkpoints(folder / "checkpoints").load(step)
+    networks: dict[str, nn.Module] = {}
+    for name, player in recipe.players().items():
+        key = f"{name}.ema" if f"{name}.ema" in checkpoint.networks else name
+        load_module(player.module, checkpoint.networks, key, checkpoint.path)
+        networks[name] = player.module.to(choose_device(device)).requires_grad_(False)
+    return Run(folder, settings, recipe, domain, networks, checkpoint.step, None)
+
+
+class Run:
+    """A trained run. ``networks`` are the averaged ones where the recipe averages."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        recipe: Recipe,
+        domain: Domain,
+        networks: Mapping[str, nn.Module],
+        step: int,
+        splits: Mapping[str, Split] | None,
+    ) -> None:
+        self.folder, self.settings, self.recipe, self.domain = folder, settings, recipe, domain
+        self.networks, self.step = networks, step
+        self._splits = splits
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, recipe={self.settings.recipe!r}, step={self.step})"
+
+    def generate(self, n: int, *, seed: int = 0, **options: Any) -> Samples:
+        """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``."""
+        if n < 1:
+            raise ConfigError(f"n = {n} samples cannot be generated; ask for at least 1")
+        sampling = build(self.recipe.Sampling, options, f"generate with {self.settings.recipe}")
+        return generate(self.recipe, self.networks, n, seed, sampling)
+
+    def splits(self) -> Mapping[str, Split]:
+        """The data that the run was trained on: ``train`` and ``held_out``."""
+        if self._splits is None:
+            settings = self.settings.data
+            store = build_store(open_source(settings, self.domain, get_catalogue()), settings)
+            _check_data(self.folder, store)
+            self._splits = split_store(store, settings.held_out)
+        return self._splits
+
+    def evaluate(
+        self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False
+    ) -> list[Score]:
+        """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
+        catalogue = get_catalogue()
+        names = list(metrics) or list(self.settings.run.metrics)
+        names = [catalogue.metric(m).id for m in names] or [
+            m for m in catalogue.metrics if m.partition("/")[0] == self.domain.id
+        ]
+        device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
+        evaluation = make_evaluation(
+            self.settings,
+            self.domain,
+            self.splits(),
+            lambda n, seed: generate(self.recipe, self.networks, n, seed, self.recipe.Sampling()),
+            device,
+        )
+        if samples is not None:
+            evaluation.count = samples
+        say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+        scores = compute_scores(catalogue, names, evaluation, say)
+        record = {"event": "evaluated", "step": self.step, "scores": [vars(s) for s in scores]}
+        append_record(self.folder / "log.jsonl", record)
+        return scores
+
+    def report(self) -> Path:
+        """Write ``report.html`` anew and return its path."""
+        from .report import write_report
+
+        return write_report(self.folder)
+
+    def export(self, path: str | Path) -> list[Path]:
+        """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json)."""
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"{name}.{key}": value.detach().cpu().contiguous().clone()
+            for name, network in self.networks.items()
+            for key, value in network.state_dict().items()
+        }
+        plain = self.settings.plain()
+        facts = {
+            "recipe": self.settings.recipe,
+            "model": plain["model"],
+            "info": dict(self.recipe.info),
+            "step": self.step,
+            "networks": sorted(self.networks),
+        }
+        save_file(tensors, path, {"format": "pt", "recipe": self.settings.recipe})
+        path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        return [path, path.with_suffix(".json")]
+
+
+# The folder
+
+
+def _run_folder(path: str | Path) -> Path:
+    folder = Path(path)
+    if not (folder / "config.yaml").is_file():
+        near = [p.parent.name for p in folder.parent.glob("*/config.yaml")] if folder.parent.is_dir() else []
+        raise ConfigError(
+            f"{str(path)!r} is not a run: it has no config.yaml{did_you_mean(folder.name, near)}"
+        )
+    return folder
+
+
+def _saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
+    saved = read_yaml(folder / "config.yaml")
+    recipe = saved.get("recipe")
+    if not isinstance(recipe, str):
+        raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file or train anew")
+    return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, train it anew") from None
+
+
+def _new_folder(settings: Settings) -> tuple[Path, bool]:
+    """A fresh run folder, and whether it is one that a restarted launcher continues instead."""
+    parent, launch = Path(settings.run.runs), _launch()
+    if launch and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
+        for marker in sorted(parent.glob("*/.launch")):
+            if marker.read_text(encoding="utf-8") == launch:
+                return marker.parent, True
+    name = settings.run.name
+    if not name:
+        source = re.sub(r"[^\w.+-]+", "-", Path(settings.data.source).name).strip("-.") or "data"
+        name = f"{settings.recipe.rpartition('/')[2]}-{source}"
+    for attempt in range(1, 10_000):
+        folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if settings.run.name:
+                raise ConfigError(
+                    f"run {folder} exists; `polygan resume {folder}` continues it, another --name starts a new one"
+                ) from None
+            continue
+        except OSError as error:
+            raise ConfigError(
+                f"run folder {folder} cannot be made: {error.strerror}; choose another with --runs"
+            ) from None
+        (folder / ".launch").write_text(launch, encoding="utf-8")
+        return folder, False
+    raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
+
+
+def _launch() -> str:
+    """What tells one launch by torchrun from another, across its restarts; empty without torchrun."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ""
+    return f"{os.environ['TORCHELASTIC_RUN_ID']} {platform.node()} {os.getppid()}"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Refuse a second process in the same run folder. The lock ends with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"run {folder} is being trained by another process; wait for it, or train under another --name"
+            ) from None
+        yield
+
+
+@contextmanager
+def _signals(trainer: Trainer) -> Iterator[None]:
+    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupted = False
+
+    def stop(number: int, _frame: Any) -> None:
+        nonlocal interrupted
+        if number == signal.SIGINT:
+            if interrupted:
+                raise KeyboardInterrupt
+            interrupted = True
+            print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        trainer.request_stop()
+
+    wanted = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, n)]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    except Preempted:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _describe(
+    folder: Path,
+    settings: Settings,
+    domain: Domain,
+    splits: Mapping[str, Split],
+    device: torch.device,
+    precision: str,
+    catalogue: Catalogue,
+) -> None:
+    """config.yaml, data.json and environment.json."""
+    from . import __version__
+
+    store = splits["train"].store
+    data = {
+        "domain": domain.id,
+        "count": len(store),
+        **{name: len(split) for name, split in splits.items()},
+        "bad": list(store.bad),
+        "key": store.key,
+        "info": store.info,
+    }
+    environment = {
+        "polygan": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "plugins": {p.name: f"{p.distribution} {p.version}" for p in catalogue.plugins if p.status == "loaded"},
+        "command": shlex.join(["polygan", *sys.argv[1:]]) if sys.argv[0].endswith("polygan") else "python",
+    }
+    for name, text in (
+        ("config.yaml", settings.yaml()),
+        ("data.json", json.dumps(data, indent=1) + "\n"),
+        ("environment.json", json.dumps(environment, indent=1) + "\n"),
+    ):
+        temporary = folder / f".{name}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, folder / name)
+
+
+def _check_data(folder: Path, store: Store) -> None:
+    """Refuse data of another shape or size than the run was trained on."""
+    path = folder / "data.json"
+    if not path.exists():
+        return
+    saved = _read_json(path)
+    now = {"count": len(store), "info": json.loads(json.dumps(store.info))}
+    for name, value in now.items():
+        if saved.get(name) != value:
+            raise DataError(
+                f"the data of run {folder} has changed: {name} was {saved.get(name)} and is {value}; restore it, or start a new "
+                f"run with --init-from {folder}"
+            )
+
+
+def _transfer(trainer: Trainer, path: str) -> None:
+    """Start from other networks: each player's averaged weights if there are any, else its own."""
+    weights = load_weights(Path(path), list(trainer.actors))
+    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
+    if not found:
+        raise CheckpointError(
+            f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}"
+        )
+    for name in found:
+        actor = trainer.actors[name]
+        load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)
+        if actor.averaged is not None:
+            load_module(actor.averaged, weights, f"{name}.ema" if f"{name}.ema" in weights else name, path)
