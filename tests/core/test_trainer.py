@@ -23,7 +23,7 @@ from toy_gan import Config, MLPGAN
 
 
 class Points:
-    """Batch i by a seed; ``size`` rows; NaN-free."""
+    """Batch i of normal points by a seed."""
 
     def __init__(self, size, seed=0):
         self.size, self.seed = size, seed

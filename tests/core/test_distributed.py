@@ -1,0 +1,109 @@
+"""Two gloo processes equal one with the whole batch; the watchdog; choosing a device."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import polygan
+from polygan.distributed import World, choose_device
+
+WORKER = Path(__file__).with_name("world_worker.py")
+
+
+def launch(size, out):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(out)],
+            env={**common, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": str(size)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for r in range(size)
+    ]
+    for p in processes:
+        _, err = p.communicate(timeout=240)
+        assert p.returncode == 0, err
+    return load_file(out)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("worlds")
+    return {size: launch(size, folder / f"{size}.safetensors") for size in (1, 2)}
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("f64", 1e-12), ("f32", 1e-6)])
+def test_two_processes_equal_one_with_the_whole_batch(worlds, kind, tolerance):
+    compared = set()
+    for name, value in worlds[1].items():
+        case, dtype, *_ = name.split("/")
+        if dtype == kind:
+            difference = (value - worlds[2][name]).abs().max().item()
+            assert difference <= tolerance, f"{name}: {difference}"
+            compared.add(case)
+    assert compared == {"hinge-inline-r1", "lazy-r1", "critic-steps", "policy-gradient", "adam-minimax"}
+
+
+def test_training_moved_the_parameters_at_all(worlds):
+    a = worlds[1]["adam-minimax/f64/discriminator.0.weight"]
+    b = worlds[1]["lazy-r1/f64/discriminator.0.weight"]
+    assert not torch.equal(a, b)
+
+
+def test_batch_norm_statistics_are_averaged_over_processes(worlds):
+    one, two = (worlds[s]["batch-norm/1.running_mean"] for s in (1, 2))
+    assert torch.isfinite(two).all()
+    # Means of halves average to the mean of the whole; the generators differ a little, for batch norm saw halves.
+    assert (one - two).abs().max() < 0.05
+    assert one.abs().max() > 0.01
+
+
+def test_one_process_needs_no_group():
+    world = World()
+    tensor = torch.ones(3)
+    world.average([tensor])
+    world.barrier()
+    assert world.share("x") == "x"
+    assert torch.equal(tensor, torch.ones(3))
+
+
+def test_devices_are_chosen_or_refused():
+    assert choose_device("cpu").type == "cpu"
+    with pytest.raises(polygan.ConfigError, match="'gpu' is not a device"):
+        choose_device("gpu")
+    with pytest.raises(polygan.ConfigError, match=r"cuda:97 is absent.*--device cpu"):
+        choose_device("cuda:97")
+
+
+def test_the_watchdog_ends_a_hung_process_with_its_stacks():
+    code = (
+        "import time\nfrom polygan.distributed import Watchdog\n"
+        "def stuck_here():\n    time.sleep(60)\nwith Watchdog(0.4):\n    stuck_here()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 70
+    assert "no iteration finished" in done.stderr
+    assert "stuck_here" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_nccl_averages():
+    code = (
+        "import torch\nfrom polygan.distributed import world_from_environment\n"
+        "with world_from_environment('cuda', 60) as (w, d):\n"
+        "    t = torch.full((3,), float(w.rank), device=d); w.average([t]); assert t.tolist() == [0.5] * 3\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    subprocess.run([*command, sys.executable, "-c", code], check=True, timeout=120)
