@@ -135,7 +135,7 @@ def r1(logits: Tensor, real: Tensor, gamma: float) -> Tensor:
     """gamma/2 E |grad_x D(x)|^2 over real samples (Mescheder et al. 2018, eq. 9).
 
     ``logits`` (n, ...) were computed from ``real`` (n, ...), which required gradients; row i must depend on
-    sample i alone (no batch norm). Returns a scalar with graph. Raises `ConfigError` if ``real`` required none.
+    sample i alone (no batch norm). Returns a scalar with graph. `ConfigError` if ``real`` required none.
     """
     return _gradient(logits, real).square().sum(1).mean() * (gamma / 2)
 
@@ -174,7 +174,7 @@ def dragan(
     """weight * E (|grad D(x + scale * noise)| - 1)^2 around real samples (Kodali et al. 2017, with k = 1).
 
     ``real`` and ``noise`` (n, ...), the noise standard normal; ``scale`` is in units of the data, about half
-    its standard deviation (0.25 suits images in [-1, 1]), the square root of the paper's c. Returns a scalar with
+    its standard deviation (0.25 suits images in [-1, 1]), the root of the paper's c. Returns a scalar with
     graph. Raises `ConfigError` for shapes that do not fit.
     """
     if noise.shape != real.shape:
@@ -199,7 +199,7 @@ def spectral_norm(module: nn.Module) -> nn.Module:
     """Divide the weight of every convolution, linear and embedding layer by its largest singular value.
 
     Miyato et al. 2018, algorithm 1: one power iteration per forward pass in training mode. Changes ``module``
-    and returns it; layers that have it already are left alone. Raises `ConfigError` if there is no such layer.
+    and returns it; layers that have it already are left alone. `ConfigError` if there is no such layer.
     """
     kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag)
     layers = [m for m in module.modules() if isinstance(m, kinds)]

@@ -1,0 +1,108 @@
+"""What a recipe of pictures draws: classes by name, grids with a row per class, walks between latents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from polygan import ConfigError
+from polygan.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from polygan import Noise
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """What is drawn."""
+
+    label: int | str | None = None
+    """Class to draw, by index or name; None: all of them in turn."""
+    grid: bool = False
+    """One row per class (a square without classes or with ``label``): classes then depend on the number."""
+    interpolate: int = 0
+    """Pictures in a row that walks from one latent vector to the next, >= 2; 0: no walks."""
+
+    def __post_init__(self) -> None:
+        if self.interpolate < 0 or self.interpolate == 1:
+            raise ConfigError(
+                f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row"
+            )
+        if self.interpolate and self.grid:
+            raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
+
+
+class Arrangement(NamedTuple):
+    """Labels (n,) or None, and the ``kind`` and ``columns`` of `polygan.Samples`."""
+
+    labels: Tensor | None
+    kind: str
+    columns: int
+
+
+def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
+    """Which class each of ``n`` pictures has and in which rows they stand.
+
+    Without ``label`` picture i is of class i modulo their number; in a grid and in walks a row has one class.
+    Raises `ConfigError` for an unknown class, or a grid whose ``n`` is no multiple of the classes.
+    """
+    label = class_index(options.label, classes)
+    kind, columns = "set", 0
+    if options.interpolate:
+        kind, columns = "walk", options.interpolate
+    elif options.grid and classes and label is None:
+        kind, columns = "grid", n // len(classes)
+        if n % len(classes):
+            raise ConfigError(
+                f"a grid of {n} pictures has no full row for each of {len(classes)} classes: "
+                f"ask for {len(classes) * (columns + 1)}"
+            )
+    elif options.grid:
+        kind, columns = "grid", math.isqrt(max(n - 1, 0)) + 1
+    if not classes:
+        return Arrangement(None, kind, columns)
+    if label is not None:
+        return Arrangement(torch.full((n,), label), kind, columns)
+    return Arrangement(torch.arange(n) // max(columns, 1) % len(classes), kind, columns)
+
+
+def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by index or name. `ConfigError` for one that the model does not have."""
+    if label is None:
+        return None
+    if not classes:
+        raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
+    if isinstance(label, str):
+        if label not in classes:
+            names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+            raise ConfigError(
+                f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}"
+            )
+        return list(classes).index(label)
+    if not 0 <= label < len(classes):
+        raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
+    return label
+
+
+def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:
+    """Latents (n, dim): standard normal, or `slerp_rows` of such. Vector i is the same for all ``n``."""
+    k = options.interpolate
+    return slerp_rows(noise.normal(-(-n // k) + 1, dim), k)[:n] if k else noise.normal(n, dim)
+
+
+def slerp_rows(latent: Tensor, k: int) -> Tensor:
+    """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), both ends in.
+
+    White 2016 (arXiv:1609.04468): on a straight line the norm would drop below any that training has seen.
+    """
+    a, b = latent[:-1, None], latent[1:, None]  # (rows, 1, dim)
+    t = torch.linspace(0, 1, k, device=latent.device).view(1, k, 1)
+    angle = F.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
+    arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+    return torch.where(angle.sin() < 1e-4, torch.lerp(a, b, t), arc).flatten(0, 1)
