@@ -136,9 +136,7 @@ class Actor:
         return {
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "counters": torch.stack(
-                [x.double() for x in (self.skipped, self.streak, self.scale, self._since_growth)]
-            ),
+            "counters": torch.stack([x.double() for x in (self.skipped, self.streak, self.scale, self._since_growth)]),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -151,18 +149,14 @@ class Actor:
         for mine, saved in zip(counters, state["counters"], strict=True):
             mine.copy_(saved)
 
-    def load_networks(
-        self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str
-    ) -> None:
+    def load_networks(self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
         """Load the network and its average. Raises CheckpointError naming the first tensor that does not fit."""
         load_module(self.module, networks, name, where)
         if self.averaged is not None:
             load_module(self.averaged, networks, f"{name}.ema", where)
 
 
-def load_module(
-    module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str
-) -> None:
+def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
     """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError naming what does not fit."""
     if name not in networks:
         raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")

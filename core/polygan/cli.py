@@ -122,8 +122,7 @@ def _list(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[s
         of_kind = [r for r in rows if r["kind"] == kind.removesuffix("s")]
         last = {"datasets": "licence", "domains": ""}.get(kind, "paper")
         table = [
-            (r["id"], r["summary"], *([r["paper"]] if last else []), r["distribution"] or r["plugin"])
-            for r in of_kind
+            (r["id"], r["summary"], *([r["paper"]] if last else []), r["distribution"] or r["plugin"]) for r in of_kind
         ]
         _table(kind, ("id", "what", *([last] if last else []), "from"), table)
     _mention_failures(catalogue)
@@ -138,7 +137,8 @@ def _plugins(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequenc
             p.name,
             f"{p.distribution} {p.version}".strip(),
             p.status,
-            p.reason or ", ".join(f"{n} {kind if n != 1 else kind.removesuffix('s')}" for kind, n in p.provides.items() if n),
+            p.reason
+            or ", ".join(f"{n} {kind if n != 1 else kind.removesuffix('s')}" for kind, n in p.provides.items() if n),
         )
         for p in catalogue.plugins
     ]
@@ -227,7 +227,13 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
         print(json.dumps([vars(s) for s in scores], indent=1))
         return
     rows = [
-        (s.name, f"{s.value:.4g}", "" if s.floor is None else f"{s.floor:.4g}", f"{s.better} is better", s.note)
+        (
+            s.name,
+            f"{s.value:.4g}",
+            "" if s.floor is None else f"{s.floor:.4g}",
+            f"{s.better} is better",
+            s.note,
+        )
         for s in scores
     ]
     _table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
@@ -264,7 +270,10 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
         (
             (("recipe",), {"nargs": "?", "metavar": "RECIPE", "help": "e.g. image/dcgan"}),
             (("--config",), {"metavar": "FILE.yaml", "help": "settings; options override them"}),
-            (("--dry-run",), {"action": "store_true", "help": "print the resolved settings as YAML and stop"}),
+            (
+                ("--dry-run",),
+                {"action": "store_true", "help": "print the resolved settings as YAML and stop"},
+            ),
         ),
         _train,
     ),
@@ -293,7 +302,10 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
         "scores next to their floor",
         (
             _RUN,
-            (("--metrics",), {"nargs": "+", "metavar": "ID", "help": "default: the run's, else all of its domain"}),
+            (
+                ("--metrics",),
+                {"nargs": "+", "metavar": "ID", "help": "default: the run's, else all of its domain"},
+            ),
             (("--samples",), {"type": int, "help": "generated samples a metric may ask for"}),
             _STEP,
             _DEVICE,

@@ -87,9 +87,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"settings file {str(path)!r} cannot be read: {getattr(error, 'strerror', error)}"
-        ) from None
+        raise ConfigError(f"settings file {str(path)!r} cannot be read: {getattr(error, 'strerror', error)}") from None
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -135,7 +133,7 @@ class SettingsParser:
             arguments = self._arguments(argv)
             if arguments:
                 parsed = self.parser.parse_args(arguments, namespace=parsed)
-            objects = self.parser.instantiate_classes(parsed)
+            objects = self.parser.instantiate(parsed)
         except PolyganError:
             raise
         except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:
@@ -153,9 +151,7 @@ class SettingsParser:
                 value = {"source": str(value)}
             if key in self.groups:
                 if not isinstance(value, Mapping):
-                    raise ConfigError(
-                        f"{key} = {value!r} is not a group of settings; write e.g. {key}: {{...}}"
-                    )
+                    raise ConfigError(f"{key} = {value!r} is not a group of settings; write e.g. {key}: {{...}}")
                 for name in value:
                     self._known(f"{key}.{name}")
                 checked[key] = dict(value)
@@ -213,7 +209,7 @@ def build(config: type, values: Mapping[str, Any], what: str) -> Any:
     parser = jsonargparse.ArgumentParser(exit_on_error=False, default_env=False)
     parser.add_argument("--it", type=config, default=config())
     try:
-        return parser.instantiate_classes(parser.parse_object({"it": dict(values)}))["it"]
+        return parser.instantiate(parser.parse_object({"it": dict(values)}))["it"]
     except PolyganError:
         raise
     except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:

@@ -77,9 +77,7 @@ def describe(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
     findings += _discriminator(logged[-max(1, len(logged) // 5) :])
     findings += _samples(health)
     if not any(f.level in ("warn", "bad") for f in findings):
-        findings.append(
-            Finding("good", "No sign of trouble", "No signal of collapse, overfitting or divergence.")
-        )
+        findings.append(Finding("good", "No sign of trouble", "No signal of collapse, overfitting or divergence."))
     order = {"bad": 0, "warn": 1, "good": 2, "info": 3}
     return sorted(findings, key=lambda f: order[f.level])
 

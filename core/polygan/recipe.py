@@ -184,10 +184,7 @@ def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int
     A None among the inputs is passed on as it is.
     """
     n = next(len(x) for x in inputs if x is not None)
-    pieces = [
-        function(*(x if x is None else x[i : i + size] for x in inputs)).cpu()
-        for i in range(0, max(n, 1), size)
-    ]
+    pieces = [function(*(x if x is None else x[i : i + size] for x in inputs)).cpu() for i in range(0, max(n, 1), size)]
     return torch.cat(pieces)
 
 

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 
-def generate(
-    recipe: Recipe, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any
-) -> Samples:
+def generate(recipe: Recipe, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any) -> Samples:
     """``n`` samples by seed, on the CPU, from networks in evaluation mode; their modes are restored."""
     device = next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
     seed_everything(mix(seed, 1), device)
@@ -94,17 +92,13 @@ class Recorder(Listener):
     def write(self, trainer: Trainer | None, event: str, **facts: Any) -> None:
         """Append one line to log.jsonl."""
         where = (
-            {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds, 3)}
-            if trainer
-            else {}
+            {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds, 3)} if trainer else {}
         )
         append_record(self._log, {"event": event, **where, **facts})
 
     def event(self, trainer: Trainer) -> RunEvent:
         """What hooks are told."""
-        return RunEvent(
-            self.folder, self.settings.recipe, self.settings.plain(), trainer.step, trainer.samples
-        )
+        return RunEvent(self.folder, self.settings.recipe, self.settings.plain(), trainer.step, trainer.samples)
 
     # The trainer's events
 
@@ -140,9 +134,7 @@ class Recorder(Listener):
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
         self.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
 
-    def _health(
-        self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples
-    ) -> dict[str, float]:
+    def _health(self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples) -> dict[str, float]:
         train, held_out = self.splits["train"], self.splits["held_out"]
         n = min(len(fakes), len(train))
         real = self.domain.real(train, np.sort(train.rows[:n]))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
-import re
-import shlex
 import signal
 import sys
 import threading
@@ -24,6 +21,7 @@ from .data import Stream, build_store, split_store
 from .distributed import choose_device, world_from_environment
 from .domain import DataSettings, Domain
 from .errors import CheckpointError, ConfigError, DataError, PluginError, Preempted, did_you_mean
+from .folder import check_data, describe, locked, new_folder, read_json, run_folder
 from .plugins import get_catalogue
 from .recipe import Recipe
 from .recorder import Recorder, append_record, compute_scores, generate, make_evaluation
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .data import Split, Store
+    from .data import Split
     from .domain import Samples, Score, Source
     from .plugins import Catalogue
 
@@ -93,9 +91,7 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
     name = settings.source
     names = [d.id for d in catalogue.datasets.values() if d.domain == domain.id]
     if not name:
-        raise DataError(
-            f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}"
-        )
+        raise DataError(f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}")
     if name in names and not (os.sep in name and Path(name).exists()):
         return catalogue.resolve(catalogue.dataset(name))(settings)
     if ":" not in name and not Path(name).expanduser().exists():
@@ -129,17 +125,13 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
             for name, split in splits.items()
             if name == "train" or len(split) >= batch
         }
-        resuming = folder is not None
-        if folder is None:
-            folder, resuming = world.share(_new_folder(settings) if world.first else None)
+        folder, resuming = world.share(_place(settings, folder) if world.first else None)
         if world.first:
-            stack.enter_context(_locked(folder))
+            stack.enter_context(locked(folder))
         checkpoints = Checkpoints(folder / "checkpoints", keep=run.keep, writable=world.first)
         recorder = None
         if world.first:
-            recorder = Recorder(
-                folder, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet
-            )
+            recorder = Recorder(folder, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet)
         trainer = Trainer(
             recipe,
             streams,
@@ -152,12 +144,12 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
         )
         if resuming and checkpoints.entries():
             if world.first:
-                _check_data(folder, store)
+                check_data(folder, store)
             trainer.restore(checkpoints.load())
         elif run.init_from:
             _transfer(trainer, run.init_from)
         if world.first:
-            _describe(folder, settings, domain, splits, device, trainer.precision, catalogue)
+            describe(folder, settings, domain, splits, device, trainer.precision, catalogue)
         status = "failed"
         try:
             if recorder:
@@ -178,6 +170,10 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
         return Run(folder, settings, recipe, domain, trainer.networks(), trainer.step, splits)
 
 
+def _place(settings: Settings, folder: Path | None) -> tuple[Path, bool]:
+    return new_folder(settings) if folder is None else (folder, True)
+
+
 def _try_report(folder: Path, recorder: Recorder) -> None:
     """The report at the end of training; the run is worth more than its report."""
     from .report import write_report
@@ -188,14 +184,12 @@ def _try_report(folder: Path, recorder: Recorder) -> None:
         recorder.progress.say(f"the report could not be written: {error}")
 
 
-def resume(
-    path: str | Path, *, steps: int | None = None, device: str | None = None, quiet: bool = False
-) -> Run:
+def resume(path: str | Path, *, steps: int | None = None, device: str | None = None, quiet: bool = False) -> Run:
     """Continue a run from its newest valid checkpoint, to ``steps`` iterations in all if given.
 
     The result is bit-identical to a run that was never interrupted (same machine, settings and number of processes).
     """
-    folder = _run_folder(path)
+    folder = run_folder(path)
     changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
     settings = _saved_settings(folder, changes)
     entries = Checkpoints(folder / "checkpoints").entries()
@@ -209,11 +203,11 @@ def resume(
 
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
     """Open a run from its newest valid checkpoint, or from that of ``step``. The data is not needed to generate."""
-    folder = _run_folder(path)
+    folder = run_folder(path)
     settings = _saved_settings(folder, {})
     catalogue = get_catalogue()
     kind, domain = _kinds(settings.recipe, catalogue)
-    facts = _read_json(folder / "data.json")
+    facts = read_json(folder / "data.json")
     seed_everything(settings.run.seed)
     recipe = kind(settings.model, facts["info"])
     checkpoint = Checkpoints(folder / "checkpoints").load(step)
@@ -257,13 +251,11 @@ class Run:
         if self._splits is None:
             settings = self.settings.data
             store = build_store(open_source(settings, self.domain, get_catalogue()), settings)
-            _check_data(self.folder, store)
+            check_data(self.folder, store)
             self._splits = split_store(store, settings.held_out)
         return self._splits
 
-    def evaluate(
-        self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False
-    ) -> list[Score]:
+    def evaluate(self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False) -> list[Score]:
         """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
         catalogue = get_catalogue()
         names = list(metrics) or list(self.settings.run.metrics)
@@ -317,87 +309,12 @@ class Run:
         return [path, path.with_suffix(".json")]
 
 
-# The folder
-
-
-def _run_folder(path: str | Path) -> Path:
-    folder = Path(path)
-    if not (folder / "config.yaml").is_file():
-        near = [p.parent.name for p in folder.parent.glob("*/config.yaml")] if folder.parent.is_dir() else []
-        raise ConfigError(
-            f"{str(path)!r} is not a run: it has no config.yaml{did_you_mean(folder.name, near)}"
-        )
-    return folder
-
-
 def _saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
     saved = read_yaml(folder / "config.yaml")
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file or train anew")
     return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, train it anew") from None
-
-
-def _new_folder(settings: Settings) -> tuple[Path, bool]:
-    """A fresh run folder, and whether it is one that a restarted launcher continues instead."""
-    parent, launch = Path(settings.run.runs), _launch()
-    if launch and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
-        for marker in sorted(parent.glob("*/.launch")):
-            if marker.read_text(encoding="utf-8") == launch:
-                return marker.parent, True
-    name = settings.run.name
-    if not name:
-        source = re.sub(r"[^\w.+-]+", "-", Path(settings.data.source).name).strip("-.") or "data"
-        name = f"{settings.recipe.rpartition('/')[2]}-{source}"
-    for attempt in range(1, 10_000):
-        folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if settings.run.name:
-                raise ConfigError(
-                    f"run {folder} exists; `polygan resume {folder}` continues it, another --name starts a new one"
-                ) from None
-            continue
-        except OSError as error:
-            raise ConfigError(
-                f"run folder {folder} cannot be made: {error.strerror}; choose another with --runs"
-            ) from None
-        (folder / ".launch").write_text(launch, encoding="utf-8")
-        return folder, False
-    raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
-
-
-def _launch() -> str:
-    """What tells one launch by torchrun from another, across its restarts; empty without torchrun."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return ""
-    return f"{os.environ['TORCHELASTIC_RUN_ID']} {platform.node()} {os.getppid()}"
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Refuse a second process in the same run folder. The lock ends with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock
-        yield
-        return
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"run {folder} is being trained by another process; wait for it, or train under another --name"
-            ) from None
-        yield
 
 
 @contextmanager
@@ -430,72 +347,12 @@ def _signals(trainer: Trainer) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _describe(
-    folder: Path,
-    settings: Settings,
-    domain: Domain,
-    splits: Mapping[str, Split],
-    device: torch.device,
-    precision: str,
-    catalogue: Catalogue,
-) -> None:
-    """config.yaml, data.json and environment.json."""
-    from . import __version__
-
-    store = splits["train"].store
-    data = {
-        "domain": domain.id,
-        "count": len(store),
-        **{name: len(split) for name, split in splits.items()},
-        "bad": list(store.bad),
-        "key": store.key,
-        "info": store.info,
-    }
-    environment = {
-        "polygan": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "plugins": {p.name: f"{p.distribution} {p.version}" for p in catalogue.plugins if p.status == "loaded"},
-        "command": shlex.join(["polygan", *sys.argv[1:]]) if sys.argv[0].endswith("polygan") else "python",
-    }
-    for name, text in (
-        ("config.yaml", settings.yaml()),
-        ("data.json", json.dumps(data, indent=1) + "\n"),
-        ("environment.json", json.dumps(environment, indent=1) + "\n"),
-    ):
-        temporary = folder / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / name)
-
-
-def _check_data(folder: Path, store: Store) -> None:
-    """Refuse data of another shape or size than the run was trained on."""
-    path = folder / "data.json"
-    if not path.exists():
-        return
-    saved = _read_json(path)
-    now = {"count": len(store), "info": json.loads(json.dumps(store.info))}
-    for name, value in now.items():
-        if saved.get(name) != value:
-            raise DataError(
-                f"the data of run {folder} has changed: {name} was {saved.get(name)} and is {value}; restore it, or start a new "
-                f"run with --init-from {folder}"
-            )
-
-
 def _transfer(trainer: Trainer, path: str) -> None:
     """Start from other networks: each player's averaged weights if there are any, else its own."""
     weights = load_weights(Path(path), list(trainer.actors))
     found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
     if not found:
-        raise CheckpointError(
-            f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}"
-        )
+        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
     for name in found:
         actor = trainer.actors[name]
         load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)

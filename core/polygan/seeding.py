@@ -91,6 +91,4 @@ class Noise:
 
     def integers(self, high: int, n: int, *shape: int) -> torch.Tensor:
         """(n, *shape) integers uniform in [0, high), int64."""
-        return self._draw(
-            n, lambda m: torch.randint(high, (m, *shape), generator=self._generator, device=self.device)
-        )
+        return self._draw(n, lambda m: torch.randint(high, (m, *shape), generator=self._generator, device=self.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,8 @@ from .seeding import Noise
 from .trainer import Trainer, TrainerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .domain import Batch
     from .recipe import Recipe
 
@@ -67,9 +68,7 @@ def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], option
     from .recorder import evaluating
 
     with evaluating(networks), torch.no_grad():
-        few, many = (
-            recipe.generate(networks, n, Noise("cpu", block=64).reset(key), options).data[:3] for n in (3, 70)
-        )
+        few, many = (recipe.generate(networks, n, Noise("cpu", block=64).reset(key), options).data[:3] for n in (3, 70))
     same = torch.allclose(few, many, atol=1e-5) if isinstance(few, torch.Tensor) else list(few) == list(many)
     if not same:
         raise ContractError(f"{type(recipe).__name__}.generate gives other first samples for n = 3 and n = 70")

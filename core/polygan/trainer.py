@@ -138,8 +138,7 @@ class Trainer:
         check_turns(self.turns, players, settings.steps)
         scaled = self.precision == "fp16"
         self.actors = {
-            name: Actor(player, self.device, recipe.memory_format, scaled=scaled)
-            for name, player in players.items()
+            name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
         }
         self._state = [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
         self.world.broadcast(self._state)
@@ -302,9 +301,7 @@ class Trainer:
             self.restore(self.checkpoints.load(good_only=True))
             self.rollbacks = rollbacks + 1
         except CheckpointError as error:
-            message = (
-                f"{what}, and {error}: lower the learning rate, clip gradients, or train with --precision fp32"
-            )
+            message = f"{what}, and {error}: lower the learning rate, clip gradients, or train with --precision fp32"
             self.listener.diverged(self, message)
             raise DivergenceError(message) from None
         self.listener.diverged(self, f"{what}; went back to step {self.step}")
@@ -325,8 +322,7 @@ class Trainer:
     def networks(self, *, averaged: bool = True) -> dict[str, nn.Module]:
         """The players' networks by name, averaged copies where there are any."""
         return {
-            name: a.averaged if averaged and a.averaged is not None else a.module
-            for name, a in self.actors.items()
+            name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
 
     def save(self, score: float | None = None) -> None:
@@ -347,9 +343,7 @@ class Trainer:
         }
         finite = all(bool(torch.isfinite(t).all()) for t in self._state if t.is_floating_point())
         good = finite and not any(bool(a.streak > 0) for a in self.actors.values())
-        path = self.checkpoints.save(
-            self.step, networks, training, seed=self.settings.seed, good=good, score=score
-        )
+        path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
     def restore(self, checkpoint: Any) -> None:
@@ -390,9 +384,7 @@ def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> No
     for turn in turns:
         for name in turn.players:
             if name not in players:
-                raise ConfigError(
-                    f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}"
-                )
+                raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
             if players[name].optimizer is None:
                 raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
         if not turn.players or turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):

@@ -105,5 +105,13 @@ def test_nccl_averages():
         "with world_from_environment('cuda', 60) as (w, d):\n"
         "    t = torch.full((3,), float(w.rank), device=d); w.average([t]); assert t.tolist() == [0.5] * 3\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--no-python",
+    ]
     subprocess.run([*command, sys.executable, "-c", code], check=True, timeout=120)

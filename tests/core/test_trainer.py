@@ -19,7 +19,7 @@ from polygan.checkpoint import Checkpoints
 from polygan.trainer import Listener, Trainer, TrainerSettings, resolve_precision
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from toy_gan import Config, MLPGAN
+from toy_gan import MLPGAN, Config
 
 
 class Points:
@@ -159,12 +159,21 @@ def test_repeats_see_other_batches_and_the_generator_sees_the_first_one():
             return super().g(ctx, batch)
 
     trainer = Trainer(
-        Spy(Config(critic_steps=2), {}), {"train": Points(8)}, TrainerSettings(steps=2, batch_size=8, precision="fp32")
+        Spy(Config(critic_steps=2), {}),
+        {"train": Points(8)},
+        TrainerSettings(steps=2, batch_size=8, precision="fp32"),
     )
     trainer.iterate()
     trainer.iterate()
     sums = [Points(8).batch(i)["point"].sum().item() for i in range(4)]
-    assert seen == [("d", sums[0]), ("d", sums[1]), ("g", sums[0]), ("d", sums[2]), ("d", sums[3]), ("g", sums[2])]
+    assert seen == [
+        ("d", sums[0]),
+        ("d", sums[1]),
+        ("g", sums[0]),
+        ("d", sums[2]),
+        ("d", sums[3]),
+        ("g", sums[2]),
+    ]
 
 
 # Accumulation, averages, schedulers, clipping
@@ -263,8 +272,14 @@ def test_divergence_goes_back_with_other_randomness_and_recovers(tmp_path):
 
 
 def test_divergence_ends_with_advice(tmp_path):
-    with pytest.raises(polygan.DivergenceError, match="generator were not finite.*lower the learning rate"):
-        train(config=Config(poison_at=9), steps=400, max_skips=3, max_rollbacks=2, checkpoints=Checkpoints(tmp_path))
+    with pytest.raises(polygan.DivergenceError, match=r"generator were not finite.*lower the learning rate"):
+        train(
+            config=Config(poison_at=9),
+            steps=400,
+            max_skips=3,
+            max_rollbacks=2,
+            checkpoints=Checkpoints(tmp_path),
+        )
     with pytest.raises(polygan.DivergenceError, match="lower the learning rate"):
         train(config=Config(poison_at=0), steps=400, max_skips=3)
 
@@ -383,7 +398,15 @@ def test_logged_values_are_means_and_complete():
 
     train(steps=10, listener=Ears())
     assert [step for step, _ in logs] == [4, 8, 10]
-    names = {"d/real", "d/fake", "d/r_t", "d/accuracy", "g/adversarial", "grad/generator", "grad/discriminator"}
+    names = {
+        "d/real",
+        "d/fake",
+        "d/r_t",
+        "d/accuracy",
+        "g/adversarial",
+        "grad/generator",
+        "grad/discriminator",
+    }
     names |= {f"{k}/{p}" for k in ("lr", "skipped") for p in ("generator", "discriminator")}
     assert set(logs[0][1]) == names | {"speed/samples_per_second"}
     assert 0.3 < logs[0][1]["d/real"] < 1.5
@@ -451,13 +474,15 @@ def test_a_parameter_that_the_loss_does_not_reach_gets_a_zero_gradient():
 # Devices
 
 
-@pytest.mark.parametrize("config", [{}, {"r1": 1.0}, {"r1": 1.0, "r1_every": 4}, {"policy": True}, {"batch_norm": True}])
+@pytest.mark.parametrize(
+    "config", [{}, {"r1": 1.0}, {"r1": 1.0, "r1_every": 4}, {"policy": True}, {"batch_norm": True}]
+)
 def test_whole_iterations_play_on_the_meta_device(config):
     testing.check_devices(MLPGAN(Config(**config), {}), Points(8).batch(0), accumulate=2)
 
 
 def test_a_value_read_inside_a_step_is_caught():
-    with pytest.raises(testing.ContractError, match="turn 'd'.*read a value"):
+    with pytest.raises(testing.ContractError, match=r"turn 'd'.*read a value"):
         testing.check_devices(MLPGAN(Config(sync=True), {}), Points(8).batch(0))
 
 
@@ -480,7 +505,10 @@ def test_compiled_networks_serve_turns_that_are_not_eager():
         kinds.append(isinstance(ctx["generator"], nn.Identity))
         return {"x": trainer.actors["discriminator"].module[0].weight.mean()}
 
-    trainer.turns = [polygan.Turn("a", ("discriminator",), spy), polygan.Turn("b", ("discriminator",), spy, eager=True)]
+    trainer.turns = [
+        polygan.Turn("a", ("discriminator",), spy),
+        polygan.Turn("b", ("discriminator",), spy, eager=True),
+    ]
     trainer.iterate()
     assert kinds == [True, False]
 
