@@ -1,0 +1,330 @@
+"""What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
+
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start]
+
+Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from polygan.testing import RepeatedBatch
+from polygan.trainer import Trainer, TrainerSettings
+
+
+def interleave(runners, rounds, warmup=1):
+    """Median seconds of each callable, called in turn."""
+    times = {name: [] for name in runners}
+    for r in range(warmup + rounds):
+        for name, run in runners.items():
+            begin = time.perf_counter()
+            run()
+            if r >= warmup:
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def table(title, rows):
+    print(f"\n{title}")
+    width = max(len(name) for name, *_ in rows)
+    for name, *cells in rows:
+        print(f"  {name:<{width}}  " + "  ".join(f"{c:>12}" for c in cells))
+    sys.stdout.flush()
+
+
+# DCGAN 64x64x3
+
+
+def tutorial_networks():
+    """Generator and discriminator as the usual tutorial writes them (ngf = ndf = 64, latent 100)."""
+
+    def up(i, o, s, p):
+        return [nn.ConvTranspose2d(i, o, 4, s, p, bias=False)]
+
+    def down(i, o, s, p):
+        return [nn.Conv2d(i, o, 4, s, p, bias=False)]
+
+    g = []
+    for i, o, s, p in ((100, 512, 1, 0), (512, 256, 2, 1), (256, 128, 2, 1), (128, 64, 2, 1)):
+        g += [*up(i, o, s, p), nn.BatchNorm2d(o), nn.ReLU(True)]
+    g += [*up(64, 3, 2, 1), nn.Tanh()]
+    d = [*down(3, 64, 2, 1), nn.LeakyReLU(0.2, True)]
+    for i, o in ((64, 128), (128, 256), (256, 512)):
+        d += [*down(i, o, 2, 1), nn.BatchNorm2d(o), nn.LeakyReLU(0.2, True)]
+    d += [*down(512, 1, 1, 0), nn.Sigmoid()]
+    return nn.Sequential(*g), nn.Sequential(*d)
+
+
+def tutorial_step():
+    """The plain loop: BCE on probabilities, default Adam, D not frozen in G's step, fakes reused."""
+    g, d = tutorial_networks()
+    bce = nn.BCELoss()
+    og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
+    real = torch.rand(64, 3, 64, 64) * 2 - 1
+    one, zero = torch.ones(64), torch.zeros(64)
+
+    def step():
+        d.zero_grad()
+        bce(d(real).view(-1), one).backward()
+        fake = g(torch.randn(64, 100, 1, 1))
+        bce(d(fake.detach()).view(-1), zero).backward()
+        od.step()
+        g.zero_grad()
+        bce(d(fake).view(-1), one).backward()
+        og.step()
+
+    return step
+
+
+def bare_step(precision, reuse=True):
+    """The optimised step without a trainer: channels_last, fused Adam, frozen opponent, autocast."""
+    recipe = dcgan(reuse)
+    players = {k: p for k, p in recipe.players().items()}
+    g, d = (players[k].module.to(memory_format=torch.channels_last) for k in ("generator", "discriminator"))
+    og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for m in (g, d))
+    real = (torch.rand(64, 3, 64, 64) * 2 - 1).contiguous(memory_format=torch.channels_last)
+
+    def autocast():
+        return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+    def step():
+        with autocast():
+            with torch.set_grad_enabled(reuse):
+                fake = g(torch.randn(64, 100), None)
+            loss = F.softplus(-d(real, None)).mean() + F.softplus(d(fake.detach(), None)).mean()
+        loss.backward()
+        od.step()
+        od.zero_grad()
+        d.requires_grad_(False)
+        with autocast():
+            if not reuse:
+                fake = g(torch.randn(64, 100), None)
+            loss = F.softplus(-d(fake, None)).mean()
+        loss.backward()
+        d.requires_grad_(True)
+        og.step()
+        og.zero_grad()
+
+    return step
+
+
+def dcgan(reuse=True):
+    from polygan_image.dcgan import Config, DCGAN
+
+    info = {"channels": 3, "height": 64, "width": 64, "classes": [], "count": 64}
+    return DCGAN(Config(reuse_fakes=reuse, ema_half_life=0), info)
+
+
+def trainer_step(precision, reuse=True):
+    batch = {"image": torch.rand(64, 3, 64, 64) * 2 - 1}
+    settings = TrainerSettings(steps=10**9, batch_size=64, precision=precision, hang_timeout=0)
+    return Trainer(dcgan(reuse), {"train": RepeatedBatch(batch)}, settings).iterate
+
+
+def bench_dcgan(rounds):
+    runners = {
+        "plain tutorial loop, fp32": tutorial_step(),
+        "polygan Trainer, fp32": trainer_step("fp32"),
+        "bare optimised loop, fp32": bare_step("fp32"),
+        "polygan Trainer, bf16": trainer_step("bf16"),
+        "bare optimised loop, bf16": bare_step("bf16"),
+        "polygan Trainer, bf16, fresh fakes": trainer_step("bf16", reuse=False),
+    }
+    times = interleave(runners, rounds)
+    base = times["plain tutorial loop, fp32"]
+    rows = [(n, f"{64 / t:.1f} img/s", f"{base / t:.2f}x") for n, t in times.items()]
+    for p in ("fp32", "bf16"):
+        cost = times[f"polygan Trainer, {p}"] / times[f"bare optimised loop, {p}"] - 1
+        rows.append((f"the trainer's cost over the bare loop, {p}", f"{cost:+.1%}", ""))
+    table(f"DCGAN 64x64x3, ngf = ndf = 64, batch 64, {torch.get_num_threads()} threads, {rounds} rounds", rows)
+
+
+# The trainer's own cost
+
+
+def bench_overhead(rounds):
+    from toy_gan import Config, MLPGAN
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    real = torch.randn(64, 2)
+    recipe = MLPGAN(Config(width=64, learning_rate=1e-4), {})
+    settings = TrainerSettings(steps=10**9, batch_size=64, precision="fp32", hang_timeout=0)
+    trainer = Trainer(recipe, {"train": RepeatedBatch({"point": real})}, settings)
+    players = MLPGAN(Config(width=64, learning_rate=1e-4), {}).players()
+    g, d = (players[k].module for k in ("generator", "discriminator"))
+    og, od = (torch.optim.Adam(m.parameters(), lr=1e-4, fused=True) for m in (g, d))
+
+    def bare():
+        od.zero_grad()
+        fake = g(torch.randn(64, 4)).detach()
+        (F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()).backward()
+        od.step()
+        d.requires_grad_(False)
+        og.zero_grad()
+        F.softplus(-d(g(torch.randn(64, 4)))).mean().backward()
+        d.requires_grad_(True)
+        og.step()
+
+    def hundred(step):
+        return lambda: [step() for _ in range(100)]
+
+    times = interleave({"bare": hundred(bare), "trainer": hundred(trainer.iterate)}, max(rounds, 15))
+    per_turn = {k: t / 200 * 1e6 for k, t in times.items()}
+    table(
+        "Tiny MLP, microseconds a turn, 1 thread",
+        [(k, f"{v:.0f}") for k, v in per_turn.items()]
+        + [("the trainer's cost", f"{per_turn['trainer'] - per_turn['bare']:.0f}")],
+    )
+    torch.set_num_threads(threads)
+
+
+# The store
+
+
+def resident(kind):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(kind))
+
+
+def bench_store(rounds):
+    import numpy as np
+    from toy_gan import Points
+
+    import polygan
+    from polygan.data import build_store, split_store
+
+    n = 1_000_000
+
+    class Pictures(polygan.Source):
+        fields = {"image": polygan.Field("uint8", (3, 32, 32))}
+        info = {}
+
+        def __len__(self):
+            return n
+
+        def fingerprint(self):
+            return f"bench {n}"
+
+        def decode(self, index):
+            return {"image": np.full((3, 32, 32), index % 251, np.uint8)}
+
+    folder = tempfile.mkdtemp(prefix="polygan-bench-")
+    try:
+        begin = time.perf_counter()
+        store = build_store(Pictures(), polygan.DataSettings(cache=folder), progress=False)
+        built = time.perf_counter() - begin
+        stream = polygan.Stream(split_store(store, 0.0)["train"], Points(), 64, 0)
+        gather = {"image": lambda i: stream.batch(i)}
+        gather["image"](0)
+        before, counter, rates = resident("RssAnon"), 0, []
+        for _ in range(max(rounds, 5)):
+            begin = time.perf_counter()
+            for _ in range(1000):
+                stream.batch(counter)
+                counter += 1
+            rates.append(64_000 / (time.perf_counter() - begin))
+        table(
+            "A store of 1,000,000 pictures 3x32x32 (3 GB), batches of 64 in random order, one thread",
+            [
+                ("feeding", f"{statistics.median(rates):,.0f} pictures/s"),
+                ("built at", f"{n / built:,.0f} samples/s"),
+                ("anonymous memory gained", f"{resident('RssAnon') - before:.0f} MB"),
+                ("file pages mapped (reclaimable)", f"{resident('RssFile'):.0f} MB"),
+            ],
+        )
+    finally:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# Checkpoints
+
+
+def bench_checkpoint(rounds):
+    from polygan.checkpoint import Checkpoints
+
+    tensors = {f"layer{i}": torch.randn(1024, 1024) for i in range(75)}  # 300 MB
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder) / "checkpoints", keep=1)
+        step = iter(range(1, 10**6))
+        plain = Path(folder) / "plain.pt"
+
+        def durable():
+            torch.save(tensors, plain)
+            with plain.open("rb") as file:
+                os.fsync(file.fileno())
+
+        runners = {
+            "torch.save": lambda: torch.save(tensors, plain),
+            "torch.save + fsync": durable,
+            "Checkpoints.save": lambda: checkpoints.save(next(step), {"g": tensors}, {}, seed=0, good=True),
+            "Checkpoints.load (verified)": checkpoints.load,
+        }
+        runners["Checkpoints.save"]()
+        times = interleave(runners, max(rounds, 7))
+    base = times["torch.save"]
+    table(
+        "A checkpoint of 300 MB",
+        [(n, f"{t:.3f} s", f"{t / base:.2f}x") for n, t in times.items()],
+    )
+
+
+# Starting
+
+
+def bench_start(rounds):
+    exe = [sys.executable, "-m", "polygan"]
+    runners = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "polygan --help": [*exe, "--help"],
+        "polygan list": [*exe, "list"],
+        "polygan plugins": [*exe, "plugins"],
+        "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+    }
+    calls = {n: lambda c=c: subprocess.run(c, check=True, capture_output=True) for n, c in runners.items()}
+    times = interleave(calls, max(rounds, 7))
+    table("Starting", [(n, f"{t:.3f} s") for n, t in times.items()])
+
+
+def main():
+    benches = {
+        "dcgan": bench_dcgan,
+        "overhead": bench_overhead,
+        "store": bench_store,
+        "checkpoint": bench_checkpoint,
+        "start": bench_start,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", help=", ".join(benches))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=0, help="default: torch's choice")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.which) - set(benches):
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(benches)}")
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    for name, bench in benches.items():
+        if not arguments.which or name in arguments.which:
+            bench(arguments.rounds)
+            gc.collect()
+
+
+if __name__ == "__main__":
+    main()
