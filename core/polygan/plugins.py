@@ -240,6 +240,9 @@ def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
     except BaseException as error:  # also SystemExit, and the panic of an extension written in Rust
         name = status.name if status.distribution else ""
         reason = str(error) if isinstance(error, Refused) else explain(error, status.module, name)
+        stem = Path(status.module).stem
+        if getattr(sys.modules.get(stem), "__file__", None) == status.module:
+            del sys.modules[stem]  # a local file that was refused can be corrected and loaded again
         if strict:
             raise PluginError(f"{status}: {reason}") from error
         catalogue.plugins.append(dataclasses.replace(status, reason=reason))
