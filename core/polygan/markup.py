@@ -65,7 +65,7 @@ def tables(facts: Mapping[Any, Any], title: str = "") -> str:
     plain = {key: value for key, value in facts.items() if str(key) not in nested}
     parts = []
     for name, rows in ([(title, plain)] if plain else []) + list(nested.items()):
-        body = "".join(f"<tr><th scope=row>{safe(k)}</th><td>{safe(v)}</td></tr>" for k, v in _flat(rows))
+        body = "".join(f"<tr><th scope=row>{safe(k)}</th><td>{safe(v) or '–'}</td></tr>" for k, v in _flat(rows))
         caption = f"<caption>{safe(name)}</caption>" if name else ""
         parts.append(f"<table>{caption}<tbody>{body}</tbody></table>")
     return f"<div class=tables>{''.join(parts)}</div>"
@@ -121,7 +121,7 @@ def gallery(pieces: Sequence[Mapping[str, Any]], budget: int, *, most: int = 256
     """The first pieces, at most ``most`` of them and about ``budget`` bytes; says how many are left out."""
     shown: list[str] = []
     used = 0
-    goal = 0 if small else 560 if len(pieces) == 1 else 112
+    goal = 75 if small else 560 if len(pieces) == 1 else 112
     for i, piece in enumerate(pieces[:most]):
         png = piece.get("png", b"")
         data = [shrunk(png) if small else png, piece.get("wav", b"")]
@@ -131,7 +131,7 @@ def gallery(pieces: Sequence[Mapping[str, Any]], budget: int, *, most: int = 256
             break
         words = str(piece.get("caption", ""))
         inner = image(data[0], words or f"sample {i + 1}", goal) if data[0] else ""
-        inner += f'<audio controls preload=none src="{uri("audio/wav", data[1])}"></audio>' if data[1] else ""
+        inner += f'<audio controls preload=metadata src="{uri("audio/wav", data[1])}"></audio>' if data[1] else ""
         if "text" in piece:
             inner += f"<blockquote dir=auto>{safe(text, 280 if small else 6000)}</blockquote>"
         shown.append(f"<figure>{inner}{caption(words)}</figure>")

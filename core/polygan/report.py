@@ -132,8 +132,8 @@ def _history(history: Sequence[tuple[int, list[Record]]]) -> str:
     history = _evenly(history, max(2, BUDGET["history"] // max(largest, 1)))
     budget = BUDGET["history"] // len(history)
     figures = "".join(
-        f"<figure>{gallery(pieces, budget, most=2 if wide else 4, small=True)}"
-        f"<figcaption>step {step:,}</figcaption></figure>"
+        f"<figure><figcaption>step {step:,}</figcaption>"
+        f"{gallery(pieces, budget, most=2 if wide else 4, small=True)}</figure>"
         for step, pieces in history
     )
     return (
