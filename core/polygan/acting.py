@@ -33,15 +33,19 @@ class Actor:
         self, player: Player, device: torch.device, memory_format: torch.memory_format, *, scaled: bool
     ) -> None:
         self.player, self.scaled = player, scaled
-        # An optimizer holds these very parameters, so they must move in place.
+        before = list(player.module.parameters())
         self.module = player.module.to(device=device).to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
         self.optimizer, self.scheduler = player.optimizer, player.scheduler
-        owned = {id(p) for g in (self.optimizer.param_groups if self.optimizer else []) for p in g["params"]}
-        self.parameters = [p for p in self.module.parameters() if id(p) in owned]
-        if len(self.parameters) != len(owned):
-            raise ConfigError(
-                "an optimizer holds parameters that are not of its player's module; give each player its own"
-            )
+        moved = {id(old): new for old, new in zip(before, self.module.parameters(), strict=True)}
+        self.parameters = []
+        for group in self.optimizer.param_groups if self.optimizer else []:
+            if any(id(p) not in moved for p in group["params"]):
+                raise ConfigError(
+                    "an optimizer holds parameters that are not of its player's module; give each player its own"
+                )
+            # Some devices (meta among them) replace parameters instead of moving them in place.
+            group["params"] = [moved[id(p)] for p in group["params"]]
+            self.parameters += group["params"]
         for p in self.module.parameters():
             p.requires_grad_(False)
         self.fused = self.optimizer is not None and _fuse(self.optimizer, device)

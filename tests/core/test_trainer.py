@@ -230,7 +230,7 @@ def test_clipping_and_weight_clipping(optimizer):
     assert norm.item() == pytest.approx(true, rel=1e-5)
     for g, b in zip(gradients, before, strict=True):
         torch.testing.assert_close(g, b * 0.5 / true, rtol=1e-4, atol=0)
-    assert max(p.abs().max().item() for p in module.parameters()) <= 0.1
+    assert max(p.abs().max().item() for p in module.parameters()) <= 0.1 + 1e-7
 
 
 # Non-finite numbers
