@@ -60,7 +60,7 @@ _HOME = {
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "API_VERSION",
     "CheckpointError",
     "ConfigError",

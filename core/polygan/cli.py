@@ -109,8 +109,8 @@ def _list(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[s
             "id": spec.id,
             "summary": spec.summary,
             "paper": getattr(spec, "paper", "") or getattr(spec, "licence", ""),
-            "plugin": catalogue.owner(kind, spec.id).name,
-            "distribution": catalogue.owner(kind, spec.id).distribution,
+            "plugin": catalogue.owner(kind.removesuffix("s"), spec.id).name,
+            "distribution": catalogue.owner(kind.removesuffix("s"), spec.id).distribution,
         }
         for kind in kinds
         for spec in getattr(catalogue, kind).values()

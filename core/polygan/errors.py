@@ -41,7 +41,7 @@ class DivergenceError(PolyganError):
     """Training produced non-finite numbers and the allowed number of rollbacks did not help."""
 
 
-class Preempted(PolyganError):  # noqa: N818 - not a failure: the run was asked to stop, and saved
+class Preempted(PolyganError):
     """A stop was requested by a signal; a checkpoint has been written."""
 
     exit_code = 75

@@ -124,9 +124,7 @@ ADVERSARIAL: dict[str, Adversarial] = {
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:
     """The gradient (n, d) of each sample's summed logits by that sample, with graph."""
     if not x.requires_grad:
-        raise ConfigError(
-            "a gradient penalty got inputs that record no gradient: call x.requires_grad_() before D(x)"
-        )
+        raise ConfigError("a gradient penalty got inputs that record no gradient: call x.requires_grad_() before D(x)")
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return _wide(gradient).reshape(len(x), -1)
 
@@ -151,9 +149,7 @@ def _slope_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, weight: float)
     return (torch.linalg.vector_norm(_gradient(critic(x), x), dim=1) - 1).square().mean() * weight
 
 
-def wgan_gp(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, weight: float = 10
-) -> Tensor:
+def wgan_gp(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, weight: float = 10) -> Tensor:
     """weight * E (|grad D(x)| - 1)^2 at x = mix * real + (1 - mix) * fake (Gulrajani et al. 2017, alg. 1).
 
     ``critic`` maps inputs (n, ...) to logits (a conditional one as a closure over its labels), ``mix`` (n,)

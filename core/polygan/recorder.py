@@ -103,9 +103,8 @@ class Recorder(Listener):
     # The trainer's events
 
     def started(self, trainer: Trainer, *, resumed: bool) -> None:
-        """Training starts or resumes: later lines of an interrupted attempt are dropped."""
-        if resumed:
-            keep_records(self._log, trainer.step)
+        """Training starts or resumes; the lines of an interrupted attempt that come after are dropped."""
+        keep_records(self._log, trainer.step if resumed else -1)
         self.write(trainer, "resumed" if resumed else "started")
         self.catalogue.emit("polygan_run_started", event=self.event(trainer))
         self.progress.start(trainer.step)
@@ -235,7 +234,7 @@ def append_record(log: Path, record: Mapping[str, Any]) -> None:
 def keep_records(log: Path, step: int) -> None:
     """Drop the lines after ``step``, and a last line that was cut off."""
     kept = []
-    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+    for line in log.read_text(encoding="utf-8").split("\n") if log.exists() else []:
         try:
             record = json.loads(line)
         except ValueError:

@@ -9,10 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from toy_gan import Config, MLPGAN
-
 from polygan.distributed import world_from_environment
 from polygan.trainer import Trainer, TrainerSettings
+from toy_gan import MLPGAN, Config
 
 CASES = {
     "hinge-inline-r1": Config(loss="hinge", r1=0.5),

@@ -61,8 +61,7 @@ class Loop:
     def iterate(self):
         self.context.cache = {}
         return {
-            name: [self.play(name, repeat) for repeat in range(turn.repeat)][-1]
-            for name, turn in self.turns.items()
+            name: [self.play(name, repeat) for repeat in range(turn.repeat)][-1] for name, turn in self.turns.items()
         }
 
     def gradients(self, name):
@@ -125,9 +124,7 @@ def test_widths_stop_at_eight_times():
     assert [m.in_channels for m in ups] == [8, 8, 8, 4, 2, 1]
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "k"), [(28, 28, 2), (32, 32, 3), (64, 64, 4), (32, 56, 3), (14, 8, 1)]
-)
+@pytest.mark.parametrize(("height", "width", "k"), [(28, 28, 2), (32, 32, 3), (64, 64, 4), (32, 56, 3), (14, 8, 1)])
 def test_strides(height, width, k):
     assert strides(height, width) == k
 
@@ -251,7 +248,7 @@ def fingerprint(**options):
     terms = loop.iterate() | {"again": loop.iterate()["d"]}
     values = [(turn, name, t.item()) for turn, named in terms.items() for name, t in named.items()]
     settings = [(p.ema_half_life, p.weight_clip) for p in loop.players.values()]
-    parameters = [float(p.sum()) for q in loop.players.values() for p in q.module.parameters()]
+    parameters = [p.sum().item() for q in loop.players.values() for p in q.module.parameters()]
     return values, settings, parameters
 
 
@@ -337,9 +334,7 @@ def test_every_loss_with_every_penalty(loss, penalty, every, device):
             assert all(torch.isfinite(p).all() for p in player.module.parameters())
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"spectral_norm": True}, {"critic_steps": 2}, {"reuse_fakes": False}]
-)
+@pytest.mark.parametrize("options", [{}, {"spectral_norm": True}, {"critic_steps": 2}, {"reuse_fakes": False}])
 @pytest.mark.parametrize("classes", [DIGITS, ()])
 def test_other_choices_play_on_meta(options, classes):
     assert Loop(recipe(classes, **options), "meta").iterate().keys() == {"d", "g"}
@@ -360,9 +355,7 @@ def test_gradients_reach_the_acting_player_and_no_other(reuse, penalty, every):
             if player not in turn.players:
                 assert all(g is None for g in gradients.values())
             elif name in ("d", "g"):
-                assert all(
-                    g is not None and g.abs().sum() > 0 for k, g in gradients.items() if "bias" not in k
-                )
+                assert all(g is not None and g.abs().sum() > 0 for k, g in gradients.items() if "bias" not in k)
             else:
                 assert sum(g.abs().sum() for g in gradients.values() if g is not None) > 0
 
@@ -383,9 +376,7 @@ def test_reused_fakes_give_the_gradient_of_the_same_noise(lazy):
     assert "fakes" in one.context.cache
     assert "fakes" not in two.context.cache
     one.play("g", step=False)
-    two.turns = {
-        "g": two.turns["g"]
-    }  # counts as turn 0, so that it draws the noise of the discriminator's turn
+    two.turns = {"g": two.turns["g"]}  # counts as turn 0, so that it draws the noise of the discriminator's turn
     two.play("g", step=False)
     for name, gradient in one.gradients("generator").items():
         torch.testing.assert_close(gradient, two.gradients("generator")[name], rtol=1e-5, atol=1e-8)
@@ -444,9 +435,7 @@ def test_the_batch_is_left_as_it_was():
     assert batch["image"].grad is None
 
 
-@pytest.mark.parametrize(
-    ("loss", "seen"), [("minimax", True), ("wasserstein", False), ("relativistic", True)]
-)
+@pytest.mark.parametrize(("loss", "seen"), [("minimax", True), ("wasserstein", False), ("relativistic", True)])
 def test_observed_logits(loss, seen):
     loop = Loop(recipe(loss=loss))
     loop.context.cache = {}
@@ -584,14 +573,10 @@ def test_walks_are_spherical():
     half = 3 * 0.5**0.5
     torch.testing.assert_close(points[0], torch.tensor([[3.0, 0.0], [half, half], [0.0, 3.0]]))
     torch.testing.assert_close(points.norm(dim=-1), torch.full((2, 3), 3.0))
-    torch.testing.assert_close(
-        slerp_rows(torch.tensor([[1.0], [3.0]]), 3), torch.tensor([[1.0], [2.0], [3.0]])
-    )
+    torch.testing.assert_close(slerp_rows(torch.tensor([[1.0], [3.0]]), 3), torch.tensor([[1.0], [2.0], [3.0]]))
 
 
-@pytest.mark.parametrize(
-    "options", [{"interpolate": 1}, {"interpolate": -2}, {"interpolate": 3, "grid": True}]
-)
+@pytest.mark.parametrize("options", [{"interpolate": 1}, {"interpolate": -2}, {"interpolate": 3, "grid": True}])
 def test_bad_sampling_options(options):
     with pytest.raises(ConfigError, match="interpolate"):
         Sampling(**options)
@@ -610,9 +595,7 @@ def test_preview():
 def test_generation_follows_the_networks_device():
     r = recipe()
     nets = {name: net.to("meta") for name, net in networks(r).items()}
-    with pytest.raises(
-        NotImplementedError, match="meta"
-    ):  # copying the result to the CPU is what fails there
+    with pytest.raises(NotImplementedError, match="meta"):  # copying the result to the CPU is what fails there
         generate(r, 2, nets)
 
 

@@ -77,9 +77,7 @@ def test_batch_of_samples():
     assert set(DOMAIN.batch_of(samples()) or ()) == {"image"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns", "across"), [("set", 0, 3), ("set", 6, 3), ("grid", 2, 2), ("walk", 6, 6)]
-)
+@pytest.mark.parametrize(("kind", "columns", "across"), [("set", 0, 3), ("set", 6, 3), ("grid", 2, 2), ("walk", 6, 6)])
 def test_grid_layout(tmp_path, kind, columns, across):
     path = tmp_path / "new" / "grid.png"
     assert samples(kind=kind, columns=columns).save(path) == [path]
@@ -149,9 +147,7 @@ def test_feature_distance_is_the_rms_of_pixels(size):
     data = torch.stack([torch.full((3, size, size), v) for v in (-1.0, 1.0, 0.5)])
     features = DOMAIN.features(Samples(data, DOMAIN))
     assert features.shape == (3, 3 * min(size, 16) ** 2)
-    torch.testing.assert_close(
-        torch.cdist(features, features)[0], torch.tensor([0.0, 2.0, 1.5]), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(torch.cdist(features, features)[0], torch.tensor([0.0, 2.0, 1.5]), atol=1e-3, rtol=0)
 
 
 def test_features_of_small_pictures_lose_nothing():

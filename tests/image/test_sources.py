@@ -42,9 +42,7 @@ def test_grey_and_colour_are_kept(tmp_path):
     grey = gradient()
     np.testing.assert_array_equal(one(tmp_path / "g", "a.png", Image.fromarray(grey)), grey[None])
     colour = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(
-        one(tmp_path / "c", "a.png", Image.fromarray(colour)), colour.transpose(2, 0, 1)
-    )
+    np.testing.assert_array_equal(one(tmp_path / "c", "a.png", Image.fromarray(colour)), colour.transpose(2, 0, 1))
 
 
 def test_sixteen_bits_are_scaled(tmp_path):
@@ -213,9 +211,7 @@ def bomb(path, side=20_000):
 
 
 def test_bad_files_are_named_and_the_good_ones_stay(tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)).save(
-        tmp_path / "good.png"
-    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)).save(tmp_path / "good.png")
     whole = (tmp_path / "good.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.jpg").write_text("this is no picture")
@@ -423,9 +419,7 @@ def test_digits_of_scikit_learn():
     assert (len(found), found.info["classes"]) == (1797, [str(d) for d in range(10)])
     zero = found.decode(0)
     assert (zero["image"].shape, int(zero["label"])) == ((1, 8, 8), 0)
-    np.testing.assert_array_equal(
-        zero["image"][0, 0], np.round(np.array([0, 0, 5, 13, 9, 1, 0, 0]) * 255 / 16)
-    )
+    np.testing.assert_array_equal(zero["image"][0, 0], np.round(np.array([0, 0, 5, 13, 9, 1, 0, 0]) * 255 / 16))
     larger = datasets.digits(ImageSettings(resolution=16, channels=3, labels="none"))
     assert {k: v.shape for k, v in larger.decode(1).items()} == {"image": (3, 16, 16)}
 

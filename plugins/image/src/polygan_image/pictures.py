@@ -117,7 +117,7 @@ def to_array(picture: Image.Image, size: tuple[int, int], channels: int, fit: st
     if picture.mode == "RGBA" and channels < 4:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     values = np.asarray(picture.convert(MODES[channels]))
-    return np.ascontiguousarray(values.reshape(*values.shape[:2], channels).transpose(2, 0, 1))
+    return values.reshape(*values.shape[:2], channels).transpose(2, 0, 1).copy()
 
 
 def to_bytes(data: Tensor) -> np.ndarray:
