@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from polygan import ConfigError, Samples
 from polygan_image import pictures
 from polygan_image.domain import ImageDomain

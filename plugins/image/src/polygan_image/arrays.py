@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
 from polygan import DataError
 
 from . import pictures
@@ -61,8 +62,8 @@ class ArraySource(PictureSource):
         return self._count
 
     def name(self, index: int) -> str:
-        """The file and the row."""
-        return f"{self.where} picture {index}"
+        """The row; messages of the file name it themselves."""
+        return f"picture {index}"
 
     def fingerprint(self) -> str:
         """What the data are, and the settings."""
@@ -85,9 +86,7 @@ class ArraySource(PictureSource):
         image = images[index]
         if image.ndim == 3 and image.shape[-1] == 1:
             image = image[..., 0]
-        sample = {
-            "image": pictures.to_array(Image.fromarray(image), self._size, self._channels, self.settings.fit)
-        }
+        sample = {"image": pictures.to_array(Image.fromarray(image), self._size, self._channels, self.settings.fit)}
         if "label" in self.fields and labels is not None:
             sample["label"] = np.asarray(labels[index], np.int64)
         return sample
@@ -156,12 +155,7 @@ def idx_source(path: Path, settings: ImageSettings) -> ArraySource:
     shape = _idx_read(path, header_only=True)
     if len(shape) < 3:
         raise DataError(f"{path}: labels, not pictures; give the file whose name has images and idx3")
-    stem = (
-        path.name.removesuffix(".gz")
-        .replace("images", "labels")
-        .replace("idx3", "idx1")
-        .replace("idx4", "idx1")
-    )
+    stem = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     beside = next((p for p in (path.with_name(stem + ".gz"), path.with_name(stem)) if p.is_file()), None)
     indices, classes, identity = None, None, file_identity(path)
     if beside is not None and beside != path and settings.labels == "auto":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from polygan import DataError
 
 from .arrays import ArraySource, file_identity
@@ -21,9 +22,7 @@ def _digits(package: str, file: str, count: int, side: int, top: int, settings: 
     spec = find_spec(package)
     path = Path((spec and spec.origin) or "").parent / file
     if not path.is_file():
-        raise DataError(
-            f"the digits of {package} are not installed ({file}); pip install 'polygan-image[digits]'"
-        )
+        raise DataError(f"the digits of {package} are not installed ({file}); pip install 'polygan-image[digits]'")
 
     def load() -> Arrays:
         try:

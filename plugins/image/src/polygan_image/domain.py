@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from PIL import Image
+
 from polygan import ConfigError, DataError, DataSettings, Domain, Picture, Samples
 
 from . import pictures
@@ -17,9 +18,10 @@ from .sources import FolderSource, HubSource
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+
     from polygan import Batch, Source, Split
     from polygan.domain import Piece
-    from torch import Tensor
 
 _GRID_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _CELL = 56  # pixels that a picture in a report has at least
@@ -44,13 +46,9 @@ class ImageSettings(DataSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.resolution <= 8192:
-            raise ConfigError(
-                f"data.resolution = {self.resolution} is outside [0, 8192]; 0 keeps the source's own"
-            )
+            raise ConfigError(f"data.resolution = {self.resolution} is outside [0, 8192]; 0 keeps the source's own")
         if self.channels not in (0, 1, 3, 4):
-            raise ConfigError(
-                f"data.channels = {self.channels}; 1, 3 and 4 are known, 0 takes the source's own"
-            )
+            raise ConfigError(f"data.channels = {self.channels}; 1, 3 and 4 are known, 0 takes the source's own")
         for name, value, known in (
             ("fit", self.fit, ("crop", "pad")),
             ("labels", self.labels, ("auto", "folders", "none")),
@@ -130,8 +128,7 @@ class ImageDomain(Domain):
             return [path]
         if suffix[1:].isalpha() and not path.is_dir():
             raise ConfigError(
-                f"{path}: pictures are not written as {suffix}; "
-                f"use {' '.join(_GRID_SUFFIXES)}, or a folder (no suffix)"
+                f"{path}: pictures are not written as {suffix}; use {' '.join(_GRID_SUFFIXES)}, or a folder (no suffix)"
             )
         path.mkdir(parents=True, exist_ok=True)
         width = max(5, len(str(len(samples) - 1)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+
 from polygan import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -46,14 +47,12 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (picture.height, picture.width) if turned else picture.size
 
 
-def open_picture(file: Any, name: str, max_pixels: int, read: Callable[[Image.Image], Any]) -> Any:
+def open_picture(file: Any, max_pixels: int, read: Callable[[Image.Image], Any]) -> Any:
     """``read(picture)`` of an opened file (a path or a binary stream) of at most ``max_pixels``.
 
-    Raises `DataError` with one line for everything that can be wrong with the file.
+    Raises `DataError` with one line for everything that can be wrong with the file; whoever catches it names the file.
     """
-    too_large = (
-        f"{name}: more than data.max_pixels = {max_pixels:,} pixels; raise it if the file is to be trusted"
-    )
+    too_large = f"more than data.max_pixels = {max_pixels:,} pixels; raise it if the file is to be trusted"
     try:
         with Image.open(file) as picture:
             if picture.width * picture.height > max_pixels:
@@ -64,9 +63,9 @@ def open_picture(file: Any, name: str, max_pixels: int, read: Callable[[Image.Im
     except Image.DecompressionBombError:
         raise DataError(too_large) from None
     except Image.UnidentifiedImageError:
-        raise DataError(f"{name}: not a picture that Pillow can read; convert or remove it") from None
+        raise DataError("not a picture that Pillow can read; convert or remove it") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        raise DataError(f"{name}: cannot be decoded ({error}); repair or remove it") from None
+        raise DataError(f"cannot be decoded ({error}); repair or remove it") from None
 
 
 def _deep_to_grey(picture: Image.Image) -> Image.Image:

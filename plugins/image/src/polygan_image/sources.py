@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from polygan import ConfigError, DataError, Field, Source
 
 from . import pictures
@@ -101,22 +102,18 @@ class FileSource(PictureSource):
             return pictures.upright_size(picture), pictures.kind(picture)
 
         try:
-            return pictures.open_picture(self._file(index), "", self.settings.max_pixels, read)
+            return pictures.open_picture(self._file(index), self.settings.max_pixels, read)
         except (DataError, OSError):  # `decode` names it
             return None
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
-        """The arrays of one picture; `DataError` names the file and what is wrong with it."""
+        """The arrays of one picture; `DataError` says what is wrong with the file that `name` gives."""
         fit = self.settings.fit
 
         def read(picture: Image.Image) -> np.ndarray:
             return pictures.to_array(picture, self._size, self._channels, fit)
 
-        sample = {
-            "image": pictures.open_picture(
-                self._file(index), self.name(index), self.settings.max_pixels, read
-            )
-        }
+        sample = {"image": pictures.open_picture(self._file(index), self.settings.max_pixels, read)}
         if self.labels is not None:
             sample["label"] = np.asarray(self.labels[index], np.int64)
         return sample
@@ -135,9 +132,7 @@ class FolderSource(FileSource):
         self.files, others = _walk(root)
         if not self.files:
             found = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
-            raise DataError(
-                f"no pictures in {root}: {found}; looked for {' '.join(SUFFIXES)}, IDX and NPZ files"
-            )
+            raise DataError(f"no pictures in {root}: {found}; looked for {' '.join(SUFFIXES)}, IDX and NPZ files")
         classes = None
         if settings.labels == "folders":
             loose = next((f for f in self.files if os.sep not in f), None)
@@ -161,7 +156,7 @@ class FolderSource(FileSource):
     def _file(self, index: int) -> Path:
         path = self.root / self.files[index]
         if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty; remove it")
+            raise DataError("the file is empty; remove it")
         return path
 
     def fingerprint(self) -> str:
@@ -223,9 +218,7 @@ class HubSource(FileSource):
         if not len(data):
             raise DataError(f"hf:{name} has no rows")
         self._repo = name
-        self._data = data.select_columns(columns["Image"]).cast_column(
-            columns["Image"], datasets.Image(decode=False)
-        )
+        self._data = data.select_columns(columns["Image"]).cast_column(columns["Image"], datasets.Image(decode=False))
         self._column, classes = columns["Image"], None
         if settings.labels == "auto" and "ClassLabel" in columns:
             column = columns["ClassLabel"]
@@ -242,7 +235,7 @@ class HubSource(FileSource):
     def _file(self, index: int) -> Any:
         cell = self._data[index][self._column]
         if not (cell and (cell["bytes"] or cell["path"])):
-            raise DataError(f"{self.name(index)}: no picture in it")
+            raise DataError("the row holds no picture")
         return io.BytesIO(cell["bytes"]) if cell["bytes"] else cell["path"]
 
     def fingerprint(self) -> str:
