@@ -1,0 +1,191 @@
+"""Scores of generated pictures, each with its floor: what held-out real pictures get by the same rule.
+
+A distance between samples depends on how many there are, and not a little: with n pictures the Frechet distance of real
+from real is about 1/n. So fakes and held-out pictures are compared in draws of one size, n = the smaller of the number of
+held-out pictures and of the pictures generated; the score is the mean over disjoint draws against the training pictures
+(at most 20,000 of them), and so is the floor. A score and its floor are comparable; two scores with different n are not.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from polygan import DataError, Score
+
+from .features import Judge
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polygan import Evaluation
+
+    from .features import Features
+
+_SORTED = ", sorted into classes by the classifier"
+_CLASS_MOST = 2000  # pictures of a class whose pairwise distances are averaged
+_SAME = 2 / 255  # one grey level, in the units of pictures in [-1, 1]
+
+
+class _AsTheyAre(nn.Module):
+    """What torchmetrics takes for a feature network, for features that are there already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Squared Frechet distance of two Gaussians with the mean and covariance of features (n, d) and (m, d), n, m >= 2.
+
+    |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^1/2) in float64, eq. 6 of Heusel et al. 2017 (arXiv:1706.08500).
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_AsTheyAre(a.shape[1]))
+    metric.update(a.double(), real=True)
+    metric.update(b.double(), real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(a: Tensor, b: Tensor, size: int, subsets: int = 50) -> float:
+    """Mean over random subsets of ``size`` of the unbiased squared maximum mean discrepancy of features (n, d), (m, d).
+
+    Kernel (x.y / d + 1)^3, Binkowski et al. 2018 (arXiv:1801.01401), section 4, in float64. Can be below zero.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    with warnings.catch_warnings(), torch.random.fork_rng([]):
+        warnings.simplefilter("ignore")  # that it keeps all features
+        torch.default_generator.manual_seed(0)
+        metric = KernelInceptionDistance(feature=_AsTheyAre(a.shape[1]), subsets=subsets, subset_size=size)
+        metric.update(a.double(), real=True)
+        metric.update(b.double(), real=False)
+        return float(metric.compute()[0])
+
+
+def spread(features: Tensor) -> float:
+    """Mean Euclidean distance over all pairs of features (n, d), n >= 2; memory grows with n, not with n^2."""
+    n = len(features)
+    exact = "donot_use_mm_for_euclid_dist"  # the fast way is off by 1e-3 for equal rows
+    total = sum(float(torch.cdist(rows, features, compute_mode=exact).sum()) for rows in features.split(500))
+    return total / (n * (n - 1))
+
+
+def duplicates(pixels: Tensor) -> float:
+    """Share of n pictures that an earlier one repeats: less than a grey level of 255 away, root-mean-square.
+
+    ``pixels`` (n, d) are `ImageDomain.features`. 0: all differ; (n - 1) / n: all are one picture.
+    """
+    x, found, start = pixels - pixels.mean(0), 0, 0
+    squares = x.square().sum(1)
+    for rows in x.split(500):
+        stop = start + len(rows)
+        gaps = squares[start:stop, None] + squares[None, :stop] - 2 * rows @ x[:stop].T
+        near = (gaps < _SAME**2).tril(start - 1)  # column j of row i only for j < i
+        found, start = found + int(near.any(1).sum()), stop
+    return found / len(pixels)
+
+
+def _draws(features: Tensor, n: int) -> list[Tensor]:
+    """Disjoint pieces of exactly ``n`` rows."""
+    return list(features[: len(features) // n * n].split(n))
+
+
+def _note(judge: Judge, text: str) -> str:
+    """What a reader must know to compare a score with another."""
+    e = judge.evaluation
+    resized = f"{e.info['width']}x{e.info['height']}, resized by {e.info.get('filter', 'the source')}"
+    network = f"features: classifier of this source, {judge.accuracy:.1%} right on held-out pictures ({resized})"
+    return f"{text}; {network}; not a FID, comparable only with scores of the same data and n"
+
+
+def frechet(evaluation: Evaluation) -> list[Score]:
+    """``image/frechet``: mean `frechet_distance` of draws of fakes, and as the floor of held-out pictures."""
+    judge = Judge.of(evaluation)
+    train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
+    n = min(len(real), len(fakes))
+
+    def score(features: Tensor) -> float:
+        values = [frechet_distance(train, draw) for draw in _draws(features, n)]
+        return sum(values) / len(values)
+
+    text = (
+        f"{len(_draws(fakes, n))} x {n} generated, floor {len(_draws(real, n))} x {n} held-out, each against "
+        f"{len(train)} training pictures"
+    )
+    return [Score("image/frechet", score(fakes), score(real), note=_note(judge, text))]
+
+
+def kid(evaluation: Evaluation) -> list[Score]:
+    """``image/kid``: `kernel_distance` of fakes to training pictures, and as the floor of held-out ones."""
+    judge = Judge.of(evaluation)
+    train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
+    n = min(len(train), len(real), len(fakes), 1000)
+    text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training pictures"
+    return [
+        Score("image/kid", kernel_distance(train, fakes, n), kernel_distance(train, real, n), note=_note(judge, text))
+    ]
+
+
+def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]:
+    """`spread` of each class; None for one of fewer than two pictures."""
+    members = [values[labels == c][:_CLASS_MOST] for c in range(classes)]
+    return [spread(m) if len(m) > 1 else None for m in members]
+
+
+def diversity(evaluation: Evaluation) -> list[Score]:
+    """``image/diversity`` and ``-worst-class``: `spread` within each class against the training pictures'.
+
+    Mean and minimum over the classes of the ratio; 1 is as varied as the real ones. Samples without labels are sorted into
+    classes by the classifier, on both sides; a class of which it sees fewer than two counts as 0.
+    ``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures.
+    """
+    judge = Judge.of(evaluation)
+    train, real, fakes = judge.train, judge.held_out, judge.fakes
+    asked = fakes.labels is not None
+    classes = len(evaluation.info["classes"])
+
+    def spreads(of: Features) -> list[float | None]:
+        return _spreads(of.values, of.labels if asked and of.labels is not None else of.predicted, classes)
+
+    theirs = spreads(train)
+
+    def ratios(of: Features) -> list[float]:
+        return [(a or 0.0) / b for a, b in zip(spreads(of), theirs, strict=True) if b and not (asked and a is None)]
+
+    got, floor, same = ratios(fakes), ratios(real), min(len(fakes.pixels), len(train.pixels))
+    if not (got and floor):
+        raise DataError(
+            f"{len(fakes.values)} generated and {len(real.values)} held-out pictures are too few for distances within "
+            f"{classes} classes; evaluate more pictures or raise data.held_out"
+        )
+    note = _note(judge, f"{len(fakes.values)} generated, {len(got)} of {classes} classes" + ("" if asked else _SORTED))
+    means = [sum(x) / len(x) for x in (got, floor)]
+    repeats = [duplicates(f.pixels[:same]) for f in (fakes, train)]
+    text = f"share of {same} pictures that repeat an earlier one to less than a grey level, floor {same} training ones"
+    return [
+        Score("image/diversity", means[0], means[1], "higher", note),
+        Score("image/diversity-worst-class", min(got), min(floor), "higher", note),
+        Score("image/duplicates", repeats[0], repeats[1], note=text),
+    ]
+
+
+def recognised(evaluation: Evaluation) -> list[Score]:
+    """``image/recognised``: share of class-conditional samples that the classifier takes for the class asked for.
+
+    The floor is its accuracy on held-out pictures. `DataError` for samples without labels.
+    """
+    judge = Judge.of(evaluation)
+    fakes = judge.fakes
+    if fakes.labels is None:
+        raise DataError("image/recognised needs samples of a class that was asked for; this model is unconditional")
+    share = float((fakes.predicted == fakes.labels).float().mean())
+    note = _note(judge, f"{len(fakes.labels)} generated, floor {len(judge.held_out.values)} held-out")
+    return [Score("image/recognised", share, judge.accuracy, "higher", note)]
