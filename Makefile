@@ -2,7 +2,7 @@
 
 PYTHON     ?= python3
 VENV_FLAGS ?=
-DEMO_ARGS  ?= image/dcgan --data mnist-5k
+DEMO_ARGS  ?= image/dcgan --data mnist-5k --steps 5000
 TEST_ARGS  ?= -n 2 -m "not slow"
 
 VENV   := .venv
@@ -32,6 +32,9 @@ demo: $(READY) ## train a GAN on 5,000 real handwritten digits and write a repor
 	@name=demo; n=1; while [ -e "runs/$$name" ]; do n=$$((n + 1)); name="demo-$$n"; done; \
 	echo "==> training into runs/$$name (a few minutes)"; \
 	$(PY) -m polygan train $(DEMO_ARGS) --name "$$name" || exit $$?; \
+	echo "==> scoring 1,000 samples (trains a small classifier of the real digits first, once)"; \
+	$(PY) -m polygan evaluate "runs/$$name" || exit $$?; \
+	$(PY) -m polygan generate "runs/$$name" -n 80 --seed 1 --grid --out "runs/$$name/grid.png" || exit $$?; \
 	report="runs/$$name/report.html"; \
 	echo "==> the report: $(CURDIR)/$$report"; \
 	if [ -t 0 ]; then \
