@@ -52,12 +52,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
         code = error.exit_code
-    except KeyboardInterrupt:
-        print("polygan: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"polygan: {stopped or 'interrupted'}", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader (head, less) has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
+    except OSError as error:
+        if show_traceback:
+            traceback.print_exc()
+        print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .errors import ConfigError, DataError, did_you_mean
+from .pieces import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,6 +68,8 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
             raise ConfigError(
                 f"run folder {folder} cannot be made: {error.strerror}; choose another with --runs"
             ) from None
+        # At once, so that a run that is killed before its first step can be resumed.
+        write_text(folder / "config.yaml", settings.yaml())
         (folder / ".launch").write_text(launch, encoding="utf-8")
         return folder, False
     raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
@@ -135,9 +138,7 @@ def describe(
         ("data.json", json.dumps(data, indent=1) + "\n"),
         ("environment.json", json.dumps(environment, indent=1) + "\n"),
     ):
-        temporary = folder / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / name)
+        write_text(folder / name, text)
 
 
 def check_data(folder: Path, store: Store) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,6 +109,8 @@ class Recorder(Listener):
         self.write(trainer, "resumed" if resumed else "started")
         self.catalogue.emit("polygan_run_started", event=self.event(trainer))
         self.progress.start(trainer.step)
+        for leftover in (self.folder / "samples").glob(".*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
         real = self.folder / "samples" / "real"
         if not real.exists():
             n = min(self.recipe.preview()[0], len(self.splits["train"]))
@@ -138,15 +141,16 @@ class Recorder(Listener):
         n = min(len(fakes), len(train))
         real = self.domain.real(train, np.sort(train.rows[:n]))
         signals = collapse_signals(self.domain.features(fakes), self.domain.features(real))
-        batches = [self._real_batch(trainer, split) for split in (train, held_out) if len(split) >= 16]
-        batches.append(self.domain.batch_of(fakes))
-        if len(batches) == 3 and batches[2] is not None:
-            live = trainer.networks(averaged=False)
-            with evaluating(live), torch.no_grad():
-                moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
-                logits = [self.recipe.critic(live, batch) for batch in moved]
-            if all(x is not None for x in logits):
-                signals |= overfitting_signal(*logits)
+        fake = self.domain.batch_of(fakes)
+        if fake is None or min(len(train), len(held_out)) < 16:
+            return signals
+        live = trainer.networks(averaged=False)
+        batches = [self._real_batch(trainer, train), self._real_batch(trainer, held_out), fake]
+        with evaluating(live), torch.no_grad():
+            moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
+            logits = [x for x in (self.recipe.critic(live, batch) for batch in moved) if x is not None]
+        if len(logits) == 3:
+            signals |= overfitting_signal(*logits)
         return signals
 
     def _real_batch(self, trainer: Trainer, split: Split) -> Batch:
@@ -197,7 +201,8 @@ class Recorder(Listener):
     def ended(self, trainer: Trainer, status: str) -> None:
         """The last line."""
         self.progress.close()
-        self.write(trainer, "ended", status=status)
+        with suppress(OSError):  # a full disk: the error that ends the run says so, and `resume` completes the record
+            self.write(trainer, "ended", status=status)
         self.catalogue.emit("polygan_run_ended", event=self.event(trainer), status=status)
 
 

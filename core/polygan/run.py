@@ -20,7 +20,7 @@ from .config import Settings, SettingsParser, build, read_yaml
 from .data import Stream, build_store, split_store
 from .distributed import choose_device, world_from_environment
 from .domain import DataSettings, Domain
-from .errors import CheckpointError, ConfigError, DataError, PluginError, Preempted, did_you_mean
+from .errors import DISK_FULL, CheckpointError, ConfigError, DataError, PluginError, Preempted, did_you_mean
 from .folder import check_data, describe, locked, new_folder, read_json, run_folder
 from .plugins import get_catalogue
 from .recipe import Recipe
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .data import Split
+    from .distributed import World
     from .domain import Samples, Score, Source
     from .plugins import Catalogue
 
@@ -106,68 +107,96 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
     """Train in a new folder, or continue in ``folder``."""
     catalogue = get_catalogue()
     kind, domain = _kinds(settings.recipe, catalogue)
-    run = settings.run
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    metrics = [catalogue.metric(m).id for m in run.metrics] or [
-        m for m in catalogue.metrics if m.partition("/")[0] == domain.id
-    ]
+    metrics = _metric_ids(settings.run.metrics, domain, catalogue)
+    if settings.run.threads:
+        torch.set_num_threads(settings.run.threads)
     with ExitStack() as stack:
-        world, device = stack.enter_context(world_from_environment(run.device, run.hang_timeout))
+        world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         with world.first_goes_first():
-            show = None if world.first and not quiet else False
-            store = build_store(open_source(settings.data, domain, catalogue), settings.data, progress=show)
-        splits = split_store(store, settings.data.held_out)
-        recipe = kind(settings.model, store.info)
-        batch = run.batch_size
-        streams = {
-            name: Stream(split, domain, batch, run.seed, world.rank, world.size)
-            for name, split in splits.items()
-            if name == "train" or len(split) >= batch
-        }
-        folder, resuming = world.share(_place(settings, folder) if world.first else None)
-        if world.first:
-            stack.enter_context(locked(folder))
-        checkpoints = Checkpoints(folder / "checkpoints", keep=run.keep, writable=world.first)
+            splits = _open_splits(settings, domain, progress=None if world.first and not quiet else False)
+        recipe = kind(settings.model, splits["train"].store.info)
+        streams = _streams(settings, splits, domain, world)
+        place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
         if world.first:
-            recorder = Recorder(folder, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet)
+            stack.enter_context(locked(place))
+            recorder = Recorder(place, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet)
         trainer = Trainer(
             recipe,
             streams,
-            run,
+            settings.run,
             device=device,
             prepare=domain.prepare,
-            checkpoints=checkpoints,
+            checkpoints=Checkpoints(place / "checkpoints", keep=settings.run.keep, writable=world.first),
             listener=recorder,
             world=world,
         )
-        if resuming and checkpoints.entries():
-            if world.first:
-                check_data(folder, store)
-            trainer.restore(checkpoints.load())
-        elif run.init_from:
-            _transfer(trainer, run.init_from)
-        if world.first:
-            describe(folder, settings, domain, splits, device, trainer.precision, catalogue)
+        _begin(trainer, settings, place, splits, resuming=resuming)
+        if recorder:
+            describe(place, settings, domain, splits, device, trainer.precision, catalogue)
+        _fit(trainer, recorder, place)
+        return Run(place, settings, recipe, domain, trainer.networks(), trainer.step, splits)
+
+
+def _metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
+    """The ids of metrics asked for, or of all that the domain has."""
+    ids = [catalogue.metric(name).id for name in names]
+    return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
+
+
+def _open_splits(settings: Settings, domain: Domain, progress: bool | None = None) -> dict[str, Split]:
+    store = build_store(open_source(settings.data, domain, get_catalogue()), settings.data, progress=progress)
+    return split_store(store, settings.data.held_out)
+
+
+def _streams(settings: Settings, splits: Mapping[str, Split], domain: Domain, world: World) -> dict[str, Stream]:
+    """A stream for each split that holds a batch; the training split must."""
+    batch, seed = settings.run.batch_size, settings.run.seed
+    return {
+        name: Stream(split, domain, batch, seed, world.rank, world.size)
+        for name, split in splits.items()
+        if name == "train" or len(split) >= batch
+    }
+
+
+def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
+    """Continue from the newest checkpoint, or start from other networks, or from the recipe's own."""
+    checkpoints = trainer.checkpoints
+    if resuming and checkpoints is not None and checkpoints.entries():
+        if trainer.world.first:
+            check_data(folder, splits["train"].store)
+        trainer.restore(checkpoints.load())
+    elif settings.run.init_from:
+        _transfer(trainer, settings.run.init_from)
+
+
+def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
+    """Train with signals handled, and record how it ended."""
+    with _signals(trainer) as signals:
         status = "failed"
         try:
             if recorder:
                 recorder.started(trainer, resumed=trainer.step > 0)
-            stack.enter_context(_signals(trainer))
             trainer.fit()
             status = "finished"
-        except Preempted:
-            status = "preempted"
-            raise
+        except Preempted as stopped:
+            status = "interrupted" if signals[:1] == [signal.SIGINT] else "preempted"
+            kind = KeyboardInterrupt if status == "interrupted" else Preempted
+            raise kind(f"{stopped}; `polygan resume {folder}` continues") from None
         except KeyboardInterrupt:
             status = "interrupted"
             raise
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise CheckpointError(
+                f"run {folder} cannot be written ({error.strerror}); its checkpoints are intact: free some space, then "
+                f"`polygan resume {folder}`"
+            ) from None
         finally:
             if recorder:
                 recorder.ended(trainer, status)
-                _try_report(folder, recorder)
-        return Run(folder, settings, recipe, domain, trainer.networks(), trainer.step, splits)
+                _try_report(recorder.folder, recorder)
 
 
 def _place(settings: Settings, folder: Path | None) -> tuple[Path, bool]:
@@ -192,13 +221,24 @@ def resume(path: str | Path, *, steps: int | None = None, device: str | None = N
     folder = run_folder(path)
     changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
     settings = _saved_settings(folder, changes)
-    entries = Checkpoints(folder / "checkpoints").entries()
-    if entries and max(e.step for e in entries) >= settings.run.steps:
-        done = max(e.step for e in entries)
+    done = _finished_step(folder, settings.run.steps)
+    if done is not None:
         raise ConfigError(
             f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
         )
     return _execute(settings, folder, quiet=quiet)
+
+
+def _finished_step(folder: Path, steps: int) -> int | None:
+    """The step of a run that has nothing left to do; None where its end is missing, damaged or not recorded."""
+    from .report import read_log
+
+    checkpoints = Checkpoints(folder / "checkpoints", warn=lambda _: None)
+    if not any(e.step >= steps for e in checkpoints.entries()):
+        return None
+    done = checkpoints.load().step
+    ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
+    return done if done > steps or (done == steps and ended) else None
 
 
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
@@ -249,19 +289,15 @@ class Run:
     def splits(self) -> Mapping[str, Split]:
         """The data that the run was trained on: ``train`` and ``held_out``."""
         if self._splits is None:
-            settings = self.settings.data
-            store = build_store(open_source(settings, self.domain, get_catalogue()), settings)
-            check_data(self.folder, store)
-            self._splits = split_store(store, settings.held_out)
+            splits = _open_splits(self.settings, self.domain)
+            check_data(self.folder, splits["train"].store)
+            self._splits = splits
         return self._splits
 
     def evaluate(self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False) -> list[Score]:
         """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
         catalogue = get_catalogue()
-        names = list(metrics) or list(self.settings.run.metrics)
-        names = [catalogue.metric(m).id for m in names] or [
-            m for m in catalogue.metrics if m.partition("/")[0] == self.domain.id
-        ]
+        names = _metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = make_evaluation(
             self.settings,
@@ -318,30 +354,28 @@ def _saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
 
 
 @contextmanager
-def _signals(trainer: Trainer) -> Iterator[None]:
-    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once."""
+def _signals(trainer: Trainer) -> Iterator[list[int]]:
+    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
+
+    Yields the signals that came.
+    """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
-    interrupted = False
 
     def stop(number: int, _frame: Any) -> None:
-        nonlocal interrupted
         if number == signal.SIGINT:
-            if interrupted:
+            if number in came:
                 raise KeyboardInterrupt
-            interrupted = True
             print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        came.append(number)
         trainer.request_stop()
 
     wanted = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, n)]
     before = {number: signal.signal(number, stop) for number in wanted}
     try:
-        yield
-    except Preempted:
-        if interrupted:
-            raise KeyboardInterrupt from None
-        raise
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -189,6 +189,7 @@ class Trainer:
                     self.save(score)
                 watchdog.tick()
                 if stop and not last:
+                    self.world.barrier()  # a launcher ends every process as soon as one has left; the first one is saving
                     raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
         self._feeder.close()
 
