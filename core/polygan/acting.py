@@ -88,7 +88,7 @@ class Actor:
             shrink = (self.player.clip / (norm + 1e-6)).clamp(max=1.0)
             factor = shrink if factor is None else factor * shrink
         if factor is not None:
-            torch._foreach_mul_(gradients, factor)
+            torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
         if self.fused:
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad  # pyright: ignore[reportAttributeAccessIssue]
         else:
@@ -100,7 +100,7 @@ class Actor:
         if self.player.weight_clip > 0:
             clamp_weights(self.module, self.player.weight_clip)
         self.skipped += bad
-        self.streak += 1
+        self.streak += self.scale <= 1  # while an fp16 scale comes down, overflows are its way of searching
         self.streak *= bad
         if self.scaled:
             self._rescale(bad)
@@ -129,7 +129,7 @@ class Actor:
             ours = [p.detach() for p in self.averaged.parameters()]
             theirs = [p.detach() for p in self.module.parameters()]
             if ours:
-                torch._foreach_lerp_(ours, theirs, 1 - decay)
+                torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
             for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
                 mine.copy_(its)
 

@@ -94,7 +94,7 @@ def tutorial_step():
 def bare_step(precision, reuse=True):
     """The optimised step without a trainer: channels_last, fused Adam, frozen opponent, autocast."""
     recipe = dcgan(reuse)
-    players = {k: p for k, p in recipe.players().items()}
+    players = recipe.players()
     g, d = (players[k].module.to(memory_format=torch.channels_last) for k in ("generator", "discriminator"))
     og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for m in (g, d))
     real = (torch.rand(64, 3, 64, 64) * 2 - 1).contiguous(memory_format=torch.channels_last)
@@ -124,7 +124,7 @@ def bare_step(precision, reuse=True):
 
 
 def dcgan(reuse=True):
-    from polygan_image.dcgan import Config, DCGAN
+    from polygan_image.dcgan import DCGAN, Config
 
     info = {"channels": 3, "height": 64, "width": 64, "classes": [], "count": 64}
     return DCGAN(Config(reuse_fakes=reuse, ema_half_life=0), info)
@@ -158,7 +158,7 @@ def bench_dcgan(rounds):
 
 
 def bench_overhead(rounds):
-    from toy_gan import Config, MLPGAN
+    from toy_gan import MLPGAN, Config
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -204,10 +204,10 @@ def resident(kind):
 
 def bench_store(rounds):
     import numpy as np
-    from toy_gan import Points
 
     import polygan
     from polygan.data import build_store, split_store
+    from toy_gan import Points
 
     n = 1_000_000
 

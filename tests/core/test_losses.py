@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
 from polygan import ConfigError, losses
 from polygan.losses import ADVERSARIAL
-from torch import nn
 
 REAL, FAKE = [2.0, -0.5, 0.25], [-1.5, 0.75, 3.0]
 

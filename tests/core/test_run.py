@@ -246,7 +246,9 @@ def test_a_listener_that_raises_does_not_stop_the_run(tmp_path, capsys):
 
 
 def test_verbs(capsys, tmp_path):
-    out = command("train", "points/mlp", "--data", "ring", "--steps", "6", "--model.width", "8", "--name", "a", capsys=capsys)
+    out = command(
+        "train", "points/mlp", "--data", "ring", "--steps", "6", "--model.width", "8", "--name", "a", capsys=capsys
+    )
     assert "report: runs/a/report.html" in out.out
     assert "step 5/6" in out.err
     out = command("generate", "runs/a", "-n", "5", "--seed", "1", "--out", "five.csv", "--scale", "0.5", capsys=capsys)

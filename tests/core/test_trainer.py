@@ -297,6 +297,13 @@ def test_fp16_has_one_scale_a_player():
     assert d.scale.item() == 2.0**16
     assert (g.skipped.item(), d.skipped.item()) == (1, 0)
     assert_equal(before, g.module.state_dict())
+    assert g.streak.item() == 0  # a scale that comes down is no divergence
+    g.scale.fill_(1.0)
+    g.require_gradients(True)
+    for p in g.parameters:
+        p.grad = torch.full_like(p, float("inf"))
+    g.update(g.gradients(), g.scale)
+    assert g.streak.item() == 1
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])

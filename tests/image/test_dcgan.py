@@ -6,9 +6,10 @@ import itertools
 import typing
 from dataclasses import fields, replace
 
-import polygan_image.dcgan as module
 import pytest
 import torch
+
+import polygan_image.dcgan as module
 from polygan import ConfigError, Context, Noise, Recipe
 from polygan.losses import ADVERSARIAL
 from polygan_image.dcgan import DCGAN, Config, Discriminator, Generator

@@ -155,7 +155,8 @@ def train_classifier(evaluation: Evaluation) -> Classifier:
             loss.backward()
             optimizer.step()
             schedule.step()
-    return network.eval().requires_grad_(False)
+    # The layout of a network read from the cache, so that the scores of both agree to the bit.
+    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
 
 
 class Features(NamedTuple):

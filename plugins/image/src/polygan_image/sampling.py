@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
+
 from polygan import ConfigError
 from polygan.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from polygan import Noise
     from torch import Tensor
+
+    from polygan import Noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.interpolate < 0 or self.interpolate == 1:
-            raise ConfigError(
-                f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row"
-            )
+            raise ConfigError(f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row")
         if self.interpolate and self.grid:
             raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
 
@@ -81,9 +81,7 @@ def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
     if isinstance(label, str):
         if label not in classes:
             names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-            raise ConfigError(
-                f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}"
-            )
+            raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
         return list(classes).index(label)
     if not 0 <= label < len(classes):
         raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
