@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .errors import ConfigError, PolyganError, did_you_mean
+from .errors import ConfigError, PolyganError, Preempted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code: 0, 1 (error), 2 (wrong settings), 75 (preempted after saving), 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
+    first = os.environ.get("RANK", "0") == "0"
     try:
         code = _run([w for w in words if w != "--traceback"])
     except PolyganError as error:
         if show_traceback:
             traceback.print_exc()
-        print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
+        if first or not isinstance(error, Preempted):  # every process stops for the same reason
+            print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt as stopped:
-        print(f"polygan: {stopped or 'interrupted'}", file=sys.stderr)
+        if first:
+            print(f"polygan: {stopped or 'interrupted'}", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader (head, less) has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,8 +7,10 @@ passes of a turn, so that any loss - double backward, several forwards, policy g
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -119,12 +121,19 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
     if world.size == 1:
         yield world, device
         return
+    _end_with_launcher()
     options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)} if timeout else {}
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
     try:
         yield world, device
     finally:
         dist.destroy_process_group()
+
+
+def _end_with_launcher() -> None:
+    """On Linux, SIGTERM (save and stop) when torchrun dies: it leaves its processes training otherwise, SIGUSR1 included."""
+    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
 class Watchdog:

@@ -365,7 +365,8 @@ def _signals(trainer: Trainer) -> Iterator[list[int]]:
         return
 
     def stop(number: int, _frame: Any) -> None:
-        if number == signal.SIGINT:
+        # torchrun sends its processes a second Ctrl-C, after the terminal's own.
+        if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             if number in came:
                 raise KeyboardInterrupt
             print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
