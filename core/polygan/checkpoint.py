@@ -1,7 +1,7 @@
 """Atomic, checksummed, pickle-free checkpoints.
 
 A checkpoint is a folder ``step-00012000`` of safetensors files, one JSON file of plain state, and ``manifest.json``, written last,
-with the size and SHA-256 of every other file. It is written beside its place and renamed into it.
+with the size and SHA-256 of every other file and of itself. It is written beside its place and renamed into it.
 """
 
 from __future__ import annotations
@@ -9,50 +9,40 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
+import math
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
 from .errors import CheckpointError
+from .statefile import decode, encode, read_verified, sync_folder, tensor_blocks, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
 FORMAT = 1
-_TEMPORARY = ".writing-"
-_DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+_WRITING, _REPLACED, _DOOMED = ".writing-", ".replaced-", ".doomed-"
 Networks = dict[str, dict[str, "Tensor"]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A checkpoint on disk, as its manifest says; nothing is verified."""
+    """A checkpoint on disk, as its manifest says; nothing is verified. ``foreign``: of another format, left alone."""
 
     step: int
     path: Path
     good: bool
     score: float | None
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,8 +68,13 @@ class Checkpoints:
     ) -> None:
         self.folder, self.keep, self.warn = Path(folder), keep, warn
         if writable and self.folder.is_dir():
-            for leftover in self.folder.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            for replaced in self.folder.glob(f"{_REPLACED}*"):  # killed between the two renames of `_install`
+                path = self.folder / replaced.name.removeprefix(_REPLACED)
+                with suppress(OSError):
+                    _remove(replaced) if path.exists() else replaced.rename(path)
+            for prefix in (_WRITING, _DOOMED):
+                for leftover in self.folder.glob(f"{prefix}*"):
+                    _remove(leftover)
 
     # Writing
 
@@ -95,63 +90,80 @@ class Checkpoints:
     ) -> Path:
         """Write a checkpoint durably and return its folder; older ones that need not be kept are removed after it.
 
-        ``training`` is nested plain data with tensors; ``score`` (lower is better) picks the best. Raises CheckpointError when
-        it cannot be written; the older checkpoints are then as they were.
+        ``training`` is nested plain data with tensors; ``score`` (lower is better) picks the best. Checkpoints of later steps
+        belong to a course that this one has left (a rollback, a damaged file) and are removed too. Raises CheckpointError
+        when it cannot be written; the older checkpoints are then as they were.
         """
         path = self.folder / f"step-{step:08d}"
-        temporary = self.folder / f"{_TEMPORARY}{path.name}"
+        temporary = self.folder / f"{_WRITING}{path.name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
             temporary.mkdir()
             facts = {"format": FORMAT, "step": step, "seed": seed, "good": good, "score": score}
             self._write(temporary, networks, training, facts)
-            if path.exists():  # a rename cannot replace a folder that holds files
-                stale = self.folder / f"{_TEMPORARY}old-{path.name}"
-                shutil.rmtree(stale, ignore_errors=True)
-                path.rename(stale)
-                temporary.rename(path)
-                shutil.rmtree(stale, ignore_errors=True)
-            else:
-                temporary.rename(path)
-            _sync(self.folder)
+            self._install(temporary, path)
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            remedy = "free some space, then resume" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "resume"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             raise CheckpointError(
-                f"checkpoint {path} cannot be written ({error.strerror or error}); the older checkpoints are intact: {remedy}"
+                f"checkpoint {path} cannot be written ({error.strerror or error}); the older checkpoints are intact: "
+                f"{'free some space' if full else 'mend that'}, then resume"
             ) from None
-        self._prune()
+        finally:
+            _remove(temporary)
+        self._prune(step)
         return path
+
+    def _install(self, temporary: Path, path: Path) -> None:
+        """Rename into place. A folder that holds files cannot be replaced in one move: the old one steps aside."""
+        replaced = self.folder / f"{_REPLACED}{path.name}"
+        if path.exists():
+            _remove(replaced)
+            path.rename(replaced)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
+        sync_folder(self.folder)
+        _remove(replaced)
 
     def _write(
         self, folder: Path, networks: Mapping[str, Mapping[str, Tensor]], training: Any, facts: dict[str, Any]
     ) -> None:
+        for name in networks:
+            if name == "training" or Path(name).name != name:
+                raise CheckpointError(
+                    f"a network cannot be called {name!r}: its file would be another's; rename the player"
+                )
         tensors: dict[str, Tensor] = {}
-        plain = json.dumps(_encode(training, tensors, "training"), indent=1).encode()
+        plain = json.dumps(encode(training, tensors, "training"), indent=1).encode()
         groups = {f"{name}.safetensors": dict(state) for name, state in networks.items()}
         groups["training.safetensors"] = tensors
         with ThreadPoolExecutor(2) as pool:
-            written = pool.map(lambda item: _write_file(folder / item[0], _safetensors(item[1])), groups.items())
+            written = pool.map(lambda item: write_file(folder / item[0], tensor_blocks(item[1])), groups.items())
             files = dict(zip(groups, written, strict=True))
-        files["training.json"] = _write_file(folder / "training.json", iter([memoryview(plain)]))
-        manifest = json.dumps({**facts, "files": files}, indent=1).encode()
-        _write_file(folder / "manifest.json", iter([memoryview(manifest)]))
-        _sync(folder)
+        files["training.json"] = write_file(folder / "training.json", [plain])
+        facts = {**facts, "files": files}
+        manifest = json.dumps({**facts, "sha256": _digest(facts)}, indent=1).encode()
+        write_file(folder / "manifest.json", [manifest])
+        sync_folder(folder)
 
-    def _prune(self) -> None:
-        entries = self.entries()
-        kept = {e.step for e in entries[-self.keep :]}
-        kept |= {e.step for e in [e for e in entries if e.good][-1:]}
-        scored = [e for e in entries if e.score is not None]
+    def _prune(self, saved: int) -> None:
+        entries = [e for e in self.entries() if not e.foreign]
+        past = [e for e in entries if e.step <= saved]
+        kept = {e.step for e in past[-max(1, self.keep) :]}
+        kept |= {e.step for e in [e for e in past if e.good][-1:]}
+        scored = [e for e in past if e.score is not None]
         if scored:
             kept.add(min(scored, key=lambda e: (e.score, -e.step)).step)
         for entry in entries:
             if entry.step not in kept:
                 # Renamed first: a removal that is interrupted leaves no half checkpoint under a valid name.
-                doomed = self.folder / f"{_TEMPORARY}old-{entry.path.name}"
+                doomed = self.folder / f"{_DOOMED}{entry.path.name}"
                 try:
-                    shutil.rmtree(doomed, ignore_errors=True)
+                    _remove(doomed)
                     entry.path.rename(doomed)
                     shutil.rmtree(doomed)
                 except OSError as error:
@@ -162,15 +174,16 @@ class Checkpoints:
     def entries(self) -> list[Entry]:
         """The checkpoints by step, oldest first, from their manifests alone; one without a readable manifest is not good."""
         entries = []
-        for path in sorted(self.folder.glob("step-*")):
+        for path in self.folder.glob("step-*"):
             if path.name[5:].isdigit():
                 try:
                     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
                     good, score = bool(manifest.get("good")), manifest.get("score")
+                    foreign = manifest.get("format", FORMAT) != FORMAT
                 except (OSError, ValueError, AttributeError):
-                    good, score = False, None
-                score = score if isinstance(score, (int, float)) and not isinstance(score, bool) else None
-                entries.append(Entry(int(path.name[5:]), path, good, score))
+                    good, score, foreign = False, None, False
+                score = score if isinstance(score, (int, float)) and math.isfinite(score) else None
+                entries.append(Entry(int(path.name[5:]), path, good, score, foreign))
         return sorted(entries, key=lambda e: e.step)
 
     def load(self, step: int | None = None, *, good_only: bool = False) -> Checkpoint:
@@ -204,30 +217,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     manifest = _read_manifest(path)
     files = manifest["files"]
     with ThreadPoolExecutor(2) as pool:
-        contents = dict(zip(files, pool.map(lambda name: _verified(path / name, files[name]), files), strict=True))
+        contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name]), files), strict=True))
     try:
-        networks = {
-            name.removesuffix(".safetensors"): load_bytes(data)
-            for name, data in contents.items()
-            if name.endswith(".safetensors") and name != "training.safetensors"
-        }
-        tensors = load_bytes(contents["training.safetensors"])
-        training = _decode(json.loads(contents["training.json"]), tensors)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be decoded ({error})") from None
+        training = decode(contents.pop("training.json"), contents.pop("training.safetensors"))
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {path} has no usable training state ({error})") from None
+    networks = {name.removesuffix(".safetensors"): tensors for name, tensors in contents.items()}
     return Checkpoint(manifest["step"], path, networks, training, manifest)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        version, files = manifest["format"], manifest["files"]
-        if version == FORMAT:
-            int(manifest["step"])
-            complete = all(isinstance(f["size"], int) and isinstance(f["sha256"], str) for f in files.values())
-            if not complete or any(Path(name).name != name for name in files):
-                raise ValueError("its list of files is damaged")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        version = manifest["format"]
+        if version == FORMAT and manifest.pop("sha256") != _digest(manifest):
+            raise ValueError("it does not match its checksum")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"damaged: {error}"
         raise CheckpointError(f"checkpoint {path} has no usable manifest.json ({reason})") from None
     if version != FORMAT:
@@ -237,20 +242,17 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(path: Path, facts: Mapping[str, Any]) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"checkpoint file {path} cannot be read ({error.strerror})") from None
-    if len(data) != facts["size"]:
-        raise CheckpointError(f"checkpoint file {path} has {len(data)} bytes instead of {facts['size']}")
-    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
-        raise CheckpointError(f"checkpoint file {path} does not match its checksum")
-    return data
+def _read(path: Path, facts: Mapping[str, Any]) -> Any:
+    """The verified content of one file: tensors by name, or JSON data."""
+    data = read_verified(path, facts)
+    return load_bytes(data) if path.suffix == ".safetensors" else json.loads(data)
 
 
 def load_weights(path: Path, names: Sequence[str]) -> Networks:
-    """Networks to start from: of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors."""
+    """Networks to start from: of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors.
+
+    Of a file those in ``names`` are returned. Raises CheckpointError where ``path`` is none of the three, or damaged.
+    """
     if path.is_file():
         try:
             tensors = load_bytes(path.read_bytes())
@@ -265,99 +267,13 @@ def load_weights(path: Path, names: Sequence[str]) -> Networks:
         return read_checkpoint(path).networks
     if (path / "checkpoints").is_dir():
         return Checkpoints(path / "checkpoints").load().networks
-    raise CheckpointError(f"{path} is neither a run, nor a checkpoint folder, nor a .safetensors file")
+    what = "is neither a run, nor a checkpoint folder, nor a .safetensors file" if path.exists() else "does not exist"
+    raise CheckpointError(f"{path} {what}; name one of those")
 
 
-# Plain data with tensors
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
-    """JSON data in which a tensor is a reference, and tuples and keys that are no strings survive."""
-    if isinstance(value, torch.Tensor):
-        tensors[key] = value
-        return {"$": "tensor", "key": key}
-    if isinstance(value, dict):
-        if all(isinstance(k, str) and k != "$" for k in value):
-            return {k: _encode(v, tensors, f"{key}/{k}") for k, v in value.items()}
-        items = [[_encode(k, tensors, key), _encode(v, tensors, f"{key}/{k}")] for k, v in value.items()]
-        return {"$": "dict", "items": items}
-    if isinstance(value, tuple):
-        return {"$": "tuple", "items": [_encode(v, tensors, f"{key}/{i}") for i, v in enumerate(value)]}
-    if isinstance(value, list):
-        return [_encode(v, tensors, f"{key}/{i}") for i, v in enumerate(value)]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise CheckpointError(
-        f"state {key} is a {type(value).__name__}, which a checkpoint cannot hold; use tensors, numbers, strings, lists and dicts"
-    )
-
-
-def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_decode(v, tensors) for v in value]
-    if not isinstance(value, dict):
-        return value
-    match value.get("$"):
-        case None:
-            return {k: _decode(v, tensors) for k, v in value.items()}
-        case "tensor":
-            return tensors[value["key"]]
-        case "tuple":
-            return tuple(_decode(v, tensors) for v in value["items"])
-        case "dict":
-            return {_decode(k, tensors): _decode(v, tensors) for k, v in value["items"]}
-        case other:
-            raise ValueError(f"unknown kind {other!r}")
-
-
-# Files
-
-
-def _safetensors(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
-    """The bytes of a safetensors file (8-byte header length, JSON header, data), tensor by tensor."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    # Wide types first, so that every tensor is aligned for readers that map the file.
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    for name in order:
-        tensor = tensors[name]
-        if tensor.dtype not in _DTYPES:
-            raise CheckpointError(f"tensor {name} is {tensor.dtype}, which a checkpoint cannot hold")
-        end = offset + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    yield memoryview(len(text).to_bytes(8, "little") + text)
-    for name in order:
-        data = tensors[name].detach().cpu().contiguous().reshape(-1)
-        if data.numel():
-            yield memoryview(data.view(torch.uint8).numpy())
-
-
-def _write_file(path: Path, chunks: Iterator[memoryview]) -> dict[str, Any]:
-    """Write and hash at the same time, then fsync; the manifest's entry."""
-    digest, size = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1) as hasher, path.open("wb") as file:
-        pending = None
-        for chunk in chunks:
-            if pending is not None:
-                pending.result()  # at most one chunk is held beside the one being written
-            pending = hasher.submit(digest.update, chunk)
-            file.write(chunk)
-            size += len(chunk)
-        if pending is not None:
-            pending.result()
-        file.flush()
-        os.fsync(file.fileno())
-    return {"size": size, "sha256": digest.hexdigest()}
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
