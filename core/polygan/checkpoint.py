@@ -215,6 +215,8 @@ class Checkpoints:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify one checkpoint folder. Raises CheckpointError naming the file that is wrong, and how."""
     manifest = _read_manifest(path)
+    if path.name.startswith("step-") and path.name != f"step-{manifest['step']:08d}":
+        raise CheckpointError(f"checkpoint {path} holds step {manifest['step']}; give the folder its name back")
     files = manifest["files"]
     with ThreadPoolExecutor(2) as pool:
         contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name]), files), strict=True))
@@ -245,7 +247,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _read(path: Path, facts: Mapping[str, Any]) -> Any:
     """The verified content of one file: tensors by name, or JSON data."""
     data = read_verified(path, facts)
-    return load_bytes(data) if path.suffix == ".safetensors" else json.loads(data)
+    try:
+        return load_bytes(data) if path.suffix == ".safetensors" else json.loads(data)
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"checkpoint file {path} cannot be decoded ({error})") from None
 
 
 def load_weights(path: Path, names: Sequence[str]) -> Networks:
