@@ -48,7 +48,11 @@ def cache_folder(settings: DataSettings) -> Path:
 
 
 class Store:
-    """Decoded samples on disk. ``info`` are the source's facts with ``count``, ``bad`` one line a skipped sample."""
+    """Decoded samples on disk. ``info`` are the source's facts with ``count``, ``bad`` one line a skipped sample.
+
+    Arrays are mapped, not loaded: pages that were read show as resident, but they belong to the file cache and the system
+    takes them back when memory is short. Memory of the process's own does not grow with the store.
+    """
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.path, self.key = path, facts["key"]
