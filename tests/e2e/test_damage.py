@@ -81,7 +81,7 @@ def write_half(folder):
     folder.rename(temporary)
     (temporary / "manifest.json").unlink()
     (temporary / "training.json").write_text("{")
-    return None  # a save that never ended: swept, and nothing to say
+    return ""  # a save that never ended: swept, and nothing to say
 
 
 def come_from_the_future(folder):

@@ -52,7 +52,7 @@ def test_a_signal_saves_and_resume_ends_as_if_nothing_had_been():
         survival.wait_until(logged(name), process)
         process.send_signal(getattr(signal, name))
     for name, (code, status, message) in wanted.items():
-        out, err = survival.finish(processes[name], code)
+        _, err = survival.finish(processes[name], code)
         last = err.strip().splitlines()[-1]
         assert last.startswith(message), err
         assert last.endswith(f"a checkpoint is saved; `polygan resume runs/{name}` continues"), err
