@@ -285,6 +285,22 @@ def test_every_byte_of_the_manifest_counts(tmp_path):
         (path / "manifest.json").write_bytes(good)
 
 
+def test_a_folder_renamed_to_another_step_is_refused(tmp_path):
+    two(tmp_path).rename(tmp_path / "step-00000030")
+    said = []
+    assert Checkpoints(tmp_path, warn=said.append).load().step == 10
+    assert len(said) == 1
+    assert "step-00000030 holds step 20" in said[0]
+
+
+def test_files_that_match_their_checksum_but_hold_something_else(tmp_path, monkeypatch):
+    real = checkpoint.tensor_blocks
+    monkeypatch.setattr(checkpoint, "tensor_blocks", lambda t: [b"not tensors"] if t else real(t))
+    two(tmp_path)
+    with pytest.raises(CheckpointError, match=r"safetensors cannot be decoded"):
+        Checkpoints(tmp_path).load(20)
+
+
 def test_default_warning_goes_to_stderr(tmp_path, capsys):
     truncate(two(tmp_path))
     Checkpoints(tmp_path).load()

@@ -470,6 +470,18 @@ def test_the_class_matters_to_both_networks():
     assert not torch.equal(logits[0], logits[1])
 
 
+def test_at_first_the_latent_speaks_louder_than_the_class():
+    """Otherwise the generator settles on one picture per class, whatever the latent says."""
+    g = Generator(1, 28, 28, 16, classes=10)
+    latent, label = torch.randn(64, 100), torch.arange(64) % 10
+    with torch.no_grad():
+        pictures = g.project(torch.cat([latent, g.embedding(label)], 1))
+        by_class = torch.stack([pictures[label == k].mean(0) for k in range(10)])
+    within = (pictures - by_class[label]).square().mean()
+    classes = g.project.weight[:, 100:] @ (g.embedding.weight - g.embedding.weight.mean(0)).T
+    assert classes.square().mean() < 0.05 * within
+
+
 def test_the_projection_is_linear_in_the_embedding():
     d = recipe(norm="none").players()["discriminator"].module.eval()
     image, label = torch.randn(2, 1, 8, 8), torch.tensor([0, 2])

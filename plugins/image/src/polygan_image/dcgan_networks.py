@@ -66,6 +66,9 @@ class Generator(nn.Module):
             layers += [nn.BatchNorm2d(i), nn.ReLU(True), nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False)]
         self.upsample = nn.Sequential(*layers, nn.Tanh())
         self.apply(initialise)
+        if self.embedding is not None:
+            # A tenth of the latent's power: at half of it the generator follows the class alone, one picture each.
+            nn.init.normal_(self.embedding.weight, 0.0, math.sqrt(latent_dim / (10 * embedding_dim)))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Pictures (n, channels, height, width)."""
