@@ -284,6 +284,17 @@ def test_distances_grow_with_noise(evaluate):
         assert metric(evaluate(noisy))[0].value > 3 * max(metric(evaluate(good))[0].value, 0.001)
 
 
+def test_a_diverged_network_gets_a_bad_score(evaluate):
+    def broken(n, seed):
+        samples = good(n, seed)
+        samples.data[:] = float("nan")
+        return samples
+
+    (frechet,) = metrics.frechet(evaluate(broken))
+    assert frechet.value > 5 * frechet.floor
+    assert metrics.diversity(evaluate(broken))[2].value > 0.98
+
+
 def test_samples_without_labels_are_sorted_by_the_classifier(evaluate):
     found = scores(metrics.diversity, evaluate(unlabelled))
     assert found["image/diversity"].value == pytest.approx(1, abs=0.1)

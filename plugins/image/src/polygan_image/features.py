@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -40,11 +41,11 @@ _CHUNK = 32 * 2**20  # bytes of float pictures in memory at once
 
 
 class Classifier(nn.Module):
-    """A convolutional network of about 140,000 parameters: from pictures (n, C, H, W) in [-1, 1] to logits (n, classes).
+    """A convolutional network of about 140,000 parameters: pictures (n, C, H, W) in [-1, 1] to logits (n, classes).
 
-    `features` gives the 96 numbers before the last layer, averages over the picture like those that a FID takes of Inception; a
-    further hidden layer would forget what varies within a class. Any size works: more than 64 pixels are shrunk (bilinear,
-    antialiased), more than 32 halved by the first convolution.
+    `features` gives the 96 numbers before the last layer, averages over the picture like those that a FID takes of
+    Inception; a further hidden layer would forget what varies within a class. Any size works: more than 64 pixels are
+    shrunk (bilinear, antialiased), more than 32 halved by the first convolution.
     """
 
     num_features = 96
@@ -127,8 +128,8 @@ def _rows(split: Split) -> np.ndarray:
 def train_classifier(evaluation: Evaluation) -> Classifier:
     """The network after training on ``evaluation.train``: cross-entropy, AdamW, one cycle of the learning rate, shifts.
 
-    At most 20,000 pictures and 45,000 views of them, so its time is bounded. The same split, machine and number of threads
-    give the same network.
+    At most 20,000 pictures and 45,000 views of them, so its time is bounded. The same split, machine and number
+    of threads give the same network.
     """
     e, device = evaluation, evaluation.device
     rows = _rows(e.train)
@@ -173,8 +174,9 @@ class Features(NamedTuple):
 class Judge:
     """The trained `Classifier` of an evaluation's training split, with the features of the real and generated pictures.
 
-    ``train`` and ``held_out`` are features of at most 20,000 pictures each, in random order; ``accuracy`` is the share of the
-    held-out ones that the network puts into their class. Raises `DataError` when the source has no labels or too few pictures.
+    ``train`` and ``held_out`` are features of at most 20,000 pictures each, in random order; ``accuracy`` is the share
+    of the held-out ones that the network puts into their class. Raises `DataError` when the source has no labels or too
+    few pictures.
     """
 
     _last: ClassVar[tuple[object, Classifier, Features, Features] | None] = None
@@ -234,6 +236,8 @@ class Judge:
     def _of(self, pieces: Iterable[Samples]) -> Features:
         domain, device, parts = self.evaluation.domain, self.evaluation.device, []
         for samples in pieces:
+            # As they would be written: a network that diverged gets a bad score, not a failing eigenvalue solver.
+            samples = replace(samples, data=torch.nan_to_num(samples.data.float(), nan=0.0).clamp(-1, 1))
             values, predicted = extract(self.network, samples.data, device)
             parts.append(Features(values, predicted, samples.labels, domain.features(samples).cpu()))
         labels = [p.labels for p in parts if p.labels is not None]
@@ -251,7 +255,7 @@ def _chunk_rows(info: Mapping[str, Any]) -> int:
 
 @torch.no_grad()
 def extract(network: Classifier, data: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features (n, 96) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU, without gradients."""
+    """Features (n, 96) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU."""
     values, predicted = [], []
     for piece in data.split(256):
         features = network.features(shrink(piece.to(device, torch.float32)))

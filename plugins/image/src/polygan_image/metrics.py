@@ -1,9 +1,9 @@
 """Scores of generated pictures, each with its floor: what held-out real pictures get by the same rule.
 
-A distance between samples depends on how many there are, and not a little: with n pictures the Frechet distance of real
-from real is about 1/n. So fakes and held-out pictures are compared in draws of one size, n = the smaller of the number of
-held-out pictures and of the pictures generated; the score is the mean over disjoint draws against the training pictures
-(at most 20,000 of them), and so is the floor. A score and its floor are comparable; two scores with different n are not.
+A distance between samples depends on how many there are: the Frechet distance of real from real pictures falls about like
+1/n. So fakes and held-out pictures are compared in draws of one size, n = the smaller of the number of held-out pictures
+and of the pictures generated; the score is the mean over disjoint draws against the training pictures (at most 20,000 of
+them), and so is the floor. A score and its floor are comparable; two scores with different n are not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .features import Features
 
+_NO_FID = "; not a FID: compare it with scores of the same data and n only"
 _SORTED = ", sorted into classes by the classifier"
 _CLASS_MOST = 2000  # pictures of a class whose pairwise distances are averaged
 _SAME = 2 / 255  # one grey level, in the units of pictures in [-1, 1]
@@ -98,12 +99,11 @@ def _draws(features: Tensor, n: int) -> list[Tensor]:
     return list(features[: len(features) // n * n].split(n))
 
 
-def _note(judge: Judge, text: str) -> str:
+def _note(judge: Judge, text: str, unlike: str = "") -> str:
     """What a reader must know to compare a score with another."""
-    e = judge.evaluation
-    resized = f"{e.info['width']}x{e.info['height']}, resized by {e.info.get('filter', 'the source')}"
-    network = f"features: classifier of this source, {judge.accuracy:.1%} right on held-out pictures ({resized})"
-    return f"{text}; {network}; not a FID, comparable only with scores of the same data and n"
+    info = judge.evaluation.info
+    size = f"{info['width']}x{info['height']} {info.get('filter', '')}".strip()
+    return f"{text}; classifier of this source, {judge.accuracy:.1%} right on held-out pictures, {size}{unlike}"
 
 
 def frechet(evaluation: Evaluation) -> list[Score]:
@@ -120,7 +120,7 @@ def frechet(evaluation: Evaluation) -> list[Score]:
         f"{len(_draws(fakes, n))} x {n} generated, floor {len(_draws(real, n))} x {n} held-out, each against "
         f"{len(train)} training pictures"
     )
-    return [Score("image/frechet", score(fakes), score(real), note=_note(judge, text))]
+    return [Score("image/frechet", score(fakes), score(real), note=_note(judge, text, _NO_FID))]
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
@@ -128,10 +128,9 @@ def kid(evaluation: Evaluation) -> list[Score]:
     judge = Judge.of(evaluation)
     train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)
-    text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training pictures"
-    return [
-        Score("image/kid", kernel_distance(train, fakes, n), kernel_distance(train, real, n), note=_note(judge, text))
-    ]
+    value, floor = kernel_distance(train, fakes, n), kernel_distance(train, real, n)
+    text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training"
+    return [Score("image/kid", value, floor, note=_note(judge, text, _NO_FID))]
 
 
 def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]:
@@ -143,8 +142,8 @@ def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]
 def diversity(evaluation: Evaluation) -> list[Score]:
     """``image/diversity`` and ``-worst-class``: `spread` within each class against the training pictures'.
 
-    Mean and minimum over the classes of the ratio; 1 is as varied as the real ones. Samples without labels are sorted into
-    classes by the classifier, on both sides; a class of which it sees fewer than two counts as 0.
+    Mean and minimum over the classes of the ratio; 1 is as varied as the real ones. Samples without labels are sorted
+    into classes by the classifier, on both sides; a class of which it sees fewer than two counts as 0.
     ``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures.
     """
     judge = Judge.of(evaluation)
