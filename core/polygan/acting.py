@@ -147,6 +147,11 @@ class Actor:
         """Continue from `state`."""
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+            for p, values in self.optimizer.state.items():
+                for key, value in values.items():
+                    # Fused kernels walk memory: moments must lie in it as their parameter does (channels_last).
+                    if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
+                        values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         counters = (self.skipped, self.streak, self.scale, self._since_growth)

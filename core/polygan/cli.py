@@ -178,9 +178,11 @@ def _mention_failures(catalogue: Catalogue) -> None:
 
 
 def _train(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]) -> None:
-    from .config import read_yaml
+    layers: list[dict[str, Any]] = []
+    if arguments.config:
+        from .config import read_yaml
 
-    layers = [read_yaml(arguments.config)] if arguments.config else []
+        layers = [read_yaml(arguments.config)]
     recipe = arguments.recipe or (layers[0].get("recipe") if layers else None)
     wants_help = "--help" in rest or "-h" in rest
     if wants_help and recipe is None:

@@ -231,6 +231,11 @@ def _to_uint8(path: Path, images: np.ndarray) -> np.ndarray:
         return images
     if images.dtype.kind == "u":
         return ((images.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{path}: picture {int(finite.argmin())} holds numbers that are not finite ({int((~finite).sum())} such pictures)"
+        )
     if not (images.min() >= 0 and images.max() <= 1):
         raise DataError(
             f"{path}: floats from {images.min():g} to {images.max():g}; [0, 1] is read, or uint8 for [0, 255]"
