@@ -479,7 +479,7 @@ def test_at_first_the_latent_speaks_louder_than_the_class():
         by_class = torch.stack([pictures[label == k].mean(0) for k in range(10)])
     within = (pictures - by_class[label]).square().mean()
     classes = g.project.weight[:, 100:] @ (g.embedding.weight - g.embedding.weight.mean(0)).T
-    assert classes.square().mean() < 0.05 * within
+    assert classes.square().mean() < 0.2 * within
 
 
 def test_the_projection_is_linear_in_the_embedding():

@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
+from torch import Tensor, nn
+
 from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, in_chunks, losses
 from polygan.errors import did_you_mean
-from torch import Tensor, nn
 
 from .dcgan_networks import Discriminator, Generator, strides
 from .sampling import Sampling, arrange, latents
@@ -38,9 +39,7 @@ class Config:
     """Whether classes are told to both networks; auto: if the data has two or more."""
     embedding_dim: int = 50
     """Numbers that stand for a class beside the latent vector of a conditional generator, >= 1."""
-    loss: Literal["minimax", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = (
-        "minimax"
-    )
+    loss: Literal["minimax", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = "minimax"
     """The game (`polygan.losses.ADVERSARIAL`); minimax is the non-saturating one of the paper."""
     penalty: Literal["none", "r1", "r2", "r1r2", "wgan_gp", "dragan"] = "none"
     """Gradient penalty on the discriminator."""
@@ -131,9 +130,7 @@ class DCGAN(Recipe):
         c, info = self.config, self.info
         shape, classes = (info["channels"], info["height"], info["width"]), len(self.classes)
         plain = c.norm == "none" or (c.norm == "auto" and (c.penalty != "none" or c.spectral_norm))
-        generator = Generator(
-            *shape, c.generator_width, c.latent_dim, classes=classes, embedding_dim=c.embedding_dim
-        )
+        generator = Generator(*shape, c.generator_width, c.latent_dim, classes=classes, embedding_dim=c.embedding_dim)
         discriminator = Discriminator(
             *shape,
             c.discriminator_width,

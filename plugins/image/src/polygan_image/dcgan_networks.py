@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from polygan import ConfigError, losses
 from torch import Tensor, nn
+
+from polygan import ConfigError, losses
 
 BASES, MOST_DOUBLINGS = (4, 5, 6, 7), 11  # from 8 to 14,336 pixels
 
