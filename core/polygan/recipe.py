@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from .seeding import Noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -91,7 +92,6 @@ class Context:
         self.observations: list[tuple[str, Tensor]] = []
         self._networks: Mapping[str, nn.Module] = {name: p.module for name, p in players.items()}
         self._averaged: Mapping[str, nn.Module] = {}
-        self._autocast: dict[str, Any] = {"device_type": device.type, "enabled": False}
 
     def __getitem__(self, name: str) -> nn.Module:
         try:
@@ -129,8 +129,10 @@ class Context:
             for p in parameters:
                 p.requires_grad_(False)
 
-    def fp32(self) -> torch.autocast:
+    def fp32(self) -> AbstractContextManager[Any]:
         """A context manager without autocast, for the part of a loss that needs full precision."""
+        if self.device.type == "meta":  # which autocast does not know
+            return nullcontext()
         return torch.autocast(self.device.type, enabled=False)
 
 

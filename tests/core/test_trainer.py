@@ -488,6 +488,15 @@ def test_whole_iterations_play_on_the_meta_device(config):
     testing.check_devices(MLPGAN(Config(**config), {}), Points(8).batch(0), accumulate=2)
 
 
+def test_fp32_islands_play_on_the_meta_device():
+    class Island(MLPGAN):
+        def d(self, ctx, batch):
+            with ctx.fp32():
+                return super().d(ctx, batch)
+
+    testing.check_devices(Island(Config(), {}), Points(8).batch(0))
+
+
 def test_a_value_read_inside_a_step_is_caught():
     with pytest.raises(testing.ContractError, match=r"turn 'd'.*read a value"):
         testing.check_devices(MLPGAN(Config(sync=True), {}), Points(8).batch(0))
