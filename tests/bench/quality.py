@@ -1,0 +1,122 @@
+"""What a fixed time of training buys: DCGAN through the Trainer (fp32, bf16) against the plain loop, by image/frechet.
+
+    .venv/bin/python tests/bench/quality.py --data PATH_OR_NAME [--minutes 10] [--seeds 3] [--threads 2] [--kinds plain fp32 bf16]
+
+The three train the same networks with the same settings on the same split; the plain loop is the usual one (default Adam,
+contiguous tensors, opponent not frozen, no average, fakes reused). With 10 minutes and 3 seeds it takes 90 minutes on a quiet
+machine. Results are appended to --out as JSON lines, and what is there already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import polygan
+from polygan.data import build_store, cache_folder, split_store
+from polygan.domain import Evaluation
+from polygan.plugins import get_catalogue
+from polygan.recorder import generate
+from polygan.run import open_source
+from polygan.seeding import mix, seed_everything
+from polygan.trainer import Trainer, TrainerSettings
+from polygan_image.dcgan import DCGAN, Config
+from polygan_image.domain import ImageDomain, ImageSettings
+from polygan_image.metrics import frechet
+
+BATCH = 64
+
+
+def ours(recipe, stream, domain, precision, seed, seconds):
+    settings = TrainerSettings(steps=10**9, batch_size=BATCH, precision=precision, seed=seed, hang_timeout=0)
+    trainer = Trainer(recipe, {"train": stream}, settings, prepare=domain.prepare)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        trainer.iterate()
+    return trainer.networks(), trainer.samples
+
+
+def plain(recipe, stream, domain, seed, seconds):
+    seed_everything(mix(seed, -1))
+    players = recipe.players()
+    g, d = (players[k].module for k in ("generator", "discriminator"))
+    og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
+    end, step = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        batch = domain.prepare(stream.batch(step))
+        real, label = batch["image"], batch.get("label")
+        d.zero_grad()
+        F.softplus(-d(real, label)).mean().backward()
+        fake = g(torch.randn(BATCH, recipe.config.latent_dim), label)
+        F.softplus(d(fake.detach(), label)).mean().backward()
+        od.step()
+        g.zero_grad()
+        F.softplus(-d(fake, label)).mean().backward()
+        og.step()
+        step += 1
+    return {"generator": g, "discriminator": d}, step * BATCH
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--count", type=int, default=10_000, help="generated samples")
+    parser.add_argument("--kinds", nargs="+", default=["plain", "fp32", "bf16"])
+    parser.add_argument("--out", type=Path, default=Path("runs/quality.jsonl"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    domain, settings = ImageDomain(), ImageSettings(source=arguments.data)
+    splits = split_store(build_store(open_source(settings, domain, get_catalogue()), settings), settings.held_out)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    done = {(r["data"], r["minutes"], r["kind"], r["seed"]) for r in rows}
+    for seed in range(arguments.seeds):  # seeds outside, kinds inside: a drift of the machine hits all alike
+        for kind in arguments.kinds:
+            if (arguments.data, arguments.minutes, kind, seed) in done:
+                continue
+            recipe = DCGAN(Config(), splits["train"].store.info)
+            stream = polygan.Stream(splits["train"], domain, BATCH, seed)
+            seconds = 60 * arguments.minutes
+            if kind == "plain":
+                networks, shown = plain(recipe, stream, domain, seed, seconds)
+            else:
+                networks, shown = ours(recipe, stream, domain, kind, seed, seconds)
+            evaluation = Evaluation(
+                domain=domain,
+                info=splits["train"].store.info,
+                train=splits["train"],
+                held_out=splits["held_out"],
+                generate=lambda n, s, r=recipe, nets=networks: generate(r, nets, n, s, r.Sampling()),
+                cache=cache_folder(settings),
+                device=torch.device("cpu"),
+                count=arguments.count,
+            )
+            (score,) = frechet(evaluation)
+            row = {"data": arguments.data, "minutes": arguments.minutes, "kind": kind, "seed": seed, "shown": shown}
+            row |= {"frechet": score.value, "floor": score.floor, "note": score.note}
+            rows.append(row)
+            with arguments.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(
+                f"{kind} seed {seed}: {shown:,} samples, frechet {score.value:.3f}, floor {score.floor:.3f}", flush=True
+            )
+    for kind in arguments.kinds:
+        mine = [r for r in rows if (r["data"], r["minutes"], r["kind"]) == (arguments.data, arguments.minutes, kind)]
+        values = [r["frechet"] for r in mine]
+        shown = statistics.median(r["shown"] for r in mine)
+        print(
+            f"{kind:6} {min(values):.3f} .. {max(values):.3f}, median {statistics.median(values):.3f}; {shown:,} samples"
+        )
+
+
+if __name__ == "__main__":
+    main()
