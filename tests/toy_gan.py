@@ -210,7 +210,8 @@ class MLPGAN(polygan.Recipe):
     def g(self, ctx, batch):
         real = self._real(batch)
         fake_logits = ctx["discriminator"](self._fake(ctx, len(real)))
-        terms = losses.ADVERSARIAL[self.config.loss].generator(fake_logits, ctx["discriminator"](real))
+        real_logits = ctx["discriminator"](real) if self.config.loss == "relativistic" else None
+        terms = losses.ADVERSARIAL[self.config.loss].generator(fake_logits, real_logits)
         if 0 <= self.config.poison_at <= ctx.step and ctx.rollbacks < self.config.poison_rollbacks:
             terms = {**terms, "poison": fake_logits.mean() * float("nan")}
         return terms

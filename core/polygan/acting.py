@@ -50,6 +50,7 @@ class Actor:
             p.requires_grad_(False)
         self.fused = self.optimizer is not None and _fuse(self.optimizer, device)
         self.averaged: nn.Module | None = None
+        self._pair: list[list[Tensor]] = []
         self.skipped, self.streak = torch.zeros((), device=device), torch.zeros((), device=device)
         self.scale = torch.full((), _FIRST_SCALE if scaled else 1.0, device=device)
         self._since_growth = torch.zeros((), device=device)
@@ -58,6 +59,7 @@ class Actor:
         """Begin the averaged copy from the network as it is now."""
         if self.player.ema_half_life > 0:
             self.averaged = copy.deepcopy(self.module).requires_grad_(False).eval()
+            self._pair = [[p.detach() for p in m.parameters()] for m in (self.averaged, self.module)]
 
     def require_gradients(self, on: bool) -> None:
         """Let the trained parameters require gradients, or not."""
@@ -126,8 +128,7 @@ class Actor:
             half_life = min(half_life, samples * player.ema_ramp)
         decay = 0.5 ** (batch / max(half_life, 1e-8))
         with torch.no_grad():
-            ours = [p.detach() for p in self.averaged.parameters()]
-            theirs = [p.detach() for p in self.module.parameters()]
+            ours, theirs = self._pair
             if ours:
                 torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
             for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):

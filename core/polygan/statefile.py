@@ -36,6 +36,7 @@ _DTYPES = {
     torch.bool: "BOOL",
 }
 _BLOCK = 8 << 20  # bytes written and hashed at a time
+_FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
 _AHEAD = 32  # blocks that writing may be ahead of hashing
 
 
@@ -122,17 +123,25 @@ def tensor_blocks(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
 
 
 def write_file(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, Any]:
-    """Write durably, hashing in a second thread meanwhile; returns ``{"size": bytes, "sha256": hex}``."""
-    digest, size = hashlib.sha256(), 0
+    """Write durably; hashing and flushing to the disk go on meanwhile. Returns ``{"size": bytes, "sha256": hex}``."""
+    digest, size, unflushed = hashlib.sha256(), 0, 0
     pending: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as hasher, path.open("wb") as file:
+    flushes: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as flusher, path.open("wb") as file:
         for block in blocks:
             pending.append(hasher.submit(digest.update, block))
             file.write(block)
             size += len(block)
+            unflushed += len(block)
+            if unflushed >= _FLUSH:
+                file.flush()
+                flushes.append(flusher.submit(os.fsync, file.fileno()))
+                unflushed = 0
             if len(pending) > _AHEAD:
                 pending.popleft().result()
         file.flush()
+        for flush in flushes:  # the system reports a failed write to one of them alone
+            flush.result()
         os.fsync(file.fileno())
     return {"size": size, "sha256": digest.hexdigest()}
 

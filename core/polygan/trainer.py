@@ -140,11 +140,9 @@ class Trainer:
         self.actors = {
             name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
         }
-        self._state = [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
-        self.world.broadcast(self._state)
+        self.world.broadcast(self._state())
         for actor in self.actors.values():
             actor.start_average()
-        self._buffers = [t for a in self.actors.values() for t in a.module.buffers() if t.is_floating_point()]
         self.context = Context(players, self.device, settings.steps)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
         self._eager = dict(self.context._networks)
@@ -237,7 +235,8 @@ class Trainer:
         gradients = [a.gradients() for a in actors]
         if world.size > 1:  # buffers ride along, so that every process always holds the same state
             self._stop.fill_(float(self.stop_requested))
-            world.average([g for gs in gradients for g in gs] + self._buffers + [self._stop])
+            buffers = [t for a in self.actors.values() for t in a.module.buffers() if t.is_floating_point()]
+            world.average([g for gs in gradients for g in gs] + buffers + [self._stop])
         for name, actor, grads in zip(turn.players, actors, gradients, strict=True):
             norm = actor.update(grads, scale)
             self._meter.add(f"grad/{name}", norm)
@@ -326,6 +325,9 @@ class Trainer:
             name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
 
+    def _state(self) -> list[Tensor]:
+        return [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
+
     def save(self, score: float | None = None) -> None:
         """Write a checkpoint (first process only)."""
         if self.checkpoints is None or not self.world.first:
@@ -342,7 +344,7 @@ class Trainer:
             "seconds": self.seconds,
             "actors": {name: actor.state() for name, actor in self.actors.items()},
         }
-        finite = all(bool(torch.isfinite(t).all()) for t in self._state if t.is_floating_point())
+        finite = all(bool(torch.isfinite(t).all()) for t in self._state() if t.is_floating_point())
         good = finite and not any(bool(a.streak > 0) for a in self.actors.values())
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
