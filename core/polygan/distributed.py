@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import json
 import os
 import signal
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from .errors import ConfigError
 
@@ -123,11 +127,53 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
         return
     _end_with_launcher()
     options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)} if timeout else {}
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        options |= {
+            "store": meet(world.rank, world.size, timeout or 1800),
+            "rank": world.rank,
+            "world_size": world.size,
+        }
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
     try:
         yield world, device
     finally:
         dist.destroy_process_group()
+
+
+def meet(rank: int, size: int, timeout: float) -> Store:
+    """The launcher's store, under a prefix that no earlier attempt used.
+
+    torchrun keeps one store over its restarts (pytorch/pytorch issues 135712 and 167288), and the addresses that dead processes
+    left there are waited for in vain. Counts of restarts differ between nodes, so the processes agree: each says who it
+    is, the first invites those that it sees to a new meeting, and it begins when all of them have accepted.
+    """
+    store = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))[0]
+    me, end, accepted = uuid.uuid4().hex, time.monotonic() + timeout, set()
+    present = [f"polygan/present/{r}" for r in range(size)]
+    store.set(present[rank], me)
+    guests: list[str] = []
+    meeting = ""
+    while time.monotonic() < end:
+        if rank == 0:
+            seen = [x.decode() for x in store.multi_get(present)]
+            if seen != guests:
+                guests, meeting = seen, uuid.uuid4().hex
+                store.set("polygan/invitation", json.dumps([meeting, guests]))
+            if store.add(f"{meeting}/accepted", 0) == size - 1:
+                store.set(f"{meeting}/begins", "")
+                return PrefixStore(meeting, store)
+        else:
+            meeting, guests = json.loads(store.get("polygan/invitation"))
+            if len(guests) == size and guests[rank] == me:
+                if meeting not in accepted:
+                    accepted.add(meeting)
+                    store.add(f"{meeting}/accepted", 1)
+                if store.check([f"{meeting}/begins"]):
+                    return PrefixStore(meeting, store)
+        time.sleep(0.02)
+    raise ConfigError(
+        f"process {rank} of {size} did not find the others within {timeout:g} s; look for the first error above"
+    )
 
 
 def _end_with_launcher() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import platform
@@ -46,14 +47,17 @@ def read_json(path: Path) -> dict[str, Any]:
 def new_folder(settings: Settings) -> tuple[Path, bool]:
     """A fresh run folder, and whether it is one that a restarted launcher continues instead."""
     parent, launch = Path(settings.run.runs), _launch()
-    if launch and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0:
-        for marker in sorted(parent.glob("*/.launch")):
-            if marker.read_text(encoding="utf-8") == launch:
-                return marker.parent, True
     name = settings.run.name
     if not name:
         source = re.sub(r"[^\w.+-]+", "-", Path(settings.data.source).name).strip("-.") or "data"
         name = f"{settings.recipe.rpartition('/')[2]}-{source}"
+    pattern = glob.escape(name) + ("" if settings.run.name else "*")
+    for marker in sorted(parent.glob(f"{pattern}/.launch")) if launch else ():
+        same, _, process = marker.read_text(encoding="utf-8").rpartition(" ")
+        # torchrun counts restarts by node: on this one the count may still be 0.
+        restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" or process != str(os.getpid())
+        if restarted and same == launch:
+            return marker.parent, True
     for attempt in range(1, 10_000):
         folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
         try:
@@ -70,7 +74,8 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
             ) from None
         # At once, so that a run that is killed before its first step can be resumed.
         write_text(folder / "config.yaml", settings.yaml())
-        (folder / ".launch").write_text(launch, encoding="utf-8")
+        if launch:
+            (folder / ".launch").write_text(f"{launch} {os.getpid()}", encoding="utf-8")
         return folder, False
     raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
 
