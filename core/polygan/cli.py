@@ -217,9 +217,20 @@ def _tell_end(folder: Path) -> None:
 
 
 def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]) -> None:
+    if arguments.wants_help:
+        print(arguments.help())
+    if arguments.run is None:
+        if arguments.wants_help:
+            print("`polygan generate RUN --help` also lists the options of the run's recipe.")
+            return
+        raise ConfigError("which run? e.g. `polygan generate runs/dcgan-mnist-5k`")
     from . import run
-    from .config import option_values
+    from .config import option_values, options_help
 
+    if arguments.wants_help:
+        kind = run.recipe_of(arguments.run)
+        print(options_help(kind.Sampling, f"options of {arguments.run}:"))
+        return
     loaded = run.load(arguments.run, step=arguments.step, device=arguments.device)
     options = option_values(loaded.recipe.Sampling, rest, f"generate with {loaded.settings.recipe}")
     samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
@@ -299,12 +310,16 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
     "generate": (
         "write samples by seed",
         (
-            _RUN,
+            (("run",), {"nargs": "?", "metavar": "RUN", "help": "the run's folder, e.g. runs/dcgan-mnist-5k"}),
             (("-n",), {"type": int, "default": 64, "help": "how many (default: 64)"}),
             (("--seed",), {"type": int, "default": 0, "help": "default: 0"}),
             (("--out",), {"help": "a folder, or one file such as grid.png (default: RUN/generated)"}),
             _STEP,
             _DEVICE,
+            (
+                ("--help", "-h"),
+                {"action": "store_true", "dest": "wants_help", "help": "also the options of RUN's recipe"},
+            ),
         ),
         _generate,
     ),
@@ -348,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
             help=summary,
             description=summary,
             allow_abbrev=False,
-            add_help=name != "train",
+            add_help=name not in ("train", "generate"),
         )
         verb.set_defaults(help=verb.format_help)
         for flags, details in options:

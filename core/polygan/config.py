@@ -216,6 +216,14 @@ def build(config: type, values: Mapping[str, Any], what: str) -> Any:
         raise _explain(error) from None
 
 
+def options_help(config: type, title: str) -> str:
+    """The options of a config dataclass with their types, defaults and meanings."""
+    parser = jsonargparse.ArgumentParser(usage=jsonargparse.SUPPRESS, add_help=False, default_env=False)
+    parser.add_class_arguments(config)
+    lines = parser.format_help().strip().splitlines()
+    return "\n".join([title, *lines[1:]]) if len(lines) > 1 else f"{title} none"
+
+
 def option_values(config: type, words: Sequence[str], what: str) -> dict[str, Any]:
     """Command-line words (``--truncation 0.7 --grid``) as values for `build`."""
     types, values, rest = _types(config), {}, list(words)

@@ -259,6 +259,11 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     return Run(folder, settings, recipe, domain, networks, checkpoint.step, None)
 
 
+def recipe_of(path: str | Path) -> type[Recipe]:
+    """The recipe's class of a run."""
+    return _kinds(_saved_settings(run_folder(path), {}).recipe, get_catalogue())[0]
+
+
 class Run:
     """A trained run. ``networks`` are the averaged ones where the recipe averages."""
 

@@ -282,6 +282,10 @@ def test_help(capsys):
     assert "RECIPE" in command("train", "--help", capsys=capsys).out
     assert "--model.width" in command("train", "points/mlp", "--help", capsys=capsys).out
     assert "--samples" in command("evaluate", "--help", capsys=capsys).out
+    assert "options of the run" in command("generate", "--help", capsys=capsys).out
+    train(name="h", steps=1)
+    assert "--scale" in command("generate", "runs/h", "--help", capsys=capsys).out
+    assert "which run?" in command("generate", code=2, capsys=capsys).err
     assert polygan.__version__ in command("--version", capsys=capsys).out
 
 
