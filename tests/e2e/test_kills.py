@@ -52,7 +52,7 @@ def survive(folder, kills, seed, steps, options):
 
 
 def test_five_kills(tmp_path):
-    survive(tmp_path, 5, 1, 210, RICH)
+    survive(tmp_path, 5, 1, 150, RICH)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import survival
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")]
-STEPS = 800
+STEPS = 500
 SETTINGS = {"precision": "fp32", "save_every": 300, "log_every": 20, "sample_every": 500, "threads": 1}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_two_processes_train_as_one_and_hand_over_to_any_number():
 
 
 def test_a_killed_rank_is_restarted_in_the_same_run_and_ends_to_the_bit():
-    settings = SETTINGS | {"steps": 600}
+    settings = SETTINGS | {"steps": 300}
     victim = start("", launcher=(*RUN, "--max-restarts", "2"), settings=settings)
     survival.wait_until(has_checkpoint("mlp-ring"), victim)
     os.kill(max(children(victim.pid)), signal.SIGKILL)
@@ -89,8 +90,39 @@ def test_a_killed_rank_is_restarted_in_the_same_run_and_ends_to_the_bit():
     events = [r["event"] for r in survival.records("runs/mlp-ring")]
     assert "resumed" in events, err
     ended = survival.records("runs/mlp-ring")[-1]
-    assert (ended["event"], ended["step"], ended["status"]) == ("ended", 600, "finished")
+    assert (ended["event"], ended["step"], ended["status"]) == ("ended", 300, "finished")
     survival.assert_same("runs/whole", "runs/mlp-ring")
+
+
+@pytest.mark.slow
+def test_a_rank_killed_on_another_node_finds_the_run_again():
+    """Two launchers on one machine stand for two nodes; the first one's count of restarts stays 0."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    nodes = (
+        "torch.distributed.run",
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+        "--max-restarts",
+        "2",
+        "--rdzv-id",
+        "job",
+    )
+    meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}", "--rdzv-conf")
+    settings = SETTINGS | {"steps": 2000}
+    first, second = (start("", launcher=(*nodes, *meeting, f"is_host={h}"), settings=settings) for h in (1, 0))
+    survival.wait_until(has_checkpoint("mlp-ring"), first)
+    (victim,) = children(second.pid)
+    assert b"TORCHELASTIC_RESTART_COUNT=0" in Path(f"/proc/{victim}/environ").read_bytes()
+    os.kill(victim, signal.SIGKILL)
+    survival.finish(first)
+    survival.finish(second)
+    assert [p.name for p in Path("runs").iterdir()] == ["mlp-ring"]
+    assert "resumed" in [r["event"] for r in survival.records("runs/mlp-ring")]
+    assert survival.newest("runs/mlp-ring").name == "step-00002000"
 
 
 def test_stopping_the_launcher_saves():
@@ -101,8 +133,9 @@ def test_stopping_the_launcher_saves():
         "keys": (lambda p: os.killpg(p.pid, signal.SIGINT), "interrupted", 1),
         "usr1": (lambda p: p.send_signal(signal.SIGUSR1), "preempted", -signal.SIGUSR1),
     }
+    processes = {name: start(name, settings=settings, start_new_session=True) for name in ways}
     for name, (stop, status, code) in ways.items():
-        process = start(name, settings=settings, start_new_session=True)
+        process = processes[name]
         survival.wait_until(has_checkpoint(name), process)
         ranks = children(process.pid)
         assert len(ranks) == 2
