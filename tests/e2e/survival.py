@@ -55,8 +55,9 @@ def wait_until(condition, process, timeout=180):
 
 
 def records(folder):
-    """The lines of a run's log."""
-    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+    """The lines of a run's log; one that is being written is left out."""
+    *lines, _ = (Path(folder) / "log.jsonl").read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def newest(folder):
@@ -163,7 +164,7 @@ def main(kills, seed, steps, options):
     train = ["train", "points/mlp", "--data", "ring", "--steps", str(steps), *options, "--name"]
     assert reap(attempt([*train, "whole", "--keep", "100000"]), wait=True) == 0, "the undisturbed run failed"
     pace = measure()
-    saves = max(1, len(list(Path("runs/whole/checkpoints").iterdir())) // (kills + 1))
+    saves = max(1, 2 * len(list(Path("runs/whole/checkpoints").iterdir())) // (3 * kills + 3))  # at most, between kills
     done, half, phases = 0, 0, {"start": 0, "train": 0, "save": 0}
     while True:
         resumable = Path("runs/victim/config.yaml").exists()

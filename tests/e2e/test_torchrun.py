@@ -80,7 +80,7 @@ def test_two_processes_train_as_one_and_hand_over_to_any_number():
 
 
 def test_a_killed_rank_is_restarted_in_the_same_run_and_ends_to_the_bit():
-    settings = SETTINGS | {"steps": 300}
+    settings = SETTINGS | {"steps": 600}
     victim = start("", launcher=(*RUN, "--max-restarts", "2"), settings=settings)
     survival.wait_until(has_checkpoint("mlp-ring"), victim)
     os.kill(max(children(victim.pid)), signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_a_killed_rank_is_restarted_in_the_same_run_and_ends_to_the_bit():
     events = [r["event"] for r in survival.records("runs/mlp-ring")]
     assert "resumed" in events, err
     ended = survival.records("runs/mlp-ring")[-1]
-    assert (ended["event"], ended["step"], ended["status"]) == ("ended", 300, "finished")
+    assert (ended["event"], ended["step"], ended["status"]) == ("ended", 600, "finished")
     survival.assert_same("runs/whole", "runs/mlp-ring")
 
 
