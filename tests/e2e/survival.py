@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -150,7 +151,7 @@ def measure():
     ends = [f.stat().st_mtime for f in folders]
     writing = [(f / "manifest.json").stat().st_mtime - min(p.stat().st_ctime for p in f.iterdir()) for f in folders]
     interval = (ends[-1] - ends[0]) / max(1, len(ends) - 1)
-    return {"start": max(0.05, ends[0] - begin) * 2, "train": interval, "save": max(0.002, *writing)}
+    return {"start": max(0.05, ends[0] - begin) * 2, "train": interval, "save": max(0.002, statistics.median(writing))}
 
 
 def main(kills, seed, steps, options):

