@@ -168,7 +168,7 @@ def main(kills, seed, steps, options):
     saves = max(1, 2 * len(list(Path("runs/whole/checkpoints").iterdir())) // (3 * kills + 3))  # at most, between kills
     done, half, phases = 0, 0, {"start": 0, "train": 0, "save": 0}
     while True:
-        resumable = Path("runs/victim/config.yaml").exists()
+        resumable, began = Path("runs/victim/config.yaml").exists(), time.time()
         pid = attempt(["resume", "runs/victim"] if resumable else [*train, "victim"])
         if done == kills:
             code = reap(pid, wait=True)
@@ -182,7 +182,8 @@ def main(kills, seed, steps, options):
         if reap(pid, wait=True) != -signal.SIGKILL:
             continue
         done, phases[kind] = done + 1, phases[kind] + 1
-        half += any(name.startswith(".writing-step-") for name in names())
+        left = [CHECKPOINTS / name for name in names() if name.startswith(".writing-step-")]
+        half += any(path.stat().st_mtime > began for path in left)
     print(json.dumps({"kills": done, "half_written": half, "code": code, "phases": phases, "pace": pace}))
 
 
