@@ -66,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
         code = 1
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # gloo's threads now and then abort a process ("terminate called") while the interpreter takes it down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -136,6 +136,7 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
     try:
         yield world, device
+        world.barrier()  # leave together: a launcher ends the others once one has left, and the first may still write
     finally:
         dist.destroy_process_group()
 
