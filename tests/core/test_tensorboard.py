@@ -6,6 +6,7 @@ import math
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import pytest
@@ -92,6 +93,9 @@ def test_a_resumed_run_does_not_draw_its_curves_twice(folder, resumed_at):
     for step in (5, 10, 15, 20):
         tensorboard.polygan_logged(event_at(folder, step), {"d/real": float(step)})
     tensorboard._close(event_at(folder, 20))  # killed: what was flushed stays, nothing says that it ended
+    second = int(time.time())  # event files are read in the order of their names: the second, then a counter as text
+    while int(time.time()) == second:
+        time.sleep(0.05)
     tensorboard.polygan_run_started(event_at(folder, resumed_at))
     for step in range(resumed_at + 5, 26, 5):
         tensorboard.polygan_logged(event_at(folder, step), {"d/real": step + 0.5})
