@@ -29,7 +29,7 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
-    from .data import Split, Store, Stream
+    from .data import Split, Stream
     from .domain import (
         Batch,
         DataSettings,
@@ -46,17 +46,21 @@ if TYPE_CHECKING:
     from .recipe import Context, Player, Recipe, Turn, in_chunks
     from .run import Run, load, resume, train
     from .seeding import Noise
-    from .trainer import Trainer, TrainerSettings
+    from .settings import TrainerSettings
+    from .store import Store
+    from .trainer import Trainer
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "data": "Split Store Stream",
+    "data": "Split Stream",
     "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Samples Score Sound Source",
     "recipe": "Context Player Recipe Turn in_chunks",
     "run": "Run load resume train",
     "seeding": "Noise",
-    "trainer": "Trainer TrainerSettings",
+    "settings": "TrainerSettings",
+    "store": "Store",
+    "trainer": "Trainer",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import ConfigError, PolyganError, Preempted, did_you_mean
+from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,74 +115,6 @@ def _take(words: Sequence[str], option: str) -> tuple[list[str], list[str]]:
     return values, rest
 
 
-def _list(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
-    kinds = ("recipes", "datasets", "metrics", "domains")
-    rows = [
-        {
-            "kind": kind.removesuffix("s"),
-            "id": spec.id,
-            "summary": spec.summary,
-            "paper": getattr(spec, "paper", "") or getattr(spec, "licence", ""),
-            "plugin": catalogue.owner(kind.removesuffix("s"), spec.id).name,
-            "distribution": catalogue.owner(kind.removesuffix("s"), spec.id).distribution,
-        }
-        for kind in kinds
-        for spec in getattr(catalogue, kind).values()
-    ]
-    if arguments.json:
-        print(json.dumps(rows, indent=1))
-        return
-    for kind in kinds:
-        of_kind = [r for r in rows if r["kind"] == kind.removesuffix("s")]
-        last = {"datasets": "licence", "domains": ""}.get(kind, "paper")
-        table = [
-            (r["id"], r["summary"], *([r["paper"]] if last else []), r["distribution"] or r["plugin"]) for r in of_kind
-        ]
-        _table(kind, ("id", "what", *([last] if last else []), "from"), table)
-    _mention_failures(catalogue)
-
-
-def _plugins(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
-    if arguments.json:
-        print(json.dumps([vars(p) for p in catalogue.plugins], indent=1))
-        return
-    rows = [
-        (
-            p.name,
-            f"{p.distribution} {p.version}".strip(),
-            p.status,
-            p.reason
-            or ", ".join(f"{n} {kind if n != 1 else kind.removesuffix('s')}" for kind, n in p.provides.items() if n),
-        )
-        for p in catalogue.plugins
-    ]
-    _table("plugins", ("name", "distribution", "status", "brings, or why not"), rows)
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if not rows:
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for name in header:
-        table.add_column(name, style="cyan" if name in ("id", "name") else "", no_wrap=name in ("id", "name"))
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    wide = None if sys.stdout.isatty() else 200
-    console = Console(width=wide, highlight=False)
-    console.print(table)
-    console.print()
-
-
-def _mention_failures(catalogue: Catalogue) -> None:
-    for plugin in catalogue.plugins:
-        if plugin.status == "failed":
-            print(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why", file=sys.stderr)
-
-
 def _train(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]) -> None:
     layers: list[dict[str, Any]] = []
     if arguments.config:
@@ -196,15 +129,17 @@ def _train(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]
         return
     if not isinstance(recipe, str):
         raise ConfigError("which recipe? e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows them")
-    from . import run
+    from .assembly import resolve, settings_parser
 
     if wants_help:
-        print(run.settings_parser(recipe).help())
+        print(settings_parser(recipe).help())
         return
-    settings = run.resolve(recipe, layers, rest)
+    settings = resolve(recipe, layers, rest)
     if arguments.dry_run:
         print(settings.yaml(), end="")
         return
+    from . import run
+
     done = run.train(recipe, config=arguments.config, arguments=rest)
     _tell_end(done.folder)
 
@@ -262,7 +197,7 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
         )
         for s in scores
     ]
-    _table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
+    print_table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
     if not rows:
         raise ConfigError("no metric could be computed; see the lines above")
 
@@ -289,8 +224,8 @@ _JSON = (("--json",), {"action": "store_true", "help": "machine-readable output"
 _DEVICE = (("--device",), {"default": "auto", "help": "auto, cpu, cuda, cuda:N"})
 
 VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], Any]] = {
-    "list": ("recipes, data sets, metrics and domains", (_JSON,), _list),
-    "plugins": ("every plugin: loaded, disabled or failed, and why", (_JSON,), _plugins),
+    "list": ("recipes, data sets, metrics and domains", (_JSON,), list_registered),
+    "plugins": ("every plugin: loaded, disabled or failed, and why", (_JSON,), list_plugins),
     "train": (
         "train a recipe on data",
         (

@@ -19,7 +19,7 @@ import jsonargparse
 import yaml
 
 from .errors import ConfigError, PolyganError, did_you_mean
-from .trainer import TrainerSettings
+from .settings import TrainerSettings
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 

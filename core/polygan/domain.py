@@ -58,7 +58,7 @@ class Field(NamedTuple):
 
 
 class Source(ABC):
-    """Samples that are not decoded yet. `polygan.data.Store` decodes them once, in parallel threads."""
+    """Samples that are not decoded yet. `polygan.data.build_store` decodes them once, in parallel threads."""
 
     fields: Mapping[str, Field]
     """The arrays of a sample; dtype and shape hold for every sample."""

@@ -41,7 +41,7 @@ class Feeder:
         self.memory_format = memory_format
         self._ready: dict[tuple[str, int], list[Batch]] = {}
         self._ahead: dict[tuple[str, int], Future[Batch]] = {}
-        self._pool = ThreadPoolExecutor(1, "polygan-feeder") if device.type == "cuda" else None
+        self._pool: ThreadPoolExecutor | None = None
 
     def forget(self) -> None:
         """Drop the micro-batches of the past iteration."""
@@ -57,9 +57,10 @@ class Feeder:
         return [dict(part) for part in self._ready[key]]
 
     def _load(self, name: str, i: int) -> list[Batch]:
-        if self._pool is None:
+        if self.device.type != "cuda":
             batch = self.streams[name].batch(i)
         else:
+            self._pool = self._pool or ThreadPoolExecutor(1, "polygan-feeder")
             future = self._ahead.pop((name, i), None)
             batch = future.result() if future else self._pinned(name, i)
             self._ahead = {k: f for k, f in self._ahead.items() if k[0] != name or k[1] > i}
@@ -76,6 +77,8 @@ class Feeder:
         return value.contiguous(memory_format=self.memory_format) if value.dim() == 4 else value
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread and drop what it holds; the next `get` starts another."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+        self._ahead.clear()

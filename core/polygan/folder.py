@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .config import Settings
-    from .data import Split, Store
+    from .data import Split
     from .domain import Domain
     from .plugins import Catalogue
+    from .store import Store
 
 
 def run_folder(path: str | Path) -> Path:

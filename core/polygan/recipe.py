@@ -196,3 +196,35 @@ class NoOptions:
 
 
 Recipe.Sampling = NoOptions
+
+
+def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of a turn's loss terms, each a scalar."""
+    if not terms:
+        raise ConfigError(f"turn {turn.name!r}: the loss returned no terms; return at least one named scalar")
+    for name, term in terms.items():
+        if not isinstance(term, torch.Tensor) or term.dim():
+            got = tuple(term.shape) if isinstance(term, torch.Tensor) else type(term).__name__
+            raise ConfigError(f"turn {turn.name!r}: term {name!r} is {got}, not a scalar tensor; take its mean")
+    total, *rest = terms.values()
+    for term in rest:
+        total = total + term
+    return total
+
+
+def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> None:
+    """Refuse turns that name no player or one without optimizer, or that can never be due."""
+    if not turns:
+        raise ConfigError("the recipe has no turns; turns() must return at least one")
+    for turn in turns:
+        for name in turn.players:
+            if name not in players:
+                raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
+            if players[name].optimizer is None:
+                raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
+        if not turn.players or turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
+            raise ConfigError(
+                f"turn {turn.name!r} needs a player, every >= 1, repeat >= 1 and precision None or 'fp32'"
+            )
+    if not any(turn.start < steps for turn in turns):
+        raise ConfigError(f"no turn starts before step {steps}; train for more steps")

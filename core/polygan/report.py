@@ -1,4 +1,4 @@
-"""One self-contained HTML file about a run, and the files that samples are kept in.
+"""One self-contained HTML file about a run.
 
 The report needs no script and no network, knows no domain, and escapes every text that it shows. The same
 files give the same bytes.
@@ -17,12 +17,11 @@ import yaml
 from .curves import curves, scores_of, series_of, speed
 from .errors import DataError
 from .markup import duration, finite, gallery, number, safe, section, shrunk, soft, tables
-from .pieces import load_pieces, read_pieces, save_pieces, write_text
+from .pieces import read_pieces, write_text
+from .records import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["load_pieces", "save_pieces", "write_report"]
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -38,7 +37,6 @@ _STATUS = {
     "interrupted": "interrupted, ready to resume",
     "failed": "failed",
 }
-_MEASURED = ("logged", "health", "sampled", "evaluated", "saved")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 _SEVERITY = {"good": "✓", "info": "i", "warn": "!", "bad": "✕"}
 
@@ -56,34 +54,6 @@ def _mapping(path: Path) -> tuple[Record, str]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         return {}, f"{path.name} cannot be read: {' '.join(str(error).split())}"
     return (found, "") if isinstance(found, dict) else ({}, f"{path.name} holds no mapping.")
-
-
-def read_log(path: Path) -> list[Record]:
-    """The log's records in order, without those that a rollback or a resume from an earlier step made void.
-
-    Lines that are not a JSON object (cut off by a crash) are left out; a missing file is an empty log.
-    """
-    records: list[Record] = []
-    try:
-        lines = path.read_text("utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return records
-    furthest = 0
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(record, dict):
-            continue
-        step = record["step"] = int(finite(record.get("step"), furthest))
-        event = record.get("event")
-        if event in ("resumed", "logged"):
-            if step < furthest:
-                records = [r for r in records if r["step"] <= step or r.get("event") not in _MEASURED]
-            furthest = step
-        records.append(record)
-    return records
 
 
 # Samples

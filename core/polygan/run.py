@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import signal
 import sys
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .acting import load_module
+from .assembly import kinds, make_streams, metric_ids, open_splits, resolve, saved_settings
 from .checkpoint import Checkpoints, load_weights
-from .config import Settings, SettingsParser, build, read_yaml
-from .data import Stream, build_store, split_store
+from .config import Settings, build, read_yaml
 from .distributed import choose_device, world_from_environment
-from .domain import DataSettings, Domain
-from .errors import DISK_FULL, CheckpointError, ConfigError, DataError, PluginError, Preempted, did_you_mean
+from .errors import DISK_FULL, CheckpointError, ConfigError, Preempted
 from .folder import check_data, describe, locked, new_folder, read_json, run_folder
 from .plugins import get_catalogue
-from .recipe import Recipe
-from .recorder import Recorder, append_record, compute_scores, generate, make_evaluation
+from .recorder import Recorder, compute_scores, generate, make_evaluation
+from .records import append_record, read_log
 from .seeding import seed_everything
+from .signals import stop_signals
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
     from .data import Split
-    from .distributed import World
-    from .domain import Samples, Score, Source
-    from .plugins import Catalogue
+    from .domain import Domain, Samples, Score
+    from .recipe import Recipe
 
 
 def train(
@@ -60,62 +56,19 @@ def train(
     return _execute(resolve(recipe, layers, arguments), None, quiet=quiet)
 
 
-def resolve(recipe: str, layers: Sequence[Mapping[str, Any]], arguments: Sequence[str] = ()) -> Settings:
-    """The settings of a run from layered plain data and command-line options."""
-    return settings_parser(recipe).parse(layers, arguments)
-
-
-def settings_parser(recipe: str) -> SettingsParser:
-    """The parser of one recipe's settings."""
-    kind, domain = _kinds(recipe, get_catalogue())
-    return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, domain.Settings, kind.defaults)
-
-
-def _kinds(recipe: str, catalogue: Catalogue) -> tuple[type[Recipe], Domain]:
-    """A recipe's class and an instance of its domain."""
-    spec = catalogue.recipe(recipe)
-    kind = catalogue.resolve(spec)
-    if not (isinstance(kind, type) and issubclass(kind, Recipe)):
-        raise PluginError(f"recipe {spec.id!r}: {spec.target} is not a subclass of polygan.Recipe")
-    if not dataclasses.is_dataclass(getattr(kind, "Config", None)):
-        raise PluginError(f"recipe {spec.id!r}: {spec.target}.Config is not a dataclass")
-    domain = catalogue.resolve(catalogue.domain(kind.domain))
-    if not (isinstance(domain, type) and issubclass(domain, Domain)):
-        raise PluginError(
-            f"domain {kind.domain!r}: {catalogue.domain(kind.domain).target} is not a subclass of polygan.Domain"
-        )
-    return kind, domain()
-
-
-def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) -> Source:
-    """The source that settings name: a data set of the domain, or else what the domain finds at the path."""
-    name = settings.source
-    names = [d.id for d in catalogue.datasets.values() if d.domain == domain.id]
-    if not name:
-        raise DataError(f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}")
-    if name in names and not (os.sep in name and Path(name).exists()):
-        return catalogue.resolve(catalogue.dataset(name))(settings)
-    if ":" not in name and not Path(name).expanduser().exists():
-        raise DataError(
-            f"data {name!r} is neither a path that exists nor a data set of domain {domain.id!r}"
-            f"{did_you_mean(name, names)}; `polygan list` shows the data sets"
-        )
-    return domain.open(settings)
-
-
 def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) -> Run:
     """Train in a new folder, or continue in ``folder``."""
     catalogue = get_catalogue()
-    kind, domain = _kinds(settings.recipe, catalogue)
-    metrics = _metric_ids(settings.run.metrics, domain, catalogue)
+    kind, domain = kinds(settings.recipe, catalogue)
+    metrics = metric_ids(settings.run.metrics, domain, catalogue)
     if settings.run.threads:
         torch.set_num_threads(settings.run.threads)
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         with world.first_goes_first():
-            splits = _open_splits(settings, domain, progress=None if world.first and not quiet else False)
+            splits = open_splits(settings, domain, progress=None if world.first and not quiet else False)
         recipe = kind(settings.model, splits["train"].store.info)
-        streams = _streams(settings, splits, domain, world)
+        streams = make_streams(settings, splits, domain, world)
         place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
         if world.first:
@@ -138,27 +91,6 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
         return Run(place, settings, recipe, domain, trainer.networks(), trainer.step, splits)
 
 
-def _metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
-    """The ids of metrics asked for, or of all that the domain has."""
-    ids = [catalogue.metric(name).id for name in names]
-    return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
-
-
-def _open_splits(settings: Settings, domain: Domain, progress: bool | None = None) -> dict[str, Split]:
-    store = build_store(open_source(settings.data, domain, get_catalogue()), settings.data, progress=progress)
-    return split_store(store, settings.data.held_out)
-
-
-def _streams(settings: Settings, splits: Mapping[str, Split], domain: Domain, world: World) -> dict[str, Stream]:
-    """A stream for each split that holds a batch; the training split must."""
-    batch, seed = settings.run.batch_size, settings.run.seed
-    return {
-        name: Stream(split, domain, batch, seed, world.rank, world.size)
-        for name, split in splits.items()
-        if name == "train" or len(split) >= batch
-    }
-
-
 def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
     """Continue from the newest checkpoint, or start from other networks, or from the recipe's own."""
     checkpoints = trainer.checkpoints
@@ -172,7 +104,7 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
 
 def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
     """Train with signals handled, and record how it ended."""
-    with _signals(trainer) as signals:
+    with stop_signals(trainer) as signals:
         status = "failed"
         try:
             if recorder:
@@ -220,7 +152,7 @@ def resume(path: str | Path, *, steps: int | None = None, device: str | None = N
     """
     folder = run_folder(path)
     changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
-    settings = _saved_settings(folder, changes)
+    settings = saved_settings(folder, changes)
     done = _finished_step(folder, settings.run.steps)
     if done is not None:
         raise ConfigError(
@@ -231,8 +163,6 @@ def resume(path: str | Path, *, steps: int | None = None, device: str | None = N
 
 def _finished_step(folder: Path, steps: int) -> int | None:
     """The step of a run that has nothing left to do; None where its end is missing, damaged or not recorded."""
-    from .report import read_log
-
     checkpoints = Checkpoints(folder / "checkpoints", warn=lambda _: None)
     if not any(e.step >= steps for e in checkpoints.entries()):
         return None
@@ -244,9 +174,9 @@ def _finished_step(folder: Path, steps: int) -> int | None:
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
     """Open a run from its newest valid checkpoint, or from that of ``step``. The data is not needed to generate."""
     folder = run_folder(path)
-    settings = _saved_settings(folder, {})
+    settings = saved_settings(folder, {})
     catalogue = get_catalogue()
-    kind, domain = _kinds(settings.recipe, catalogue)
+    kind, domain = kinds(settings.recipe, catalogue)
     facts = read_json(folder / "data.json")
     seed_everything(settings.run.seed)
     recipe = kind(settings.model, facts["info"])
@@ -261,7 +191,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
 
 def recipe_of(path: str | Path) -> type[Recipe]:
     """The recipe's class of a run."""
-    return _kinds(_saved_settings(run_folder(path), {}).recipe, get_catalogue())[0]
+    return kinds(saved_settings(run_folder(path), {}).recipe, get_catalogue())[0]
 
 
 class Run:
@@ -294,7 +224,7 @@ class Run:
     def splits(self) -> Mapping[str, Split]:
         """The data that the run was trained on: ``train`` and ``held_out``."""
         if self._splits is None:
-            splits = _open_splits(self.settings, self.domain)
+            splits = open_splits(self.settings, self.domain)
             check_data(self.folder, splits["train"].store)
             self._splits = splits
         return self._splits
@@ -302,7 +232,7 @@ class Run:
     def evaluate(self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False) -> list[Score]:
         """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
         catalogue = get_catalogue()
-        names = _metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
+        names = metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = make_evaluation(
             self.settings,
@@ -348,43 +278,6 @@ class Run:
         save_file(tensors, path, {"format": "pt", "recipe": self.settings.recipe})
         path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         return [path, path.with_suffix(".json")]
-
-
-def _saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
-    saved = read_yaml(folder / "config.yaml")
-    recipe = saved.get("recipe")
-    if not isinstance(recipe, str):
-        raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file or train anew")
-    return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
-
-
-@contextmanager
-def _signals(trainer: Trainer) -> Iterator[list[int]]:
-    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
-
-    Yields the signals that came.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-
-    def stop(number: int, _frame: Any) -> None:
-        # torchrun sends its processes a second Ctrl-C, after the terminal's own.
-        if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
-            if number in came:
-                raise KeyboardInterrupt
-            print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
-        came.append(number)
-        trainer.request_stop()
-
-    wanted = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, n)]
-    before = {number: signal.signal(number, stop) for number in wanted}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _transfer(trainer: Trainer, path: str) -> None:

@@ -8,7 +8,8 @@ import torch
 
 from .errors import PolyganError
 from .seeding import Noise
-from .trainer import Trainer, TrainerSettings
+from .settings import TrainerSettings
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

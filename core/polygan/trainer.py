@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,8 +13,9 @@ from .distributed import Watchdog, World
 from .errors import CheckpointError, ConfigError, DivergenceError, Preempted
 from .feeder import Batches, Feeder
 from .meter import Meter
-from .recipe import Context, Turn
+from .recipe import Context, Turn, check_turns, sum_terms
 from .seeding import mix, seed_everything
+from .settings import TrainerSettings, resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,56 +27,8 @@ if TYPE_CHECKING:
     from .domain import Batch
     from .recipe import Recipe
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _INIT = -1  # the counter that seeds the networks' initial parameters
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerSettings:
-    """How a recipe is trained."""
-
-    steps: int = 10_000
-    """Iterations in all; one iteration plays every turn that is due."""
-    batch_size: int = 64
-    """Samples an optimizer step, over all processes and micro-batches."""
-    accumulate: int = 1
-    """Micro-batches an optimizer step; each is batch_size / accumulate / processes samples."""
-    seed: int = 0
-    """Seed of initial parameters, order of the data and every noise, >= 0."""
-    precision: Precision = "auto"
-    """auto: bf16 where the hardware multiplies it, else fp32 on the CPU and fp16 on CUDA."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
-    compile: bool = False
-    """torch.compile the networks; turns that differentiate twice stay eager."""
-    deterministic: bool = True
-    """On CUDA: only algorithms that repeat to the bit."""
-    log_every: int = 50
-    """Iterations between logged values; also how often non-finite gradients are counted."""
-    sample_every: int = 500
-    """Iterations between samples from the fixed latent batch; 0: only at the end."""
-    save_every: int = 1000
-    """Iterations between checkpoints; 0: only at the end."""
-    evaluate_every: int = 0
-    """Iterations between evaluations; 0: none during training."""
-    keep: int = 3
-    """Newest checkpoints kept, beside the last good and the best."""
-    max_skips: int = 20
-    """Non-finite steps of one player in a row before the run goes back to the last good checkpoint."""
-    max_rollbacks: int = 3
-    """Rollbacks before the run gives up with a DivergenceError."""
-    hang_timeout: float = 1800
-    """Seconds without an iteration after which the process ends with its stacks; 0: never."""
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch_size": 1, "accumulate": 1, "log_every": 1, "keep": 1, "max_skips": 1}
-        least |= dict.fromkeys(
-            ("seed", "sample_every", "save_every", "evaluate_every", "max_rollbacks", "hang_timeout"), 0
-        )
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise ConfigError(f"{name} = {getattr(self, name)} is too small; the least is {minimum}")
 
 
 class Listener:
@@ -168,7 +120,7 @@ class Trainer:
         """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
         s = self.settings
         self._window = (self.step, time.monotonic())
-        with Watchdog(s.hang_timeout) as watchdog:
+        with closing(self._feeder), Watchdog(s.hang_timeout) as watchdog:
             while self.step < s.steps:
                 begin = time.monotonic()
                 self.iterate()
@@ -189,7 +141,6 @@ class Trainer:
                 if stop and not last:
                     self.world.barrier()  # a launcher ends every process as soon as one has left; the first one is saving
                     raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
-        self._feeder.close()
 
     def iterate(self) -> None:
         """One iteration: every turn that is due, then averages and schedulers."""
@@ -364,53 +315,3 @@ class Trainer:
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
-    """The sum of a turn's loss terms, each a scalar."""
-    if not terms:
-        raise ConfigError(f"turn {turn.name!r}: the loss returned no terms; return at least one named scalar")
-    for name, term in terms.items():
-        if not isinstance(term, torch.Tensor) or term.dim():
-            got = tuple(term.shape) if isinstance(term, torch.Tensor) else type(term).__name__
-            raise ConfigError(f"turn {turn.name!r}: term {name!r} is {got}, not a scalar tensor; take its mean")
-    total, *rest = terms.values()
-    for term in rest:
-        total = total + term
-    return total
-
-
-def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> None:
-    """Refuse turns that name no player or one without optimizer, or that can never be due."""
-    if not turns:
-        raise ConfigError("the recipe has no turns; turns() must return at least one")
-    for turn in turns:
-        for name in turn.players:
-            if name not in players:
-                raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
-            if players[name].optimizer is None:
-                raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
-        if not turn.players or turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
-            raise ConfigError(
-                f"turn {turn.name!r} needs a player, every >= 1, repeat >= 1 and precision None or 'fp32'"
-            )
-    if not any(turn.start < steps for turn in turns):
-        raise ConfigError(f"no turn starts before step {steps}; train for more steps")
-
-
-def resolve_precision(name: str, device: torch.device) -> str:
-    """What ``auto`` means on a device: bf16 where the hardware multiplies it, else fp32 (fp16 on older CUDA)."""
-    if device.type == "meta":
-        return "fp32"  # autocast does not know the meta device
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu":
-        return "bf16" if _cpu_multiplies_bf16() else "fp32"
-    return "fp32"
-
-
-def _cpu_multiplies_bf16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "amx_tile"))

@@ -23,8 +23,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer, TrainerSettings
+from polygan.trainer import Trainer
 
 
 def interleave(runners, rounds, warmup=1):

@@ -18,10 +18,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polygan import data
-from polygan.data import Split, Store, Stream, build_store, cache_folder, split_store
+from polygan import decoding
+from polygan.data import Split, Stream, build_store, cache_folder, split_store
 from polygan.domain import DataSettings, Domain, Field, Source
 from polygan.errors import ConfigError, DataError
+from polygan.store import FieldWriter, Store
 
 
 class Listed(Source):
@@ -144,9 +145,9 @@ def test_order_holds_whatever_the_workers_do(tmp_path, bytes_each):
 
 def test_large_samples_are_not_decoded_far_ahead(tmp_path, monkeypatch):
     """What waits to be written is bounded in bytes, not only in number."""
-    monkeypatch.setattr(data, "_AHEAD", 1000)
+    monkeypatch.setattr(decoding, "_AHEAD", 1000)
     source = Listed([{"x": np.zeros(500, np.uint8)}] * 400, {"x": Field("uint8", (500,))})
-    add, most, written = data._Writer.add, [0], [0]
+    add, most, written = FieldWriter.add, [0], [0]
 
     def slow(self, array):
         time.sleep(0.0002)
@@ -154,7 +155,7 @@ def test_large_samples_are_not_decoded_far_ahead(tmp_path, monkeypatch):
         most[0] = max(most[0], source.decoded - written[0])
         add(self, array)
 
-    monkeypatch.setattr(data._Writer, "add", slow)
+    monkeypatch.setattr(FieldWriter, "add", slow)
     build_store(source, setting(tmp_path), progress=False, workers=2)
     assert written[0] == 400
     assert most[0] <= 8 * 2 + 2  # pieces of work at once, times 1000 bytes each
@@ -340,7 +341,7 @@ def test_a_cache_that_cannot_be_written(tmp_path):
 
 def test_ctrl_c_leaves_nothing_and_does_not_wait_for_the_rest(tmp_path, monkeypatch):
     source = numbers(5000)
-    decode, add, seen = source.decode, data._Writer.add, []
+    decode, add, seen = source.decode, FieldWriter.add, []
 
     def slow(index):
         if index > 1900:  # the writer waits for the workers, as it does for real files
@@ -354,7 +355,7 @@ def test_ctrl_c_leaves_nothing_and_does_not_wait_for_the_rest(tmp_path, monkeypa
         add(self, array)
 
     source.decode = slow
-    monkeypatch.setattr(data._Writer, "add", interrupted)
+    monkeypatch.setattr(FieldWriter, "add", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_store(source, setting(tmp_path), progress=False, workers=2)
     assert list((tmp_path / "stores").iterdir()) == []

@@ -17,7 +17,9 @@ import yaml
 
 from polygan import DataError, Passage, Picture, Sound
 from polygan.curves import smoothed
-from polygan.report import load_pieces, read_log, save_pieces, write_report
+from polygan.pieces import load_pieces, save_pieces
+from polygan.records import read_log
+from polygan.report import write_report
 
 HOSTILE = """<script>alert(1)</script></style></title>]]>--><img src=x onerror="alert(2)">'"&amp;${d}$"""
 VOID = {"meta", "img", "br", "link", "input"}

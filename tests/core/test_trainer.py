@@ -16,7 +16,8 @@ import polygan
 from polygan import testing
 from polygan.acting import Actor
 from polygan.checkpoint import Checkpoints
-from polygan.trainer import Listener, Trainer, TrainerSettings, resolve_precision
+from polygan.settings import TrainerSettings, resolve_precision
+from polygan.trainer import Listener, Trainer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from toy_gan import MLPGAN, Config

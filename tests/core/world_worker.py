@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from polygan.distributed import world_from_environment
-from polygan.trainer import Trainer, TrainerSettings
+from polygan.settings import TrainerSettings
+from polygan.trainer import Trainer
 from toy_gan import MLPGAN, Config
 
 CASES = {

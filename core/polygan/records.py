@@ -1,0 +1,64 @@
+"""log.jsonl: one JSON object a line, appended as things happen."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_MEASURED = ("logged", "health", "sampled", "evaluated", "saved")
+
+
+def append_record(log: Path, record: Mapping[str, Any]) -> None:
+    """Append one JSON line."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def keep_records(log: Path, step: int) -> None:
+    """Drop the lines after ``step``, and a last line that was cut off."""
+    kept = []
+    for line in log.read_text(encoding="utf-8").split("\n") if log.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record.get("step", 0) <= step:
+            kept.append(line)
+    temporary = log.with_suffix(".tmp")
+    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(temporary, log)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The log's records in order, without those that a rollback or a resume from an earlier step made void.
+
+    Lines that are not a JSON object (cut off by a crash) are left out; a missing file is an empty log.
+    """
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text("utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return records
+    furthest = 0
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(record, dict):
+            continue
+        step = record.get("step")
+        step = record["step"] = int(step) if isinstance(step, int | float) and math.isfinite(step) else furthest
+        event = record.get("event")
+        if event in ("resumed", "logged"):
+            if step < furthest:
+                records = [r for r in records if r["step"] <= step or r.get("event") not in _MEASURED]
+            furthest = step
+        records.append(record)
+    return records
