@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Field,
         Passage,
         Picture,
+        Plot,
         Samples,
         Score,
         Sound,
@@ -54,7 +55,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "data": "Split Stream",
-    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Samples Score Sound Source",
+    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Plot Samples Score Sound Source",
     "recipe": "Context Player Recipe Turn in_chunks",
     "run": "Run load resume train",
     "seeding": "Noise",
@@ -83,6 +84,7 @@ __all__ = [
     "Passage",
     "Picture",
     "Player",
+    "Plot",
     "PluginError",
     "PolyganError",
     "Preempted",

@@ -33,10 +33,10 @@ class Actor:
         self, player: Player, device: torch.device, memory_format: torch.memory_format, *, scaled: bool
     ) -> None:
         self.player, self.scaled = player, scaled
-        before = list(player.module.parameters())
+        before = dict(player.module.named_parameters(remove_duplicate=False))
         self.module = player.module.to(device=device).to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
         self.optimizer, self.scheduler = player.optimizer, player.scheduler
-        moved = {id(old): new for old, new in zip(before, self.module.parameters(), strict=True)}
+        moved = _moved(self.module, before)
         self.parameters = []
         for group in self.optimizer.param_groups if self.optimizer else []:
             if any(id(p) not in moved for p in group["params"]):
@@ -164,6 +164,17 @@ class Actor:
         load_module(self.module, networks, name, where)
         if self.averaged is not None:
             load_module(self.averaged, networks, f"{name}.ema", where)
+
+
+def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:
+    """What became of each parameter, by the old one's id. Those that were tied stay tied where a device replaced them."""
+    moved: dict[int, nn.Parameter] = {}
+    for name, new in list(module.named_parameters(remove_duplicate=False)):
+        first = moved.setdefault(id(before[name]), new)
+        if first is not new:
+            owner, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(owner), leaf, first)
+    return moved
 
 
 def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:

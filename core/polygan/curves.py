@@ -32,10 +32,13 @@ _PARTS = {
     "other": "Other values",
 }
 _TICKS = (1, 2, 2.5, 5, 10)
-_COLOURS = ("c0", "c1", "c2", "c3")
+PLOT_COLOURS = ("c0", "c1", "c2", "c3")
 # Matplotlib writes these colours into the file, and the page's variables take their place.
+_FIXED = {name: f"#00001{i}" for i, name in enumerate(PLOT_COLOURS)}
 _VARIABLES = {"#00000a": "var(--soft)", "#00000b": "var(--line)", "#00000c": "var(--curve)"}
 _INK, _GRID, _LINE = _VARIABLES
+_VARIABLES |= {colour: f"var(--{name})" for name, colour in _FIXED.items()}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _STYLE = {
     "svg.fonttype": "none",
     "font.size": 7,
@@ -85,8 +88,28 @@ def chart(points: Points, name: str) -> str:
         axes.plot(x[keep], line[keep], color=_LINE, linewidth=1.5, solid_capstyle="round")
         _scale(axes, x, raw, line)
         file = StringIO()
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _inlined(file.getvalue(), escape(name))
+
+
+def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
+    """An SVG element: lines of (x, y) with a mark at each point, in the page's colours ``--c0``, ``--c1``, ..."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with style.context(["default", {**_STYLE, "svg.hashsalt": ascii(name)}]):
+        figure = Figure(figsize=(4.6, 3.1))
+        axes = figure.add_axes((0.14, 0.15, 0.83, 0.82))
+        for points, colour in zip(lines.values(), PLOT_COLOURS, strict=False):
+            xs, ys = np.array(points, float).reshape(-1, 2).T  # (n,), (n,)
+            axes.plot(xs, ys, color=_FIXED[colour], linewidth=1.5, marker="o", markersize=3.5)
+        for axis, label in ((axes.xaxis, x), (axes.yaxis, y)):
+            axis.set_label_text(label, color=_INK, parse_math=False)
+            axis.set_major_locator(MaxNLocator(5, steps=_TICKS))
+            axis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     return _inlined(file.getvalue(), escape(name))
 
 
@@ -183,7 +206,7 @@ def curves(series: Series) -> str:
         if group != "speed":
             parts[_PARTS.get(group, "Loss terms by turn")][name] = points
     intro = "Over steps: the mean of neighbours, the logged values behind it, and the last value above."
-    drawn = [f"<h3>{title}</h3>{_charts(part, _COLOURS)}" for title, part in parts.items() if part]
+    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS)}" for title, part in parts.items() if part]
     return soft(intro) + "".join(drawn) if drawn else ""
 
 

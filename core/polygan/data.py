@@ -157,10 +157,25 @@ class Split:
 
 
 def split_store(store: Store, held_out: float) -> dict[str, Split]:
-    """``train`` and ``held_out``: a fixed pseudo-random partition of the rows, the same for every seed of a run."""
-    order = np.random.Generator(np.random.Philox(key=20_260)).permutation(len(store))
-    kept = min(round(len(store) * held_out), len(store) - 1)
-    return {"train": Split(store, order[kept:], "train"), "held_out": Split(store, order[:kept], "held_out")}
+    """``train`` and ``held_out``: a fixed pseudo-random partition of the rows, the same for every seed of a run.
+
+    A field ``held_out`` of the store is a partition of the source's own, and is kept.
+    """
+    rows = split_rows(len(store), held_out)
+    if "held_out" in store.fields:
+        order = split_rows(len(store), 0)["train"]
+        marked = store.gather("held_out", order).numpy() != 0
+        rows = {"train": order[~marked], "held_out": order[marked]}
+        if not len(rows["train"]):
+            raise DataError("every sample is held out, none is left for training; lower --data.held_out")
+    return {name: Split(store, r, name) for name, r in rows.items()}
+
+
+def split_rows(count: int, held_out: float) -> dict[str, np.ndarray]:
+    """The rows of ``train`` and ``held_out`` in a store of ``count`` samples, for a source that learns from the former."""
+    order = np.random.Generator(np.random.Philox(key=20_260)).permutation(count)
+    kept = min(round(count * held_out), count - 1)
+    return {"train": order[kept:], "held_out": order[:kept]}
 
 
 class Stream:

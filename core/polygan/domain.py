@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .data import Split
+    from .recipe import Recipe
 
 Batch = dict[str, torch.Tensor]
 """A batch: named tensors whose first dimension is the number of samples."""
@@ -61,7 +62,7 @@ class Source(ABC):
     """Samples that are not decoded yet. `polygan.data.build_store` decodes them once, in parallel threads."""
 
     fields: Mapping[str, Field]
-    """The arrays of a sample; dtype and shape hold for every sample."""
+    """The arrays of a sample; dtype and shape hold for every sample. A field ``held_out`` (0 or 1) is a split of the source's own."""
     info: dict[str, Any]
     """Facts that networks are built from, as JSON data (shape, classes, rate, ...). Saved with the run."""
 
@@ -191,9 +192,26 @@ class Score:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Plot:
+    """Lines (x, y) in one pair of axes, e.g. quality against diversity. A metric may return some beside its scores."""
+
+    name: str
+    x: str
+    """What the horizontal axis shows, with its unit."""
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    """Up to four, by what the legend calls them; points are joined in order."""
+    note: str = ""
+
+
 @dataclass
 class Evaluation:
-    """What a metric may use. ``generate(n, seed)`` returns `Samples` of the averaged networks."""
+    """What a metric may use. ``generate(n, seed)`` returns `Samples` of the averaged networks with default options.
+
+    ``recipe`` and ``networks`` (by player) are there for metrics of what a recipe can do beside generating: likelihoods,
+    other sampling options (`Recipe.sample`), the networks of another phase.
+    """
 
     domain: Domain
     info: Mapping[str, Any]
@@ -204,3 +222,5 @@ class Evaluation:
     device: torch.device
     count: int = 1000
     seed: int = 0
+    recipe: Recipe | None = None
+    networks: Mapping[str, torch.nn.Module] = field(default_factory=dict)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from .errors import ConfigError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -51,8 +49,6 @@ class Feeder:
         """``accumulate`` micro-batches; each call gets its own dicts over shared tensors."""
         key = (name, i)
         if key not in self._ready:
-            if name not in self.streams:
-                raise ConfigError(f"no stream {name!r}; this run has {', '.join(self.streams)}")
             self._ready[key] = self._load(name, i)
         return [dict(part) for part in self._ready[key]]
 

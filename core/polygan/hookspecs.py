@@ -56,7 +56,8 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """A score. ``id`` is ``domain/name``; ``target`` names a callable `(polygan.Evaluation) -> list[polygan.Score]`."""
+    """A score. ``id`` is ``domain/name``; ``target`` names a callable
+    `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`."""
 
     id: str
     target: str

@@ -59,13 +59,20 @@ def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
+def _short(value: Any) -> Any:
+    """The value, or the beginning of a text too long for a table."""
+    return f"{value[:200]}… ({len(value):,} characters)" if isinstance(value, str) and len(value) > 400 else value
+
+
 def tables(facts: Mapping[Any, Any], title: str = "") -> str:
     """A table of the plain facts and one for each mapping inside; deeper ones become dotted names."""
     nested = {str(key): value for key, value in facts.items() if isinstance(value, dict) and value}
     plain = {key: value for key, value in facts.items() if str(key) not in nested}
     parts = []
     for name, rows in ([(title, plain)] if plain else []) + list(nested.items()):
-        body = "".join(f"<tr><th scope=row>{safe(k)}</th><td>{safe(v) or '–'}</td></tr>" for k, v in _flat(rows))
+        body = "".join(
+            f"<tr><th scope=row>{safe(k)}</th><td>{safe(_short(v)) or '–'}</td></tr>" for k, v in _flat(rows)
+        )
         caption = f"<caption>{safe(name)}</caption>" if name else ""
         parts.append(f"<table>{caption}<tbody>{body}</tbody></table>")
     return f"<div class=tables>{''.join(parts)}</div>"

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from .errors import ConfigError
-from .seeding import Noise
+from .seeding import Noise, mix, seed_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
@@ -48,7 +48,8 @@ class Turn:
 
     name: str
     players: tuple[str, ...]
-    """Only these require gradients during the turn."""
+    """Only these require gradients during the turn. None at all: the turn observes - its loss runs without gradients,
+    its terms are logged and not minimised, and what it does to parameters and buffers (a lagged copy, a snapshot) stays."""
     loss: Callable[[Context, Batch], Mapping[str, Tensor]]
     """Named, already weighted terms; their sum is minimised."""
     data: str | None = "train"
@@ -171,6 +172,18 @@ class Recipe:
         """
         raise NotImplementedError
 
+    def sample(self, networks: Mapping[str, nn.Module], n: int, seed: int, options: Any = None) -> Samples:
+        """`generate` by seed: networks in evaluation mode (restored after), no gradients, noise that fits any device.
+
+        ``options`` is an instance of ``Sampling``; None: its defaults. Sample i of a seed does not depend on ``n``.
+        """
+        device = next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
+        seed_everything(mix(seed, 1), device)
+        with evaluating(networks), torch.no_grad():
+            # Noise from the CPU's generator: a seed shows the same samples on every device.
+            noise = Noise("cpu", block=64).reset(seed)
+            return self.generate(networks, n, noise, self.Sampling() if options is None else options)
+
     def preview(self) -> tuple[int, Any]:
         """How many samples, with which `Sampling` options, the fixed latent batch shows during training."""
         return 64, self.Sampling()
@@ -178,6 +191,19 @@ class Recipe:
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor | None:
         """Logits (n,) of a prepared batch for the overfitting signal, or None where there is no single discriminator."""
         return None
+
+
+@contextmanager
+def evaluating(networks: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Networks in evaluation mode; each module's mode is restored at the end."""
+    modes = [(m, m.training) for network in networks.values() for m in network.modules()]
+    for network in networks.values():
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int = 256) -> Tensor:
@@ -212,8 +238,8 @@ def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
     return total
 
 
-def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> None:
-    """Refuse turns that name no player or one without optimizer, or that can never be due."""
+def check_turns(turns: list[Turn], players: Mapping[str, Any], streams: Collection[str], steps: int) -> None:
+    """Refuse turns that name no player or one without optimizer, a stream that is not there, or that can never be due."""
     if not turns:
         raise ConfigError("the recipe has no turns; turns() must return at least one")
     for turn in turns:
@@ -222,9 +248,12 @@ def check_turns(turns: list[Turn], players: Mapping[str, Any], steps: int) -> No
                 raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
             if players[name].optimizer is None:
                 raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
-        if not turn.players or turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
+        if turn.data is not None and turn.data not in streams:
             raise ConfigError(
-                f"turn {turn.name!r} needs a player, every >= 1, repeat >= 1 and precision None or 'fp32'"
+                f"turn {turn.name!r} needs the stream {turn.data!r}; this run has {', '.join(streams) or 'none'}: a split "
+                "with fewer samples than a batch has none (use a smaller --batch_size, or a larger --data.held_out)"
             )
-    if not any(turn.start < steps for turn in turns):
+        if turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
+            raise ConfigError(f"turn {turn.name!r} needs every >= 1, repeat >= 1 and precision None or 'fp32'")
+    if not any(turn.players and turn.start < steps for turn in turns):
         raise ConfigError(f"no turn starts before step {steps}; train for more steps")

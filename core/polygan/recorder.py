@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .domain import Evaluation, Samples, Score
+from .data import cache_folder
+from .domain import Evaluation, Plot, Samples, Score
 from .errors import PolyganError
 from .health import collapse_signals, overfitting_signal
 from .hookspecs import RunEvent
 from .pieces import save_pieces
 from .progress import Progress
+from .recipe import evaluating
 from .records import append_record, keep_records
-from .seeding import Noise, mix, seed_everything
 from .trainer import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .config import Settings
@@ -32,39 +33,19 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 
-def generate(recipe: Recipe, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any) -> Samples:
-    """``n`` samples by seed, on the CPU, from networks in evaluation mode; their modes are restored."""
-    device = next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
-    seed_everything(mix(seed, 1), device)
-    with evaluating(networks), torch.no_grad():
-        # Noise from the CPU's generator: a seed shows the same samples on every device.
-        return recipe.generate(networks, n, Noise("cpu", block=64).reset(seed), options)
-
-
-@contextmanager
-def evaluating(networks: Mapping[str, torch.nn.Module]) -> Iterator[None]:
-    """Networks in evaluation mode; each module's mode is restored at the end."""
-    modes = [(m, m.training) for network in networks.values() for m in network.modules()]
-    for network in networks.values():
-        network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def compute_scores(
     catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
-) -> list[Score]:
-    """The scores of metrics by id; one that cannot be computed is said and left out."""
-    scores: list[Score] = []
+) -> tuple[list[Score], dict[str, Any]]:
+    """The scores of metrics by id, and the record for the log; a metric that cannot be computed is said and left out."""
+    found: list[Score | Plot] = []
     for name in metrics:
         try:
-            scores += catalogue.resolve(catalogue.metric(name))(evaluation)
+            found += catalogue.resolve(catalogue.metric(name))(evaluation)
         except PolyganError as error:
             say(f"{name} was left out: {error}")
-    return scores
+    scores = [f for f in found if isinstance(f, Score)]
+    plots = [vars(f) for f in found if isinstance(f, Plot)]
+    return scores, {"scores": [vars(s) for s in scores]} | ({"plots": plots} if plots else {})
 
 
 class Recorder(Listener):
@@ -125,7 +106,7 @@ class Recorder(Listener):
         """Samples of the fixed latent batch, and what they say of health."""
         n, options = self.recipe.preview()
         networks = trainer.networks()
-        samples = generate(self.recipe, networks, n, self.settings.run.seed, options)
+        samples = self.recipe.sample(networks, n, self.settings.run.seed, options)
         folder = self.folder / "samples" / f"step-{trainer.step:08d}"
         pieces = self.domain.render(samples)
         save_pieces(folder, pieces)
@@ -164,31 +145,18 @@ class Recorder(Listener):
 
     def evaluate(self, trainer: Trainer) -> float | None:
         """Scores now; the first metric's first score picks the best checkpoint."""
-        scores = self.scores(lambda n, seed: self._samples(trainer, n, seed), trainer.device)
-        self.record_scores(trainer, scores)
+        evaluation = make_evaluation(
+            self.settings, self.domain, self.splits, self.recipe, trainer.networks(), trainer.device
+        )
+        scores, record = compute_scores(self.catalogue, self.metrics, evaluation, self.progress.say)
+        self.write(trainer, "evaluated", **record)
+        for s in scores:
+            floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
+            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
         self.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
         if not scores:
             return None
         return scores[0].value if scores[0].better == "lower" else -scores[0].value
-
-    def _samples(self, trainer: Trainer, n: int, seed: int) -> Samples:
-        return generate(self.recipe, trainer.networks(), n, seed, self.recipe.Sampling())
-
-    def scores(self, draw: Callable[[int, int], Samples], device: torch.device) -> list[Score]:
-        """The scores of what ``draw(n, seed)`` generates."""
-        return compute_scores(
-            self.catalogue,
-            self.metrics,
-            make_evaluation(self.settings, self.domain, self.splits, draw, device),
-            self.progress.say,
-        )
-
-    def record_scores(self, trainer: Trainer, scores: Sequence[Score]) -> None:
-        """A log line with scores."""
-        self.write(trainer, "evaluated", scores=[vars(s) for s in scores])
-        for s in scores:
-            floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
-            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """A checkpoint is on disk."""
@@ -207,21 +175,21 @@ def make_evaluation(
     settings: Settings,
     domain: Domain,
     splits: Mapping[str, Split],
-    draw: Callable[[int, int], Samples],
+    recipe: Recipe,
+    networks: Mapping[str, torch.nn.Module],
     device: torch.device,
 ) -> Evaluation:
     """What metrics may use."""
-    from .data import cache_folder
-
-    train = splits["train"]
     return Evaluation(
         domain=domain,
-        info=train.store.info,
-        train=train,
+        info=splits["train"].store.info,
+        train=splits["train"],
         held_out=splits["held_out"],
-        generate=draw,
+        generate=lambda n, seed: recipe.sample(networks, n, seed),
         cache=cache_folder(settings.data),
         device=device,
         count=settings.run.evaluate_samples,
         seed=settings.run.seed,
+        recipe=recipe,
+        networks=networks,
     )

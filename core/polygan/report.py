@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import yaml
 
-from .curves import curves, scores_of, series_of, speed
+from .curves import PLOT_COLOURS, curves, plot, scores_of, series_of, speed
 from .errors import DataError
 from .markup import duration, finite, gallery, number, safe, section, shrunk, soft, tables
 from .pieces import read_pieces, write_text
@@ -131,6 +131,28 @@ def _score_table(records: Sequence[Record]) -> str:
     head = "<thead><tr><th>Score</th><th>Value and floor</th><th>Note</th></tr></thead>"
     floor = "The floor, marked by a stroke, is what held-out real samples get against real ones."
     return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(floor)}"
+
+
+def _plots(records: Sequence[Record]) -> str:
+    """The newest of each plot that a metric drew."""
+    newest: dict[str, tuple[int, Record]] = {}
+    for record in records:
+        plots = record.get("plots")
+        found = [p for p in plots if isinstance(p, dict)] if isinstance(plots, list) else []
+        newest |= {str(p.get("name")): (record["step"], p) for p in found}
+    return "".join(_plot(name, step, p) for name, (step, p) in newest.items())
+
+
+def _plot(name: str, step: int, found: Record) -> str:
+    lines = found.get("lines") or {}
+    try:
+        svg = plot(lines, str(found.get("x")), str(found.get("y")), name)
+    except (ValueError, TypeError, AttributeError):
+        return soft(f"{name} of step {step:,} cannot be drawn.")
+    names = zip(lines, PLOT_COLOURS, strict=False)
+    legend = " ".join(f'<span style="color:var(--{colour})">● {safe(line)}</span>' for line, colour in names)
+    caption = f"<b>{safe(name)}</b> <span class=soft>step {step:,}</span><br>{legend}"
+    return f"<figure class=plot><figcaption>{caption}</figcaption>{svg}{soft(str(found.get('note') or ''))}</figure>"
 
 
 def _better(score: Record) -> str:
@@ -255,7 +277,7 @@ def write_report(folder: Path) -> Path:
         (
             _header(name, config, data, environment, records),
             section("Samples", _samples(history, real, notes)),
-            section("Scores", _score_table(records)),
+            section("Scores", _score_table(records) + _plots(records)),
             section("Health", _health(records) + _events(records)),
             section("Samples over time", _history(history)),
             section("Curves", curves(series)),

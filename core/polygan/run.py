@@ -19,7 +19,7 @@ from .distributed import choose_device, world_from_environment
 from .errors import DISK_FULL, CheckpointError, ConfigError, Preempted
 from .folder import check_data, describe, locked, new_folder, read_json, run_folder
 from .plugins import get_catalogue
-from .recorder import Recorder, compute_scores, generate, make_evaluation
+from .recorder import Recorder, compute_scores, make_evaluation
 from .records import append_record, read_log
 from .seeding import seed_everything
 from .signals import stop_signals
@@ -219,7 +219,7 @@ class Run:
         if n < 1:
             raise ConfigError(f"n = {n} samples cannot be generated; ask for at least 1")
         sampling = build(self.recipe.Sampling, options, f"generate with {self.settings.recipe}")
-        return generate(self.recipe, self.networks, n, seed, sampling)
+        return self.recipe.sample(self.networks, n, seed, sampling)
 
     def splits(self) -> Mapping[str, Split]:
         """The data that the run was trained on: ``train`` and ``held_out``."""
@@ -234,19 +234,12 @@ class Run:
         catalogue = get_catalogue()
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-        evaluation = make_evaluation(
-            self.settings,
-            self.domain,
-            self.splits(),
-            lambda n, seed: generate(self.recipe, self.networks, n, seed, self.recipe.Sampling()),
-            device,
-        )
+        evaluation = make_evaluation(self.settings, self.domain, self.splits(), self.recipe, self.networks, device)
         if samples is not None:
             evaluation.count = samples
         say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
-        scores = compute_scores(catalogue, names, evaluation, say)
-        record = {"event": "evaluated", "step": self.step, "scores": [vars(s) for s in scores]}
-        append_record(self.folder / "log.jsonl", record)
+        scores, record = compute_scores(catalogue, names, evaluation, say)
+        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
         return scores
 
     def report(self) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .errors import PolyganError
+from .recipe import evaluating
 from .seeding import Noise
 from .settings import TrainerSettings
 from .trainer import Trainer
@@ -66,8 +67,6 @@ def check_devices(recipe: Recipe, batch: Mapping[str, Any], *, iterations: int =
 
 def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], options: Any, key: int = 0) -> None:
     """Sample i of a seed must not depend on how many samples are asked for. Raises ContractError."""
-    from .recorder import evaluating
-
     with evaluating(networks), torch.no_grad():
         few, many = (recipe.generate(networks, n, Noise("cpu", block=64).reset(key), options).data[:3] for n in (3, 70))
     same = torch.allclose(few, many, atol=1e-5) if isinstance(few, torch.Tensor) else list(few) == list(many)

@@ -87,7 +87,7 @@ class Trainer:
         seed_everything(mix(settings.seed, _INIT), self.device)
         players = recipe.players()
         self.turns = list(recipe.turns())
-        check_turns(self.turns, players, settings.steps)
+        check_turns(self.turns, players, streams, settings.steps)
         scaled = self.precision == "fp16"
         self.actors = {
             name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
@@ -166,7 +166,8 @@ class Trainer:
         actors = [self.actors[name] for name in turn.players]
         context.turn = turn.name
         context._networks = self._eager if turn.eager else self._compiled
-        scale = torch.stack([a.scale for a in actors]).amin() if actors[0].scaled else None
+        scaled = bool(actors) and actors[0].scaled
+        scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
         batches = (
             self._feeder.get(turn.data, self.step * self._rounds + repeat)
@@ -178,10 +179,11 @@ class Trainer:
             seed_everything(mix(*where, part), self.device)
             context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
             context.cache = caches[micro]
-            with self._autocast(turn):
+            with self._autocast(turn), torch.set_grad_enabled(bool(actors)):
                 terms = turn.loss(context, batch)
-            loss = sum_terms(turn, terms) / s.accumulate
-            (loss if scale is None else loss * scale).backward()
+            if actors:
+                loss = sum_terms(turn, terms) / s.accumulate
+                (loss if scale is None else loss * scale).backward()
             self._record(turn, terms)
         gradients = [a.gradients() for a in actors]
         if world.size > 1:  # buffers ride along, so that every process always holds the same state

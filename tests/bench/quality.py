@@ -23,7 +23,6 @@ from polygan.assembly import open_source
 from polygan.data import build_store, cache_folder, split_store
 from polygan.domain import Evaluation
 from polygan.plugins import get_catalogue
-from polygan.recorder import generate
 from polygan.seeding import mix, seed_everything
 from polygan.settings import TrainerSettings
 from polygan.trainer import Trainer
@@ -96,7 +95,7 @@ def main():
                 info=splits["train"].store.info,
                 train=splits["train"],
                 held_out=splits["held_out"],
-                generate=lambda n, s, r=recipe, nets=networks: generate(r, nets, n, s, r.Sampling()),
+                generate=lambda n, s, r=recipe, nets=networks: r.sample(nets, n, s),
                 cache=cache_folder(settings),
                 device=torch.device("cpu"),
                 count=arguments.count,

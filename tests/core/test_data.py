@@ -573,6 +573,8 @@ def test_batches_that_cannot_be():
 
 
 class Counted:
+    fields = BYTES
+
     def __init__(self, n):
         self.n = n
 
@@ -597,6 +599,18 @@ def test_a_split_is_mixed_and_the_same_on_every_machine():
     kept = split_store(Counted(1000), 0.1)["held_out"].rows  # pyright: ignore[reportArgumentType]
     assert kept[:8].tolist() == [355, 999, 389, 599, 176, 5, 425, 147]
     assert np.histogram(kept, 4, (0, 1000))[0].min() > 10
+
+
+def test_a_split_of_the_source_s_own_is_kept(tmp_path):
+    fields = {"x": Field("int64", ()), "held_out": Field("uint8", ())}
+    samples = [{"x": np.array(i), "held_out": np.array(i % 5 == 0, np.uint8)} for i in range(50)]
+    splits = split_store(build(tmp_path, Listed(samples, fields)), 0.5)
+    assert sorted(splits["held_out"].rows) == list(range(0, 50, 5))
+    assert sorted(splits["train"].rows) == [i for i in range(50) if i % 5]
+    assert list(splits["train"].rows) != sorted(splits["train"].rows)  # the first ones are a sample of all
+    every = [{"x": np.array(0), "held_out": np.array(1, np.uint8)}] * 3
+    with pytest.raises(DataError, match="every sample is held out"):
+        split_store(build(tmp_path, Listed(every, fields, key="other")), 0.5)
 
 
 def test_reading_does_not_hold_the_store_in_memory(tmp_path):

@@ -102,7 +102,12 @@ def fake_log(steps):
         {"name": "image/recognised", "value": 0.96, "floor": 0.97, "better": "higher", "note": ""},
         {"name": HOSTILE, "value": None, "floor": None, "better": "lower", "note": "not computed"},
     ]
-    yield {"event": "evaluated", **where, "scores": scores}
+    lines = {"generator": [[1.0, 2.0], [1.5, 1.0]], HOSTILE: [[1.1, 2.1], [1.6, 1.1]]}
+    plots = [
+        {"name": "text/sweep", "x": HOSTILE, "y": "quality", "lines": lines, "note": HOSTILE},
+        {"name": "text/broken", "x": "x", "y": "y", "lines": {"a": "nonsense"}},
+    ]
+    yield {"event": "evaluated", **where, "scores": scores, "plots": plots}
     yield {"event": "diverged", **where, "message": HOSTILE}
     yield {"event": "something new", "step": None, "extra": [1]}
     yield {"event": "ended", **where, "status": "finished"}
@@ -230,11 +235,34 @@ def test_scores_stand_next_to_their_floor(mixed):
     assert "not finite" in mixed.text
 
 
+def test_plots_of_metrics_have_axes_legend_and_note(mixed):
+    figure = re.search(r"<figure class=plot>.*?</figure>", mixed.source)[0]
+    svg = re.search(r"<svg.*?</svg>", figure)[0]
+    assert "text/sweep" in figure
+    assert "quality" in svg
+    assert figure.count("●") == 2
+    for i in (0, 1):  # a line each, in the page's colours, named in the same colour
+        assert f"color:var(--c{i})" in figure
+        assert f"stroke: var(--c{i})" in svg
+    assert "#0000" not in svg
+    assert "text/broken of step 1,000 cannot be drawn." in mixed.text
+
+
+def test_a_long_text_among_the_facts_is_shortened(tmp_path):
+    folder = fake_run(tmp_path / "run", MIXED[:1])
+    data = json.loads((folder / "data.json").read_text())
+    data["info"]["tokenizer"] = "x" * 5000
+    (folder / "data.json").write_text(json.dumps(data))
+    page = Page(write_report(folder))
+    assert "x" * 200 + "… (5,000 characters)" in page.text
+    assert "x" * 300 not in page.text
+
+
 def test_curves_of_what_changes_and_words_for_the_rest(mixed):
     drawn = re.findall(r"<figcaption><b><i>(.*?)</i>(.*?)</b>", mixed.source)
     names = {"d/real", "g/adversarial", "grad/generator", "speed/samples_per_second", "health/nn_ratio"}
     assert names <= {"".join(name) for name in drawn}
-    assert mixed.count("svg") == len(drawn)
+    assert mixed.count("svg") == len(drawn) + 1  # and the plot of a metric
     for words in ("d/accuracy 0.8", "grad/discriminator not finite", "lr/generator 0.0002", "Gradient norms"):
         assert words in mixed.text
     assert "#0000" not in "".join(re.findall(r"<svg.*?</svg>", mixed.source)), "a colour that ignores the page's"

@@ -456,12 +456,58 @@ def test_mistakes_are_named():
         broken(turn(lambda ctx, batch: {})).iterate()
     with pytest.raises(polygan.ConfigError, match=r"term 'x' is \(8,\), not a scalar"):
         broken(turn(lambda ctx, batch: {"x": ctx["discriminator"](batch["point"])})).iterate()
-    with pytest.raises(polygan.ConfigError, match="no stream 'paired'"):
-        broken(turn(lambda ctx, batch: {}, data="paired")).iterate()
+    with pytest.raises(polygan.ConfigError, match="turn 't' needs the stream 'paired'; this run has train"):
+        broken(turn(lambda ctx, batch: {}, data="paired"))
+    with pytest.raises(polygan.ConfigError, match="no turn starts"):
+        broken(turn(None, ()))  # who only watches learns nothing
     with pytest.raises(polygan.ConfigError, match="no player 'critic'; this recipe has generator"):
         broken(turn(lambda ctx, batch: {"x": ctx["critic"]})).iterate()
     with pytest.raises(polygan.ConfigError, match="multiple of 3"):
         make(batch=16, accumulate=3)
+
+
+def test_a_turn_without_players_observes():
+    """No gradients, terms logged, and what it does to a network stays: a copy that lags by a fixed share."""
+    seen = []
+
+    class Watched(MLPGAN):
+        def players(self):
+            return super().players() | {"lagged": polygan.Player(copy.deepcopy(super().players()["generator"].module))}
+
+        def turns(self):
+            watch = polygan.Turn("watch", (), self.watch, data=None, every=2, start=1)
+            return [*super().turns(), watch]
+
+        def watch(self, ctx, batch):
+            assert batch == {}
+            assert not torch.is_grad_enabled()
+            seen.append(ctx.step)
+            pairs = zip(ctx.players["lagged"].module.parameters(), ctx["generator"].parameters(), strict=True)
+            for mine, its in pairs:
+                assert not its.requires_grad
+                mine.lerp_(its, 0.25)
+            return {"norm": sum(p.square().sum() for p in ctx.players["lagged"].module.parameters())}
+
+    class Log(Listener):
+        def logged(self, trainer, values):
+            self.values = dict(values)
+
+    settings = TrainerSettings(steps=5, batch_size=16, precision="fp32", hang_timeout=0, log_every=5)
+    trainer = Trainer(Watched(Config(), {}), {"train": Points(16)}, settings, listener=Log())
+    expected = [p.clone() for p in trainer.actors["lagged"].module.parameters()]
+    while trainer.step < 4:
+        step = trainer.step
+        trainer.iterate()
+        if step in (2,):  # due at even steps from 1 on
+            generator = trainer.actors["generator"].module
+            expected = [e + 0.25 * (p - e) for e, p in zip(expected, generator.parameters(), strict=True)]
+    assert seen == [2]
+    for e, p in zip(expected, trainer.actors["lagged"].module.parameters(), strict=True):
+        torch.testing.assert_close(e, p)
+    trainer.fit()
+    assert seen == [2, 4]
+    norms = sum(p.square().sum() for p in trainer.actors["lagged"].module.parameters())
+    assert 0 < trainer.listener.values["watch/norm"] < 10 * float(norms)
 
 
 def test_a_parameter_that_the_loss_does_not_reach_gets_a_zero_gradient():
