@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -23,30 +23,12 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from text import bench_text
+from timing import interleave, table
+
 from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
-
-
-def interleave(runners, rounds, warmup=1):
-    """Median seconds of each callable, called in turn."""
-    times = {name: [] for name in runners}
-    for r in range(warmup + rounds):
-        for name, run in runners.items():
-            begin = time.perf_counter()
-            run()
-            if r >= warmup:
-                times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def table(title, rows):
-    print(f"\n{title}")
-    width = max(len(name) for name, *_ in rows)
-    for name, *cells in rows:
-        print(f"  {name:<{width}}  " + "  ".join(f"{c:>12}" for c in cells))
-    sys.stdout.flush()
-
 
 # DCGAN 64x64x3
 
@@ -325,6 +307,7 @@ def main():
         "store": bench_store,
         "checkpoint": bench_checkpoint,
         "start": bench_start,
+        "text": bench_text,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", nargs="*", help=", ".join(benches))

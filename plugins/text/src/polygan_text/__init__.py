@@ -1,0 +1,97 @@
+"""Text for polygan: the domain, SeqGAN, made-up languages and metrics.
+
+Only data stands here: `polygan list` imports this module and must not import torch.
+"""
+
+from __future__ import annotations
+
+from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+
+POLYGAN_API = 1
+
+
+@hookimpl
+def polygan_domains() -> list[DomainSpec]:
+    return [
+        DomainSpec(
+            "text",
+            "polygan_text.domain:TextDomain",
+            "text: lines, CSV, TSV or JSON lines; words, characters or byte pairs",
+        )
+    ]
+
+
+@hookimpl
+def polygan_recipes() -> list[RecipeSpec]:
+    return [
+        RecipeSpec(
+            "text/seqgan",
+            "polygan_text.seqgan:SeqGAN",
+            "policy gradient with Monte-Carlo rollouts; LSTM or GPT-2 style; class-conditional; reward controls",
+            "Yu et al. 2017, arXiv:1609.05473",
+            ("conditional",),
+        )
+    ]
+
+
+@hookimpl
+def polygan_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            "oracle",
+            "text",
+            "polygan_text.datasets:oracle",
+            "sequences of a random LSTM that also judges what is generated (the synthetic task of SeqGAN)",
+        ),
+        DatasetSpec(
+            "grammar",
+            "text",
+            "polygan_text.datasets:grammar",
+            "English sentences of a small grammar with known likelihoods; --data.label_column mood for classes",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_metrics() -> list[MetricSpec]:
+    return [
+        MetricSpec(
+            "text/nll-held-out", "polygan_text.metrics:nll_held_out", "nats a token of held-out text; lower is better"
+        ),
+        MetricSpec(
+            "text/nll-oracle",
+            "polygan_text.metrics:nll_oracle",
+            "nats a token of generated sequences under the oracle, beside its own",
+            "Yu et al. 2017, arXiv:1609.05473",
+        ),
+        MetricSpec(
+            "text/bleu",
+            "polygan_text.metrics:bleu",
+            "BLEU-2 to -5 against held-out text; higher is better",
+            "Papineni et al. 2002",
+        ),
+        MetricSpec(
+            "text/self-bleu",
+            "polygan_text.metrics:self_bleu",
+            "BLEU of samples against each other; lower is more varied",
+            "Zhu et al. 2018, arXiv:1802.01886",
+        ),
+        MetricSpec(
+            "text/distinct",
+            "polygan_text.metrics:distinct",
+            "share of different n-grams, and repeated texts",
+            "Li et al. 2016, arXiv:1510.03055",
+        ),
+        MetricSpec("text/entropy", "polygan_text.metrics:entropy", "entropy of tokens and of pairs of tokens, in nats"),
+        MetricSpec(
+            "text/grammatical",
+            "polygan_text.metrics:grammatical",
+            "share of sentences that the set `grammar` could have",
+        ),
+        MetricSpec(
+            "text/temperature-sweep",
+            "polygan_text.metrics:temperature_sweep",
+            "quality against diversity, beside the maximum-likelihood start",
+            "Caccia et al. 2020, arXiv:1811.02549",
+        ),
+    ]

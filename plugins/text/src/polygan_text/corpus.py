@@ -1,0 +1,212 @@
+"""Lines of text from files, without a copy of each: one buffer and where its lines begin and end."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polygan import DataError
+from polygan.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
+LONGEST = 1 << 20
+"""Bytes of a line above which it counts as unreadable."""
+_MOST = 8 << 30  # bytes of an uncompressed file
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Lines of bytes with the place each comes from, and a class each where there are classes."""
+
+    buffer: bytes
+    begins: np.ndarray
+    """(n,) int64"""
+    ends: np.ndarray
+    places: np.ndarray
+    """(n,) number of the line or record in its file, from 1."""
+    files: Sequence[tuple[str, int]]
+    """(name, first index) of each file."""
+    labels: np.ndarray | None = None
+    """(n,) int64 indices into ``classes``."""
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    def text(self, index: int) -> str:
+        """One line. Raises DataError where it is not UTF-8 or too long."""
+        line = self.buffer[self.begins[index] : self.ends[index]]
+        if len(line) > LONGEST:
+            raise DataError(f"has {len(line):,} bytes; a sample is one line of at most {LONGEST:,}")
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"is not UTF-8 (byte 0x{line[error.start]:02x} at {error.start + 1}); convert the file"
+            ) from None
+
+    def name(self, index: int) -> str:
+        """The file and the line."""
+        file = next(name for name, first in reversed(self.files) if first <= index)
+        return f"{file} line {self.places[index]}"
+
+
+def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
+    """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
+
+    Raises DataError for nothing to read, a binary file, a broken archive or a missing column.
+    """
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
+    if not files:
+        raise DataError(f"{path} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
+    parts, classes = [], {}
+    for file in files:
+        data, kind = _read(file), kind_of(file) or ".txt"
+        if kind == ".txt":
+            if label_column:
+                raise DataError(f"{file} is plain text and has no column {label_column!r}; use CSV or JSON lines")
+            parts.append((_lines(data), None))
+        else:
+            parts.append(_records(file, data, kind, column, label_column, classes))
+    buffers, offset, first, names = [], 0, 0, []
+    begins, ends, places, labels = [], [], [], []
+    for file, ((data, b, e, p), label) in zip(files, parts, strict=True):
+        names.append((file.name if path.is_file() else str(file.relative_to(path)), first))
+        buffers.append(data)
+        begins.append(b + offset)
+        ends.append(e + offset)
+        places.append(p)
+        labels.append(label)
+        offset += len(data)
+        first += len(b)
+    order = sorted(classes, key=classes.get)  # pyright: ignore[reportArgumentType,reportCallIssue]
+    return Corpus(
+        buffers[0] if len(buffers) == 1 else b"".join(buffers),
+        np.concatenate(begins),
+        np.concatenate(ends),
+        np.concatenate(places),
+        names,
+        np.concatenate(labels) if label_column else None,
+        tuple(order),
+    )
+
+
+def kind_of(path: Path) -> str | None:
+    """The suffix that tells how a file is read, without .gz; None for other files."""
+    suffix = Path(path.stem).suffix if path.suffix.lower() == ".gz" else path.suffix
+    return suffix.lower() if suffix.lower() in SUFFIXES else None
+
+
+def identity(path: Path) -> str:
+    """What changes whenever the files do: names, sizes and times of change."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
+    facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as file:
+                data = file.read(_MOST + 1)
+        else:
+            data = path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); mend or remove it") from None
+    if len(data) > _MOST:
+        raise DataError(f"{path} unpacks to more than {_MOST >> 30} GB; split it into files")
+    if b"\0" in data[:8192]:
+        wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        what = "UTF-16" if wide else "a binary file"
+        raise DataError(
+            f"{path} is {what}, not UTF-8 text; {'convert it' if wide else 'remove it, or name a text file'}"
+        )
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+Lines = tuple[bytes, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _lines(data: bytes) -> Lines:
+    """The lines that hold more than white space, without their ends."""
+    breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == 10).astype(np.int64)
+    begins = np.concatenate([[0], breaks + 1])
+    ends = np.concatenate([breaks, [len(data)]])
+    kept = [i for i, (b, e) in enumerate(zip(begins, ends, strict=True)) if data[b:e].strip()]
+    begins, ends = begins[kept], ends[kept]
+    if len(kept):
+        ends = ends - np.array([data[e - 1 : e] == b"\r" for e in ends])
+    return data, begins, ends, np.array(kept, np.int64) + 1
+
+
+def _records(
+    file: Path, data: bytes, kind: str, column: str, label_column: str, classes: dict[str, int]
+) -> tuple[Lines, np.ndarray | None]:
+    """The texts of one column, and classes by the order in which they are first met."""
+    rows = _json_rows(file, data) if kind in (".jsonl", ".ndjson") else _csv_rows(file, data, kind)
+    texts, places, labels = [], [], []
+    for place, row in rows:
+        for name in filter(None, (column, label_column)):
+            if name not in row or row[name] is None:
+                have = [str(k) for k in row if k is not None]
+                raise DataError(
+                    f"{file} line {place} has no column {name!r}{did_you_mean(name, have)}; it has {', '.join(have)}: "
+                    "name one with --data.column or --data.label_column"
+                )
+        text = " ".join(str(row[column]).split("\n")).strip()
+        if text:
+            texts.append(text.encode())
+            places.append(place)
+            if label_column:
+                labels.append(classes.setdefault(str(row[label_column]), len(classes)))
+    lengths = np.array([len(t) for t in texts], np.int64)
+    ends = lengths.cumsum()
+    lines = (b"".join(texts), ends - lengths, ends, np.array(places, np.int64))
+    return lines, np.array(labels, np.int64) if label_column else None
+
+
+def _text(file: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{file} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def _csv_rows(file: Path, data: bytes, kind: str) -> Iterable[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(_text(file, data), newline=""), delimiter="\t" if kind == ".tsv" else ",")
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{file} line {reader.line_num} is not CSV ({error}); mend it") from None
+
+
+def _json_rows(file: Path, data: bytes) -> Iterable[tuple[int, dict[str, Any]]]:
+    for place, line in enumerate(_text(file, data).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{file} line {place} is not JSON ({error}); mend it") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{file} line {place} holds no object; write one {{...}} a line")
+        yield place, row
+
+
+def texts_of(corpus: Corpus, rows: Iterable[int], bad: Callable[[int], bool]) -> Iterable[str]:
+    """The texts of the rows that can be read."""
+    return (corpus.text(int(i)) for i in rows if not bad(int(i)))

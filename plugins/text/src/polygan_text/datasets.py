@@ -1,0 +1,46 @@
+"""Sets of text that are made up on the spot, with likelihoods that are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygan import ConfigError
+from polygan.seeding import mix
+
+from .corpus import Corpus
+from .domain import TextSource
+from .grammar import CLASSES, write_sentence
+from .oracle import OracleSource
+
+if TYPE_CHECKING:
+    from .domain import TextSettings
+
+
+def oracle(settings: TextSettings) -> OracleSource:
+    """Sequences of a random LSTM (Yu et al. 2017, section 4)."""
+    return OracleSource(settings)
+
+
+def grammar(settings: TextSettings) -> TextSource:
+    """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
+    if settings.label_column not in ("", "mood"):
+        raise ConfigError(f"data.label_column = {settings.label_column!r}: the set grammar has the column 'mood' alone")
+    rng = np.random.Generator(np.random.Philox(key=mix(settings.oracle_seed, 3)))
+    found = [write_sentence(rng) for _ in range(settings.size)]
+    lines = [text.encode() for text, _ in found]
+    ends = np.cumsum([len(line) for line in lines])
+    labelled = bool(settings.label_column)
+    corpus = Corpus(
+        b"".join(lines),
+        ends - [len(line) for line in lines],
+        ends,
+        np.arange(1, len(lines) + 1),
+        [("grammar", 0)],
+        np.array([label for _, label in found]) if labelled else None,
+        CLASSES if labelled else (),
+    )
+    source = TextSource(corpus, settings, f"grammar {settings.size} {settings.oracle_seed}")
+    source.info["grammar"] = 1
+    return source

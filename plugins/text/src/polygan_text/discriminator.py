@@ -1,0 +1,121 @@
+"""Convolutions over windows of tokens, the maximum over time, a highway layer, dropout, one logit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+PAPER_FILTERS = tuple(zip((*range(1, 11), 15, 20), (100, *[200] * 4, *[100] * 5, 160, 160), strict=True))
+"""(tokens in a window, feature maps) of Yu et al. 2017 for sequences of 20 tokens."""
+CHUNK = 256
+"""Sequences that are scored at a time: their feature maps stay near the processor."""
+
+
+class Discriminator(nn.Module):
+    """Sequences (n, L) of token ids to logits (n,) of being real (Kim 2014; Yu et al. 2017, section 3.3).
+
+    Windows longer than ``length`` are left out. A class adds the product of its embedding and the features to the logit
+    (Miyato and Koyama 2018). The two outputs under a softmax of the paper are one logit here, the same function.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        embedding_dim: int = 64,
+        filters: Sequence[tuple[int, int]] = PAPER_FILTERS,
+        *,
+        dropout: float = 0.25,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding_dim)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(embedding_dim, maps, (1, size), bias=False) for size, maps in filters if size <= length
+        )
+        width = sum(maps for size, maps in filters if size <= length)
+        self.bias = nn.Parameter(torch.full((width,), 0.1))
+        self.highway = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width)
+        self.head = nn.Linear(width, 1)
+        self.classes = nn.Embedding(classes, width) if classes else None
+        self.dropout = dropout
+        nn.init.uniform_(self.embedding.weight, -1, 1)
+        for convolution in self.convolutions:
+            nn.init.trunc_normal_(next(convolution.parameters()), std=0.1, a=-0.2, b=0.2)
+        nn.init.trunc_normal_(self.head.weight, std=0.1, a=-0.2, b=0.2)
+        if self.classes is not None:
+            nn.init.zeros_(self.classes.weight)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """(n, width) features of each sequence, before dropout."""
+        x = self._embed(tokens)
+        return self._combine([convolution(x).amax((2, 3)) for convolution in self.convolutions])
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """(n, embedding_dim, 1, L), whose memory is that of (n, L, embedding_dim): channels_last."""
+        return self.embedding(tokens)[:, None].permute(0, 3, 1, 2)
+
+    def _combine(self, pooled: list[Tensor]) -> Tensor:
+        """(n, width) features from each convolution's maximum over time (n, maps)."""
+        # The bias and the rectifier are monotone: after the maximum they give the same, on L times fewer numbers.
+        x = F.relu(torch.cat(pooled, 1) + self.bias)  # (n, width)
+        gate = self.gate(x).sigmoid()
+        return gate * F.relu(self.highway(x)) + (1 - gate) * x  # Srivastava et al. 2015, eq. 3
+
+    def judge(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n,) in float32 from features (n, width)."""
+        logits = self.head(features).squeeze(1)
+        if self.classes is not None and labels is not None:
+            logits = logits + (self.classes(labels) * features).sum(1)
+        return logits.float()
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n,), with dropout in training mode."""
+        return self.judge(F.dropout(self.features(tokens), self.dropout, self.training), labels)
+
+    @torch.no_grad()
+    def probabilities(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n,) in [0, 1] of being real: never with dropout, in chunks, without gradients. What rewards a generator."""
+        scores = []
+        for begin in range(0, len(tokens), CHUNK):
+            rows = slice(begin, begin + CHUNK)
+            scores.append(self.judge(self.features(tokens[rows]), None if labels is None else labels[rows]).sigmoid())
+        return torch.cat(scores)
+
+    @torch.no_grad()
+    def of_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
+        """`probabilities` (K, copies, n) of completions (K, copies, n, L) whose entry k begins as ``tokens[:, :k + 1]`` (n, L).
+
+        Windows that lie within the common beginning are convolved once, not once a completion: a third of the work for
+        the paper's filters.
+        """
+        _, copies, n, length = complete.shape
+        common = []  # of each convolution: the maximum over windows that begin at 0, 1, ... up to each place
+        x = self._embed(tokens)
+        for convolution in self.convolutions:
+            common.append(convolution(x).squeeze(2).cummax(2).values)  # (n, maps, L - size + 1)
+        told = None if labels is None else labels.repeat(copies)
+        scores = []
+        for k, rows in enumerate(complete.flatten(1, 2)):  # (copies * n, L)
+            chunks = []
+            for begin in range(0, len(rows), CHUNK):
+                part = rows[begin : begin + CHUNK]
+                of = torch.arange(begin, begin + len(part), device=part.device) % n
+                x, pooled = self._embed(part), []
+                for convolution, known in zip(self.convolutions, common, strict=True):
+                    size = convolution.kernel_size[1]  # pyright: ignore[reportIndexIssue,reportArgumentType]
+                    first = min(max(0, k + 2 - size), length - size)  # the first window that leaves the beginning
+                    most = convolution(x[..., first:]).amax((2, 3))
+                    pooled.append(torch.maximum(most, known[of, :, first - 1]) if first else most)
+                chunks.append(self.judge(self._combine(pooled), None if told is None else told[begin : begin + CHUNK]))
+            scores.append(torch.cat(chunks).sigmoid())
+        return torch.stack(scores).view(-1, copies, n)

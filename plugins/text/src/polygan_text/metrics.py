@@ -1,0 +1,282 @@
+"""Scores of generated text, each beside its floor: what held-out text gets by the same rule.
+
+A generator is easily sharper or blander than its data, and most single numbers reward one of the two. So quality
+(`bleu`, `nll_oracle`) stands beside diversity (`self_bleu`, `distinct`, `entropy`, `nll_held_out`), the generator beside the
+start that maximum likelihood gave it, and `temperature_sweep` shows both over the whole range of a trade that costs nothing:
+dividing logits by a temperature (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polygan import DataError, Plot, Score
+
+from . import grammar
+from .oracle import oracle_of
+from .rollout import ROWS, valid
+from .settings import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from polygan import Evaluation, Samples, Split
+
+Words = list[int]
+
+REFERENCES = 500
+"""Texts on either side of BLEU; scores with other numbers are not comparable."""
+SWEEP = 200
+"""Texts a point of the sweep."""
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
+ORDERS = (2, 3, 4, 5)
+
+
+def _policies(evaluation: Evaluation) -> dict[str, Any]:
+    """The generator, and its start of maximum likelihood where the recipe keeps one."""
+    networks = evaluation.networks
+    if evaluation.recipe is None or not hasattr(evaluation.recipe, "log_likelihood"):
+        raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
+    found: dict[str, Any] = {"generator": networks["generator"]}
+    if "mle" in networks:
+        found["mle"] = networks["mle"].policy
+    return found
+
+
+def _draw(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
+    assert evaluation.recipe is not None
+    return evaluation.recipe.sample({"generator": policy}, n, evaluation.seed, options or Sampling())
+
+
+def _real(evaluation: Evaluation, split: Split, n: int) -> Samples:
+    return evaluation.domain.real(split, np.sort(split.rows[:n]))
+
+
+def _need_held_out(evaluation: Evaluation, least: int = 2) -> None:
+    if len(evaluation.held_out) < least:
+        raise DataError(
+            f"{len(evaluation.held_out)} held-out texts are too few, {least} are needed; raise --data.held_out"
+        )
+
+
+def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
+    """The tokens of each text, without the end."""
+    eos = info["eos"]
+    rows = samples.extra["tokens"].tolist()
+    return rows if eos is None else [row[: row.index(eos)] if eos in row else row for row in rows]
+
+
+def _per_token(values: Tensor, tokens: Tensor, eos: int | None) -> float:
+    """Minus the mean over all tokens up to the end."""
+    return -float(values.double().sum() / valid(tokens, eos).double().sum())
+
+
+def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
+    """Nats a token of texts under a policy."""
+    recipe: Any = evaluation.recipe
+    tokens = samples.extra["tokens"]
+    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
+    return _per_token(values, tokens, evaluation.info["eos"])
+
+
+def _nll_by(oracle: Any, tokens: Tensor) -> float:
+    """Nats a token of sequences (n, L) under the oracle."""
+    import torch
+
+    with torch.no_grad():
+        values = torch.cat([oracle.log_probabilities(rows) for rows in tokens.split(ROWS)])
+    return _per_token(values, tokens, None)
+
+
+def nll_oracle(evaluation: Evaluation) -> list[Score]:
+    """``text/nll-oracle`` (Yu et al. 2017, eq. 9): nats a token of generated sequences under the oracle, at temperature 1.
+
+    The floor is what the oracle's own held-out sequences get. Below it a generator is too sharp, not better.
+    """
+    oracle, n = oracle_of(evaluation.info), evaluation.count
+    _need_held_out(evaluation)
+    floor = _nll_by(oracle, _real(evaluation, evaluation.held_out, len(evaluation.held_out)).extra["tokens"])
+    scores = []
+    for name, policy in _policies(evaluation).items():
+        value = _nll_by(oracle, _draw(evaluation, policy, n).extra["tokens"])
+        note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
+        scores.append(Score(_named("text/nll-oracle", name), value, floor, note=note))
+    return scores
+
+
+def _named(score: str, policy: str) -> str:
+    return score if policy == "generator" else f"{score}-of-{policy}"
+
+
+def nll_held_out(evaluation: Evaluation) -> list[Score]:
+    """``text/nll-held-out``: nats a token of held-out text under the generator at temperature 1.
+
+    The floor is the oracle's own where one wrote the data. A generator that drops modes scores badly here.
+    """
+    _need_held_out(evaluation)
+    real = _real(evaluation, evaluation.held_out, len(evaluation.held_out))
+    floor = _nll_by(oracle_of(evaluation.info), real.extra["tokens"]) if evaluation.info.get("oracle") else None
+    note = f"nats a token of {len(real)} held-out texts at temperature 1"
+    return [
+        Score(_named("text/nll-held-out", name), _nll(evaluation, policy, real), floor, note=note)
+        for name, policy in _policies(evaluation).items()
+    ]
+
+
+def _bleus(texts: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
+    """Mean sentence BLEU-2, -3, -4 and -5 of each text against its references (Papineni et al. 2002), smoothed.
+
+    Chen and Cherry 2014, method 1: a precision of zero counts as 0.1 over the number of n-grams.
+    """
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    weights = [tuple([1 / n] * n) for n in ORDERS]
+    smooth = SmoothingFunction().method1
+    found = [
+        sentence_bleu(against, text, weights, smoothing_function=smooth) if text else [0.0] * len(ORDERS)
+        for text, against in zip(texts, references, strict=True)
+    ]
+    return np.mean(found, axis=0).tolist()
+
+
+def _against_others(texts: Sequence[Words]) -> list[list[Words]]:
+    return [[*texts[:i], *texts[i + 1 :]] for i in range(len(texts))]
+
+
+def bleu(evaluation: Evaluation) -> list[Score]:
+    """``text/bleu-2`` to ``-5``: generated texts against held-out ones; the floor: training texts against the same."""
+    n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
+    _need_held_out(evaluation)
+    references = [_words(_real(evaluation, evaluation.held_out, n), evaluation.info)] * n
+    got = _bleus(_words(evaluation.generate(n, evaluation.seed), evaluation.info), references)
+    floor = _bleus(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
+    note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
+    return [Score(f"text/bleu-{k}", g, f, "higher", note) for k, g, f in zip(ORDERS, got, floor, strict=True)]
+
+
+def self_bleu(evaluation: Evaluation) -> list[Score]:
+    """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real ones."""
+    n = min(REFERENCES, len(evaluation.train))
+    texts = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
+    real = _words(_real(evaluation, evaluation.train, n), evaluation.info)
+    got, floor = (_bleus(x, _against_others(x)) for x in (texts, real))
+    note = f"{n} texts against each other; above the floor they are less varied than the data"
+    return [Score(f"text/self-bleu-{k}", g, f, "lower", note) for k, g, f in zip(ORDERS, got, floor, strict=True)]
+
+
+def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
+    return Counter(tuple(t[i : i + n]) for t in texts for i in range(len(t) - n + 1))
+
+
+def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
+    """As many generated as training texts."""
+    n = min(evaluation.count, len(evaluation.train))
+    generated = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
+    return generated, _words(_real(evaluation, evaluation.train, n), evaluation.info), n
+
+
+def distinct(evaluation: Evaluation) -> list[Score]:
+    """``text/distinct-1`` to ``-3``: different n-grams over all n-grams (Li et al. 2016); ``text/duplicates``: repeated texts."""
+    generated, real, n = _both(evaluation)
+
+    def share(texts: Sequence[Words], order: int) -> float:
+        counts = _grams(texts, order)
+        return len(counts) / max(1, counts.total())
+
+    note = f"of {n} texts"
+    scores = [Score(f"text/distinct-{k}", share(generated, k), share(real, k), "higher", note) for k in (1, 2, 3)]
+    repeats, usual = (1 - len({tuple(t) for t in texts}) / n for texts in (generated, real))
+    return [*scores, Score("text/duplicates", repeats, usual, note=f"share of {n} texts that repeat an earlier one")]
+
+
+def entropy(evaluation: Evaluation) -> list[Score]:
+    """``text/entropy-1`` and ``-2``: of the distribution of tokens and of pairs of tokens, in nats."""
+    generated, real, n = _both(evaluation)
+
+    def nats(texts: Sequence[Words], order: int) -> float:
+        counts = np.array(list(_grams(texts, order).values()), float)
+        shares = counts / counts.sum() if len(counts) else counts
+        return float(-(shares * np.log(shares)).sum())
+
+    note = f"nats, of {n} texts; grows with their number"
+    return [Score(f"text/entropy-{k}", nats(generated, k), nats(real, k), "higher", note) for k in (1, 2)]
+
+
+def grammatical(evaluation: Evaluation) -> list[Score]:
+    """``text/grammatical``: share of generated sentences that the grammar can write (data set ``grammar`` only)."""
+    if not evaluation.info.get("grammar"):
+        raise DataError("text/grammatical is for --data grammar: other languages have no rules that are known")
+    n = evaluation.count
+
+    def share(samples: Samples) -> float:
+        labels = [None] * len(samples) if samples.labels is None else samples.labels.tolist()
+        found = [grammar.log_likelihood(t, c) > -math.inf for t, c in zip(samples.data, labels, strict=True)]
+        return sum(found) / len(found)
+
+    _need_held_out(evaluation)
+    real = _real(evaluation, evaluation.held_out, n)
+    return [
+        Score(
+            "text/grammatical",
+            share(evaluation.generate(n, evaluation.seed)),
+            share(real),
+            "higher",
+            f"of {n} sentences",
+        )
+    ]
+
+
+def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
+    """``text/temperature-sweep``: quality against diversity of the generator and of its maximum-likelihood start.
+
+    Where an oracle wrote the data: NLL under the oracle against NLL of held-out data, both at the same temperature. Else
+    BLEU-4 against self-BLEU-4. A generator has learned something of the game where its line runs below (oracle) or above
+    the other one, not where it stands elsewhere on the same line.
+    """
+    _need_held_out(evaluation)
+    policies = _policies(evaluation)
+    by_oracle = bool(evaluation.info.get("oracle"))
+    measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
+    lines = {
+        {"generator": "generator", "mle": "maximum likelihood"}[name]: [measure(policy, t) for t in TEMPERATURES]
+        for name, policy in policies.items()
+    }
+    axes = (
+        (
+            "NLL of held-out data, nats a token (variety: lower is better)",
+            "NLL by the oracle (quality: lower is better)",
+        )
+        if by_oracle
+        else ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
+    )
+    span = ", ".join(f"{t:g}" for t in TEMPERATURES)
+    return [Plot("text/temperature-sweep", *axes, lines, f"Temperatures {span} in order, {SWEEP} texts each.")]
+
+
+def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
+    oracle = oracle_of(evaluation.info)
+    real = _real(evaluation, evaluation.held_out, 1000)
+
+    def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
+        samples = _draw(evaluation, policy, SWEEP, Sampling(temperature=temperature))
+        return _nll(evaluation, policy, real, temperature), _nll_by(oracle, samples.extra["tokens"])
+
+    return point
+
+
+def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
+    n = min(SWEEP, len(evaluation.held_out))
+    references = _words(_real(evaluation, evaluation.held_out, n), evaluation.info)
+
+    def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
+        texts = _words(_draw(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
+        four = ORDERS.index(4)
+        return _bleus(texts, _against_others(texts))[four], _bleus(texts, [references] * n)[four]
+
+    return point

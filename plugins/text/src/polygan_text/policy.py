@@ -1,0 +1,254 @@
+"""Policies: what draws the next token. One small interface for training, sampling and rollouts."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+"""What a policy remembers of the tokens so far: tensors whose first dimension counts sequences."""
+
+
+class Sampler(Protocol):
+    """A policy while it samples: weights are fixed, so that whatever depends on them alone is computed once."""
+
+    def start(self, n: int, labels: Tensor | None = None) -> State:
+        """The state of ``n`` empty sequences, of classes ``labels`` (n,)."""
+        ...
+
+    def advance(self, state: State, tokens: Tensor) -> State:
+        """The state after one more token (n,) each."""
+        ...
+
+    def logits(self, state: State) -> Tensor:
+        """(n, V) of the next token."""
+        ...
+
+
+class Policy(nn.Module):
+    """A distribution over sequences of at most ``length`` tokens of a vocabulary, the next given those before."""
+
+    vocabulary: int
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n, L, V): those at t are of ``tokens[:, t]``, given the start token and ``tokens[:, :t]`` (n, L)."""
+        raise NotImplementedError
+
+    def sampler(self) -> Sampler:
+        """A sampler of the weights as they are now. Used without gradients."""
+        raise NotImplementedError
+
+    def log_probabilities(self, tokens: Tensor, labels: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """(n, L) in nats, of each token given those before, when sampled at ``temperature``."""
+        logits = self(tokens, labels)
+        logits = logits if temperature == 1 else logits / temperature
+        return -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
+
+
+def select(state: State, rows: slice) -> State:
+    """The state of some of the sequences."""
+    return tuple(x[rows] for x in state)
+
+
+def repeat(state: State, n: int) -> State:
+    """The state of ``n`` copies of the whole batch, one after the other."""
+    return tuple(x.repeat(n, *[1] * (x.dim() - 1)) for x in state)
+
+
+def join(states: Sequence[State]) -> State:
+    """The states of several batches as one."""
+    return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
+class LSTMPolicy(Policy):
+    """Embedding, LSTM and a linear head (Yu et al. 2017, section 3.2); a class sets the first state."""
+
+    def __init__(
+        self,
+        vocabulary: int,
+        embedding_dim: int = 32,
+        hidden_dim: int = 32,
+        *,
+        layers: int = 1,
+        classes: int = 0,
+        start_token: int = 0,
+        init_std: float = 0.0,
+    ) -> None:
+        """``init_std``: every parameter is drawn from N(0, init_std^2) as in the paper (0.1); 0: torch's own choice."""
+        super().__init__()
+        self.vocabulary, self.hidden_dim, self.layers = vocabulary, hidden_dim, layers
+        self.start_token = start_token
+        self.embedding = nn.Embedding(vocabulary, embedding_dim)
+        self.lstm = nn.LSTM(embedding_dim, hidden_dim, layers, batch_first=True)
+        self.head = nn.Linear(hidden_dim, vocabulary)
+        self.first = nn.Embedding(classes, 2 * layers * hidden_dim) if classes else None
+        if self.first is not None:
+            nn.init.zeros_(self.first.weight)
+        if init_std:
+            for parameter in self.parameters():
+                nn.init.normal_(parameter, std=init_std)
+
+    def _first(self, n: int, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(layers, n, hidden) hidden and cell states before the first token."""
+        shape = (self.layers, n, self.hidden_dim)
+        if self.first is None or labels is None:
+            zeros = self.head.weight.new_zeros(shape)
+            return zeros, zeros
+        h, c = self.first(labels).view(n, 2, self.layers, self.hidden_dim).permute(1, 2, 0, 3)  # (layers, n, hidden)
+        return h.contiguous(), c.contiguous()
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n, L, V), teacher-forced."""
+        given = F.pad(tokens[:, :-1], (1, 0), value=self.start_token)
+        hidden, _ = self.lstm(self.embedding(given), self._first(len(tokens), labels))
+        return self.head(hidden)
+
+    def sampler(self) -> Sampler:
+        """Tables and transposed weights, made anew from the weights of this moment."""
+        return _LSTMSampler(self)
+
+
+class _LSTMSampler:
+    """One step costs a lookup, a product a layer and a few pointwise operations.
+
+    The first layer's input projection is folded into the embedding: a row of ``table`` (V, 4 hidden) is all that a token
+    contributes. Gates stand as input, forget, output, cell, so that three of them share one sigmoid.
+    """
+
+    def __init__(self, policy: LSTMPolicy) -> None:
+        self.policy = policy
+        lstm, self.hidden = policy.lstm, policy.hidden_dim
+        self.inputs, self.recurrent, self.biases = [], [], []
+        for layer in range(policy.layers):
+            into, back, bias, more = (
+                self._ordered(getattr(lstm, f"{name}_l{layer}"))
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            self.inputs.append(into.t().contiguous())
+            self.recurrent.append(back.t().contiguous())
+            self.biases.append(bias + more)
+        self.table = torch.addmm(self.biases[0], policy.embedding.weight, self.inputs[0])
+        self.head = policy.head.weight.t().contiguous()  # (hidden, V)
+
+    def _ordered(self, weight: Tensor) -> Tensor:
+        i, f, g, o = weight.split(self.hidden)
+        return torch.cat([i, f, o, g])
+
+    def start(self, n: int, labels: Tensor | None = None) -> State:
+        """h and c of each layer, after the start token."""
+        h, c = self.policy._first(n, labels)
+        state = tuple(x for pair in zip(h, c, strict=True) for x in pair)
+        return self.advance(state, torch.full((n,), self.policy.start_token, device=h.device))
+
+    def advance(self, state: State, tokens: Tensor) -> State:
+        """One step of every layer (Hochreiter and Schmidhuber 1997 with forget gates)."""
+        new: list[Tensor] = []
+        below = None
+        for layer, (h, c) in enumerate(zip(state[::2], state[1::2], strict=True)):
+            given = self.table[tokens] if below is None else torch.addmm(self.biases[layer], below, self.inputs[layer])
+            gates = torch.addmm(given, h, self.recurrent[layer])
+            i, f, o = gates[:, : 3 * self.hidden].sigmoid_().chunk(3, 1)
+            c = torch.addcmul(f * c, i, gates[:, 3 * self.hidden :].tanh_())
+            below = o * c.tanh()
+            new += [below, c]
+        return tuple(new)
+
+    def logits(self, state: State) -> Tensor:
+        """The head of the last layer's hidden state."""
+        return torch.addmm(self.policy.head.bias, state[-2], self.head)
+
+
+class TransformerPolicy(Policy):
+    """A randomly initialised causal language model of transformers, GPT-2 style, with its keys and values cached.
+
+    A class is told by a start token of its own, after the vocabulary.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        width: int = 64,
+        *,
+        layers: int = 2,
+        heads: int = 4,
+        classes: int = 0,
+        start_token: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        from transformers import AutoModelForCausalLM, GPT2Config
+
+        self.vocabulary, self.layers, self.start_token = vocabulary, layers, start_token
+        config = GPT2Config(
+            vocab_size=vocabulary + classes,
+            n_positions=length,
+            n_embd=width,
+            n_layer=layers,
+            n_head=heads,
+            bos_token_id=start_token,
+            eos_token_id=None,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+        )
+        self.model: Any = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+
+    def _starts(self, n: int, labels: Tensor | None, device: torch.device) -> Tensor:
+        """(n,) the first input of each sequence."""
+        return torch.full((n,), self.start_token, device=device) if labels is None else self.vocabulary + labels
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n, L, V), teacher-forced."""
+        starts = self._starts(len(tokens), labels, tokens.device)
+        given = torch.cat([starts[:, None], tokens[:, :-1]], 1)
+        # Without a cache transformers looks for packed sequences, which reads a value from the device in every step.
+        return self.model(input_ids=given, **_cached(self.model, [])).logits[..., : self.vocabulary]
+
+    def sampler(self) -> Sampler:
+        """The model itself; its state is the last logits' features and each layer's keys and values."""
+        return _TransformerSampler(self)
+
+
+class _TransformerSampler:
+    def __init__(self, policy: TransformerPolicy) -> None:
+        self.policy = policy
+        self.head = policy.model.get_output_embeddings().weight[: policy.vocabulary].t()
+
+    def start(self, n: int, labels: Tensor | None = None) -> State:
+        """After the start token."""
+        weight = self.policy.model.get_output_embeddings().weight
+        return self._feed(self.policy._starts(n, labels, weight.device), ())
+
+    def advance(self, state: State, tokens: Tensor) -> State:
+        """One step of the model on top of the cached keys and values."""
+        return self._feed(tokens, state[1:])
+
+    def _feed(self, tokens: Tensor, past: State) -> State:
+        model = self.policy.model.base_model
+        options = _cached(model, list(zip(past[::2], past[1::2], strict=True)))
+        out = model(input_ids=tokens[:, None], **options)
+        cache = next(value for value in options.values() if value is not True)
+        kept = [x for layer in cache.layers for x in (layer.keys, layer.values)]
+        return (out.last_hidden_state[:, 0], *kept)
+
+    def logits(self, state: State) -> Tensor:
+        """The head of the last hidden state."""
+        return state[0] @ self.head
+
+
+def _cached(model: Any, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """How a model is told to go on from keys and values of each layer; the cache takes in the new ones."""
+    from transformers import DynamicCache
+
+    name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"  # its older name
+    return {name: DynamicCache(pairs) if pairs else DynamicCache(), "use_cache": True}

@@ -1,0 +1,109 @@
+"""Sampling whole sequences, and completing every prefix of given ones: one engine for every policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from .draw import draw
+from .policy import join, repeat, select
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polygan import Noise
+
+    from .policy import Policy, Sampler, State
+
+ROWS = 128
+"""Rows whose probabilities are held at a time: (ROWS, V) numbers stay near the processor, whatever the batch."""
+
+
+def next_tokens(sampler: Sampler, state: State, uniform: Tensor, temperature: float = 1.0) -> Tensor:
+    """(n,) tokens drawn from the next-token distribution of a state at ``temperature`` > 0; ``uniform`` (n, 2)."""
+    tokens = []
+    for begin in range(0, len(uniform), ROWS):
+        rows = slice(begin, begin + ROWS)
+        logits = sampler.logits(select(state, rows)).float()
+        logits = logits if temperature == 1 else logits / temperature
+        tokens.append(draw(logits.softmax(1), uniform[rows]))
+    return torch.cat(tokens)
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy,
+    uniform: Tensor,
+    *,
+    eos: int | None = None,
+    labels: Tensor | None = None,
+    prefix: Tensor | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """(n, L) tokens from ``uniform`` (n, L, 2) in [0, 1); after the first ``eos`` every token is ``eos``.
+
+    ``prefix`` (k,) begins every sequence. The network should be in evaluation mode where it has dropout.
+    """
+    n, length, _ = uniform.shape
+    sampler = policy.sampler()
+    state = sampler.start(n, labels)
+    tokens = torch.zeros(n, length, dtype=torch.long, device=uniform.device)
+    for t in range(length):
+        if prefix is not None and t < len(prefix):
+            token = prefix[t].expand(n)
+        else:
+            token = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], temperature), eos)
+        tokens[:, t] = token
+        if t + 1 < length:
+            state = sampler.advance(state, token)
+    return tokens
+
+
+def _ended(tokens: Tensor, t: int, token: Tensor, eos: int | None) -> Tensor:
+    """``token`` (n,), but ``eos`` where the token before was ``eos``; ``tokens`` (n, L) up to t."""
+    if eos is None or t == 0:
+        return token
+    return torch.where(tokens[:, t - 1] == eos, eos, token)
+
+
+@torch.no_grad()
+def roll_out(
+    policy: Policy,
+    tokens: Tensor,
+    n: int,
+    noise: Noise,
+    *,
+    eos: int | None = None,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Monte-Carlo completions (L - 1, n, B, L) of every proper prefix of ``tokens`` (B, L), by ``policy``.
+
+    Yu et al. 2017 (arXiv:1609.05473), eq. 4: entry [k, j, b] begins with the first k + 1 tokens of sequence b. All
+    prefixes are completed together: at time t, n copies of the state after t tokens join the batch, and one step draws the
+    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token.
+    """
+    size, length = tokens.shape
+    sampler = policy.sampler()
+    out = tokens.expand(length - 1, n, size, length).clone()
+    flat = out.view(-1, length)  # rows by (prefix, copy, sequence): later prefixes join at the end
+    base, state = sampler.start(size, labels), None
+    for t in range(1, length):
+        base = sampler.advance(base, tokens[:, t - 1])
+        fresh = repeat(base, n)
+        state = fresh if state is None else join([state, fresh])
+        uniform = noise.uniform(size, t * n, 2).transpose(0, 1).reshape(-1, 2)  # (t * n * B, 2)
+        rows = flat[: len(uniform)]
+        token = _ended(rows, t, next_tokens(sampler, state, uniform), eos)
+        rows[:, t] = token
+        if t + 1 < length:
+            state = sampler.advance(state, token)
+    return out
+
+
+def valid(tokens: Tensor, eos: int | None) -> Tensor:
+    """(n, L) 1.0 up to and with the first ``eos``, 0.0 after it."""
+    if eos is None:
+        return torch.ones(tokens.shape, device=tokens.device)
+    ended = (tokens == eos).cumsum(1)
+    return ((ended == 0) | ((ended == 1) & (tokens == eos))).float()

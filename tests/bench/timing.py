@@ -1,0 +1,27 @@
+"""Interleaved rounds and their table."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+
+def interleave(runners, rounds, warmup=1):
+    """Median seconds of each callable, called in turn."""
+    times = {name: [] for name in runners}
+    for r in range(warmup + rounds):
+        for name, run in runners.items():
+            begin = time.perf_counter()
+            run()
+            if r >= warmup:
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def table(title, rows):
+    print(f"\n{title}")
+    width = max(len(name) for name, *_ in rows)
+    for name, *cells in rows:
+        print(f"  {name:<{width}}  " + "  ".join(f"{c:>12}" for c in cells))
+    sys.stdout.flush()

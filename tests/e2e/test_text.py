@@ -1,0 +1,124 @@
+"""The command line with the text plugin: train through all phases, resume, generate, evaluate, report; bad input in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+SMALL = ["--batch_size", "16", "--model.mle_steps", "30", "--model.pretrain_steps", "10", "--model.check_every", "10",
+         "--model.hidden_dim", "16", "--model.discriminator_steps", "1", "--data.size", "400", "--log_every", "10"]  # fmt: skip
+
+
+def polygan(*words, cwd, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "polygan", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"POLYGAN_CACHE": str(cwd / "cache")},
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("text")
+    polygan(
+        "train",
+        "text/seqgan",
+        "--data",
+        "grammar",
+        "--data.label_column",
+        "mood",
+        "--steps",
+        "50",
+        "--name",
+        "r",
+        *SMALL,
+        cwd=cwd,
+    )
+    return cwd
+
+
+def test_a_run_passes_through_its_phases_and_reports(run):
+    records = [json.loads(line) for line in (run / "runs/r/log.jsonl").read_text().splitlines()]
+    values = [r["values"] for r in records if r["event"] == "logged"]
+    assert "mle/nll" in values[0]
+    assert "d_pretrain/real" in values[3]
+    assert {"g/policy", "g/reward", "d/r_t", "teach/nll", "held_out/nll"} <= values[4].keys()
+    assert values[2]["mle/nll"] < values[0]["mle/nll"]
+    page = (run / "runs/r/report.html").read_text()
+    assert "statement" in page
+    assert "</s>" not in page
+
+
+def test_samples_are_reproducible_files(run):
+    for name in ("a", "b"):
+        polygan(
+            "generate",
+            "runs/r",
+            "-n",
+            "20",
+            "--seed",
+            "3",
+            "--label",
+            "question",
+            "--temperature",
+            "0.5",
+            "--out",
+            f"{name}.txt",
+            cwd=run,
+        )
+    assert (run / "a.txt").read_text() == (run / "b.txt").read_text()
+    lines = (run / "a.txt").read_text().splitlines()
+    assert len(lines) == 20
+    assert all(line.startswith("question\t") for line in lines)
+    polygan("generate", "runs/r", "-n", "5", "--prefix", "the old", "--out", "c.txt", cwd=run)
+    assert all(line.partition("\t")[2].startswith("the old") for line in (run / "c.txt").read_text().splitlines())
+
+
+def test_scores_and_the_sweep_reach_the_report(run):
+    done = polygan("evaluate", "runs/r", "--samples", "100", "--json", cwd=run)
+    names = {s["name"] for s in json.loads(done.stdout)}
+    assert {"text/nll-held-out", "text/bleu-4", "text/self-bleu-4", "text/grammatical"} <= names
+    assert "text/nll-oracle was left out" in done.stderr
+    page = (run / "runs/r/report.html").read_text()
+    assert "text/temperature-sweep" in page
+    assert "maximum likelihood" in page
+    assert page.count("<figure class=plot><figcaption><b>text/temperature-sweep</b>") == 1
+
+
+def test_resume_goes_on(run):
+    polygan("resume", "runs/r", "--steps", "60", cwd=run)
+    assert (run / "runs/r/checkpoints/step-00000060").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["generate", "runs/r", "--prefix", "the zebra"], "'zebra' is not in the vocabulary"),
+        (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 must be above 0"),
+        (["generate", "runs/r", "--label", "order"], "no such class"),
+        (["train", "text/seqgan", "--data", "empty.txt"], "holds no text"),
+        (["train", "text/seqgan", "--data", "grammar", "--model.rollout", "3"], "did you mean 'model.rollouts'?"),
+        (
+            ["train", "text/seqgan", "--data", "grammar", "--data.size", "100", "--steps", "5"],
+            "turn 'held_out' needs the stream 'held_out'; this run has train",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(run, words, message):
+    (run / "empty.txt").write_text("")
+    done = polygan(*words, cwd=run, code=2 if "holds" not in message else 1)
+    last = done.stderr.strip().splitlines()[-1]
+    assert message in last
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,160 @@
+"""Scores of text: worked out by hand, against their floors, and what they see in generators that are known to be bad."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from polygan import DataError, Evaluation
+from polygan.data import build_store, split_store
+from polygan_text import datasets, metrics
+from polygan_text.domain import TextDomain, TextSettings
+from polygan_text.oracle import oracle_of
+from polygan_text.seqgan import SeqGAN
+from polygan_text.settings import Config
+
+DOMAIN = TextDomain()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    cache = str(tmp_path_factory.mktemp("stores"))
+
+    def make(name, **options):
+        settings = TextSettings(source=name, cache=cache, **options)
+        store = build_store(getattr(datasets, name)(settings), settings, progress=False)
+        return split_store(store, settings.held_out)
+
+    return {
+        "grammar": make("grammar", size=900),
+        "oracle": make("oracle", size=900, vocabulary=40, max_length=8),
+    }
+
+
+def evaluation(splits, policy=None, **options):
+    """Of a recipe whose generator is ``policy``, or a fresh one."""
+    torch.manual_seed(0)
+    recipe = SeqGAN(Config(embedding_dim=4, hidden_dim=8), splits["train"].store.info)
+    networks = {k: p.module for k, p in recipe.players().items()}
+    if policy is not None:
+        networks["generator"] = policy
+    return Evaluation(
+        domain=DOMAIN,
+        info=splits["train"].store.info,
+        train=splits["train"],
+        held_out=splits["held_out"],
+        generate=lambda n, seed: recipe.sample(networks, n, seed),
+        cache=None,
+        device=torch.device("cpu"),
+        recipe=recipe,
+        networks=networks,
+        **{"count": 200, **options},
+    )
+
+
+def by_name(scores):
+    return {s.name: s for s in scores}
+
+
+def test_the_oracle_as_generator_stands_on_the_floor(data):
+    splits = data["oracle"]
+    oracle = oracle_of(splits["train"].store.info)
+    found = evaluation(splits, oracle, count=3000)
+    score = by_name(metrics.nll_oracle(found))
+    assert score["text/nll-oracle"].value == pytest.approx(score["text/nll-oracle"].floor, abs=0.1)
+    assert score["text/nll-oracle-of-mle"].value > score["text/nll-oracle"].floor + 0.5  # it knows nothing yet
+    held = by_name(metrics.nll_held_out(found))
+    assert held["text/nll-held-out"].value == pytest.approx(held["text/nll-held-out"].floor, rel=1e-5)
+    assert held["text/nll-held-out-of-mle"].value == pytest.approx(math.log(40), abs=0.3)
+
+
+def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
+    """Doubled logits: better by the oracle than the oracle, worse on held-out data. Both are shown."""
+    splits = data["oracle"]
+    sharp = oracle_of(splits["train"].store.info)
+    sharp.head.weight.mul_(2)
+    sharp.head.bias.mul_(2)
+    found = evaluation(splits, sharp, count=2000)
+    nll, held = (by_name(m(found)) for m in (metrics.nll_oracle, metrics.nll_held_out))
+    assert nll["text/nll-oracle"].value < nll["text/nll-oracle"].floor - 0.1
+    assert held["text/nll-held-out"].value > held["text/nll-held-out"].floor + 0.1
+
+
+def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
+    found = evaluation(data["grammar"])
+    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    assert score.floor is None
+    split, policy = found.held_out, found.networks["generator"].eval()
+    total, count = 0.0, 0
+    for row in split.rows:
+        tokens = torch.from_numpy(split.store.item("tokens", row).copy()).long()
+        length = tokens.tolist().index(1) + 1
+        total -= float(policy.log_probabilities(tokens[None])[0, :length].sum().detach())
+        count += length
+    assert score.value == pytest.approx(total / count, rel=1e-4)
+
+
+def test_bleu_of_texts_worked_out_by_hand():
+    reference = [[1, 2, 3, 4, 5]]
+    same, half = metrics._bleus([[1, 2, 3, 4, 5]], [reference]), metrics._bleus([[1, 2, 3, 9, 9]], [reference])
+    assert same == pytest.approx([1, 1, 1, 1])
+    # Precisions 3/5, 2/4, 1/3, 0.1/2 (nothing met), 0.1/1: their geometric means.
+    precisions = [3 / 5, 2 / 4, 1 / 3, 0.1 / 2, 0.1 / 1]
+    assert half == pytest.approx([math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)])
+    short = metrics._bleus([[1, 2, 3]], [reference])[0]
+    assert short == pytest.approx(math.exp(1 - 5 / 3))  # the brevity penalty
+    assert metrics._bleus([[]], [reference]) == [0, 0, 0, 0]
+
+
+def test_one_text_for_ever_is_seen_by_every_score_of_variety(data):
+    found = evaluation(data["grammar"])
+    one = found.domain.real(found.train, found.train.rows[:1])
+    samples = found.domain.real(found.train, found.train.rows[[0] * 200])
+    assert samples.data == one.data * 200
+    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[[0] * n])
+    scores = by_name(metrics.self_bleu(found) + metrics.distinct(found) + metrics.entropy(found) + metrics.bleu(found))
+    assert scores["text/self-bleu-4"].value == pytest.approx(1)
+    assert scores["text/self-bleu-4"].floor < 0.95
+    assert scores["text/duplicates"].value == pytest.approx(199 / 200)
+    assert scores["text/duplicates"].floor < 0.2
+    assert scores["text/distinct-2"].value < scores["text/distinct-2"].floor / 3
+    assert scores["text/entropy-2"].value < scores["text/entropy-2"].floor - 1
+    assert scores["text/bleu-2"].value > 0.8 * scores["text/bleu-2"].floor  # and by none of quality
+
+
+def test_real_text_is_grammatical_and_noise_is_not(data):
+    found = evaluation(data["grammar"])
+    score = metrics.grammatical(found)[0]
+    assert (score.value, score.floor) == (0.0, 1.0)
+    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[:n])
+    assert metrics.grammatical(found)[0].value == 1.0
+
+
+def test_entropy_and_distinct_by_hand():
+    assert metrics._grams([[1, 2, 1], [2, 1]], 2) == {(1, 2): 1, (2, 1): 2}
+
+
+@pytest.mark.parametrize("name", ["oracle", "grammar"])
+def test_the_sweep_shows_generator_and_start_over_temperatures(data, name, monkeypatch):
+    monkeypatch.setattr(metrics, "SWEEP", 20)
+    (plot,) = metrics.temperature_sweep(evaluation(data[name]))
+    assert list(plot.lines) == ["generator", "maximum likelihood"]
+    assert all(len(points) == len(metrics.TEMPERATURES) for points in plot.lines.values())
+    assert all(math.isfinite(v) for points in plot.lines.values() for point in points for v in point)
+
+
+def test_scores_that_do_not_fit_the_data_say_so(data):
+    with pytest.raises(DataError, match="train on --data oracle"):
+        metrics.nll_oracle(evaluation(data["grammar"]))
+    with pytest.raises(DataError, match="for --data grammar"):
+        metrics.grammatical(evaluation(data["oracle"]))
+    found = evaluation(data["grammar"])
+    found.recipe = None
+    with pytest.raises(DataError, match="gives no likelihoods"):
+        metrics.nll_held_out(found)
+    found = evaluation(data["grammar"])
+    found.held_out = type(found.held_out)(found.held_out.store, found.held_out.rows[:1], "held_out")
+    with pytest.raises(DataError, match=r"1 held-out texts are too few.*raise --data.held_out"):
+        metrics.bleu(found)

@@ -1,0 +1,406 @@
+"""SeqGAN's numbers: rewards, the policy gradient against the exact one, phases, controls, resume, devices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from polygan import ConfigError, TrainerSettings, testing
+from polygan.recipe import Context
+from polygan.testing import RepeatedBatch
+from polygan.trainer import Trainer
+from polygan_text.discriminator import PAPER_FILTERS, Discriminator
+from polygan_text.rollout import valid
+from polygan_text.seqgan import SeqGAN
+from polygan_text.settings import Config, Sampling
+
+INFO = {"vocabulary": 12, "length": 6, "start": 0, "eos": 1, "classes": []}
+SMALL = {"embedding_dim": 4, "hidden_dim": 6, "discriminator_embedding_dim": 4, "rollouts": 2, "discriminator_steps": 1}
+PHASES = {"mle_steps": 4, "pretrain_steps": 2, "check_every": 2}
+
+
+def recipe(info=INFO, **options):
+    return SeqGAN(Config(**{**SMALL, **PHASES, **options}), info)
+
+
+def context(made, seed=0):
+    torch.manual_seed(seed)
+    ctx = Context(made.players(), torch.device("cpu"), 100)
+    ctx.noise.reset(seed)
+    return ctx
+
+
+def batch(n=8, classes=0, length=6):
+    tokens = torch.randint(2, 12, (n, length), generator=torch.Generator().manual_seed(1))
+    tokens[::2, -2:] = 1
+    return {"tokens": tokens, **({"label": torch.arange(n) % classes} if classes else {})}
+
+
+# Rewards
+
+
+def test_rewards_are_means_over_the_completions_of_their_own_prefix():
+    """A judge that tells sequence and position apart: a transposition or a mixed-up view would show."""
+    made = recipe({**INFO, "eos": None}, rollouts=3)
+    ctx = context(made)
+    tokens = torch.randint(12, (5, 6))
+    judge, seen = ctx.players["discriminator"].module, []
+    torch.nn.init.normal_(judge.head.weight, std=3.0)
+    of_completions = judge.of_completions
+    judge.of_completions = lambda t, complete, labels: seen.append(complete) or of_completions(t, complete, labels)
+    rewards = made._rewards(ctx, tokens, None)
+    (complete,) = seen
+    assert rewards.shape == (5, 6)
+    judge.eval()
+    for b in range(5):
+        for t in range(5):  # the completions of the prefix of t + 1 tokens of sequence b
+            rows = complete[t, :, b]
+            assert (rows[:, : t + 1] == tokens[b, : t + 1]).all()
+            assert rewards[b, t] == pytest.approx(float(judge(rows).sigmoid().mean().detach()), abs=1e-5)
+        assert rewards[b, 5] == pytest.approx(float(judge(tokens[b : b + 1]).sigmoid().detach()), abs=1e-5)
+    assert rewards.std() > 0.05
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_sharing_the_common_beginning_changes_no_score(classes):
+    torch.manual_seed(0)
+    judge = Discriminator(12, 20, 4, classes=classes).train()
+    if classes:
+        torch.nn.init.normal_(judge.classes.weight)
+    tokens, labels = torch.randint(12, (30, 20)), torch.arange(30) % 3 if classes else None
+    complete = torch.randint(12, (19, 11, 30, 20))  # 330 rows a prefix: more than one chunk
+    for k in range(19):
+        complete[k, :, :, : k + 1] = tokens[:, : k + 1]
+    got = judge.of_completions(tokens, complete, labels)
+    told = None if labels is None else labels.repeat(19 * 11)
+    expected = judge.probabilities(complete.flatten(0, 2), told).view(19, 11, 30)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_judge_scores_without_dropout_in_training_mode():
+    judge = Discriminator(12, 6, 4, dropout=0.9).train()
+    tokens = torch.randint(12, (300, 6))
+    a, b = judge.probabilities(tokens), judge.probabilities(tokens)
+    assert torch.equal(a, b)
+    assert not a.requires_grad
+    torch.testing.assert_close(a, judge.eval()(tokens).sigmoid())
+    assert not torch.equal(judge.train()(tokens), judge(tokens))
+
+
+def test_pooling_before_the_bias_is_the_paper_s_order():
+    """relu(max(conv) + b) against max(relu(conv + b)), convolution by convolution, with torch's own layers."""
+    judge = Discriminator(12, 20, 8).eval()
+    torch.nn.init.normal_(judge.bias)
+    tokens = torch.randint(12, (4, 20))
+    x = judge.embedding(tokens).transpose(1, 2)
+    pooled, begin = [], 0
+    for (_, maps), convolution in zip(PAPER_FILTERS, judge.convolutions, strict=True):
+        kernel = convolution.weight.squeeze(2)  # (maps, embedding, size)
+        h = torch.nn.functional.conv1d(x, kernel, judge.bias[begin : begin + maps]).relu()
+        pooled.append(h.amax(2))
+        begin += maps
+    x = torch.cat(pooled, 1)
+    gate = judge.gate(x).sigmoid()
+    expected = gate * judge.highway(x).relu() + (1 - gate) * x
+    torch.testing.assert_close(judge.features(tokens), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("reward", ["constant", "random"])
+def test_controls_do_not_ask_the_discriminator(reward):
+    made = recipe(reward=reward)
+    ctx = context(made)
+
+    def never(*_):
+        raise AssertionError("asked")
+
+    ctx.players["discriminator"].module.probabilities = ctx.players["discriminator"].module.of_completions = never
+    rewards = made._rewards(ctx, torch.randint(12, (5, 6)), None)
+    assert rewards.shape == (5, 6)
+    assert rewards.unique().numel() == (1 if reward == "constant" else 30)
+
+
+# The gradient
+
+
+class Lookup(torch.nn.Module):
+    """A judge with a number for every sequence of 3 tokens of 4."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = torch.rand(64, generator=torch.Generator().manual_seed(2))
+
+    def probabilities(self, tokens, labels=None):
+        return self.values[tokens @ torch.tensor([16, 4, 1])]
+
+    def of_completions(self, tokens, complete, labels=None):
+        return self.probabilities(complete)
+
+
+@pytest.mark.parametrize("preset", ["paper", "default"])
+def test_the_policy_gradient_points_where_the_exact_gradient_does(preset):
+    """All 64 sequences enumerated: d E[D] / d theta by autograd, against the estimate from 16,384 samples."""
+    made = SeqGAN(
+        Config(preset=preset, embedding_dim=3, hidden_dim=4, rollouts=4, entropy=0.0),
+        {"vocabulary": 4, "length": 3, "start": 0, "eos": None, "classes": []},
+    )
+    ctx = context(made)
+    policy, judge = ctx.players["generator"].module, Lookup()
+    for parameter in policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    ctx.players["rollout"].module.load_state_dict(policy.state_dict())
+    ctx.players["discriminator"].module = judge
+    every = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    value = (policy.log_probabilities(every).sum(1).exp() * judge.probabilities(every)).sum()
+    exact = torch.cat(
+        [g.flatten() for g in torch.autograd.grad(value, list(policy.parameters()), allow_unused=True) if g is not None]
+    )
+    n = 16_384
+    loss = made.generator_loss(ctx, {"tokens": torch.zeros(n, 3, dtype=torch.long)})["policy"]
+    grads = torch.autograd.grad(loss, list(policy.parameters()), allow_unused=True)
+    estimate = -torch.cat([g.flatten() for g in grads if g is not None])
+    assert torch.cosine_similarity(estimate, exact, dim=0) > 0.97
+    if preset == "paper":  # the sum over the batch of the rewards as they are: its size is known too
+        torch.testing.assert_close(estimate / n, exact, atol=0.25 * float(exact.abs().max()), rtol=0)
+
+
+def test_the_loss_gives_no_gradient_to_the_discriminator_or_the_rollout_policy():
+    made = recipe()
+    ctx = context(made)
+    sum(made.generator_loss(ctx, batch()).values()).backward()
+    assert all(p.grad is None for name in ("discriminator", "rollout") for p in ctx.players[name].module.parameters())
+    assert all(p.grad is not None for p in ctx.players["generator"].module.parameters())
+
+
+def test_likelihood_is_per_token_up_to_the_end():
+    made = recipe()
+    ctx = context(made)
+    given = batch()
+    logp = ctx["generator"].log_probabilities(given["tokens"])
+    mask = valid(given["tokens"], 1)
+    assert float(made.likelihood_loss(ctx, given)["nll"].detach()) == pytest.approx(
+        float(-(logp.detach() * mask).sum() / mask.sum()), rel=1e-5
+    )
+
+
+def test_the_discriminator_s_loss_is_a_classifier_s_cross_entropy():
+    made = recipe(preset="paper", discriminator_dropout=0.0)
+    ctx = context(made)
+    module = ctx.players["discriminator"].module
+    terms = made.discriminator_loss(ctx, batch())
+    real = torch.nn.functional.softplus(-module(batch()["tokens"])).mean() / 2
+    assert float(terms["real"].detach()) == pytest.approx(float(real.detach()), rel=1e-5)
+    seen = 0.1 * float(sum(p.detach().square().sum() for p in module.head.parameters()))
+    assert float(terms["l2"].detach()) == pytest.approx(seen, rel=1e-5)
+
+
+# Phases, through the trainer
+
+
+def train(made, steps, held_out=None, **options):
+    streams = {"train": RepeatedBatch(batch()), "held_out": RepeatedBatch(held_out or batch())}
+    settings = TrainerSettings(steps=steps, batch_size=8, precision="fp32", hang_timeout=0, **options)
+    return Trainer(made, streams, settings)
+
+
+def parameters(module):
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def test_phases_begin_and_end_where_they_should():
+    trainer = train(recipe(), 8)
+    moved = []
+    for _ in range(8):
+        before = {n: parameters(a.module).clone() for n, a in trainer.actors.items()}
+        trainer.iterate()
+        moved.append({n for n, a in trainer.actors.items() if not torch.equal(before[n], parameters(a.module))})
+    assert [("discriminator" in m) for m in moved] == [False] * 4 + [True] * 4
+    assert all("generator" in m for m in moved[:4] + moved[6:])
+    assert "generator" not in moved[5]
+    assert all("rollout" in m for m in moved[6:])
+    assert not any("mle" in m for m in moved[5:])  # it stays what maximum likelihood made
+
+
+def test_early_stopping_goes_back_to_the_best_held_out_policy():
+    made = recipe(mle_rate=0.05, mle_steps=6, check_every=1)
+    other = {"tokens": torch.randint(2, 12, (8, 6), generator=torch.Generator().manual_seed(9))}
+    trainer = train(made, 7, other)
+    best, least = None, float("inf")
+    for _ in range(6):
+        trainer.iterate()
+        policy = trainer.actors["generator"].module
+        nll = float(made._nll(policy, other).detach())
+        if nll < least:
+            best, least = parameters(policy).clone(), nll
+    worst = float(made._nll(policy, other).detach())  # it has learned the training batch by heart
+    trainer.iterate()  # step 6: one more look, then the game begins
+    kept = trainer.actors["mle"].module
+    assert float(kept.lowest) == pytest.approx(least, rel=1e-5)
+    assert torch.equal(parameters(kept.policy), best)
+    assert worst > least
+    assert torch.equal(parameters(trainer.actors["generator"].module), best)
+    assert torch.equal(parameters(trainer.actors["rollout"].module), best)
+
+
+def test_the_rollout_policy_lags_by_the_paper_s_weights():
+    made = recipe()
+    ctx = context(made)
+    old = parameters(ctx.players["rollout"].module)
+    with torch.no_grad():
+        for p in ctx.players["generator"].module.parameters():
+            p.add_(1.0)
+        made.lag(ctx, {})
+    torch.testing.assert_close(parameters(ctx.players["rollout"].module), old + 0.2)
+
+
+@pytest.mark.parametrize("policy", ["lstm", "gpt2"])
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, policy):
+    from polygan.checkpoint import Checkpoints
+
+    options = {"policy": policy, **({"hidden_dim": 8} if policy == "gpt2" else {})}
+    whole = train(recipe(**options), 9)
+    whole.fit()
+    for stop in (3, 5, 8):
+        half = train(recipe(**options), stop)
+        half.checkpoints = Checkpoints(tmp_path / f"{policy}{stop}")
+        half.fit()
+        rest = train(recipe(**options), 9)
+        rest.restore(half.checkpoints.load())
+        rest.fit()
+        for name, actor in whole.actors.items():
+            assert torch.equal(parameters(actor.module), parameters(rest.actors[name].module)), (stop, name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"policy": "gpt2", "hidden_dim": 8},
+        {"preset": "paper", **SMALL, **PHASES},
+        {"reward": "random"},
+        {"classes": 3},
+    ],
+    ids=str,
+)
+def test_whole_iterations_play_on_the_meta_device(options):
+    options = dict(options)
+    classes = options.pop("classes", 0)
+    info = {**INFO, "classes": [str(i) for i in range(classes)]}
+    testing.check_devices(recipe(info, **options), batch(classes=classes))
+
+
+# Use
+
+
+def generated(made, n=70, seed=0, **options):
+    networks = {k: p.module for k, p in made.players().items()}
+    return made.sample(networks, n, seed, Sampling(**options))
+
+
+def test_a_class_reaches_the_policy_and_the_judge():
+    info = {**INFO, "classes": ["a", "b", "c"]}
+    made = recipe(info)
+    players = made.players()
+    for p in (players["generator"].module.first, players["discriminator"].module.classes):
+        torch.nn.init.normal_(p.weight)
+    networks = {k: p.module for k, p in players.items()}
+    samples = made.sample(networks, 7, 0, Sampling())
+    assert samples.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert made.sample(networks, 3, 0, Sampling(label="c")).labels.tolist() == [2, 2, 2]
+    given = {"tokens": samples.extra["tokens"], "label": samples.labels}
+    other = {**given, "label": (samples.labels + 1) % 3}
+    assert not torch.allclose(made.critic(networks, given), made.critic(networks, other))
+    with pytest.raises(ConfigError, match=r"label = 'd': no such class.*a, b, c"):
+        made.sample(networks, 3, 0, Sampling(label="d"))
+    with pytest.raises(ConfigError, match="without classes"):
+        generated(recipe(), label="a")
+
+
+def test_the_first_samples_of_a_seed_do_not_depend_on_their_number():
+    made = recipe()
+    testing.check_prefix(made, {k: p.module for k, p in made.players().items()}, Sampling())
+    assert generated(made, seed=1).data != generated(made, seed=2).data
+
+
+def test_a_prefix_begins_every_text():
+    texts = generated(recipe({**INFO, "eos": None}), prefix="3 4").data
+    assert all(t.startswith("3 4 ") for t in texts)
+    assert len(set(texts)) > 1
+
+
+@pytest.mark.parametrize(("prefix", "message"), [("3 cats", "only numbers below 12"), ("2 2 2 2 2 2", "has 6 tokens")])
+def test_a_prefix_that_cannot_be(prefix, message):
+    with pytest.raises(ConfigError, match=message):
+        generated(recipe({**INFO, "eos": None}), prefix=prefix)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
+def test_impossible_temperatures(temperature):
+    with pytest.raises(ConfigError, match=r"temperature = .* must be above 0"):
+        Sampling(temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rollouts": 0}, "model.rollouts = 0 must be finite and at least 1"),
+        ({"mle_rate": 2.0}, r"model.mle_rate = 2.0 is outside \(0, 1\]"),
+        ({"discriminator_dropout": 1.0}, "model.discriminator_dropout"),
+        ({"rollout_lag": 1.5}, "model.rollout_lag"),
+        ({"policy": "gpt2", "hidden_dim": 6}, "no multiple of model.heads"),
+        ({"reward": "none"}, "known are discriminator, constant, random"),
+        ({"preset": "papre"}, "known are default, paper"),
+    ],
+)
+def test_impossible_settings(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(**options)
+
+
+def test_classes_that_the_data_does_not_have():
+    with pytest.raises(ConfigError, match="needs data with two classes"):
+        recipe(conditional="yes")
+
+
+def test_the_paper_s_numbers():
+    m = Config(preset="paper").method()
+    assert (m.embedding_dim, m.hidden_dim, m.init_std, m.rollouts, m.rollout_lag) == (32, 32, 0.1, 16, 0.8)
+    assert (m.mle_rate, m.adversarial_rate, m.mle_steps, m.l2) == (0.01, 0.01, 18_720, 0.2)
+    assert [m.baseline, m.teach, m.entropy, m.check_every] == [False, False, 0, 0]
+    assert m.summed
+    assert sum(maps for _, maps in m.filters) == 1720
+    assert Config(preset="paper", rollouts=3).method().rollouts == 3
+
+
+def test_every_setting_is_read():
+    """A setting that nothing reads would leave the method, the players and the turns as they are."""
+    base = Config()
+    changed = {
+        "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2,
+        "heads": 2, "mle_steps": 7, "check_every": 3, "mle_rate": 0.5, "adversarial_rate": 0.5, "pretrain_steps": 7,
+        "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
+        "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5, "teach": False, "clip": 1.0,
+    }  # fmt: skip
+    info = {**INFO, "classes": ["a", "b"]}
+
+    def facts(config):
+        made = SeqGAN(config, info)
+        players = made.players()
+        return repr(
+            (
+                made.method,
+                made.classes,
+                [(n, str(p.module), p.clip, p.optimizer and p.optimizer.defaults["lr"]) for n, p in players.items()],
+                players["discriminator"].module.dropout,
+                getattr(getattr(players["generator"].module, "model", None), "config", None),
+                [(t.name, t.start, t.stop, t.repeat, t.every) for t in made.turns()],
+                config.reward,
+            )
+        )
+
+    import dataclasses
+
+    assert changed.keys() == {f.name for f in dataclasses.fields(Config)}
+    gpt2 = {"policy": "gpt2"}
+    for name, value in changed.items():
+        common = gpt2 if name == "heads" else {}
+        assert facts(Config(**{**common, name: value})) != facts(Config(**common) if common else base), name
