@@ -73,6 +73,12 @@ class Actor:
                 p.grad = torch.zeros_like(p)
         return [p.grad for p in self.parameters]  # pyright: ignore[reportReturnType]
 
+    def buffers(self) -> list[Tensor]:
+        """What processes average beside gradients: floating-point buffers of the network, and of a copy that has its own."""
+        own = self.averaged is not None and not self.player.ema_buffers
+        modules = [self.module, self.averaged] if own else [self.module]
+        return [b for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
+
     def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
         """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.
 
@@ -131,8 +137,9 @@ class Actor:
             ours, theirs = self._pair
             if ours:
                 torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-            for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
-                mine.copy_(its)
+            if player.ema_buffers:
+                for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                    mine.copy_(its)
 
     # State
 

@@ -36,6 +36,9 @@ class Player:
     """Half-life of the averaged copy in samples, so that it does not depend on the batch size; 0: no copy."""
     ema_ramp: float = 0.05
     """The half-life is at most this share of the samples seen so far (StyleGAN's ramp-up); 0: no ramp."""
+    ema_buffers: bool = True
+    """Whether the averaged copy takes over the network's buffers; False: a turn keeps its own up to date (statistics of
+    batch norm are true of the weights that they were measured with, and the averaged ones are others)."""
     clip: float = 0
     """Largest global gradient norm; 0: not clipped."""
     weight_clip: float = 0

@@ -188,7 +188,7 @@ class Trainer:
         gradients = [a.gradients() for a in actors]
         if world.size > 1:  # buffers ride along, so that every process always holds the same state
             self._stop.fill_(float(self.stop_requested))
-            buffers = [t for a in self.actors.values() for t in a.module.buffers() if t.is_floating_point()]
+            buffers = [b for a in self.actors.values() for b in a.buffers()]
             world.average([g for gs in gradients for g in gs] + buffers + [self._stop])
         for name, actor, grads in zip(turn.players, actors, gradients, strict=True):
             norm = actor.update(grads, scale)

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import polygan
 from polygan.distributed import World, choose_device
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from worlds import launch
+
 WORKER = Path(__file__).with_name("world_worker.py")
-
-
-def launch(size, out):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(out)],
-            env={**common, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": str(size)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for r in range(size)
-    ]
-    for p in processes:
-        _, err = p.communicate(timeout=240)
-        assert p.returncode == 0, err
-    return load_file(out)
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds")
-    return {size: launch(size, folder / f"{size}.safetensors") for size in (1, 2)}
+    return {size: launch(WORKER, size, folder / f"{size}.safetensors") for size in (1, 2)}
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("f64", 1e-12), ("f32", 1e-6)])

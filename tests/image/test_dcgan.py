@@ -36,7 +36,7 @@ class Loop:
         for player in self.players.values():
             player.module = player.module.to(device)
         self.context = Context(self.players, torch.device(device), 100)
-        self.turns = {turn.name: turn for turn in recipe.turns()}
+        self.turns = {turn.name: turn for turn in recipe.turns() if turn.players}
 
     def batch(self, n=4):
         info, device = self.recipe.info, self.context.device
@@ -295,15 +295,17 @@ def test_players_and_turns():
     assert g.optimizer.param_groups[0]["lr"] == 2e-4
     assert d.optimizer.param_groups[0]["lr"] == 4e-4
     assert g.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
-    assert [(t.name, t.repeat, t.eager, t.precision) for t in turns] == [
+    assert [(t.name, t.players, t.every) for t in turns[2:]] == [("statistics", (), 4)]
+    assert len(recipe(ema_half_life=0.0).turns()) == 2
+    assert [(t.name, t.repeat, t.eager, t.precision) for t in turns[:2]] == [
         ("d", 3, False, None),
         ("g", 1, False, None),
     ]
-    assert [(t.name, t.eager, t.precision) for t in recipe(penalty="r1").turns()] == [
+    assert [(t.name, t.eager, t.precision) for t in recipe(penalty="r1").turns()[:2]] == [
         ("d", True, "fp32"),
         ("g", False, None),
     ]
-    lazy = recipe(penalty="r1r2", penalty_every=16).turns()
+    lazy = recipe(penalty="r1r2", penalty_every=16).turns()[:3]
     assert [(t.name, t.every, t.eager, t.precision) for t in lazy] == [
         ("d", 1, False, None),
         ("r1r2", 16, True, "fp32"),

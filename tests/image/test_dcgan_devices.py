@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
-from polygan import testing
+from polygan import TrainerSettings, testing
+from polygan.trainer import Trainer
 from polygan_image.dcgan import DCGAN, Config
 
 INFO = {"channels": 1, "height": 28, "width": 28, "classes": ["a", "b", "c"], "count": 8}
@@ -39,3 +42,39 @@ def test_a_value_read_in_its_loss_would_be_caught():
     batch = {"image": torch.rand(8, 1, 28, 28) * 2 - 1, "label": torch.arange(8) % 3}
     with pytest.raises(testing.ContractError, match="turn 'g'"):
         testing.check_devices(Reads(Config(generator_width=4, discriminator_width=4), INFO), batch)
+
+
+def test_the_averaged_generator_measures_its_own_batch_norm():
+    """After training, its running means are those of its own activations, not those of the generator that learns."""
+
+    class Slow(DCGAN):
+        def players(self):
+            players = super().players()
+            players["generator"].ema_ramp = 0  # so that the average is far behind
+            return players
+
+    recipe = Slow(Config(generator_width=4, discriminator_width=4, ema_half_life=2000, learning_rate=2e-3), INFO)
+    batch = {"image": torch.rand(16, 1, 28, 28) * 2 - 1, "label": torch.arange(16) % 3}
+    settings = TrainerSettings(steps=240, batch_size=16, precision="fp32", hang_timeout=0)
+    trainer = Trainer(recipe, {"train": testing.RepeatedBatch(batch)}, settings)
+    while trainer.step < 240:
+        trainer.iterate()
+    averaged, live = (trainer.networks(averaged=a)["generator"] for a in (True, False))
+    assert not averaged.training
+
+    def norms(network):
+        return [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+    own = copy.deepcopy(averaged).train()
+    for norm in norms(own):
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all passes
+    with torch.no_grad():
+        for _ in range(100):
+            own(torch.randn(16, 100), batch["label"])
+
+    def distance(network):
+        pairs = zip(norms(network), norms(own), strict=True)
+        return sum(float((a.running_mean - b.running_mean).square().sum()) for a, b in pairs)
+
+    assert distance(averaged) < distance(live) / 2

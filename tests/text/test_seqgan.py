@@ -163,6 +163,18 @@ def test_the_policy_gradient_points_where_the_exact_gradient_does(preset):
         torch.testing.assert_close(estimate / n, exact, atol=0.25 * float(exact.abs().max()), rtol=0)
 
 
+def test_no_advantage_no_gradient():
+    """The same reward everywhere, and rewards that differ between time steps alone, teach nothing against the baseline."""
+    made = recipe(entropy=0.0, reward="constant")
+    ctx = context(made)
+    for rewards in (torch.ones(8, 6), torch.arange(6.0).expand(8, 6)):
+        made._rewards = lambda *_, r=rewards: r
+        made.generator_loss(ctx, batch())["policy"].backward()
+        for p in ctx.players["generator"].module.parameters():
+            assert float(p.grad.abs().max()) < 1e-6
+            p.grad = None
+
+
 def test_the_loss_gives_no_gradient_to_the_discriminator_or_the_rollout_policy():
     made = recipe()
     ctx = context(made)

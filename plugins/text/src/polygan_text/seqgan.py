@@ -160,7 +160,8 @@ class SeqGAN(Recipe):
         with ctx.fp32():
             logp = ctx["generator"](tokens, labels).log_softmax(2)
             chosen = logp.gather(2, tokens[:, :, None]).squeeze(2)  # (n, L)
-            scale = 1.0 if m.summed else 1 / count
+            # The trainer takes the mean over processes and micro-batches; the paper's loss is the sum over the batch.
+            scale = ctx.noise.parts if m.summed else 1 / count
             terms: dict[str, Tensor] = {"policy": -(advantage * chosen * mask).sum() * scale}
             entropy = (-(logp.exp() * logp).sum(2) * mask).sum() / count
             ctx.observe("entropy", entropy)

@@ -1,0 +1,60 @@
+"""One process of a gloo group: plays SeqGAN through all phases and writes the final parameters. Run by test_world."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from polygan import TrainerSettings
+from polygan.checkpoint import Checkpoints
+from polygan.distributed import world_from_environment
+from polygan.trainer import Trainer
+from polygan_text.seqgan import SeqGAN
+from polygan_text.settings import Config
+
+INFO = {"vocabulary": 12, "length": 6, "start": 0, "eos": None, "classes": []}
+SMALL = {"hidden_dim": 8, "discriminator_embedding_dim": 4, "rollouts": 2, "discriminator_steps": 1, "mle_steps": 3,
+         "pretrain_steps": 2, "check_every": 2, "discriminator_dropout": 0.0, "discriminator_rate": 5e-5}  # fmt: skip
+STEPS = 8
+
+
+class Share:
+    """The rows of global batch i that belong to this rank."""
+
+    def __init__(self, rank, world):
+        self.rank, self.world = rank, world
+
+    def batch(self, i):
+        tokens = torch.randint(12, (16, 6), generator=torch.Generator().manual_seed(i))
+        n = 16 // self.world
+        return {"tokens": tokens[self.rank * n : (self.rank + 1) * n]}
+
+
+def main(out: str) -> None:
+    torch.set_num_threads(1)
+    with world_from_environment("cpu", 60) as (world, device):
+        tensors = {}
+        for policy in ("lstm", "gpt2"):
+            for split in (0, 4):  # 0: in one go; else stopped there and resumed
+                checkpoints = Checkpoints(Path(out).with_suffix("") / f"{policy}{split}", writable=world.first)
+                for steps in (split, STEPS) if split else (STEPS,):
+                    recipe = SeqGAN(Config(preset="paper", policy=policy, **SMALL), INFO)
+                    share = Share(world.rank, world.size)
+                    settings = TrainerSettings(steps=steps, batch_size=16, precision="fp32", hang_timeout=0)
+                    streams = {"train": share, "held_out": share}
+                    trainer = Trainer(recipe, streams, settings, device=device, world=world, checkpoints=checkpoints)
+                    if steps == STEPS and split:
+                        world.barrier()
+                        trainer.restore(checkpoints.load())
+                    trainer.fit()
+                for player, network in trainer.networks().items():
+                    for key, value in network.state_dict().items():
+                        tensors[f"{policy}/{split}/{player}.{key}"] = value.clone(memory_format=torch.contiguous_format)
+        if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
+            save_file(tensors, out)
+
+
+main(sys.argv[1])
