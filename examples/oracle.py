@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="generator steps of the game")
     parser.add_argument("--rewards", nargs="+", default=REWARDS, choices=REWARDS)
     parser.add_argument("--size", type=int, default=11_112, help="sequences, of which a tenth is held out")
+    parser.add_argument("--samples", type=int, default=5000, help="sequences that are scored")
     parser.add_argument("--model", nargs="*", default=[], metavar="NAME=VALUE", help="settings of text/seqgan")
     parser.add_argument("--runs", default="runs")
     arguments = parser.parse_args()
@@ -53,7 +54,9 @@ def main() -> None:
                 save_every=0,
                 sample_every=0,
             )
-            scores = run.evaluate(["text/nll-oracle", "text/nll-held-out", "text/temperature-sweep"], samples=5000)
+            scores = run.evaluate(
+                ["text/nll-oracle", "text/nll-held-out", "text/temperature-sweep"], samples=arguments.samples
+            )
             value = {s.name: s.value for s in scores}
             floor = next(s.floor for s in scores if s.name == "text/nll-oracle")
             found[reward].append((value["text/nll-oracle"], value["text/nll-held-out"]))

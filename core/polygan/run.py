@@ -22,6 +22,7 @@ from .plugins import get_catalogue
 from .recorder import Recorder, compute_scores, make_evaluation
 from .records import append_record, read_log
 from .seeding import seed_everything
+from .settings import is_emulated
 from .signals import stop_signals
 from .trainer import Trainer
 
@@ -86,6 +87,11 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
         )
         _begin(trainer, settings, place, splits, resuming=resuming)
         if recorder:
+            if is_emulated(trainer.precision, device):
+                recorder.progress.say(
+                    f"precision = {trainer.precision} is emulated on this {device.type} device, which is far slower than "
+                    "fp32; --precision auto takes what the hardware has"
+                )
             describe(place, settings, domain, splits, device, trainer.precision, catalogue)
         _fit(trainer, recorder, place)
         return Run(place, settings, recipe, domain, trainer.networks(), trainer.step, splits)

@@ -72,6 +72,13 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "fp32"
 
 
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether the hardware lacks the arithmetic of ``precision``, so that it costs time instead of saving it."""
+    if device.type == "cuda":
+        return precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (precision == "fp16" or (precision == "bf16" and not _cpu_multiplies_bf16()))
+
+
 def _cpu_multiplies_bf16() -> bool:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "amx_tile"))

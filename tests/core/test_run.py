@@ -366,3 +366,12 @@ def test_the_environment_is_left_as_it_was():
     before = dict(os.environ)
     train(steps=1)
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_precision_that_the_hardware_lacks_is_said(monkeypatch, capsys, native):
+    monkeypatch.setattr("polygan.settings._cpu_multiplies_bf16", lambda: native)
+    train(precision="bf16", steps=2, quiet=False)
+    assert ("precision = bf16 is emulated on this cpu device" in capsys.readouterr().err) is not native
+    train(precision="fp32", steps=2, quiet=False)
+    assert "emulated" not in capsys.readouterr().err

