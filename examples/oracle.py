@@ -11,19 +11,14 @@ temperature 1, beside the early-stopped start and the oracle's own figure.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 
 import polygan
+from polygan_text.settings import Config
 
 REWARDS = ("discriminator", "constant", "random")
-MODEL = {
-    "embedding_dim": 32,
-    "hidden_dim": 32,
-    "mle_rate": 0.01,
-    "mle_steps": 700,
-    "check_every": 35,
-    "pretrain_steps": 300,
-}
+MODEL = {"embedding_dim": 32, "hidden_dim": 32, "mle_rate": 0.01, "mle_steps": 700, "check_every": 35}
 
 
 def main() -> None:
@@ -38,16 +33,16 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=[], metavar="NAME=VALUE", help="settings of text/seqgan")
     parser.add_argument("--runs", default="runs")
     arguments = parser.parse_args()
-    settings = [f"--model.{word}" for word in arguments.model]
+    model = MODEL | {name: json.loads(value) for name, _, value in (word.partition("=") for word in arguments.model)}
+    method = Config(**model).method()
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in (*REWARDS, "start", "oracle")}
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for reward in arguments.rewards:
             run = polygan.train(
                 "text/seqgan",
                 data={"source": "oracle", "oracle": arguments.oracle, "size": arguments.size},
-                model={"reward": reward, **MODEL},
-                arguments=settings,
-                steps=MODEL["mle_steps"] + MODEL["pretrain_steps"] + arguments.steps,
+                model={"reward": reward, **model},
+                steps=method.mle_steps + method.pretrain_steps + arguments.steps,
                 seed=seed,
                 runs=arguments.runs,
                 name=f"oracle-{reward}-{seed}",

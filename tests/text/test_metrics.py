@@ -33,11 +33,12 @@ def data(tmp_path_factory):
     }
 
 
-def evaluation(splits, policy=None, **options):
+def evaluation(splits, policy=None, started=1, **options):
     """Of a recipe whose generator is ``policy``, or a fresh one."""
     torch.manual_seed(0)
     recipe = SeqGAN(Config(embedding_dim=4, hidden_dim=8), splits["train"].store.info)
     networks = {k: p.module for k, p in recipe.players().items()}
+    networks["mle"].ready.fill_(started)
     if policy is not None:
         networks["generator"] = policy
     return Evaluation(
@@ -68,6 +69,11 @@ def test_the_oracle_as_generator_stands_on_the_floor(data):
     held = by_name(metrics.nll_held_out(found))
     assert held["text/nll-held-out"].value == pytest.approx(held["text/nll-held-out"].floor, rel=1e-5)
     assert held["text/nll-held-out-of-mle"].value == pytest.approx(math.log(40), abs=0.3)
+
+
+def test_a_start_that_is_not_there_yet_is_not_scored(data):
+    found = evaluation(data["oracle"], started=0)
+    assert [s.name for s in metrics.nll_oracle(found)] == ["text/nll-oracle"]
 
 
 def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):

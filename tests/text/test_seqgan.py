@@ -246,6 +246,7 @@ def test_early_stopping_goes_back_to_the_best_held_out_policy():
     worst = float(made._nll(policy, other).detach())  # it has learned the training batch by heart
     trainer.iterate()  # step 6: one more look, then the game begins
     kept = trainer.actors["mle"].module
+    assert float(kept.ready) == 1
     assert float(kept.lowest) == pytest.approx(least, rel=1e-5)
     assert torch.equal(parameters(kept.policy), best)
     assert worst > least
@@ -376,7 +377,8 @@ def test_classes_that_the_data_does_not_have():
 def test_the_paper_s_numbers():
     m = Config(preset="paper").method()
     assert (m.embedding_dim, m.hidden_dim, m.init_std, m.rollouts, m.rollout_lag) == (32, 32, 0.1, 16, 0.8)
-    assert (m.mle_rate, m.adversarial_rate, m.mle_steps, m.l2) == (0.01, 0.01, 18_720, 0.2)
+    assert (m.mle_rate, m.adversarial_rate, m.discriminator_rate) == (0.01, 0.01, 1e-4)
+    assert (m.mle_steps, m.pretrain_steps, m.discriminator_steps, m.l2) == (18_720, 23_400, 2340, 0.2)
     assert [m.baseline, m.teach, m.entropy, m.check_every] == [False, False, 0, 0]
     assert m.summed
     assert sum(maps for _, maps in m.filters) == 1720

@@ -44,7 +44,7 @@ def _policies(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.recipe is None or not hasattr(evaluation.recipe, "log_likelihood"):
         raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
     found: dict[str, Any] = {"generator": networks["generator"]}
-    if "mle" in networks:
+    if "mle" in networks and float(networks["mle"].ready):
         found["mle"] = networks["mle"].policy
     return found
 

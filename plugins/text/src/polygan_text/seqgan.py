@@ -30,9 +30,11 @@ class Best(nn.Module):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = copy.deepcopy(policy)
-        for name, value in (("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):
+        for name, value in (("ready", 0.0), ("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):
             self.register_buffer(name, torch.tensor(value))
 
+    ready: Tensor
+    """1 once there is a snapshot."""
     lowest: Tensor
     total: Tensor
     count: Tensor
@@ -81,7 +83,7 @@ class SeqGAN(Recipe):
         return {
             "generator": Player(generator, optimizer, slower, clip=c.clip),
             "discriminator": Player(
-                discriminator, torch.optim.Adam(discriminator.parameters(), c.discriminator_rate), clip=c.clip
+                discriminator, torch.optim.Adam(discriminator.parameters(), m.discriminator_rate), clip=c.clip
             ),
             "rollout": Player(copy.deepcopy(generator)),
             "mle": Player(Best(generator)),
@@ -217,6 +219,7 @@ class SeqGAN(Recipe):
         for mine, its in zip(best.policy.parameters(), ctx.players["generator"].module.parameters(), strict=True):
             mine.copy_(torch.where(better, its, mine))
         best.lowest.copy_(torch.minimum(nll, best.lowest))
+        best.ready.fill_(1)
         best.total.zero_()
         best.count.zero_()
         return {}
@@ -229,6 +232,7 @@ class SeqGAN(Recipe):
             _follow(generator, best.policy, 0.0)
         else:
             _follow(best.policy, generator, 0.0)
+        best.ready.fill_(1)
         _follow(ctx.players["rollout"].module, generator, 0.0)
         return {}
 

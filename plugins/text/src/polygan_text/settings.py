@@ -19,12 +19,13 @@ class Method:
     hidden_dim: int = 128
     init_std: float = 0.0
     mle_steps: int = 2000
-    pretrain_steps: int = 300
+    pretrain_steps: int = 600
     check_every: int = 50
     check_batches: int = 4
     mle_rate: float = 2e-3
-    adversarial_rate: float = 2e-4
-    discriminator_steps: int = 4
+    adversarial_rate: float = 5e-4
+    discriminator_rate: float = 1e-3
+    discriminator_steps: int = 2
     rollouts: int = 4
     rollout_lag: float = 0.8
     baseline: bool = True
@@ -48,6 +49,7 @@ PRESETS = {
         check_every=0,
         mle_rate=0.01,
         adversarial_rate=0.01,
+        discriminator_rate=1e-4,
         discriminator_steps=5 * 3 * 156,
         rollouts=16,
         baseline=False,
@@ -86,13 +88,13 @@ class Config:
     mle_rate: float | None = None
     """Learning rate of maximum likelihood, (0, 1] (default 2e-3, paper 0.01)."""
     adversarial_rate: float | None = None
-    """Learning rate of the generator in the game, (0, 1] (default 2e-4, paper 0.01)."""
+    """Learning rate of the generator in the game, (0, 1] (default 5e-4, paper 0.01)."""
     pretrain_steps: int | None = None
-    """Iterations of the discriminator alone, >= 0 (default 300, paper 23,400)."""
+    """Iterations of the discriminator alone, >= 0 (default 600, paper 23,400)."""
     discriminator_steps: int | None = None
-    """Discriminator steps a generator step, >= 1 (default 4, paper 2,340)."""
-    discriminator_rate: float = 1e-4
-    """Learning rate of the discriminator, (0, 1]."""
+    """Discriminator steps a generator step, >= 1 (default 2, paper 2,340)."""
+    discriminator_rate: float | None = None
+    """Learning rate of the discriminator, (0, 1] (default 1e-3, paper 1e-4)."""
     discriminator_embedding_dim: int = 64
     """Numbers that stand for a token in the discriminator, >= 1."""
     discriminator_dropout: float = 0.25
