@@ -154,9 +154,18 @@ def check_data(folder: Path, store: Store) -> None:
         return
     saved = read_json(path)
     now = {"count": len(store), "info": json.loads(json.dumps(store.info))}
-    for name, value in now.items():
-        if saved.get(name) != value:
+    saved = {name: saved.get(name) for name in now}
+    for facts in (saved, now):  # one level of names, so that a message is about one fact
+        facts |= {f"info.{k}": v for k, v in (facts.pop("info") or {}).items()}
+    for name in sorted(saved.keys() | now.keys()):
+        before, after = (_shown(facts.get(name)) for facts in (saved, now))
+        if saved.get(name) != now.get(name):
             raise DataError(
-                f"the data of run {folder} has changed: {name} was {saved.get(name)} and is {value}; restore it, or start a new "
+                f"the data of run {folder} has changed: {name} was {before} and is {after}; restore it, or start a new "
                 f"run with --init-from {folder}"
             )
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}… ({len(text):,} characters)"

@@ -375,3 +375,22 @@ def test_a_precision_that_the_hardware_lacks_is_said(monkeypatch, capsys, native
     assert ("precision = bf16 is emulated on this cpu device" in capsys.readouterr().err) is not native
     train(precision="fp32", steps=2, quiet=False)
     assert "emulated" not in capsys.readouterr().err
+
+
+def test_data_that_changed_is_named_by_its_fact(tmp_path):
+    from polygan.folder import check_data
+
+    def store(count, **info):
+        return type("Store", (), {"info": info, "__len__": lambda self: count})()
+
+    facts = {"count": 5, "info": {"vocabulary": 7, "tokenizer": "x" * 1000}}
+    (tmp_path / "data.json").write_text(json.dumps(facts))
+    check_data(tmp_path, store(5, vocabulary=7, tokenizer="x" * 1000))
+    for changed, message in (
+        (store(6, vocabulary=7, tokenizer="x" * 1000), "count was 5 and is 6; restore it"),
+        (store(5, vocabulary=8, tokenizer="x" * 1000), "info.vocabulary was 7 and is 8"),
+        (store(5, vocabulary=7), r"info.tokenizer was x{100}… \(1,000 characters\) and is None"),
+    ):
+        with pytest.raises(polygan.DataError, match=message) as error:
+            check_data(tmp_path, changed)
+        assert len(str(error.value)) < 500 + 2 * len(str(tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from .tokenizing import EOS, SPECIAL, START, UNK, load_tokenizer, train_tokenize
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from polygan import Batch, Split
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1  # of what `decode` returns for the same file and settings
 _SHOWN = 100  # texts in a report
+_BATCH = 10_000  # lines that are encoded at a time
 _BUCKETS = 512  # of hashed pairs of tokens
 
 
@@ -81,21 +84,18 @@ class TextSource(Source):
         self._held_out[held] = 1
         seen = (corpus.text(i) for i in range(len(corpus)) if not self._held_out[i] and i not in self._bad)
         tokenizer = train_tokenizer(settings.tokenizer, seen, settings.vocabulary, settings.min_count)
-        good = [i for i in range(len(corpus)) if i not in self._bad]
-        found = tokenizer.encode_batch_fast([corpus.text(i) for i in good])
+        self._ids, self._offsets = _encode(tokenizer, corpus, self._bad)
+        lengths = np.diff(self._offsets)
         limit = settings.max_length or 64
-        ids = {i: e.ids for i, e in zip(good, found, strict=True)}
-        long = [i for i in good if len(ids[i]) >= limit]
-        drop = set(long) if settings.too_long == "drop" else set()
-        if len(drop) == len(good) and good:
+        long = lengths >= limit
+        drop = long if settings.too_long == "drop" else np.zeros_like(long)
+        self._rows = np.flatnonzero(~drop)
+        if not len(self._rows):
             raise DataError(
                 f"every text of {settings.source!r} has more than {limit - 1} tokens; raise --data.max_length or use "
                 "--data.too_long cut"
             )
-        self._ids = ids
-        self._rows = [i for i in range(len(corpus)) if i not in drop]
-        length = min(limit, 1 + max((len(ids[i]) for i in good if i not in drop), default=1))
-        unknown = sum(ids[i].count(UNK) for i in good)
+        length = min(limit, 1 + max(1, int(lengths[self._rows].max())))
         self.fields = {"tokens": Field("int32", (length,)), "held_out": Field("uint8", ())}
         if corpus.labels is not None:
             self.fields["label"] = Field("int64", ())
@@ -106,8 +106,8 @@ class TextSource(Source):
             "eos": EOS,
             "classes": list(corpus.classes),
             "tokenizer": tokenizer.to_str(),
-            "too_long": f"{len(long)} {'dropped' if drop else 'cut'}",
-            "unknown": round(unknown / max(1, sum(len(x) for x in ids.values())), 6),
+            "too_long": f"{int(long.sum())} {'dropped' if drop.any() else 'cut'}",
+            "unknown": round(float((self._ids == UNK).mean()) if len(self._ids) else 0.0, 6),
         }
         s = settings
         facts = (_VERSION, files, s.tokenizer, s.vocabulary, s.min_count, limit, s.too_long, s.column, s.label_column)
@@ -122,21 +122,32 @@ class TextSource(Source):
 
     def name(self, index: int) -> str:
         """The file and the line."""
-        return self.corpus.name(self._rows[index])
+        return self.corpus.name(int(self._rows[index]))
 
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
         """The tokens of one line."""
-        row = self._rows[index]
+        row = int(self._rows[index])
         if row in self._bad:
             raise DataError(self._bad[row])
         length = self.info["length"]
-        ids = self._ids[row][: length - 1]
+        ids = self._ids[self._offsets[row] : self._offsets[row + 1]][: length - 1]
         tokens = np.full(length, EOS, np.int32)
         tokens[: len(ids)] = ids
         arrays = {"tokens": tokens, "held_out": self._held_out[row]}
         if self.corpus.labels is not None:
             arrays["label"] = self.corpus.labels[row]
         return arrays
+
+
+def _encode(tokenizer: Tokenizer, corpus: Corpus, bad: Mapping[int, str]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of every line in a row (int32), and where each line's begin (lines + 1,); unreadable lines have none."""
+    pieces, counts = [], np.zeros(len(corpus) + 1, np.int64)
+    for begin in range(0, len(corpus), _BATCH):
+        rows = [i for i in range(begin, min(begin + _BATCH, len(corpus))) if i not in bad]
+        found = [e.ids for e in tokenizer.encode_batch_fast([corpus.text(i) for i in rows])]
+        counts[np.array(rows, int) + 1] = [len(ids) for ids in found]
+        pieces.append(np.fromiter(chain.from_iterable(found), np.int32))
+    return np.concatenate(pieces), counts.cumsum()
 
 
 def _unreadable(corpus: Corpus, index: int) -> str:
