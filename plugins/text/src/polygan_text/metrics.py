@@ -40,7 +40,7 @@ ORDERS = (2, 3, 4, 5)
 
 def _policies(evaluation: Evaluation) -> dict[str, Any]:
     """The generator, and its start of maximum likelihood where the recipe keeps one."""
-    networks = evaluation.networks
+    networks: Mapping[str, Any] = evaluation.networks
     if evaluation.recipe is None or not hasattr(evaluation.recipe, "log_likelihood"):
         raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
     found: dict[str, Any] = {"generator": networks["generator"]}
