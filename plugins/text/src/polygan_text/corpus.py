@@ -18,7 +18,7 @@ from polygan import DataError
 from polygan.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST = 1 << 20
@@ -68,10 +68,10 @@ def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
 
     Raises DataError for nothing to read, a binary file, a broken archive or a missing column.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
+    files = _files(path)
     if not files:
         raise DataError(f"{path} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
-    parts, classes = [], {}
+    parts, classes = [], dict[str, int]()
     for file in files:
         data, kind = _read(file), kind_of(file) or ".txt"
         if kind == ".txt":
@@ -91,7 +91,6 @@ def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
         labels.append(label)
         offset += len(data)
         first += len(b)
-    order = sorted(classes, key=classes.get)  # pyright: ignore[reportArgumentType,reportCallIssue]
     return Corpus(
         buffers[0] if len(buffers) == 1 else b"".join(buffers),
         np.concatenate(begins),
@@ -99,7 +98,7 @@ def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
         np.concatenate(places),
         names,
         np.concatenate(labels) if label_column else None,
-        tuple(order),
+        tuple(classes),
     )
 
 
@@ -109,10 +108,13 @@ def kind_of(path: Path) -> str | None:
     return suffix.lower() if suffix.lower() in SUFFIXES else None
 
 
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
+
+
 def identity(path: Path) -> str:
     """What changes whenever the files do: names, sizes and times of change."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
-    facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in _files(path)]
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -205,8 +207,3 @@ def _json_rows(file: Path, data: bytes) -> Iterable[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise DataError(f"{file} line {place} holds no object; write one {{...}} a line")
         yield place, row
-
-
-def texts_of(corpus: Corpus, rows: Iterable[int], bad: Callable[[int], bool]) -> Iterable[str]:
-    """The texts of the rows that can be read."""
-    return (corpus.text(int(i)) for i in rows if not bad(int(i)))
