@@ -1,4 +1,4 @@
-"""DCGAN through the real Trainer on torch's meta device: no tensor on a fixed device, no value read inside a step."""
+"""DCGAN through the real Trainer: on torch's meta device, against the plain loop, and its average's batch norm."""
 
 from __future__ import annotations
 
@@ -78,3 +78,43 @@ def test_the_averaged_generator_measures_its_own_batch_norm():
         return sum(float((a.running_mean - b.running_mean).square().sum()) for a, b in pairs)
 
     assert distance(averaged) < distance(live) / 2
+
+
+def test_ten_steps_are_those_of_the_plain_loop():
+    """The usual loop, written out: contiguous tensors, default Adam, nothing frozen; from the same parameters and latents."""
+    batch = {"image": torch.rand(16, 1, 28, 28) * 2 - 1, "label": torch.arange(16) % 3}
+    latent = torch.randn(10, 16, 100)
+
+    class Given(DCGAN):
+        def _fakes(self, ctx, batch):
+            return ctx["generator"](latent[ctx.step], self._label(batch))
+
+        def players(self):
+            players = super().players()
+            for name, player in players.items():
+                player.module.load_state_dict(first[name])
+            return players
+
+    config = Config(generator_width=8, discriminator_width=8, ema_half_life=0)
+    first = {name: player.module.state_dict() for name, player in DCGAN(config, INFO).players().items()}
+    recipe = Given(config, INFO)
+    settings = TrainerSettings(steps=100, batch_size=16, precision="fp32", hang_timeout=0)
+    trainer = Trainer(recipe, {"train": testing.RepeatedBatch(batch)}, settings)
+    g, d = (recipe.players()[name].module for name in ("generator", "discriminator"))
+    g_optimizer, d_optimizer = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
+    for z in latent:
+        trainer.iterate()
+        d.zero_grad()
+        torch.nn.functional.softplus(-d(batch["image"], batch["label"])).mean().backward()
+        fake = g(z, batch["label"])
+        torch.nn.functional.softplus(d(fake.detach(), batch["label"])).mean().backward()
+        d_optimizer.step()
+        g.zero_grad()
+        torch.nn.functional.softplus(-d(fake, batch["label"])).mean().backward()
+        g_optimizer.step()
+    networks = trainer.networks(averaged=False)
+    for name, module in (("generator", g), ("discriminator", d)):
+        for key, value in module.state_dict().items():
+            torch.testing.assert_close(networks[name].state_dict()[key], value, rtol=0, atol=2e-6, msg=f"{name}.{key}")
+            if value.is_floating_point():
+                assert not torch.equal(value, first[name][key])
