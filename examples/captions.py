@@ -2,8 +2,8 @@
 
     python examples/captions.py captions.txt
 
-With 10,000 image captions and the settings below it takes about an hour on two CPU cores. Prints sentences of the generator and
-of its start at the same temperature, BLEU beside self-BLEU, each next to its floor, and the report's path.
+Without a file it takes the made-up sentences of the set `grammar`. Prints sentences of the generator and of its start at the
+same temperature, BLEU beside self-BLEU, each next to its floor, and the report's path.
 """
 
 from __future__ import annotations

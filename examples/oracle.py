@@ -1,7 +1,7 @@
 """The synthetic task of SeqGAN, with controls: does the discriminator's reward teach what a constant or a random one does not?
 
     .venv/bin/python examples/oracle.py --oracle FILE.safetensors --seeds 3        # the oracle of a file
-    .venv/bin/python examples/oracle.py                                            # one drawn from N(0, 1): 1 seed, about 30 minutes
+    .venv/bin/python examples/oracle.py                                            # one drawn from N(0, 1), 1 seed
 
 The runs of one seed share their start to the bit: the phases before the game do not see the reward. Prints, for each reward, the
 negative log-likelihood of the samples under the oracle and of held-out data under the generator, in nats a token at

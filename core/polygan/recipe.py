@@ -56,7 +56,7 @@ class Turn:
     loss: Callable[[Context, Batch], Mapping[str, Tensor]]
     """Named, already weighted terms; their sum is minimised."""
     data: str | None = "train"
-    """The stream that the batch comes from; None: an empty batch."""
+    """The stream that the batch comes from; None: an empty batch, for a turn that observes once and not once a micro-batch."""
     every: int = 1
     """Due when step % every == 0 (lazy regularisation)."""
     repeat: int = 1

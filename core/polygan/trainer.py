@@ -172,7 +172,7 @@ class Trainer:
         batches = (
             self._feeder.get(turn.data, self.step * self._rounds + repeat)
             if turn.data
-            else [{} for _ in range(s.accumulate)]
+            else [{} for _ in range(s.accumulate if actors else 1)]  # there is nothing to accumulate for a look
         )
         for micro, batch in enumerate(batches):
             part = world.rank * s.accumulate + micro

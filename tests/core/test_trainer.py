@@ -510,6 +510,23 @@ def test_a_turn_without_players_observes():
     assert 0 < trainer.listener.values["watch/norm"] < 10 * float(norms)
 
 
+def test_an_observer_looks_once_without_data_and_at_each_micro_batch_with_it():
+    seen = {"none": 0, "train": 0}
+
+    class Watched(MLPGAN):
+        def turns(self):
+            def watch(name):
+                return lambda ctx, batch: seen.update({name: seen[name] + 1}) or {}
+
+            looks = [polygan.Turn("none", (), watch("none"), data=None), polygan.Turn("train", (), watch("train"))]
+            return [*super().turns(), *looks]
+
+    settings = TrainerSettings(steps=2, batch_size=18, accumulate=3, precision="fp32", hang_timeout=0)
+    trainer = Trainer(Watched(Config(), {}), {"train": Points(18)}, settings)
+    trainer.fit()
+    assert seen == {"none": 2, "train": 6}
+
+
 def test_a_parameter_that_the_loss_does_not_reach_gets_a_zero_gradient():
     class Half(MLPGAN):
         def turns(self):

@@ -46,6 +46,7 @@ def test_a_value_read_in_its_loss_would_be_caught():
 
 def test_the_averaged_generator_measures_its_own_batch_norm():
     """After training, its running means are those of its own activations, not those of the generator that learns."""
+    torch.manual_seed(0)
 
     class Slow(DCGAN):
         def players(self):
@@ -81,9 +82,13 @@ def test_the_averaged_generator_measures_its_own_batch_norm():
 
 
 def test_ten_steps_are_those_of_the_plain_loop():
-    """The usual loop, written out: contiguous tensors, default Adam, nothing frozen; from the same parameters and latents."""
-    batch = {"image": torch.rand(16, 1, 28, 28) * 2 - 1, "label": torch.arange(16) % 3}
-    latent = torch.randn(10, 16, 100)
+    """The usual loop, written out: contiguous tensors, default Adam, nothing frozen; from the same parameters and latents.
+
+    In float64, for Adam turns the rounding of gradients near zero into whole steps.
+    """
+    torch.manual_seed(0)
+    batch = {"image": torch.rand(16, 1, 28, 28).double() * 2 - 1, "label": torch.arange(16) % 3}
+    latent = torch.randn(10, 16, 100).double()
 
     class Given(DCGAN):
         def _fakes(self, ctx, batch):
@@ -92,11 +97,11 @@ def test_ten_steps_are_those_of_the_plain_loop():
         def players(self):
             players = super().players()
             for name, player in players.items():
-                player.module.load_state_dict(first[name])
+                player.module.double().load_state_dict(first[name])
             return players
 
     config = Config(generator_width=8, discriminator_width=8, ema_half_life=0)
-    first = {name: player.module.state_dict() for name, player in DCGAN(config, INFO).players().items()}
+    first = {name: player.module.double().state_dict() for name, player in DCGAN(config, INFO).players().items()}
     recipe = Given(config, INFO)
     settings = TrainerSettings(steps=100, batch_size=16, precision="fp32", hang_timeout=0)
     trainer = Trainer(recipe, {"train": testing.RepeatedBatch(batch)}, settings)
@@ -115,6 +120,6 @@ def test_ten_steps_are_those_of_the_plain_loop():
     networks = trainer.networks(averaged=False)
     for name, module in (("generator", g), ("discriminator", d)):
         for key, value in module.state_dict().items():
-            torch.testing.assert_close(networks[name].state_dict()[key], value, rtol=0, atol=2e-6, msg=f"{name}.{key}")
+            torch.testing.assert_close(networks[name].state_dict()[key], value, rtol=0, atol=1e-9, msg=f"{name}.{key}")
             if value.is_floating_point():
                 assert not torch.equal(value, first[name][key])

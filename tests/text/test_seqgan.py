@@ -232,15 +232,17 @@ def test_phases_begin_and_end_where_they_should():
     assert not any("mle" in m for m in moved[5:])  # it stays what maximum likelihood made
 
 
-def test_early_stopping_goes_back_to_the_best_held_out_policy():
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_early_stopping_goes_back_to_the_best_held_out_policy(accumulate):
     made = recipe(mle_rate=0.05, mle_steps=6, check_every=1)
     other = {"tokens": torch.randint(2, 12, (8, 6), generator=torch.Generator().manual_seed(9))}
-    trainer = train(made, 7, other)
+    trainer = train(made, 7, other, accumulate=accumulate)
     best, least = None, float("inf")
+    parts = [{"tokens": part} for part in other["tokens"].chunk(accumulate)]
     for _ in range(6):
         trainer.iterate()
         policy = trainer.actors["generator"].module
-        nll = float(made._nll(policy, other).detach())
+        nll = sum(float(made._nll(policy, part).detach()) for part in parts) / accumulate
         if nll < least:
             best, least = parameters(policy).clone(), nll
     worst = float(made._nll(policy, other).detach())  # it has learned the training batch by heart

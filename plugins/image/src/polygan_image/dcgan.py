@@ -204,8 +204,8 @@ class DCGAN(Recipe):
     def statistics(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """A pass of the averaged generator in training mode, so that its running means are of its own activations.
 
-        Izmailov et al. 2018, algorithm 1, measure them anew at the end; here they are ready at any time. With those of the
-        learning generator instead, Frechet distances on Fashion-MNIST were 10 to 14 % larger.
+        Izmailov et al. 2018, algorithm 1, measure them anew at the end; here they are ready at any time. Those of the
+        learning generator are true of other weights.
         """
         averaged = ctx.averaged("generator").train()
         for norm in (m for m in averaged.modules() if isinstance(m, nn.BatchNorm2d)):

@@ -218,7 +218,7 @@ class SeqGAN(Recipe):
         better = nll < best.lowest
         for mine, its in zip(best.policy.parameters(), ctx.players["generator"].module.parameters(), strict=True):
             mine.copy_(torch.where(better, its, mine))
-        best.lowest.copy_(torch.minimum(nll, best.lowest))
+        best.lowest.copy_(torch.where(better, nll, best.lowest))  # one that is not finite is never better
         best.ready.fill_(1)
         best.total.zero_()
         best.count.zero_()
