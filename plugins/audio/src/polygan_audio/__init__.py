@@ -1,0 +1,99 @@
+"""Sound for polygan: the domain, vocoders, made-up tones and metrics.
+
+Only data stands here: `polygan list` imports this module and must not import torch.
+"""
+
+from __future__ import annotations
+
+from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+
+POLYGAN_API = 1
+
+
+@hookimpl
+def polygan_domains() -> list[DomainSpec]:
+    return [
+        DomainSpec(
+            "audio",
+            "polygan_audio.domain:AudioDomain",
+            "sound: a folder of wav, flac, ogg or mp3, the LJSpeech layout, or a named set; one channel",
+        )
+    ]
+
+
+@hookimpl
+def polygan_recipes() -> list[RecipeSpec]:
+    return [
+        RecipeSpec(
+            "audio/hifigan",
+            "polygan_audio.hifigan:HiFiGAN",
+            "vocoder: mel spectrogram to waveform by transposed convolutions; V1, V2, V3, exact to the original",
+            "Kong et al. 2020, arXiv:2010.05646",
+            ("vocoder",),
+        ),
+        RecipeSpec(
+            "audio/vocos",
+            "polygan_audio.vocos:Vocos",
+            "vocoder: ConvNeXt blocks and an inverse STFT; small by default, fast enough to train on two cores",
+            "Siuzdak 2023, arXiv:2306.00814",
+            ("vocoder",),
+        ),
+    ]
+
+
+@hookimpl
+def polygan_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            "tones",
+            "audio",
+            "polygan_audio.datasets:tones",
+            "notes with harmonics, chirps and clicks by seed, for tests and first runs",
+        )
+    ]
+
+
+@hookimpl
+def polygan_metrics() -> list[MetricSpec]:
+    return [
+        MetricSpec(
+            "audio/mel-distance",
+            "polygan_audio.metrics:mel_distance",
+            "mean absolute difference of log-mels between held-out recordings and their re-synthesis; lower is better",
+        ),
+        MetricSpec(
+            "audio/stft-distance",
+            "polygan_audio.metrics:stft_distance",
+            "multi-resolution STFT distance of the same; lower is better",
+            "Yamamoto et al. 2020, arXiv:1910.11480",
+        ),
+        MetricSpec(
+            "audio/mcd",
+            "polygan_audio.metrics:mcd",
+            "mel-cepstral distortion of the same in dB; lower is better",
+            "Kubichek 1993",
+        ),
+        MetricSpec(
+            "audio/stoi",
+            "polygan_audio.metrics:stoi",
+            "short-time objective intelligibility of the same, up to 1 (package pystoi); higher is better",
+            "Taal et al. 2011",
+        ),
+        MetricSpec(
+            "audio/pesq",
+            "polygan_audio.metrics:pesq",
+            "perceptual quality of the same, wide band, 1 to 4.64 (package pesq); higher is better",
+            "ITU-T P.862.2",
+        ),
+        MetricSpec(
+            "audio/dnsmos",
+            "polygan_audio.metrics:dnsmos",
+            "mean opinion score that a network predicts for the re-synthesis (package speechmos); higher is better",
+            "Reddy et al. 2021, arXiv:2010.15258",
+        ),
+        MetricSpec(
+            "audio/wer",
+            "polygan_audio.metrics:wer",
+            "share of words of the transcripts that a recogniser gets wrong (package pocketsphinx); lower is better",
+        ),
+    ]
