@@ -78,6 +78,8 @@ def describe(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
     findings += _samples(health)
     if not any(f.level in ("warn", "bad") for f in findings):
         findings.append(Finding("good", "No sign of trouble", "No signal of collapse, overfitting or divergence."))
+    for note in next((r["notes"] for r in reversed(records) if r.get("notes")), ()):
+        findings.append(Finding("info", "Settled by the recipe", str(note)))
     order = {"bad": 0, "warn": 1, "good": 2, "info": 3}
     return sorted(findings, key=lambda f: order[f.level])
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from .domain import Batch, Samples
+    from .settings import TrainerSettings
 
 
 @dataclass
@@ -153,6 +154,8 @@ class Recipe:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Trainer settings that suit the recipe, e.g. ``{"steps": 10_000, "batch_size": 64}``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
+    training: TrainerSettings | None = None
+    """The trainer's settings, there before `players` is called; None where networks are only loaded to generate."""
 
     def __init__(self, config: Any, info: Mapping[str, Any]) -> None:
         """``config`` is an instance of ``Config``, ``info`` the facts of the data (`Source.info`)."""
@@ -190,6 +193,10 @@ class Recipe:
     def preview(self) -> tuple[int, Any]:
         """How many samples, with which `Sampling` options, the fixed latent batch shows during training."""
         return 64, self.Sampling()
+
+    def notes(self) -> Sequence[str]:
+        """What the recipe settled by itself from its data and settings, a sentence each: said at the start, kept in the report."""
+        return ()
 
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor | None:
         """Logits (n,) of a prepared batch for the overfitting signal, or None where there is no single discriminator."""

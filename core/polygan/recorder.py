@@ -84,8 +84,11 @@ class Recorder(Listener):
     def started(self, trainer: Trainer, *, resumed: bool) -> None:
         """Training starts or resumes; the lines of an interrupted attempt that come after are dropped."""
         keep_records(self._log, trainer.step if resumed else -1)
-        self.write(trainer, "resumed" if resumed else "started")
+        notes = list(self.recipe.notes())
+        self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}))
         self.catalogue.emit("polygan_run_started", event=self.event(trainer))
+        for note in notes:
+            self.progress.say(note)
         self.progress.start(trainer.step)
         for leftover in (self.folder / "samples").glob(".*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -85,6 +85,7 @@ class Trainer:
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         seed_everything(mix(settings.seed, _INIT), self.device)
+        recipe.training = settings
         players = recipe.players()
         self.turns = list(recipe.turns())
         check_turns(self.turns, players, streams, settings.steps)

@@ -394,3 +394,17 @@ def test_data_that_changed_is_named_by_its_fact(tmp_path):
         with pytest.raises(polygan.DataError, match=message) as error:
             check_data(tmp_path, changed)
         assert len(str(error.value)) < 500 + 2 * len(str(tmp_path))
+
+
+def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
+    from polygan.plugins import get_catalogue
+
+    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
+    monkeypatch.setattr(kind, "notes", lambda self: [f"gamma is {1 / self.training.batch_size} & so on"], raising=False)
+    run = train(steps=2, batch_size=8, quiet=False)
+    note = "gamma is 0.125 & so on"
+    assert note in capsys.readouterr().err.splitlines()
+    assert next(r for r in records(run) if r["event"] == "started")["notes"] == [note]
+    assert note.replace("&", "&amp;") in run.report().read_text()
+    assert run.recipe.training.steps == 2
+    assert polygan.load(run.folder).recipe.training is None
