@@ -1,0 +1,243 @@
+"""Sound files: read in blocks whatever their headers claim, mixed down, resampled piece by piece, written as 16 bits.
+
+Errors are `polygan.DataError` that say what is wrong; the caller names the file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from torchaudio.transforms import Resample
+
+from polygan import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64")
+WRITTEN = (".wav", ".flac", ".ogg")
+MAX_CHANNELS = 32
+RATES = (1000, 768_000)
+"""Sample rates in Hz that are believed."""
+_VALUES = 1 << 19  # samples of all channels that are read at a time
+_LOUDEST = 16.0  # of float files, whose full scale is 1
+_EXPANSION = 1000  # bytes that a byte of a file may become; speech at 6 kbit/s becomes 128
+_KERNEL = 1 << 22  # weights of a resampling filter
+# "Kaiser best" of resampy and librosa: 64 zero crossings, stop band below -100 dB.
+_FILTER = {
+    "lowpass_filter_width": 64,
+    "rolloff": 0.9475937167399596,
+    "resampling_method": "sinc_interp_kaiser",
+    "beta": 14.769656459379492,
+}
+
+
+class Header(NamedTuple):
+    """What a file says of itself: Hz, samples a channel, channels."""
+
+    rate: int
+    frames: int
+    channels: int
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.frames / self.rate
+
+
+@contextmanager
+def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
+    """The open file, checked. What the decoder raises becomes a DataError."""
+    if not path.is_file():
+        raise DataError("is no file" if path.exists() else "does not exist")
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError("the file is empty; remove it")
+    try:
+        with soundfile.SoundFile(path) as file:
+            if not RATES[0] <= file.samplerate <= RATES[1]:
+                raise DataError(f"claims {file.samplerate:,} Hz; sound has {RATES[0]:,} to {RATES[1]:,} Hz")
+            if file.channels > max_channels:
+                raise DataError(
+                    f"has {file.channels:,} channels, more than data.max_channels = {max_channels}; mix it down or raise it"
+                )
+            if file.frames <= 0:
+                raise DataError("holds no sound (0 samples); remove it")
+            if 2 * file.frames * file.channels > _EXPANSION * size:
+                raise DataError(
+                    f"claims {file.frames / file.samplerate:,.0f} s in {size:,} bytes, more than {_EXPANSION:,}-fold "
+                    "compression: silence or a damaged header; remove it"
+                )
+            yield file
+    except (RuntimeError, ValueError, TypeError) as error:  # libsndfile's are RuntimeErrors
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise DataError(f"cannot be read as sound ({reason}); convert it to WAV or FLAC, or remove it") from None
+
+
+def header(path: Path, max_channels: int = MAX_CHANNELS) -> Header:
+    """What the file says of itself, nothing decoded. DataError where it is no sound, empty or not to be believed."""
+    with _opened(path, max_channels) as file:
+        return Header(file.samplerate, file.frames, file.channels)
+
+
+def _mono(block: np.ndarray, before: int, rate: int) -> np.ndarray:
+    """(n, channels) to (n,), their mean. DataError where samples are not finite or far beyond full scale."""
+    peak = float(np.abs(block).max(initial=0.0))
+    if not math.isfinite(peak):
+        at = before + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+        raise DataError(f"holds samples that are not finite (NaN or infinite), the first at {at / rate:.3f} s; mend it")
+    if peak > _LOUDEST:
+        raise DataError(
+            f"its samples reach {peak:,.0f}, full scale is 1; if they are 16-bit integers stored as floats, divide by 32768"
+        )
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+
+
+def _stretch(file: soundfile.SoundFile, frames: int) -> Iterator[np.ndarray]:
+    """Blocks from where the file stands, at most so many frames in all; fewer where it ends before."""
+    most, done = max(1, _VALUES // file.channels), 0
+    while done < frames:
+        block = file.read(min(most, frames - done), dtype="float32", always_2d=True)
+        if not len(block):
+            return
+        yield _mono(block, file.tell() - len(block), file.samplerate)
+        done += len(block)
+
+
+def read(
+    path: Path, start: int = 0, frames: int = -1, rate: int = 0, max_channels: int = MAX_CHANNELS
+) -> tuple[np.ndarray, int]:
+    """A stretch of a file as float32 (T,), full scale [-1, 1], and its rate in Hz.
+
+    ``start`` and ``frames`` count the file's own samples (-1: to the end). With ``rate`` the stretch is resampled with
+    as much around it as the filter sees, so that it equals that part of the whole file resampled: ``start`` is a
+    multiple of `grid`, and T = ceil(frames * rate / file's rate). DataError where the file cannot be read, or ends
+    more than 0.1 s before its header says.
+    """
+    with _opened(path, max_channels) as file:
+        own = file.samplerate
+        rate = rate or own
+        frames = file.frames - start if frames < 0 else min(frames, file.frames - start)
+        if rate == own:
+            return _filled(file, start, frames), own
+        resample, unit, width = _resampler(own, rate)
+        if start % unit:
+            raise ValueError(f"start = {start} is not a multiple of {unit}, where {own} and {rate} Hz meet")
+        first = max(0, start - -(-width // unit) * unit)
+        last = min(file.frames, start + frames + width + unit)
+        waveform = torch.from_numpy(_filled(file, first, last - first))
+        begin = (start - first) // unit * (rate * unit // own)
+        return resample(waveform)[begin : begin + -(-frames * rate // own)].numpy(), rate
+
+
+def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:
+    """Exactly so many frames from a place; up to 0.1 s that is missing at the end is silence."""
+    if start:
+        file.seek(start)
+    # A header is not believed: memory grows with what is there.
+    blocks = list(_stretch(file, frames))
+    found = sum(map(len, blocks))
+    if frames - found > file.samplerate // 10:
+        ends, claimed = (start + found) / file.samplerate, file.frames / file.samplerate
+        raise DataError(
+            f"ends after {ends:.2f} s where its header says {claimed:.2f} s; it is truncated, fetch it again"
+        )
+    if len(blocks) == 1 and found == frames:
+        return np.ascontiguousarray(blocks[0])
+    return np.concatenate([*blocks, np.zeros(frames - found, np.float32)])
+
+
+def blocks(path: Path, frames: int, max_channels: int = MAX_CHANNELS) -> Iterator[np.ndarray]:
+    """The file from begin to end as float32 (frames,) pieces, mono, the last one shorter: for files of any length.
+
+    Memory does not depend on the file's length. DataError as `read`, but a file may end before its header says.
+    """
+    with _opened(path, max_channels) as file:
+        rest: list[np.ndarray] = []
+        held = 0
+        for block in _stretch(file, file.frames):
+            rest.append(block)
+            held += len(block)
+            if held >= frames:
+                joined = np.concatenate(rest)
+                whole = held // frames * frames
+                yield from joined[:whole].reshape(-1, frames)
+                rest, held = [joined[whole:]], held - whole
+        if held:
+            yield np.concatenate(rest)
+
+
+def grid(own: int, rate: int) -> int:
+    """Samples of a file at ``own`` Hz between moments that are samples at ``rate`` Hz too."""
+    return own // math.gcd(own, rate)
+
+
+def _resampler(own: int, rate: int) -> tuple[Resample, int, int]:
+    """The filter, `grid`, and the samples that it sees to each side."""
+    unit, out = grid(own, rate), grid(rate, own)
+    width = math.ceil(_FILTER["lowpass_filter_width"] * unit / (min(unit, out) * _FILTER["rolloff"]))
+    if out * (2 * width + unit) > _KERNEL:
+        raise DataError(
+            f"{own:,} Hz cannot be resampled to {rate:,} Hz, their common divisor {math.gcd(own, rate)} is too small; "
+            "resample it with another program"
+        )
+    return _cached_resample(own, rate), unit, width
+
+
+@lru_cache(maxsize=16)
+def _cached_resample(own: int, rate: int) -> Resample:
+    return Resample(own, rate, **_FILTER)
+
+
+def to_int16(waveform: np.ndarray | torch.Tensor) -> tuple[np.ndarray, int]:
+    """Floats (T,) in [-1, 1) as int16, x * 32768 rounded, and how many were outside and clipped.
+
+    DataError where a sample is not finite.
+    """
+    array = waveform.detach().cpu().float().numpy() if isinstance(waveform, torch.Tensor) else waveform
+    scaled = np.rint(np.asarray(array, np.float32) * np.float32(32768))
+    if not np.isfinite(scaled).all():
+        raise DataError("holds samples that are not finite (NaN or infinite)")
+    clipped = int(((scaled < -32768) | (scaled > 32767)).sum())
+    return np.clip(scaled, -32768, 32767).astype(np.int16), clipped
+
+
+def write(path: Path, waveform: np.ndarray | torch.Tensor, rate: int) -> int:
+    """Write (T,) floats in [-1, 1] to .wav or .flac (16 bits) or .ogg (Vorbis); returns how many samples were clipped."""
+    return write_blocks(path, [waveform], rate)
+
+
+def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate: int) -> int:
+    """`write` of pieces (T_i,) that come one by one. DataError, which names the file, where it cannot be written."""
+    if path.suffix.lower() not in WRITTEN:
+        raise DataError(f"{path}: sound is written as {', '.join(WRITTEN)}")
+    clipped = 0
+    kind, subtype = path.suffix[1:].upper(), "VORBIS" if path.suffix.lower() == ".ogg" else "PCM_16"
+    try:
+        with soundfile.SoundFile(path, "w", rate, 1, subtype, format=kind) as file:
+            for block in waveform:
+                samples, outside = to_int16(block)
+                clipped += outside
+                for begin in range(0, len(samples), 1 << 16):  # libvorbis overflows its stack on long ones
+                    file.write(samples[begin : begin + (1 << 16)])
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (RuntimeError, OSError) as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise DataError(f"{path}: cannot be written at {rate:,} Hz ({reason}); name another place or format") from None
+    return clipped
+
+
+def wav_bytes(waveform: np.ndarray | torch.Tensor, rate: int) -> bytes:
+    """A 16-bit WAV in memory of (T,) floats in [-1, 1]."""
+    file = io.BytesIO()
+    soundfile.write(file, to_int16(waveform)[0], rate, "PCM_16", format="WAV")
+    return file.getvalue()

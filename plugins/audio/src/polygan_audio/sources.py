@@ -1,0 +1,334 @@
+"""Recordings that are files: folders and the LJSpeech layout, cut into pieces, with transcripts and given mels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from polygan import DataError, Field, Source
+
+from . import files
+from .mels import GivenMels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .domain import AudioSettings
+
+SILENT = 1e-4
+"""Peak below which a sample is silence only: -80 dB of full scale."""
+PEAK = 0.95
+"""Peak of a file with ``normalize = "peak"``."""
+_VERSION = 1  # of what `decode` returns for the same file and settings
+
+
+@dataclass
+class Recording:
+    """A file with what is known of it before it is opened."""
+
+    path: Path
+    name: str
+    """Its path below the root without the suffix, by which its mel is found."""
+    text: str = ""
+    problem: str = ""
+    """Why it cannot be used; empty: nothing known."""
+    head: files.Header = files.Header(0, 0, 0)
+    lock: Lock = field(default_factory=Lock, repr=False)
+    envelope: Envelope | None = None
+
+
+class Envelope(NamedTuple):
+    """The peak of a file, and from where to where (in its own samples) it is louder than the trimming threshold."""
+
+    peak: float
+    begin: int
+    end: int
+
+
+class Piece(NamedTuple):
+    """A stretch of a recording in its own samples."""
+
+    recording: int
+    start: int
+    frames: int
+
+
+class SoundSource(Source):
+    """Fields, facts and the treatment of samples that all sources share: ``waveform`` int16 (T,), mono."""
+
+    settings: AudioSettings
+
+    def _describe(self, settings: AudioSettings, rate: int, seconds: float, short: int, facts: dict[str, Any]) -> None:
+        """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment."""
+        self.settings = settings
+        self.fields = {"waveform": Field("int16", (None,))}
+        self.info: dict[str, Any] = {
+            "sample_rate": rate,
+            "segment": settings.segment,
+            "seconds": round(seconds, 3),
+            "short": f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
+            **facts,
+        }
+
+    def _refuse_empty(self, kept: int, rate: int) -> None:
+        if not kept:
+            raise DataError(
+                f"every clip of {self.settings.source!r} is shorter than a segment of {self.settings.segment} samples "
+                f"({self.settings.segment / rate:.3f} s at {rate:,} Hz); lower --data.segment or use --data.short pad"
+            )
+
+    def _int16(self, waveform: np.ndarray) -> np.ndarray:
+        """Floats (T,) as the store keeps them. DataError for silence, and for one too short where such are dropped."""
+        rate, segment = self.info["sample_rate"], self.info["segment"]
+        if self.settings.short == "drop" and len(waveform) < segment:
+            raise DataError(f"{len(waveform) / rate:.3f} s are left, less than a segment of {segment} samples")
+        if not len(waveform) or np.abs(waveform).max() < SILENT:
+            raise DataError(f"holds silence only (peak below {20 * np.log10(SILENT):.0f} dB of full scale)")
+        return files.to_int16(waveform)[0]
+
+    def _fingerprint(self, *facts: object) -> str:
+        facts = (_VERSION, self.info, *facts)
+        return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+class RecordingSource(SoundSource):
+    """Sound files. The constructor reads headers, in threads; `decode` reads one piece."""
+
+    def __init__(self, recordings: Sequence[Recording], settings: AudioSettings, *, text: bool = False) -> None:
+        """``text``: the recordings have transcripts, which become the field ``text``, UTF-8 as uint8 (bytes,)."""
+        self.settings, self.recordings, self._text = settings, recordings, text
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self._look, recordings))
+        good = [r for r in recordings if not r.problem]
+        if not good:
+            first = recordings[0]
+            raise DataError(
+                f"none of the {len(recordings):,} recordings of {settings.source!r} can be read ({first.path}: {first.problem})"
+            )
+        rate = settings.sample_rate or self._one_rate(good)
+        self.mels = GivenMels(settings, [r.name for r in good]) if settings.mels else None
+        pieces, short = [], 0
+        for i, recording in enumerate(recordings):
+            if recording.problem:
+                pieces.append(Piece(i, 0, 0))
+                continue
+            for piece in self._cut(i, recording.head, rate):
+                is_short = piece.frames * rate < settings.segment * recording.head.rate
+                short += is_short
+                if not (is_short and settings.short == "drop"):
+                    pieces.append(piece)
+        self.pieces = pieces
+        facts: dict[str, Any] = {
+            "files": len(recordings),
+            "resampled": sum(r.head.rate != rate for r in good),
+            "mixed_down": sum(r.head.channels > 1 for r in good),
+        }
+        if text:
+            facts["without_text"] = sum(not r.text for r in good)
+        if self.mels:
+            facts |= {"n_mels": self.mels.n_mels, "mel_hop": settings.hop_length}
+        self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts)
+        self._refuse_empty(sum(not recordings[p.recording].problem for p in pieces), rate)
+        if text:
+            self.fields["text"] = Field("uint8", (None,))
+        if self.mels:
+            self.fields["mel"] = Field("float32", (None, self.mels.n_mels))
+
+    def _look(self, recording: Recording) -> None:
+        if not recording.problem:
+            try:
+                recording.head = files.header(recording.path, self.settings.max_channels)
+            except (DataError, OSError) as error:
+                recording.problem = str(error)
+
+    def _one_rate(self, good: Iterable[Recording]) -> int:
+        counts, first = Counter[int](), {}
+        for recording in good:
+            counts[recording.head.rate] += 1
+            first.setdefault(recording.head.rate, recording.path)
+        if len(counts) > 1:
+            (one, _), (two, _) = counts.most_common(2)
+            raise DataError(
+                f"recordings differ in sample rate ({first[one]} has {one} Hz, {first[two]} has {two} Hz); "
+                f"set one for all, e.g. --data.sample_rate {one}"
+            )
+        return next(iter(counts))
+
+    def _cut(self, index: int, head: files.Header, rate: int) -> list[Piece]:
+        """Pieces of about the same length, at most ``piece_seconds``, that begin on samples (with mels: frames) of ``rate``."""
+        unit = files.grid(head.rate, rate)
+        if self.mels:
+            hop, samples = self.settings.hop_length, files.grid(rate, head.rate)
+            unit *= hop // np.gcd(hop, samples)
+        most = max(1, int(self.settings.piece_seconds * head.rate / unit))
+        total = -(-head.frames // unit)
+        count = -(-total // most)
+        edges = [total * k // count * unit for k in range(count)] + [head.frames]
+        return [Piece(index, a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def name(self, index: int) -> str:
+        """The file, and where in it."""
+        piece = self.pieces[index]
+        recording = self.recordings[piece.recording]
+        if piece.frames == recording.head.frames:
+            return str(recording.path)
+        rate = recording.head.rate
+        return f"{recording.path} from {piece.start / rate:.1f} to {(piece.start + piece.frames) / rate:.1f} s"
+
+    def fingerprint(self) -> str:
+        """Paths, sizes and modification times of all files and mels, transcripts, and the settings."""
+        s = self.settings
+        stats = [(r.name, *_stat(r.path), r.text, r.problem) for r in self.recordings]
+        facts = (s.short, s.piece_seconds, s.normalize, s.trim, s.max_channels)
+        return self._fingerprint(facts, stats, self.mels and self.mels.identity())
+
+    def decode(self, index: int) -> dict[str, np.ndarray]:
+        """The arrays of one piece; `DataError` says what is wrong with what `name` gives."""
+        piece = self.pieces[index]
+        recording, rate = self.recordings[piece.recording], self.info["sample_rate"]
+        if recording.problem:
+            raise DataError(recording.problem)
+        waveform, _ = files.read(recording.path, piece.start, piece.frames, rate, self.settings.max_channels)
+        whole = piece.frames == recording.head.frames
+        arrays = {"waveform": self._int16(self._treated(waveform, recording, piece, rate))}
+        if self._text:
+            # A transcript says the whole recording; a part of one has none.
+            arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8)
+        if self.mels:
+            begin = -(-piece.start * rate // recording.head.rate)
+            samples = -(-recording.head.frames * rate // recording.head.rate)
+            arrays["mel"] = self.mels.read(recording.name, samples, rate, begin, len(waveform))
+        return arrays
+
+    def _treated(self, waveform: np.ndarray, recording: Recording, piece: Piece, rate: int) -> np.ndarray:
+        """(T,) trimmed and brought to its peak, both by what the whole file holds."""
+        if self.settings.trim == 0 and self.settings.normalize == "none":
+            return waveform
+        with recording.lock:
+            if recording.envelope is None:
+                recording.envelope = envelope(recording.path, self.settings.trim, self.settings.max_channels)
+        peak, begin, end = recording.envelope
+        if self.settings.trim:
+            own = recording.head.rate
+            first, last = (max(0, at - piece.start) * rate // own for at in (begin, end))
+            waveform = waveform[first:last]
+        if self.settings.normalize == "peak" and peak >= SILENT:
+            waveform = waveform * np.float32(PEAK / peak)
+        return waveform
+
+
+def envelope(path: Path, trim: float, max_channels: int) -> Envelope:
+    """The peak of a file, and its first and last 10 ms within ``trim`` dB of the peak; memory for the peaks alone."""
+    step = max(1, files.header(path, max_channels).rate // 100)
+    peaks, frames = [], 0
+    for block in files.blocks(path, 1000 * step, max_channels):
+        frames += len(block)
+        loud = np.abs(np.pad(block, (0, -len(block) % step)))
+        peaks.append(loud.reshape(-1, step).max(axis=1))
+    found = np.concatenate(peaks) if peaks else np.zeros(1, np.float32)
+    peak = float(found.max())
+    loud = np.flatnonzero(found >= peak * 10 ** (-trim / 20))
+    return Envelope(peak, int(loud[0]) * step, min(frames, (int(loud[-1]) + 1) * step))
+
+
+def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
+    """Every sound file below a folder, sorted by path; hidden files and folders and other suffixes are passed over."""
+    found, others = _walk(root)
+    if not found:
+        seen = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
+        raise DataError(f"no sound in {root}: {seen}; looked for {' '.join(files.SUFFIXES)}")
+    return RecordingSource([Recording(root / f, os.path.splitext(f)[0]) for f in found], settings)
+
+
+def open_file(path: Path, settings: AudioSettings) -> RecordingSource:
+    """One recording, whatever its suffix."""
+    return RecordingSource([Recording(path, path.stem)], settings)
+
+
+def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
+    """``metadata.csv`` (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``.
+
+    A line without a file, or with an id that was there before, counts as an unreadable sample. A file without a line
+    is used without a transcript; ``info["without_text"]`` counts them, and a line on stderr names the first.
+    """
+    table, folder = root / "metadata.csv", root / "wavs"
+    found, _ = _walk(folder)
+    by_name = {os.path.splitext(f)[0]: f for f in found}
+    recordings, lines = [], dict[str, int]()
+    for number, line in enumerate(_text(table).splitlines(), 1):
+        if not line.strip():
+            continue
+        name, *columns = (part.strip() for part in line.split("|"))
+        name = os.path.splitext(name)[0] if name in found else name
+        place = f"{table} line {number}"
+        path, problem = root / "wavs" / by_name.get(name, name), ""
+        if not columns:
+            problem = f"{place} is not id|text"
+        elif name not in by_name:
+            problem = f"{place} has no file {folder / name}.wav (.flac, .ogg, ...)"
+        elif name in lines:
+            problem = f"{place} repeats the id of line {lines[name]}"
+        lines.setdefault(name, number)
+        text = next((c for c in reversed(columns) if c), "")
+        recordings.append(Recording(path, name, text, problem))
+    loose = [name for name in by_name if name not in lines]
+    recordings += [Recording(folder / by_name[name], name) for name in loose]
+    if not recordings:
+        raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
+    if loose:
+        shown = ", ".join(by_name[n] for n in loose[:3]) + (", ..." if len(loose) > 3 else "")
+        print(
+            f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})",
+            file=sys.stderr,
+        )
+    return RecordingSource(recordings, settings, text=True)
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{path} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    """Size and modification time; what is not there has none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return -1, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _walk(root: Path) -> tuple[list[str], set[str]]:
+    """Paths of sound files relative to the root, and the suffixes of what is none."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}")
+
+    found, others = [], set()
+    for folder, folders, names in os.walk(root, onerror=fail):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if suffix in files.SUFFIXES:
+                found.append(os.path.relpath(os.path.join(folder, name), root))
+            else:
+                others.add(suffix or name)
+    return sorted(found), others
