@@ -45,10 +45,11 @@ if TYPE_CHECKING:
         Source,
     )
     from .recipe import Context, Player, Recipe, Turn, in_chunks
-    from .run import Run, load, resume, train
+    from .run import resume, train
     from .seeding import Noise
     from .settings import TrainerSettings
     from .store import Store
+    from .trained import Run, import_weights, load
     from .trainer import Trainer
 
 __version__ = "0.1.0"
@@ -57,10 +58,11 @@ _HOME = {
     "data": "Split Stream",
     "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Plot Samples Score Sound Source",
     "recipe": "Context Player Recipe Turn in_chunks",
-    "run": "Run load resume train",
+    "run": "resume train",
     "seeding": "Noise",
     "settings": "TrainerSettings",
     "store": "Store",
+    "trained": "Run import_weights load",
     "trainer": "Trainer",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -103,6 +105,7 @@ __all__ = [
     "TrainerSettings",
     "Turn",
     "hookimpl",
+    "import_weights",
     "in_chunks",
     "load",
     "losses",

@@ -164,24 +164,36 @@ def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[s
             print("`polygan generate RUN --help` also lists the options of the run's recipe.")
             return
         raise ConfigError("which run? e.g. `polygan generate runs/dcgan-mnist-5k`")
-    from . import run
+    from . import trained
     from .config import option_values, options_help
 
     if arguments.wants_help:
-        kind = run.recipe_of(arguments.run)
+        kind = trained.recipe_of(arguments.run)
         print(options_help(kind.Sampling, f"options of {arguments.run}:"))
         return
-    loaded = run.load(arguments.run, step=arguments.step, device=arguments.device)
+    loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = option_values(loaded.recipe.Sampling, rest, f"generate with {loaded.settings.recipe}")
+    out = Path(arguments.out) if arguments.out else loaded.folder / "generated"
+    if arguments.input:
+        files = loaded.convert(arguments.input, out, **options)
+        print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
+        return
     samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
-    files = samples.save(Path(arguments.out) if arguments.out else loaded.folder / "generated")
+    files = samples.save(out)
     print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
 
 
-def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
-    from . import run
+def _import(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+    from . import trained
 
-    loaded = run.load(arguments.run, step=arguments.step, device=arguments.device)
+    for path in trained.import_weights(arguments.recipe, arguments.file, arguments.out):
+        print(path)
+
+
+def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+    from . import trained
+
+    loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples)
     loaded.report()
     if arguments.json:
@@ -212,9 +224,9 @@ def _report(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequenc
 
 
 def _export(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
-    from . import run
+    from . import trained
 
-    for path in run.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out):
+    for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out):
         print(path)
 
 
@@ -250,7 +262,8 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
     "generate": (
         "write samples by seed",
         (
-            (("run",), {"nargs": "?", "metavar": "RUN", "help": "the run's folder, e.g. runs/dcgan-mnist-5k"}),
+            (("run",), {"nargs": "?", "metavar": "RUN", "help": "a run's folder, or an exported .safetensors file"}),
+            (("--input",), {"metavar": "PATH", "help": "a file or folder to translate (vocoders and the like)"}),
             (("-n",), {"type": int, "default": 64, "help": "how many (default: 64)"}),
             (("--seed",), {"type": int, "default": 0, "help": "default: 0"}),
             (("--out",), {"help": "a folder, or one file such as grid.png (default: RUN/generated)"}),
@@ -283,6 +296,15 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
         "write the networks as one .safetensors file and one .json",
         (_RUN, (("--out",), {"required": True, "help": "the file to write"}), _STEP),
         _export,
+    ),
+    "import": (
+        "turn weights of another program into an exported model",
+        (
+            (("recipe",), {"metavar": "RECIPE", "help": "e.g. audio/hifigan"}),
+            (("file",), {"metavar": "FILE", "help": "the weights"}),
+            (("--out",), {"required": True, "help": "the .safetensors file to write"}),
+        ),
+        _import,
     ),
 }
 

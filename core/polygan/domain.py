@@ -207,7 +207,8 @@ class Plot:
 
 @dataclass
 class Evaluation:
-    """What a metric may use. ``generate(n, seed)`` returns `Samples` of the averaged networks with default options.
+    """What a metric may use. ``generate(n, seed)`` returns `Samples` of the averaged networks with default options (of a
+    recipe that translates: of the first n held-out samples at most).
 
     ``recipe`` and ``networks`` (by player) are there for metrics of what a recipe can do beside generating: likelihoods,
     other sampling options (`Recipe.sample`), the networks of another phase.

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,12 +16,14 @@ from .seeding import Noise, mix, seed_everything
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from .domain import Batch, Samples
+    from .data import Split
+    from .domain import Batch, Domain, Samples
     from .settings import TrainerSettings
 
 
@@ -156,6 +159,8 @@ class Recipe:
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
     training: TrainerSettings | None = None
     """The trainer's settings, there before `players` is called; None where networks are only loaded to generate."""
+    translates: ClassVar[bool] = False
+    """Whether samples are made from given ones (a vocoder, picture to picture) by `translate`, and not from noise."""
 
     def __init__(self, config: Any, info: Mapping[str, Any]) -> None:
         """``config`` is an instance of ``Config``, ``info`` the facts of the data (`Source.info`)."""
@@ -178,17 +183,44 @@ class Recipe:
         """
         raise NotImplementedError
 
-    def sample(self, networks: Mapping[str, nn.Module], n: int, seed: int, options: Any = None) -> Samples:
+    def translate(self, networks: Mapping[str, nn.Module], inputs: Samples, noise: Noise, options: Any) -> Samples:
+        """What becomes of each of the domain's samples ``inputs``, in their order; conditions as for `generate`."""
+        raise NotImplementedError
+
+    def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Any) -> Iterator[Path]:
+        """Translate a file or every file of a folder into the folder ``out``, one at a time; yields the files written.
+
+        Networks are in evaluation mode and without gradients. Raises `polygan.DataError` for what cannot be read.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} makes samples from noise: it has no use for an input ({source}); leave --input out"
+        )
+
+    @classmethod
+    def import_weights(cls, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """Weights of another program as (model settings, `Source.info`, tensors by player and name).
+
+        Raises `polygan.CheckpointError` for what is no such file.
+        """
+        raise ConfigError(f"{cls.__name__} knows no weights of other programs, and cannot import {path}")
+
+    def sample(
+        self, networks: Mapping[str, nn.Module], n: int, seed: int, options: Any = None, inputs: Samples | None = None
+    ) -> Samples:
         """`generate` by seed: networks in evaluation mode (restored after), no gradients, noise that fits any device.
 
-        ``options`` is an instance of ``Sampling``; None: its defaults. Sample i of a seed does not depend on ``n``.
+        ``options`` is an instance of ``Sampling``; None: its defaults. Sample i of a seed does not depend on ``n``. Given
+        ``inputs`` are translated instead, all of them.
         """
         device = next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
         seed_everything(mix(seed, 1), device)
         with evaluating(networks), torch.no_grad():
             # Noise from the CPU's generator: a seed shows the same samples on every device.
             noise = Noise("cpu", block=64).reset(seed)
-            return self.generate(networks, n, noise, self.Sampling() if options is None else options)
+            options = self.Sampling() if options is None else options
+            if inputs is not None:
+                return self.translate(networks, inputs, noise, options)
+            return self.generate(networks, n, noise, options)
 
     def preview(self) -> tuple[int, Any]:
         """How many samples, with which `Sampling` options, the fixed latent batch shows during training."""
@@ -201,6 +233,30 @@ class Recipe:
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor | None:
         """Logits (n,) of a prepared batch for the overfitting signal, or None where there is no single discriminator."""
         return None
+
+
+def sample_from(
+    recipe: Recipe,
+    networks: Mapping[str, nn.Module],
+    domain: Domain,
+    splits: Mapping[str, Split],
+    n: int,
+    seed: int,
+    options: Any = None,
+) -> Samples:
+    """`Recipe.sample`; a recipe that translates is given what `shown` gives."""
+    inputs = shown(recipe, domain, splits, n) if recipe.translates else None
+    return recipe.sample(networks, n, seed, options, inputs)
+
+
+def shown(recipe: Recipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples:
+    """Real samples to stand beside the first ``n`` generated ones: of the training split, or what a recipe translates.
+
+    The latter are held out where the data is, since what a network was trained on proves little.
+    """
+    held_out = splits["held_out"]
+    split = held_out if recipe.translates and len(held_out) else splits["train"]
+    return domain.real(split, np.sort(split.rows[: min(n, len(split))]))
 
 
 @contextmanager

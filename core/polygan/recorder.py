@@ -17,7 +17,7 @@ from .health import collapse_signals, overfitting_signal
 from .hookspecs import RunEvent
 from .pieces import save_pieces
 from .progress import Progress
-from .recipe import evaluating
+from .recipe import evaluating, sample_from, shown
 from .records import append_record, keep_records
 from .trainer import Listener
 
@@ -94,9 +94,8 @@ class Recorder(Listener):
             shutil.rmtree(leftover, ignore_errors=True)
         real = self.folder / "samples" / "real"
         if not real.exists():
-            n = min(self.recipe.preview()[0], len(self.splits["train"]))
-            rows = self.splits["train"].rows[:n]
-            save_pieces(real, self.domain.render(self.domain.real(self.splits["train"], np.sort(rows))))
+            beside = shown(self.recipe, self.domain, self.splits, self.recipe.preview()[0])
+            save_pieces(real, self.domain.render(beside))
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """A log line, the progress line, the hook."""
@@ -109,7 +108,7 @@ class Recorder(Listener):
         """Samples of the fixed latent batch, and what they say of health."""
         n, options = self.recipe.preview()
         networks = trainer.networks()
-        samples = self.recipe.sample(networks, n, self.settings.run.seed, options)
+        samples = sample_from(self.recipe, networks, self.domain, self.splits, n, self.settings.run.seed, options)
         folder = self.folder / "samples" / f"step-{trainer.step:08d}"
         pieces = self.domain.render(samples)
         save_pieces(folder, pieces)
@@ -188,7 +187,7 @@ def make_evaluation(
         info=splits["train"].store.info,
         train=splits["train"],
         held_out=splits["held_out"],
-        generate=lambda n, seed: recipe.sample(networks, n, seed),
+        generate=lambda n, seed: sample_from(recipe, networks, domain, splits, n, seed),
         cache=cache_folder(settings.data),
         device=device,
         count=settings.run.evaluate_samples,

@@ -1,10 +1,8 @@
-"""The run: a folder on disk, and `train`, `resume`, `load` that make and open one."""
+"""The run: a folder on disk, and `train` and `resume` that make one."""
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,26 +12,22 @@ import torch
 from .acting import load_module
 from .assembly import kinds, make_streams, metric_ids, open_splits, resolve, saved_settings
 from .checkpoint import Checkpoints, load_weights
-from .config import Settings, build, read_yaml
-from .distributed import choose_device, world_from_environment
+from .config import Settings, read_yaml
+from .distributed import world_from_environment
 from .errors import DISK_FULL, CheckpointError, ConfigError, Preempted
-from .folder import check_data, describe, locked, new_folder, read_json, run_folder
+from .folder import check_data, describe, locked, new_folder, run_folder
 from .plugins import get_catalogue
-from .recorder import Recorder, compute_scores, make_evaluation
-from .records import append_record, read_log
-from .seeding import seed_everything
+from .recorder import Recorder
+from .records import read_log
 from .settings import is_emulated
 from .signals import stop_signals
+from .trained import Run
 from .trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
-
     from .data import Split
-    from .domain import Domain, Samples, Score
-    from .recipe import Recipe
 
 
 def train(
@@ -175,108 +169,6 @@ def _finished_step(folder: Path, steps: int) -> int | None:
     done = checkpoints.load().step
     ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
     return done if done > steps or (done == steps and ended) else None
-
-
-def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
-    """Open a run from its newest valid checkpoint, or from that of ``step``. The data is not needed to generate."""
-    folder = run_folder(path)
-    settings = saved_settings(folder, {})
-    catalogue = get_catalogue()
-    kind, domain = kinds(settings.recipe, catalogue)
-    facts = read_json(folder / "data.json")
-    seed_everything(settings.run.seed)
-    recipe = kind(settings.model, facts["info"])
-    checkpoint = Checkpoints(folder / "checkpoints").load(step)
-    networks: dict[str, nn.Module] = {}
-    for name, player in recipe.players().items():
-        key = f"{name}.ema" if f"{name}.ema" in checkpoint.networks else name
-        load_module(player.module, checkpoint.networks, key, checkpoint.path)
-        networks[name] = player.module.to(choose_device(device)).requires_grad_(False)
-    return Run(folder, settings, recipe, domain, networks, checkpoint.step, None)
-
-
-def recipe_of(path: str | Path) -> type[Recipe]:
-    """The recipe's class of a run."""
-    return kinds(saved_settings(run_folder(path), {}).recipe, get_catalogue())[0]
-
-
-class Run:
-    """A trained run. ``networks`` are the averaged ones where the recipe averages."""
-
-    def __init__(
-        self,
-        folder: Path,
-        settings: Settings,
-        recipe: Recipe,
-        domain: Domain,
-        networks: Mapping[str, nn.Module],
-        step: int,
-        splits: Mapping[str, Split] | None,
-    ) -> None:
-        self.folder, self.settings, self.recipe, self.domain = folder, settings, recipe, domain
-        self.networks, self.step = networks, step
-        self._splits = splits
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, recipe={self.settings.recipe!r}, step={self.step})"
-
-    def generate(self, n: int, *, seed: int = 0, **options: Any) -> Samples:
-        """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``."""
-        if n < 1:
-            raise ConfigError(f"n = {n} samples cannot be generated; ask for at least 1")
-        sampling = build(self.recipe.Sampling, options, f"generate with {self.settings.recipe}")
-        return self.recipe.sample(self.networks, n, seed, sampling)
-
-    def splits(self) -> Mapping[str, Split]:
-        """The data that the run was trained on: ``train`` and ``held_out``."""
-        if self._splits is None:
-            splits = open_splits(self.settings, self.domain)
-            check_data(self.folder, splits["train"].store)
-            self._splits = splits
-        return self._splits
-
-    def evaluate(self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False) -> list[Score]:
-        """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
-        catalogue = get_catalogue()
-        names = metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
-        device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-        evaluation = make_evaluation(self.settings, self.domain, self.splits(), self.recipe, self.networks, device)
-        if samples is not None:
-            evaluation.count = samples
-        say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
-        scores, record = compute_scores(catalogue, names, evaluation, say)
-        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
-        return scores
-
-    def report(self) -> Path:
-        """Write ``report.html`` anew and return its path."""
-        from .report import write_report
-
-        return write_report(self.folder)
-
-    def export(self, path: str | Path) -> list[Path]:
-        """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json)."""
-        from safetensors.torch import save_file
-
-        path = Path(path)
-        path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            f"{name}.{key}": value.detach().cpu().contiguous().clone()
-            for name, network in self.networks.items()
-            for key, value in network.state_dict().items()
-        }
-        plain = self.settings.plain()
-        facts = {
-            "recipe": self.settings.recipe,
-            "model": plain["model"],
-            "info": dict(self.recipe.info),
-            "step": self.step,
-            "networks": sorted(self.networks),
-        }
-        save_file(tensors, path, {"format": "pt", "recipe": self.settings.recipe})
-        path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        return [path, path.with_suffix(".json")]
 
 
 def _transfer(trainer: Trainer, path: str) -> None:
