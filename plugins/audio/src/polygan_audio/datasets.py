@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from polygan import ConfigError
-from polygan.domain import Source
 from polygan.seeding import mix
 
-from .domain import AudioSettings
 from .sources import SoundSource
+
+if TYPE_CHECKING:
+    from polygan import Source
+
+    from .domain import AudioSettings
 
 _KINDS = ("note", "note", "chord", "chirp", "clicks")
 _RATE = 16_000

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from polygan import ConfigError, DataError, DataSettings, Domain, Samples, Sound
 
 from . import drawing, files, mels
+from .layouts import open_file, open_folder, open_ljspeech
 from .melspec import MelSpec
-from .sources import open_file, open_folder, open_ljspeech
 
 if TYPE_CHECKING:
     from torch import Tensor

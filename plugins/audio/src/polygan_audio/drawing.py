@@ -32,8 +32,8 @@ def picture(waveform: np.ndarray, rate: int) -> bytes:
     seconds = max(len(waveform), 1) / rate
     figure = Figure(figsize=_SIZE, dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
-    upper = figure.add_axes((0.085, 0.7, 0.905, 0.28))
-    lower = figure.add_axes((0.085, 0.12, 0.905, 0.56))
+    upper = figure.add_axes((0.1, 0.7, 0.89, 0.28))
+    lower = figure.add_axes((0.1, 0.13, 0.89, 0.55))
     low, high = _envelope(waveform, _COLUMNS)
     upper.fill_between(np.linspace(0, seconds, len(low)), low, high, color=_WAVE, linewidth=0.4)
     upper.set(xlim=(0, seconds), ylim=(-1, 1), xticks=[], yticks=[-1, 0, 1])
@@ -45,7 +45,7 @@ def picture(waveform: np.ndarray, rate: int) -> bytes:
     )
     _frequencies(lower, spec)
     for axes in (upper, lower):
-        axes.tick_params(length=2, width=0.5, pad=2, labelsize=6, colors=_INK)
+        axes.tick_params(length=2, width=0.5, pad=2, labelsize=7, colors=_INK)
         axes.set_facecolor("none")
         for name, spine in axes.spines.items():
             spine.set_visible(name == "left")

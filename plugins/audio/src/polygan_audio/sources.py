@@ -1,14 +1,12 @@
-"""Recordings that are files: folders and the LJSpeech layout, cut into pieces, with transcripts and given mels."""
+"""Recordings that are files: cut into pieces, resampled, trimmed, with transcripts and given mels."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +18,8 @@ from . import files
 from .mels import GivenMels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from .domain import AudioSettings
 
@@ -41,7 +40,7 @@ class Recording:
     text: str = ""
     problem: str = ""
     """Why it cannot be used; empty: nothing known."""
-    head: files.Header = files.Header(0, 0, 0)
+    head: files.Header = field(default_factory=lambda: files.Header(0, 0, 0))
     lock: Lock = field(default_factory=Lock, repr=False)
     envelope: Envelope | None = None
 
@@ -67,10 +66,18 @@ class SoundSource(Source):
 
     settings: AudioSettings
 
-    def _describe(self, settings: AudioSettings, rate: int, seconds: float, short: int, facts: dict[str, Any]) -> None:
+    def _describe(
+        self,
+        settings: AudioSettings,
+        rate: int,
+        seconds: float,
+        short: int,
+        facts: Mapping[str, Any],
+        more: Mapping[str, Field] | None = None,
+    ) -> None:
         """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment."""
         self.settings = settings
-        self.fields = {"waveform": Field("int16", (None,))}
+        self.fields = {"waveform": Field("int16", (None,)), **(more or {})}
         self.info: dict[str, Any] = {
             "sample_rate": rate,
             "segment": settings.segment,
@@ -132,16 +139,15 @@ class RecordingSource(SoundSource):
             "resampled": sum(r.head.rate != rate for r in good),
             "mixed_down": sum(r.head.channels > 1 for r in good),
         }
+        more = dict[str, Field]()
         if text:
             facts["without_text"] = sum(not r.text for r in good)
+            more["text"] = Field("uint8", (None,))
         if self.mels:
             facts |= {"n_mels": self.mels.n_mels, "mel_hop": settings.hop_length}
-        self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts)
+            more["mel"] = Field("float32", (None, self.mels.n_mels))
+        self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts, more)
         self._refuse_empty(sum(not recordings[p.recording].problem for p in pieces), rate)
-        if text:
-            self.fields["text"] = Field("uint8", (None,))
-        if self.mels:
-            self.fields["mel"] = Field("float32", (None, self.mels.n_mels))
 
     def _look(self, recording: Recording) -> None:
         if not recording.problem:
@@ -173,7 +179,7 @@ class RecordingSource(SoundSource):
         total = -(-head.frames // unit)
         count = -(-total // most)
         edges = [total * k // count * unit for k in range(count)] + [head.frames]
-        return [Piece(index, a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+        return [Piece(index, a, b - a) for a, b in pairwise(edges)]
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -243,68 +249,6 @@ def envelope(path: Path, trim: float, max_channels: int) -> Envelope:
     return Envelope(peak, int(loud[0]) * step, min(frames, (int(loud[-1]) + 1) * step))
 
 
-def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
-    """Every sound file below a folder, sorted by path; hidden files and folders and other suffixes are passed over."""
-    found, others = _walk(root)
-    if not found:
-        seen = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
-        raise DataError(f"no sound in {root}: {seen}; looked for {' '.join(files.SUFFIXES)}")
-    return RecordingSource([Recording(root / f, os.path.splitext(f)[0]) for f in found], settings)
-
-
-def open_file(path: Path, settings: AudioSettings) -> RecordingSource:
-    """One recording, whatever its suffix."""
-    return RecordingSource([Recording(path, path.stem)], settings)
-
-
-def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
-    """``metadata.csv`` (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``.
-
-    A line without a file, or with an id that was there before, counts as an unreadable sample. A file without a line
-    is used without a transcript; ``info["without_text"]`` counts them, and a line on stderr names the first.
-    """
-    table, folder = root / "metadata.csv", root / "wavs"
-    found, _ = _walk(folder)
-    by_name = {os.path.splitext(f)[0]: f for f in found}
-    recordings, lines = [], dict[str, int]()
-    for number, line in enumerate(_text(table).splitlines(), 1):
-        if not line.strip():
-            continue
-        name, *columns = (part.strip() for part in line.split("|"))
-        name = os.path.splitext(name)[0] if name in found else name
-        place = f"{table} line {number}"
-        path, problem = root / "wavs" / by_name.get(name, name), ""
-        if not columns:
-            problem = f"{place} is not id|text"
-        elif name not in by_name:
-            problem = f"{place} has no file {folder / name}.wav (.flac, .ogg, ...)"
-        elif name in lines:
-            problem = f"{place} repeats the id of line {lines[name]}"
-        lines.setdefault(name, number)
-        text = next((c for c in reversed(columns) if c), "")
-        recordings.append(Recording(path, name, text, problem))
-    loose = [name for name in by_name if name not in lines]
-    recordings += [Recording(folder / by_name[name], name) for name in loose]
-    if not recordings:
-        raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
-    if loose:
-        shown = ", ".join(by_name[n] for n in loose[:3]) + (", ..." if len(loose) > 3 else "")
-        print(
-            f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})",
-            file=sys.stderr,
-        )
-    return RecordingSource(recordings, settings, text=True)
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
-
-
 def _stat(path: Path) -> tuple[int, int]:
     """Size and modification time; what is not there has none."""
     try:
@@ -312,23 +256,3 @@ def _stat(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, 0
     return stat.st_size, stat.st_mtime_ns
-
-
-def _walk(root: Path) -> tuple[list[str], set[str]]:
-    """Paths of sound files relative to the root, and the suffixes of what is none."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {error.strerror}")
-
-    found, others = [], set()
-    for folder, folders, names in os.walk(root, onerror=fail):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                continue
-            if suffix in files.SUFFIXES:
-                found.append(os.path.relpath(os.path.join(folder, name), root))
-            else:
-                others.add(suffix or name)
-    return sorted(found), others
