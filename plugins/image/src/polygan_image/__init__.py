@@ -30,7 +30,14 @@ def polygan_recipes() -> list[RecipeSpec]:
             "deep convolutional GAN, class-conditional when there are labels; every loss and penalty by option",
             "Radford et al. 2015, arXiv:1511.06434",
             ("conditional",),
-        )
+        ),
+        RecipeSpec(
+            "image/stylegan",
+            "polygan_image.stylegan:StyleGAN",
+            "StyleGAN2, small by default: truncation, mixing, walks, projection; 32 to 256 pixels",
+            "Karras et al. 2020, arXiv:1912.04958",
+            ("conditional", "small-data"),
+        ),
     ]
 
 

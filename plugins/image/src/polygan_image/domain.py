@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from polygan.domain import Piece
 
 _GRID_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_MOVING_SUFFIXES = (".webp", ".gif")
 _CELL = 56  # pixels that a picture in a report has at least
 _SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
 
@@ -116,27 +117,33 @@ class ImageDomain(Domain):
     def write(self, samples: Samples, path: Path) -> list[Path]:
         """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... and grid.png.
 
-        grid.png shows as many of the first samples as fit. Raises `ConfigError` for no samples, an unknown
+        grid.png shows as many of the first samples as fit. Samples of kind ``"frames"`` become an animation as ``.webp .gif``,
+        and a folder of them has animation.webp too. Raises `ConfigError` for no samples, an unknown
         suffix, or more samples than one grid holds.
         """
         if not len(samples):
             raise ConfigError(f"no samples to write to {path}")
-        suffix = path.suffix.lower()
+        suffix, moving = path.suffix.lower(), samples.kind == "frames"
+        if moving and suffix in _MOVING_SUFFIXES and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures.save_animation(samples.data, path)
+            return [path]
         if suffix in _GRID_SUFFIXES and not path.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
             pictures.save(pictures.grid(samples.data, _columns(samples)), path)
             return [path]
         if suffix[1:].isalpha() and not path.is_dir():
-            raise ConfigError(
-                f"{path}: pictures are not written as {suffix}; use {' '.join(_GRID_SUFFIXES)}, or a folder (no suffix)"
-            )
+            known = " ".join(dict.fromkeys(_GRID_SUFFIXES + (_MOVING_SUFFIXES if moving else ())))
+            raise ConfigError(f"{path}: pictures are not written as {suffix}; use {known}, or a folder (no suffix)")
         path.mkdir(parents=True, exist_ok=True)
         width = max(5, len(str(len(samples) - 1)))
         files = [path / f"{i:0{width}d}.png" for i in range(len(samples))]
         for i, file in enumerate(files):
             pictures.save(pictures.to_picture(pictures.to_bytes(samples.data[i : i + 1])[0]), file)
         pictures.save(_overview(samples, 1), path / "grid.png")
-        return [*files, path / "grid.png"]
+        if moving:
+            pictures.save_animation(samples.data, path / "animation.webp")
+        return [*files, path / "grid.png", *([path / "animation.webp"] if moving else [])]
 
     def render(self, samples: Samples) -> list[Piece]:
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""

@@ -171,9 +171,23 @@ def png(picture: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def on_white(picture: Image.Image) -> Image.Image:
+    """An RGBA picture laid on white, RGB; others as they are."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def save_animation(data: Tensor, path: Path, seconds: float = 0.05) -> None:
+    """Write (n, C, H, W) in [-1, 1] as an endless animation, WebP (lossless) or GIF (256 colours) by the path's suffix."""
+    first, *rest = [on_white(to_picture(values)) for values in to_bytes(data)]
+    options: dict[str, Any] = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+    first.save(path, save_all=True, append_images=rest, duration=round(seconds * 1000), loop=0, **options)
+
+
 def save(picture: Image.Image, path: Path) -> None:
     """Write a picture in the format of the path's suffix; JPEG has no alpha, so it is laid on white."""
-    if picture.mode == "RGBA" and path.suffix.lower() in (".jpg", ".jpeg"):
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        picture = on_white(picture)
     lossless = {".webp": {"lossless": True}, ".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}
     picture.save(path, **lossless.get(path.suffix.lower(), {}))

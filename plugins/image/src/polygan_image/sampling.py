@@ -30,12 +30,18 @@ class Sampling:
     """One row per class (a square without classes or with ``label``): classes then depend on the number."""
     interpolate: int = 0
     """Pictures in a row that walks from one latent vector to the next, >= 2; 0: no walks."""
+    walk: int = 0
+    """Pictures from one latent vector to the next of one closed walk, >= 2, to be written as an animation (.webp, .gif); 0: none."""
 
     def __post_init__(self) -> None:
         if self.interpolate < 0 or self.interpolate == 1:
             raise ConfigError(f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row")
+        if self.walk < 0 or self.walk == 1:
+            raise ConfigError(f"walk = {self.walk}: use 0 (no walk) or at least 2 pictures between latent vectors")
         if self.interpolate and self.grid:
             raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
+        if self.walk and (self.interpolate or self.grid):
+            raise ConfigError("a walk is one row of its own; leave grid and interpolate out")
 
 
 class Arrangement(NamedTuple):
@@ -56,6 +62,8 @@ def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
     kind, columns = "set", 0
     if options.interpolate:
         kind, columns = "walk", options.interpolate
+    elif options.walk:
+        kind = "frames"
     elif options.grid and classes and label is None:
         kind, columns = "grid", n // len(classes)
         if n % len(classes):
@@ -69,7 +77,7 @@ def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
         return Arrangement(None, kind, columns)
     if label is not None:
         return Arrangement(torch.full((n,), label), kind, columns)
-    return Arrangement(torch.arange(n) // max(columns, 1) % len(classes), kind, columns)
+    return Arrangement(torch.arange(n) // max(columns, options.walk, 1) % len(classes), kind, columns)
 
 
 def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
@@ -89,18 +97,39 @@ def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
 
 
 def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:
-    """Latents (n, dim): standard normal, or `slerp_rows` of such. Vector i is the same for all ``n``."""
+    """Latents (n, dim): standard normal, or `slerp_rows` of such. Vector i is the same for all ``n``, but in a closed walk."""
+    if options.walk:
+        keys = noise.normal(keys_of_walk(options, n), dim)
+        return slerp_rows(torch.cat([keys, keys[:1]]), options.walk, closed=True)[:n]
     k = options.interpolate
     return slerp_rows(noise.normal(-(-n // k) + 1, dim), k)[:n] if k else noise.normal(n, dim)
 
 
-def slerp_rows(latent: Tensor, k: int) -> Tensor:
+def keys_of_walk(options: Sampling, n: int) -> int:
+    """How many latents a closed walk of ``n`` pictures passes. `ConfigError` for fewer than two."""
+    keys = -(-n // options.walk)
+    if keys < 2:
+        raise ConfigError(
+            f"{n} pictures with walk = {options.walk} stay at one latent vector: ask for -n {2 * options.walk} or more"
+        )
+    return keys
+
+
+def walk(keys: Tensor, k: int) -> Tensor:
+    """(rows * k, dim): k points on each line from one of ``keys`` (rows, dim) to the next, and from the last to the first."""
+    t = (torch.arange(k, device=keys.device) / k).view(1, k, 1)
+    return torch.lerp(keys[:, None], keys.roll(-1, 0)[:, None], t).flatten(0, 1)
+
+
+def slerp_rows(latent: Tensor, k: int, *, closed: bool = False) -> Tensor:
     """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), both ends in.
+
+    ``closed``: without the arc's end, which is the next one's beginning.
 
     White 2016 (arXiv:1609.04468): on a straight line the norm would drop below any that training has seen.
     """
     a, b = latent[:-1, None], latent[1:, None]  # (rows, 1, dim)
-    t = torch.linspace(0, 1, k, device=latent.device).view(1, k, 1)
+    t = torch.linspace(0, 1, k + closed, device=latent.device)[:k].view(1, k, 1)
     angle = F.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
     return torch.where(angle.sin() < 1e-4, torch.lerp(a, b, t), arc).flatten(0, 1)

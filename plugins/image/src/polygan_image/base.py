@@ -1,0 +1,168 @@
+"""What the recipes of pictures share: classes, fakes that two turns use, augmentation, previews and generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, in_chunks
+
+from .augment import DIFFAUGMENT_DRAWS, NORMAL_DRAWS, UNIFORM_DRAWS, Adaptive, adaptive_augment, diffaugment
+from .sampling import Sampling, arrange, latents
+from .settings import MANY, ImageConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from polygan import Batch, Noise
+
+ADAPT_EVERY = 4  # iterations (Karras et al. 2020, section 3.1)
+STATISTICS_EVERY = 4
+PREVIEW_ROWS, PREVIEW_COLUMNS = 12, 8
+
+
+class ImageGAN(Recipe):
+    """A generator and a discriminator of pictures; a subclass adds its networks, its turns and its losses.
+
+    The players are called ``generator`` and ``discriminator``; the discriminator maps pictures (n, C, H, W) and labels (n,)
+    or None to logits (n,).
+    """
+
+    domain = "image"
+    Sampling: ClassVar[type] = Sampling
+    memory_format = torch.channels_last
+
+    config: Any
+
+    def __init__(self, config: ImageConfig, info: Mapping[str, Any]) -> None:
+        """``info``: channels, height, width (pixels), classes (names), count. `ConfigError` if they do not fit."""
+        super().__init__(config, info)
+        names = tuple(info.get("classes", ()))
+        if config.conditional == "yes" and len(names) < 2:
+            raise ConfigError(
+                f"model.conditional = yes needs data with two classes or more, and this has {len(names)}: "
+                "use labelled data (--data.labels folders) or --model.conditional auto"
+            )
+        self.classes = names if config.conditional != "no" and len(names) >= 2 else ()
+        self.shape = (info["channels"], info["height"], info["width"])
+        self.augmentation = config.augment
+        if config.augment == "auto":
+            self.augmentation = "ada" if info["count"] < MANY else "none"
+
+    def notes(self) -> list[str]:
+        """Which augmentation the number of pictures chose."""
+        if self.config.augment != "auto":
+            return []
+        count = self.info["count"]
+        return [f"model.augment = auto is {self.augmentation}: {count:,} pictures, ada is for fewer than {MANY:,}"]
+
+    # Fakes
+
+    def _label(self, batch: Batch) -> Tensor | None:
+        return batch["label"] if self.classes else None
+
+    def _fakes(self, ctx: Context, batch: Batch) -> Tensor:
+        """Fakes (n, C, H, W) of the classes of the batch."""
+        return ctx["generator"](ctx.noise.normal(len(batch["image"]), self.config.latent_dim), self._label(batch))
+
+    def _detached_fakes(self, ctx: Context, batch: Batch, critic_steps: int = 1) -> Tensor:
+        """Fakes for the discriminator; of its last step with graph, if the generator's turn reuses them."""
+        done = ctx.cache["critic_steps"] = ctx.cache.get("critic_steps", 0) + 1
+        if not self.config.reuse_fakes or done < critic_steps:
+            return self._fakes(ctx, batch).detach()
+        with ctx.graph_of("generator"):
+            fake = self._fakes(ctx, batch)
+        ctx.cache["fakes"] = fake, batch
+        return fake.detach()
+
+    def _judged_fakes(self, ctx: Context, batch: Batch) -> tuple[Tensor, Batch]:
+        """Fakes for the generator's turn with the batch of their classes: those that the discriminator left, or fresh ones."""
+        return ctx.cache.pop("fakes", None) or (self._fakes(ctx, batch), batch)
+
+    # What the discriminator sees
+
+    def _critic(self, ctx: Context, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """Pictures to logits, for the classes of the batch; augmented anew in each call, gradients pass through."""
+        network, label = ctx["discriminator"], self._label(batch)
+        return lambda images: network(self._augment(ctx, images), label)
+
+    def _augment(self, ctx: Context, images: Tensor) -> Tensor:
+        n = len(images)
+        if self.augmentation == "none":
+            return images
+        images = images if images.dtype == torch.float64 else images.float()
+        with ctx.fp32():
+            if self.augmentation == "diffaugment":
+                return diffaugment(images, ctx.noise.uniform(n, DIFFAUGMENT_DRAWS))
+            p = ctx["augmentation"].p
+            draws = ctx.noise.uniform(n, UNIFORM_DRAWS), ctx.noise.normal(n, NORMAL_DRAWS)
+            return adaptive_augment(images, p, *draws)  # pyright: ignore[reportArgumentType]
+
+    def _observe(self, ctx: Context, real: Tensor, fake: Tensor) -> None:
+        """Log logits whose sign has a meaning, and let adaptive augmentation follow those of real pictures."""
+        ctx.observe_logits(real, fake)
+        if self.augmentation == "ada":
+            ctx["augmentation"].record(real)  # pyright: ignore[reportCallIssue]
+
+    def _augmentation_player(self) -> dict[str, Player]:
+        """The augmentation's state, a player that nothing trains."""
+        return {"augmentation": Player(Adaptive())} if self.augmentation == "ada" else {}
+
+    def _augmentation_turn(self) -> list[Turn]:
+        """``ada`` moves the probability; after the discriminator has been seen."""
+        return [Turn("ada", (), self.adapt, data=None, every=ADAPT_EVERY)] if self.augmentation == "ada" else []
+
+    def adapt(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """p goes up where r_t is above its target, else down (Karras et al. 2020, section 3.1); p is logged."""
+        assert self.training is not None
+        move = ADAPT_EVERY * self.training.batch_size / self.config.augment_horizon
+        return {"p": ctx["augmentation"].adapt(move, self.config.augment_target)}  # pyright: ignore[reportCallIssue]
+
+    # Batch norm of an averaged generator
+
+    def _statistics_turn(self) -> list[Turn]:
+        """``statistics``: now and then the averaged generator measures its own batch norm."""
+        return [Turn("statistics", (), self.statistics, every=STATISTICS_EVERY)]
+
+    def statistics(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """A pass of the averaged generator in training mode, so that its running means are of its own activations.
+
+        Izmailov et al. 2018, algorithm 1, measure them anew at the end; here they are ready at any time. Those of the
+        learning generator are true of other weights.
+        """
+        averaged = ctx.averaged("generator").train()
+        for norm in (m for m in averaged.modules() if isinstance(m, nn.BatchNorm2d)):
+            norm.momentum = max(0.2, 1 / (1 + ctx.step // STATISTICS_EVERY))  # the plain mean of the first five
+        averaged(ctx.noise.normal(len(batch["image"]), self.config.latent_dim), self._label(batch))
+        averaged.eval()
+        return {}
+
+    # Judging and generating
+
+    def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
+        """Logits (n,) of a prepared batch."""
+        return networks["discriminator"](batch["image"], self._label(batch))
+
+    def preview(self) -> tuple[int, Any]:
+        """A row of 8 for each class where there are at most 12, else 64 pictures."""
+        if 0 < len(self.classes) <= PREVIEW_ROWS:
+            return PREVIEW_COLUMNS * len(self.classes), self.Sampling(grid=True)
+        return 64, self.Sampling()
+
+    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
+        """``n`` pictures (n, C, H, W) float32 in [-1, 1], classes and order as `sampling.arrange` says."""
+        from .domain import ImageDomain
+
+        order = arrange(options, n, self.classes)
+        generator = networks["generator"]
+        device = next(generator.parameters()).device
+
+        def draw(latent: Tensor, label: Tensor | None) -> Tensor:
+            return generator(latent.to(device), None if label is None else label.to(device)).float()
+
+        data = in_chunks(draw, latents(options, n, self.config.latent_dim, noise), order.labels)
+        return Samples(data, ImageDomain(), order.labels, self.classes, order.kind, order.columns)

@@ -1,0 +1,198 @@
+"""StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in plain torch, small by default, class-conditional where labels exist."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from polygan import Context, Player, Turn, losses
+
+from .base import ImageGAN
+from .latent import StyleSampling, generate
+from .settings import ImageConfig, check_least, check_range, check_rates
+from .stylegan_networks import Discriminator, Generator, check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from polygan import Batch, Noise, Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ImageConfig):
+    """What is trained. The defaults are the paper's but for the size: about 4.5 + 4.7 million parameters at 64 pixels."""
+
+    latent_dim: int = 256
+    """Numbers in a latent vector z (standard normal) and in w, >= 1; 512 in the paper."""
+    mapping_layers: int = 2
+    """Layers between z and w, >= 1; 8 in the paper, 2 where it is trained with little data."""
+    channel_base: int = 4096
+    """Channels of a map are this number / its resolution, >= 1; 32768 in the paper (16384 below 512 pixels)."""
+    channel_max: int = 256
+    """Most channels of a map, >= 1; 512 in the paper."""
+    group: int = 4
+    """Most samples in a group of the minibatch standard deviation, >= 1; 1: none."""
+    mixing: float = 0.9
+    """Share of fakes whose later layers take the styles of another latent, [0, 1]."""
+    gamma: float = 0.0
+    """Weight of R1, >= 0; 0: by the rule 0.0002 * resolution^2 / batch size, which is said at the start."""
+    r1_every: int = 16
+    """Iterations between R1 penalties, >= 1."""
+    path_weight: float = 0.0
+    """Weight of the path length penalty, >= 0; 2 in the paper, 0: none."""
+    path_every: int = 4
+    """Iterations between path length penalties, >= 1."""
+    path_decay: float = 0.01
+    """How far the mean path length moves an update, (0, 1]."""
+    learning_rate: float = 2.5e-3
+    """Of both networks before the correction for lazy penalties, (0, 1]."""
+    beta1: float = 0.0
+    """Decay of Adam's mean gradient, [0, 1)."""
+    beta2: float = 0.99
+    """Decay of Adam's mean squared gradient, [0, 1)."""
+    ema_half_life: float = 0.0
+    """Half-life of the averaged generator in samples, >= 0; 0: batch size * 10,000 / 32."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, 1, "latent_dim", "mapping_layers", "channel_base", "channel_max", "group")
+        check_least(self, 1, "r1_every", "path_every")
+        check_least(self, 0, "gamma", "path_weight", "ema_half_life")
+        check_rates(self, "2.5e-3")
+        check_range(self, "mixing", 0 <= self.mixing <= 1, "[0, 1]; 0.9 is the paper's")
+        check_range(self, "path_decay", 0 < self.path_decay <= 1, "(0, 1]; 0.01 is the paper's")
+
+
+class StyleGAN(ImageGAN):
+    """StyleGAN2: logistic game, lazy R1, optional path length, style mixing, adaptive augmentation by the data's size."""
+
+    Config: ClassVar[type] = Config
+    Sampling: ClassVar[type] = StyleSampling
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 32}
+
+    config: Config
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """As `ImageGAN`; `ConfigError` also for sizes other than 32, 64, 128 and 256 pixels squared."""
+        self.resolution = check_size(info["height"], info["width"])
+        super().__init__(config, info)
+
+    def gamma(self) -> float:
+        """Weight of R1: the setting, or 0.0002 R^2 / batch size (Karras et al. 2020, "limited data", appendix C)."""
+        if self.config.gamma:
+            return self.config.gamma
+        assert self.training is not None
+        return 0.0002 * self.resolution**2 / self.training.batch_size
+
+    def notes(self) -> list[str]:
+        """How gamma and the augmentation were chosen."""
+        rule = "" if self.config.gamma else ", by the rule 0.0002 * resolution^2 / batch size"
+        advice = "where samples break up or r_t stays above its target try 4 times as much, where they stay blurred a quarter"
+        return [*super().notes(), f"R1 has gamma = {self.gamma():.4g}{rule}; {advice}"]
+
+    def players(self) -> dict[str, Player]:
+        """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""
+        c, classes = self.config, len(self.classes)
+        size = {"channel_base": c.channel_base, "channel_max": c.channel_max, "classes": classes}
+        depth = {"latent_dim": c.latent_dim, "mapping_layers": c.mapping_layers}
+        generator = Generator(self.shape[0], self.resolution, **depth, **size)
+        discriminator = Discriminator(self.shape[0], self.resolution, group=c.group, **size)
+        batch = self.training.batch_size if self.training else 1  # a network that only generates is not averaged
+        return {
+            "generator": Player(
+                generator,
+                self._adam(generator, c.path_every if c.path_weight else 0),
+                ema_half_life=c.ema_half_life or batch * 10_000 / 32,
+            ),
+            "discriminator": Player(discriminator, self._adam(discriminator, c.r1_every)),
+            **self._augmentation_player(),
+        }
+
+    def _adam(self, module: nn.Module, every: int) -> torch.optim.Adam:
+        """Adam corrected for the steps that a penalty every so many iterations adds (StyleGAN2, appendix B)."""
+        c = self.config
+        ratio = every / (every + 1) if every else 1.0
+        betas = (float(c.beta1**ratio) if c.beta1 else 0.0, float(c.beta2**ratio))
+        return torch.optim.Adam(module.parameters(), c.learning_rate * ratio, betas=betas, eps=1e-8)
+
+    # The method
+
+    def turns(self) -> list[Turn]:
+        """``d``, ``r1`` now and then, ``g``, ``path`` now and then, ``ada``."""
+        c, twice = self.config, {"precision": "fp32", "eager": True}  # what differentiates twice
+        path = [Turn("path", ("generator",), self.path_length, every=c.path_every, **twice)]
+        return [
+            Turn("d", ("discriminator",), self.discriminator_loss),
+            Turn("r1", ("discriminator",), self.r1, every=c.r1_every, **twice),
+            Turn("g", ("generator",), self.generator_loss),
+            *(path if c.path_weight else []),
+            *self._augmentation_turn(),
+        ]
+
+    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """-log s(D(x)) - log(1 - s(D(G(z))))."""
+        critic = self._critic(ctx, batch)
+        real, fake = critic(batch["image"]), critic(self._detached_fakes(ctx, batch))
+        self._observe(ctx, real, fake)
+        return losses.minimax_discriminator(real, fake)
+
+    def r1(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """gamma/2 |grad D(x)|^2 as many times as iterations pass (StyleGAN2, section 3.1)."""
+        real = batch["image"].detach().requires_grad_()
+        return {"penalty": losses.r1(self._critic(ctx, batch)(real), real, self.gamma() * self.config.r1_every)}
+
+    def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """-log s(D(G(z)))."""
+        fake, batch = self._judged_fakes(ctx, batch)
+        return losses.minimax_generator(self._critic(ctx, batch)(fake))
+
+    def path_length(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """(|J_w^T y| - a)^2 for y of unit expected length a pixel, a the running mean (StyleGAN2, eq. 4), on half the batch."""
+        generator: Any = ctx["generator"]
+        label = self._label(batch)
+        inputs = self._inputs(ctx, len(batch["image"][::2]))
+        second, crossover = inputs["second"], inputs["crossover"]
+        styles = generator.styles(inputs["latent"], None if label is None else label[::2], second, crossover)
+        lengths = path_lengths(generator.synthesise(styles, inputs["noise"]), styles, ctx.noise.normal)
+        mean = generator.path_mean.clone()
+        generator.path_mean.lerp_(lengths.detach().mean(), self.config.path_decay)
+        ctx.observe("mean", generator.path_mean)
+        weight = self.config.path_weight * self.config.path_every
+        return {"penalty": (lengths - mean).square().mean() * weight}
+
+    def _inputs(self, ctx: Context, n: int) -> dict[str, Any]:
+        """Random arguments of the generator for ``n`` fakes; a share of ``mixing`` crosses over at a uniform layer."""
+        generator: Any = ctx["generator"]
+        dim, count = self.config.latent_dim, generator.style_count
+        u = ctx.noise.uniform(n, 2)
+        crossover = torch.where(u[:, 0] < self.config.mixing, 1 + (u[:, 1] * (count - 1)).long(), count)
+        return {
+            "latent": ctx.noise.normal(n, dim),
+            "noise": [ctx.noise.normal(n, 1, size, size) for size in generator.noise_sizes],
+            "second": ctx.noise.normal(n, dim) if self.config.mixing else None,
+            "crossover": crossover,
+        }
+
+    def _fakes(self, ctx: Context, batch: Batch) -> Tensor:
+        return ctx["generator"](**self._inputs(ctx, len(batch["image"])), label=self._label(batch))
+
+    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
+        """``n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
+        return generate(networks["generator"], n, noise, options, self.classes)  # pyright: ignore[reportArgumentType]
+
+
+def path_lengths(images: Tensor, styles: Tensor, normal: Any) -> Tensor:
+    """|J^T y| (n,) of pictures (n, C, H, W) made from styles (n, L, d), with graph; ``normal(n, ...)`` draws y.
+
+    y has the variance 1 / (H W), so that the length does not depend on the resolution; root mean square over layers.
+    """
+    n, _, height, width = images.shape
+    y = normal(n, *images.shape[1:]) / math.sqrt(height * width)
+    (gradient,) = torch.autograd.grad((images * y).sum(), styles, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()
