@@ -30,7 +30,7 @@ def picture(waveform: np.ndarray, rate: int) -> bytes:
     from matplotlib.figure import Figure
 
     seconds = max(len(waveform), 1) / rate
-    figure = Figure(figsize=_SIZE, dpi=_DPI)
+    figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="none")
     canvas = FigureCanvasAgg(figure)
     upper = figure.add_axes((0.1, 0.7, 0.89, 0.28))
     lower = figure.add_axes((0.1, 0.13, 0.89, 0.55))

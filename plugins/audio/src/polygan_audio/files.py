@@ -53,6 +53,13 @@ class Header(NamedTuple):
         return self.frames / self.rate
 
 
+def _decoder(path: Path) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except TypeError:  # a name that ends in .raw
+        raise DataError("has no header that tells its rate and format; convert it to WAV or FLAC") from None
+
+
 @contextmanager
 def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
     """The open file, checked. What the decoder raises becomes a DataError."""
@@ -62,7 +69,7 @@ def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
     if size == 0:
         raise DataError("the file is empty; remove it")
     try:
-        with soundfile.SoundFile(path) as file:
+        with _decoder(path) as file:
             if not RATES[0] <= file.samplerate <= RATES[1]:
                 raise DataError(f"claims {file.samplerate:,} Hz; sound has {RATES[0]:,} to {RATES[1]:,} Hz")
             if file.channels > max_channels:
@@ -77,7 +84,7 @@ def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
                     "compression: silence or a damaged header; remove it"
                 )
             yield file
-    except (RuntimeError, ValueError, TypeError) as error:  # libsndfile's are RuntimeErrors
+    except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DataError(f"cannot be read as sound ({reason}); convert it to WAV or FLAC, or remove it") from None
 
@@ -133,9 +140,9 @@ def read(
             raise ValueError(f"start = {start} is not a multiple of {unit}, where {own} and {rate} Hz meet")
         first = max(0, start - -(-width // unit) * unit)
         last = min(file.frames, start + frames + width + unit)
-        waveform = torch.from_numpy(_filled(file, first, last - first))
-        begin = (start - first) // unit * (rate * unit // own)
-        return resample(waveform)[begin : begin + -(-frames * rate // own)].numpy(), rate
+        around = torch.from_numpy(_filled(file, first, last - first))
+    begin = (start - first) // unit * (rate * unit // own)
+    return resample(around)[begin : begin + -(-frames * rate // own)].numpy(), rate
 
 
 def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:
@@ -230,7 +237,7 @@ def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate
                     file.write(samples[begin : begin + (1 << 16)])
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    except (RuntimeError, OSError) as error:
+    except (soundfile.SoundFileError, OSError) as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DataError(f"{path}: cannot be written at {rate:,} Hz ({reason}); name another place or format") from None
     return clipped
