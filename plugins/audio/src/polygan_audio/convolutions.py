@@ -1,15 +1,20 @@
-"""One-dimensional convolutions that also run as two-dimensional ones, and how much context they need."""
+"""One-dimensional convolutions that also run as two-dimensional ones; folding; full precision."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Conv1d(nn.Conv1d):
@@ -18,12 +23,12 @@ class Conv1d(nn.Conv1d):
     def __init__(self, inputs: int, outputs: int, size: int, *, dilation: int = 1) -> None:
         super().__init__(inputs, outputs, size, padding=dilation * (size - 1) // 2, dilation=dilation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution, in the layout of ``x``."""
-        if x.dim() == 3:
-            return super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution, in the layout of the input."""
+        if input.dim() == 3:
+            return super().forward(input)
         return F.conv2d(
-            x, self.weight[:, :, None], self.bias, 1, (0, int(self.padding[0])), (1, self.dilation[0]), self.groups
+            input, self.weight[:, :, None], self.bias, 1, (0, int(self.padding[0])), (1, self.dilation[0]), self.groups
         )
 
 
@@ -33,11 +38,13 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     def __init__(self, inputs: int, outputs: int, size: int, rate: int) -> None:
         super().__init__(inputs, outputs, size, rate, padding=(size - rate) // 2)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """The transposed convolution, in the layout of ``x``."""
-        if x.dim() == 3:
-            return super().forward(x, output_size)
-        return F.conv_transpose2d(x, self.weight[:, :, None], self.bias, (1, self.stride[0]), (0, int(self.padding[0])))
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """The transposed convolution, in the layout of the input."""
+        if input.dim() == 3:
+            return super().forward(input, output_size)
+        return F.conv_transpose2d(
+            input, self.weight[:, :, None], self.bias, (1, self.stride[0]), (0, int(self.padding[0]))
+        )
 
 
 def weight_norm(module: nn.Module) -> nn.Module:
@@ -45,17 +52,20 @@ def weight_norm(module: nn.Module) -> nn.Module:
     return parametrizations.weight_norm(module)
 
 
-def fold(network: nn.Module) -> nn.Module:
-    """Replace every parametrised weight by its value, in place; for synthesis, not for training."""
-    for module in network.modules():
+def fold(network: M) -> M:
+    """A copy whose parametrised weights (weight norm) are plain ones, without gradients; for synthesis and export."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # pyright: ignore[reportArgumentType,reportCallIssue,reportGeneralTypeIssues]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return network
+            weights = {name: getattr(module, name).detach() for name in module.parametrizations}  # pyright: ignore[reportGeneralTypeIssues]
+            # parametrize.remove_parametrizations would take the properties from the class, which the original shares.
+            del module.parametrizations
+            module.__class__ = type(module).__bases__[0]
+            for name, weight in weights.items():
+                module.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+    return network.requires_grad_(False)
 
 
-def each(network: nn.Module, kinds: tuple[type[nn.Module], ...], function: Callable[[nn.Module], object]) -> None:
-    """Call ``function`` on every submodule of these kinds."""
-    for module in network.modules():
-        if isinstance(module, kinds):
-            function(module)
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast, which the meta device does not know."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

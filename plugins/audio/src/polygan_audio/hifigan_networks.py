@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from polygan import ConfigError
 
 from .convolutions import Conv1d, ConvTranspose1d, weight_norm
-from .vocoder import FrontEnd
+from .frontend import FrontEnd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,8 @@ class Shape:
             )
 
 
+HOP = 256
+"""Samples of a hop in the paper."""
 _DENSE = ((1, 3, 5),) * 3
 VARIANTS = {
     "v1": Shape(channels=512, rates=(8, 8, 2, 2), kernels=(16, 16, 4, 4), block=1, sizes=(3, 7, 11), dilations=_DENSE),

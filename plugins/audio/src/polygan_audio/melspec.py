@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,9 +16,10 @@ from torch import Tensor
 from polygan import ConfigError
 from polygan.errors import did_you_mean
 
+from .convolutions import full_precision
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
 
 SCALES = ("slaney", "htk")
 NORMS = ("slaney", "none")
@@ -122,24 +122,33 @@ class MelSpec:
                 f"mel: {waveform.shape[-1]} samples are too short for padding by {self.pad} on each side (n_fft = {self.n_fft}, "
                 f"hop_length = {self.hop_length}); use longer segments"
             )
-        with _full_precision(waveform.device):
-            rows = waveform.float().reshape(-1, 1, waveform.shape[-1])
-            rows = F.pad(rows, (self.pad, self.pad), mode="reflect")[:, 0]
-            window = _window(self.win_length, rows.device)
+        rows = waveform.float().reshape(-1, 1, waveform.shape[-1])
+        rows = F.pad(rows, (self.pad, self.pad), mode="reflect")[:, 0]
+        found = self._magnitudes(rows)
+        return found.reshape(*waveform.shape[:-1], *found.shape[-2:])[..., : self.frames(waveform.shape[-1])]
+
+    def _magnitudes(self, padded: Tensor) -> Tensor:
+        """(B, T) to (B, n_fft / 2 + 1, 1 + (T - n_fft) // hop_length)."""
+        with full_precision(padded.device):
+            window = _window(self.win_length, padded.device)
             spectrum = torch.stft(
-                rows, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
+                padded.float(), self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
             )
             squares = spectrum.real.square() + spectrum.imag.square()
             # Without epsilon the root has no gradient at 0; 1e-12 is 120 dB below a full-scale magnitude of 1.
-            found = (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-12).sqrt()
-            return found.reshape(*waveform.shape[:-1], *found.shape[-2:])[..., : self.frames(waveform.shape[-1])]
+            return (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-12).sqrt()
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """(..., T) in [-1, 1] to log-mel (..., n_mels, frames), float32. ConfigError as `magnitudes`."""
-        magnitudes = self.magnitudes(waveform)
-        with _full_precision(waveform.device):
-            mel = self.filters(waveform.device) @ magnitudes
-            mel = mel.clamp(min=self.floor)
+        return self._log(self.magnitudes(waveform))
+
+    def of_padded(self, waveform: Tensor) -> Tensor:
+        """The log-mel (n_mels, frames) of samples (T,) as they stand, without padding at the ends."""
+        return self._log(self._magnitudes(waveform[None])[0])
+
+    def _log(self, magnitudes: Tensor) -> Tensor:
+        with full_precision(magnitudes.device):
+            mel = (self.filters(magnitudes.device) @ magnitudes).clamp(min=self.floor)
             return mel.log() if self.log == "ln" else mel.log10()
 
     def filters(self, device: torch.device | str = "cpu") -> Tensor:
@@ -189,9 +198,7 @@ def _filters(
 ) -> Tensor:
     """Triangles between neighbouring mel frequencies, in float64 (torchaudio's are off by 1e-5 after the logarithm)."""
     to_mel, to_hertz = (_slaney, _slaney_hertz) if scale == "slaney" else (_htk, _htk_hertz)
-    edges = to_hertz(np.linspace(to_mel(np.float64(fmin)), to_mel(np.float64(fmax)), n_mels + 2))[
-        :, None
-    ]  # (n_mels + 2, 1)
+    edges = to_hertz(np.linspace(*to_mel(np.array([fmin, fmax])), n_mels + 2))[:, None]  # (n_mels + 2, 1)
     bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
     up, down = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights = np.maximum(0, np.minimum(up, down))
@@ -224,19 +231,7 @@ def _htk_hertz(mel: np.ndarray) -> np.ndarray:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """No autocast, which the meta device does not know."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
-
-
-_LIBROSA_LOG10: dict[str, Any] = {
-    "sample_rate": 16_000,
-    "fmin": 80.0,
-    "fmax": 7600.0,
-    "padding": "center",
-    "log": "log10",
-    "floor": 1e-10,
-}
+_SPEECHT5 = MelSpec(sample_rate=16_000, fmin=80.0, fmax=7600.0, padding="center", log="log10", floor=1e-10)
 PRESETS: Mapping[str, MelSpec] = {
     # The official code of Kong et al. 2020: https://github.com/jik876/hifi-gan
     "hifigan": MelSpec(sample_rate=22_050, fmax=8000.0, epsilon=1e-9),
@@ -245,9 +240,9 @@ PRESETS: Mapping[str, MelSpec] = {
     # The 24 kHz model of Siuzdak 2023
     "vocos": MelSpec(sample_rate=24_000, n_mels=100, padding="center", scale="htk", norm="none", floor=1e-7),
     # kan-bayashi's ParallelWaveGAN, LJSpeech recipes (without their normalisation by a corpus's mean and deviation)
-    "parallel_wavegan": MelSpec(**_LIBROSA_LOG10 | {"sample_rate": 22_050}),
+    "parallel_wavegan": dataclasses.replace(_SPEECHT5, sample_rate=22_050),
     # transformers.SpeechT5FeatureExtractor
-    "speecht5": MelSpec(**_LIBROSA_LOG10),
+    "speecht5": _SPEECHT5,
 }
 
 

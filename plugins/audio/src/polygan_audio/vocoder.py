@@ -1,50 +1,259 @@
-"""What all vocoders share: a generator that knows its front end."""
+"""What all vocoders share: settings of the front end, the game's terms, re-synthesis of recordings and files."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from polygan import CheckpointError
+from polygan import ConfigError, Context, DataError, Recipe, Samples
+from polygan.errors import did_you_mean
+
+from . import audio_losses, files, melspec
+from .mels import SUFFIXES as MEL_SUFFIXES
+from .mels import read_mel
+from .synthesis import CHUNK, Synthesiser, mel_stream
 
 if TYPE_CHECKING:
-    from .melspec import MelSpec
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from polygan import Batch, Noise
+
+    from .discriminators import Family, Features
+
+_BLOCK_SECONDS = 10  # of a file that are read at a time
+_PREVIEWS = 6  # held-out recordings in the report
 
 
-class FrontEnd(nn.Module):
-    """A generator from log-mel to waveform. Its front end goes into every checkpoint and is compared on loading."""
+@dataclass(frozen=True, kw_only=True)
+class VocoderConfig:
+    """The front end, and the weights of the generator's terms. A None among the front end's is the preset's value."""
 
-    mel_spec: Tensor
+    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
+    """Preset of the mel front end, at the data's sample rate."""
+    n_fft: int | None = None
+    """Samples of the Fourier transform."""
+    win_length: int | None = None
+    """Samples of the window; with n_fft alone it is that."""
+    hop_length: int | None = None
+    """Samples between frames."""
+    n_mels: int | None = None
+    """Bands."""
+    fmin: float | None = None
+    """Lower end of the lowest band in Hz."""
+    fmax: float | None = None
+    """Upper end of the highest band in Hz."""
+    learning_rate: float = 2e-4
+    """Of both networks, (0, 1]."""
+    beta1: float = 0.8
+    """Decay of the mean gradient, [0, 1)."""
+    beta2: float = 0.99
+    """Decay of the mean squared gradient, [0, 1)."""
+    weight_decay: float = 0.01
+    """Decoupled (AdamW), >= 0."""
+    feature_weight: float = 2.0
+    """Of feature matching, >= 0 (Kong et al. 2020, section 2.4)."""
+    mel_weight: float = 45.0
+    """Of the mean absolute log-mel difference, >= 0 (the same)."""
 
-    def __init__(self, mel: MelSpec) -> None:
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate <= 1:
+            raise ConfigError(f"model.learning_rate = {self.learning_rate} is outside (0, 1]; 2e-4 is usual")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} = {getattr(self, name)} is outside [0, 1)")
+        for name in ("weight_decay", "feature_weight", "mel_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least 0")
+        for name, hint in get_type_hints(type(self)).items():
+            value, known = getattr(self, name), get_args(hint)
+            if get_origin(hint) is Literal and value not in known:
+                meant = did_you_mean(str(value), map(str, known))
+                raise ConfigError(f"model.{name} = {value!r}{meant}; known are {', '.join(map(str, known))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How sound is made."""
+
+    chunk: int = CHUNK
+    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """auto: bf16 where the hardware multiplies it."""
+    format: Literal["wav", "flac", "ogg"] = "wav"
+    """Of the files that --input is turned into."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("precision", ("auto", "fp32", "bf16")), ("format", ("wav", "flac", "ogg"))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}; known are {', '.join(known)}")
+
+
+class Judges(nn.Module):
+    """Families of discriminators as one network; their features in a row."""
+
+    def __init__(self, families: Mapping[str, Family]) -> None:
         super().__init__()
-        self.mel = mel
-        self.planar = False
-        """Compute on (B, C, 1, T) in channels_last."""
-        self.register_buffer("mel_spec", mel.facts())
-        self.register_load_state_dict_pre_hook(_compare)
+        self.families = nn.ModuleDict(families)
 
-    @abstractmethod
-    def forward(self, mel: Tensor) -> Tensor:
-        """(B, n_mels, F) to (B, F * hop_length) in [-1, 1]."""
-
-    @abstractmethod
-    def context(self) -> int:
-        """Frames on each side of a frame that its samples depend on."""
-
-    def layout(self, x: Tensor) -> Tensor:
-        """(B, C, T) as the convolutions are to see it."""
-        return x[:, :, None].contiguous(memory_format=torch.channels_last) if self.planar else x
+    def forward(self, waveform: Tensor) -> Features:
+        """Waveforms (B, T) to the features of all members."""
+        return [features for family in self.families.values() for features in family(waveform)]
 
 
-def _compare(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Refuse weights that were trained with another front end."""
-    assert isinstance(module, FrontEnd)
-    facts = state.get(f"{prefix}mel_spec")
-    if facts is not None and not facts.is_meta and (found := module.mel.differences(facts)):
-        raise CheckpointError(
-            f"these weights were trained with another mel front end: {found}; train with that one, or from the beginning"
+class Vocoder(Recipe):
+    """A generator from log-mel to waveform, and discriminators of waveforms."""
+
+    domain = "audio"
+    translates = True
+    Sampling: ClassVar[type] = Sampling
+
+    def __init__(self, config: VocoderConfig, info: Mapping[str, Any]) -> None:
+        """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
+        super().__init__(config, info)
+        names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
+        self.mel = mel = melspec.resolve(config.mel, info["sample_rate"], **{n: getattr(config, n) for n in names})
+        self.loss_mel = melspec.resolve(
+            config.mel, info["sample_rate"], **{n: getattr(config, n) for n in names} | {"fmax": mel.sample_rate / 2}
         )
+        segment, hop = info["segment"], mel.hop_length
+        if segment % hop or segment <= mel.pad:
+            least = mel.pad // hop + 1
+            raise ConfigError(
+                f"data.segment = {segment} samples are {segment / hop:g} hops of {hop}, and must be a whole number of at least "
+                f"{least}; use e.g. --data.segment {max(least, round(segment / hop)) * hop}"
+            )
+        for name, mine in (("n_mels", mel.n_mels), ("mel_hop", hop)):
+            if info.get(name, mine) != mine:
+                raise ConfigError(
+                    f"the given mels (data.mels) have {name} = {info[name]}, the front end has {mine}; set --model.n_mels and "
+                    "--model.hop_length as they were made"
+                )
+
+    # The game's terms
+
+    def condition(self, batch: Batch) -> Tensor:
+        """What the generator hears of a batch: its log-mel (B, n_mels, T / hop_length), or the given one."""
+        if "mel" in batch:
+            return batch["mel"]
+        return self.mel(batch["waveform"])[..., : batch["waveform"].shape[-1] // self.mel.hop_length]
+
+    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Least squares over all members, real and fake in one pass; the fakes are kept for the generator's turn."""
+        with ctx.graph_of("generator"):
+            fake = ctx["generator"](self.condition(batch))
+        ctx.cache["fake"] = fake
+        real, made = _halves(ctx["discriminator"](torch.cat([batch["waveform"], fake.detach()])))
+        return audio_losses.discriminator_loss(real, made)
+
+    def adversarial_terms(self, ctx: Context, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """What the discriminators say of fakes (B, T), and feature matching."""
+        with torch.no_grad():
+            real = ctx["discriminator"](batch["waveform"])
+        made = ctx["discriminator"](fake)
+        terms = {"adversarial": audio_losses.generator_loss(made)}
+        if self.config.feature_weight:
+            terms["features"] = self.config.feature_weight * audio_losses.feature_matching(real, made)
+        return terms
+
+    def mel_term(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """45 E |log-mel(x) - log-mel(G(s))| up to half the sample rate (Kong et al. 2020, eq. 3)."""
+        difference = self.loss_mel(fake) - self.loss_mel(batch["waveform"])
+        return {"mel": self.config.mel_weight * difference.abs().mean()}
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """AdamW with the configured numbers."""
+        c: VocoderConfig = self.config
+        return torch.optim.AdamW(module.parameters(), c.learning_rate, (c.beta1, c.beta2), weight_decay=c.weight_decay)
+
+    # Re-synthesis
+
+    def preview(self) -> tuple[int, Sampling]:
+        """A few held-out recordings."""
+        return _PREVIEWS, Sampling()
+
+    def translate(self, networks: Mapping[str, nn.Module], inputs: Samples, noise: Noise, options: Sampling) -> Samples:
+        """Recordings by way of their log-mels (or given ones), each as long as it was."""
+        rate, given = inputs.extra["sample_rate"], inputs.extra.get("mel")
+        if rate != self.mel.sample_rate:
+            raise ConfigError(f"recordings of {rate} Hz and a vocoder of {self.mel.sample_rate} Hz; resample them")
+        synthesise = self._synthesiser(networks, options)
+        made = []
+        for i, waveform in enumerate(inputs.data):
+            padded = nn.functional.pad(waveform, (0, -len(waveform) % self.mel.hop_length))
+            mels = mel_stream(self.mel, [padded]) if given is None else [given[i]]
+            sound = torch.cat([*synthesise.stream(mels), torch.zeros(len(waveform))])
+            made.append(sound[: len(waveform)])
+        return Samples(made, inputs.domain, extra=dict(inputs.extra))
+
+    def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Sampling) -> Iterator[Path]:
+        """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece."""
+        known = (*files.SUFFIXES, *MEL_SUFFIXES)
+        if source.is_dir():
+            paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
+            relative = [p.relative_to(source) for p in paths]
+        else:
+            paths, relative = [source], [source.relative_to(source.parent)]
+        synthesise = self._synthesiser(networks, options)
+        taken: dict[Path, Path] = {}
+        for path, name in zip(paths, relative, strict=True):
+            target = out / name.with_suffix(f".{options.format}")
+            if target in taken:
+                target = out / name.with_name(f"{name.name}.{options.format}")  # a.wav and a.npy side by side
+            taken[target] = path
+            if target.exists() and target.samefile(path):
+                raise DataError(f"{path} would be overwritten by its re-synthesis; name another folder with --out")
+            mels = self._mels_of(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{os.getpid()}-{target.name}")
+            try:
+                files.write_blocks(partial, synthesise.stream(mels), self.mel.sample_rate)
+                partial.replace(target)
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from None
+            finally:
+                partial.unlink(missing_ok=True)
+            yield target
+
+    def _synthesiser(self, networks: Mapping[str, nn.Module], options: Sampling) -> Synthesiser:
+        generator: Any = networks["generator"]
+        return Synthesiser(generator, options.chunk, options.precision)
+
+    def _mels_of(self, path: Path) -> Iterator[Tensor]:
+        """Log-mels (n_mels, f) that follow each other, of a sound file or a mel file. DataError naming the file."""
+        if path.suffix.lower() not in MEL_SUFFIXES:
+            return mel_stream(self.mel, self._waveforms(path))
+        mel = torch.from_numpy(read_mel(path))
+        if mel.shape[0] != self.mel.n_mels:
+            turned = mel.shape[1] == self.mel.n_mels
+            raise DataError(
+                f"mel {path} has {mel.shape[0]} bands, this vocoder takes {self.mel.n_mels}"
+                + (
+                    "; it lies the other way round, save [bands, frames]"
+                    if turned
+                    else "; make it with the same front end"
+                )
+            )
+        return iter([mel])
+
+    def _waveforms(self, path: Path) -> Iterator[Tensor]:
+        """A sound file at the vocoder's rate, some seconds at a time, with silence to a whole number of hops."""
+        rate, total = self.mel.sample_rate, 0
+        head = files.header(path)
+        unit = files.grid(head.rate, rate)
+        step = max(1, _BLOCK_SECONDS * head.rate // unit) * unit
+        for start in range(0, head.frames, step):
+            block = files.read(path, start, min(step, head.frames - start), rate)[0]
+            total += len(block)
+            yield torch.from_numpy(block)
+        yield torch.zeros(-total % self.mel.hop_length)
+
+
+def _halves(features: Features) -> tuple[Features, Features]:
+    """Features of the first and of the second half of the batch."""
+    pairs = [[m.chunk(2) for m in member] for member in features]
+    return [[a for a, _ in member] for member in pairs], [[b for _, b in member] for member in pairs]

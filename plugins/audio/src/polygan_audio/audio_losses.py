@@ -1,0 +1,73 @@
+"""Losses between waveforms, and of what several discriminators say: pure functions, scalars in float32."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .convolutions import full_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .discriminators import Features
+
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
+"""n_fft, hop and window in samples (Yamamoto et al. 2020, table 1)."""
+
+
+def discriminator_loss(real: Features, fake: Features) -> dict[str, Tensor]:
+    """Sum over members of E (D(x) - 1)^2 + E D(G(s))^2 (Kong et al. 2020, eq. 1)."""
+    return {
+        "real": _total((m[-1].float() - 1).square().mean() for m in real),
+        "fake": _total(m[-1].float().square().mean() for m in fake),
+    }
+
+
+def generator_loss(fake: Features) -> Tensor:
+    """Sum over members of E (D(G(s)) - 1)^2 (Kong et al. 2020, eq. 2)."""
+    return _total((m[-1].float() - 1).square().mean() for m in fake)
+
+
+def feature_matching(real: Features, fake: Features) -> Tensor:
+    """Sum over members and maps of the mean absolute difference (Kong et al. 2020, eq. 4), logits among them as in the
+    official code. ``real`` is not differentiated."""
+    return _total(
+        (r.detach().float() - f.float()).abs().mean()
+        for rs, fs in zip(real, fake, strict=True)
+        for r, f in zip(rs, fs, strict=True)
+    )
+
+
+def stft_loss(
+    real: Tensor, fake: Tensor, resolutions: Sequence[tuple[int, int, int]] = RESOLUTIONS
+) -> tuple[Tensor, Tensor]:
+    """Spectral convergence and log-magnitude distance of waveforms (B, T), means over resolutions.
+
+    |S - S'|_F / |S|_F over the batch, and the mean |log S - log S'| (Yamamoto et al. 2020, eq. 3 and 4).
+    """
+    convergence, logarithm = [], []
+    with full_precision(real.device):
+        for n_fft, hop, window in resolutions:
+            a, b = (_magnitudes(x, n_fft, hop, window) for x in (real, fake))
+            convergence.append((a - b).norm() / a.norm().clamp(min=1e-5))
+            logarithm.append((a.log() - b.log()).abs().mean())
+    return _total(convergence) / len(convergence), _total(logarithm) / len(logarithm)
+
+
+def _magnitudes(waveform: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
+    """(B, n_fft / 2 + 1, frames), at least 1e-3.5."""
+    shape = torch.hann_window(window, device=waveform.device)
+    x = F.pad(waveform.float()[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
+    spectrum = torch.stft(x, n_fft, hop, window, shape, center=False, return_complex=True)
+    return (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-7).sqrt()
+
+
+def _total(terms: object) -> Tensor:
+    total, *rest = list(terms)  # pyright: ignore[reportArgumentType,reportUnknownVariableType,reportCallIssue]
+    for term in rest:
+        total = total + term
+    return total

@@ -1,0 +1,114 @@
+"""HiFi-GAN (Kong et al. 2020, arXiv:2010.05646): waveforms that periods and scales of discriminators cannot tell."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+
+from polygan import ConfigError, Context, Player, Turn
+
+from .discriminators import multi_period, multi_resolution, multi_scale
+from .hifigan_networks import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
+from .vocoder import Judges, Vocoder, VocoderConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from polygan import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(VocoderConfig):
+    """What is trained; the defaults are the paper's."""
+
+    variant: Literal["v1", "v2", "v3"] = "v1"
+    """Size of the generator: 13.9, 0.9 or 1.5 million parameters (at 80 bands and a hop of 256)."""
+    channels: int = 0
+    """Of the generator's first layer; 0: the variant's (512, 128, 256)."""
+    upsample_rates: tuple[int, ...] = ()
+    """Their product is the hop length; empty: the variant's if it fits, else factors of the hop length."""
+    upsample_kernels: tuple[int, ...] = ()
+    """Sizes of the upsamplings' kernels; empty: twice the rates."""
+    scales: Literal["waveform", "spectrogram", "none"] = "waveform"
+    """Beside the periods: multi-scale discriminators (the paper's), multi-resolution spectrogram ones, which cost much
+    less, or none."""
+    discriminator_width: int = 1
+    """Channels of the discriminators are divided by it: 1, 2, 4 or 8."""
+    decay: float = 0.999
+    """Factor of the learning rate an epoch, (0, 1]."""
+    epoch: int = 0
+    """Iterations of an epoch for the decay; 0: as many as batches in the data."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.decay <= 1:
+            raise ConfigError(f"model.decay = {self.decay} is outside (0, 1]; 0.999 is the paper's")
+        if self.discriminator_width not in (1, 2, 4, 8):
+            raise ConfigError(f"model.discriminator_width = {self.discriminator_width}; 1, 2, 4 and 8 are known")
+        for name in ("channels", "epoch"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"model.{name} = {getattr(self, name)} is below 0")
+
+
+class HiFiGAN(Vocoder):
+    """HiFi-GAN (Kong et al. 2020), section 2: V1, V2 and V3."""
+
+    Config: ClassVar[type] = Config
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 2000}
+
+    config: Config
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """As `Vocoder`; ConfigError where the upsampling does not give a hop."""
+        super().__init__(config, info)
+        self.shape = shape_for(config, self.mel.hop_length)
+
+    def players(self) -> dict[str, Player]:
+        """``generator`` and ``discriminator``: periods, and scales of the waveform or its spectrograms."""
+        c = self.config
+        families = {"periods": multi_period(c.discriminator_width)}
+        if c.scales == "waveform":
+            families["scales"] = multi_scale(c.discriminator_width)
+        elif c.scales == "spectrogram":
+            families["resolutions"] = multi_resolution(32 // c.discriminator_width)
+        players = {}
+        for name, module in (("generator", Generator(self.shape, self.mel)), ("discriminator", Judges(families))):
+            optimizer = self.optimizer(module)
+            players[name] = Player(module, optimizer, self._decay(optimizer))
+        return players
+
+    def _decay(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        batch = self.training.batch_size if self.training else 1
+        epoch = self.config.epoch or max(1, self.info.get("count", 1) // batch)
+        return torch.optim.lr_scheduler.StepLR(optimizer, epoch, self.config.decay)
+
+    # The method
+
+    def turns(self) -> list[Turn]:
+        """``d`` over all discriminators, then ``g`` on the same fakes."""
+        return [Turn("d", ("discriminator",), self.discriminator_loss), Turn("g", ("generator",), self.generator_loss)]
+
+    def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Adversarial, feature matching and mel terms (Kong et al. 2020, eq. 6)."""
+        fake = ctx.cache.pop("fake")
+        return self.adversarial_terms(ctx, batch, fake) | self.mel_term(batch, fake)
+
+
+def shape_for(config: Config, hop: int) -> Shape:
+    """The generator's shape for a hop length in samples. ConfigError where nothing fits."""
+    shape = VARIANTS[config.variant]
+    rates = config.upsample_rates
+    if not rates:
+        fits = hop == HOP
+        rates = shape.rates if fits else rates_for(hop, len(shape.rates))
+        kernels = shape.kernels if fits else kernels_for(rates)
+    else:
+        kernels = kernels_for(rates)
+    return dataclasses.replace(
+        shape, channels=config.channels or shape.channels, rates=rates, kernels=config.upsample_kernels or kernels
+    )

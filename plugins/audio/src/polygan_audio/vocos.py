@@ -1,0 +1,123 @@
+"""Vocos (Siuzdak 2023, arXiv:2306.00814): a vocoder at the frame rate, small enough to train on two cores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from polygan import ConfigError, Context, Player, Turn
+
+from . import audio_losses
+from .discriminators import multi_period, multi_resolution
+from .vocoder import Judges, Vocoder, VocoderConfig
+from .vocos_networks import Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from polygan import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(VocoderConfig):
+    """What is trained: small by default; the paper's generator has dim 512, hidden 1536, 8 blocks."""
+
+    dim: int = 256
+    """Channels of the ConvNeXt blocks, >= 1."""
+    hidden: int = 768
+    """Width of their dense layers, >= 1."""
+    blocks: int = 6
+    """How many, >= 1."""
+    pretrain_steps: int = 8000
+    """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
+    stft_weight: float = 5.0
+    """Of the multi-resolution STFT terms, >= 0."""
+    discriminator_width: int = 4
+    """Channels of the period discriminators are divided by it: 1 (the paper's), 2, 4 or 8."""
+    resolution_width: int = 16
+    """Channels of the spectrogram discriminators, >= 1 (the paper's 32)."""
+    time_stride: int = 2
+    """Stride along time of their second and third layers, 1 (the paper's) or 2."""
+    learning_rate: float = 5e-4
+    """Of both networks at the start, (0, 1]; it falls to 0 along a cosine (Siuzdak 2023, section 4)."""
+    beta2: float = 0.99
+    """Decay of the mean squared gradient, [0, 1)."""
+    ema_half_life: float = 0.0
+    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0, "resolution_width": 1}
+        for name, minimum in {**least, "ema_half_life": 0}.items():
+            if not minimum <= getattr(self, name) < math.inf:
+                raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
+        for name, known in (("discriminator_width", (1, 2, 4, 8)), ("time_stride", (1, 2))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"model.{name} = {getattr(self, name)}; known are {', '.join(map(str, known))}")
+
+
+class Vocos(Vocoder):
+    """Vocos (Siuzdak 2023), with spectral terms alone at first, which teach most of what two cores can afford."""
+
+    Config: ClassVar[type] = Config
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 2000}
+
+    config: Config
+
+    def players(self) -> dict[str, Player]:
+        """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""
+        c = self.config
+        generator = Generator(self.mel, c.dim, c.hidden, c.blocks)
+        families = {
+            "periods": multi_period(c.discriminator_width),
+            "resolutions": multi_resolution(c.resolution_width, time_stride=c.time_stride),
+        }
+        discriminator = Judges(families)
+        return {
+            "generator": Player(generator, *self._optimizer(generator, 0), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, *self._optimizer(discriminator, c.pretrain_steps)),
+        }
+
+    def _optimizer(
+        self, module: torch.nn.Module, start: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """AdamW whose rate falls along a cosine from iteration ``start`` to the last."""
+        optimizer = self.optimizer(module)
+        steps = max(1, (self.training.steps if self.training else 1) - start)
+
+        def factor(n: int) -> float:
+            return 0.5 + 0.5 * math.cos(math.pi * min(1.0, n / steps))
+
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+    # The method
+
+    def turns(self) -> list[Turn]:
+        """``pretrain`` on spectra, then ``d`` and ``g``."""
+        begin = self.config.pretrain_steps
+        game = [
+            Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
+            Turn("g", ("generator",), self.generator_loss, start=begin),
+        ]
+        return [Turn("pretrain", ("generator",), self.spectral_loss, stop=begin), *game] if begin else game
+
+    def spectral_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Mel and multi-resolution STFT terms."""
+        return self._spectral_terms(batch, ctx["generator"](self.condition(batch)))
+
+    def _spectral_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        terms = self.mel_term(batch, fake)
+        if self.config.stft_weight:
+            convergence, logarithm = audio_losses.stft_loss(batch["waveform"], fake)
+            terms["stft"] = self.config.stft_weight * (convergence + logarithm)
+        return terms
+
+    def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Adversarial and feature matching terms beside the spectral ones."""
+        fake = ctx.cache.pop("fake")
+        return self.adversarial_terms(ctx, batch, fake) | self._spectral_terms(batch, fake)
