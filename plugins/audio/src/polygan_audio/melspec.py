@@ -135,8 +135,8 @@ class MelSpec:
                 padded.float(), self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
             )
             squares = spectrum.real.square() + spectrum.imag.square()
-            # Without epsilon the root has no gradient at 0; 1e-12 is 120 dB below a full-scale magnitude of 1.
-            return (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-12).sqrt()
+            # Without epsilon the root has no gradient at 0; 1e-24 leaves silence below the floor of every preset.
+            return (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-24).sqrt()
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """(..., T) in [-1, 1] to log-mel (..., n_mels, frames), float32. ConfigError as `magnitudes`."""
@@ -198,7 +198,8 @@ def _filters(
 ) -> Tensor:
     """Triangles between neighbouring mel frequencies, in float64 (torchaudio's are off by 1e-5 after the logarithm)."""
     to_mel, to_hertz = (_slaney, _slaney_hertz) if scale == "slaney" else (_htk, _htk_hertz)
-    edges = to_hertz(np.linspace(*to_mel(np.array([fmin, fmax])), n_mels + 2))[:, None]  # (n_mels + 2, 1)
+    low, high = to_mel(np.array([fmin, fmax]))
+    edges = to_hertz(np.linspace(low, high, n_mels + 2))[:, None]  # (n_mels + 2, 1)
     bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
     up, down = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights = np.maximum(0, np.minimum(up, down))
