@@ -247,11 +247,20 @@ def test_the_ljspeech_layout_brings_transcripts(tmp_path, opened):
 
 
 def test_lines_without_a_file_and_files_without_a_line_are_named(tmp_path, opened, capsys):
-    lines = ["a|first", "missing|second", "no bars at all", "a|first again", "../secret|out of the folder", "b|last"]
-    ljspeech(tmp_path / "data", lines, ["a.wav", "b.wav", "loose.wav"])
+    lines = [
+        "a|first",
+        "missing|second",
+        "no bars at all",
+        "a|first again",
+        "../secret|out of the folder",
+        "b|last \u2028 line",
+    ]
+    ljspeech(tmp_path / "data", lines, ["a.wav", "b.wav", "a.flac"])
     save(tmp_path / "data/secret.wav", noise(9000))
     store = stored(opened(max_bad=0.9))
-    assert "1 of 3 files have no line in" in capsys.readouterr().err.splitlines()[0]
+    said = capsys.readouterr().err.splitlines()[0]
+    assert "1 of 3 files have no line in" in said
+    assert said.endswith("and no transcript (a.flac)")
     assert store.info["without_text"] == 1
     assert len(store) == 3
     reasons = " ".join(store.bad)
@@ -264,7 +273,7 @@ def test_lines_without_a_file_and_files_without_a_line_are_named(tmp_path, opene
     ):
         assert message in reasons
     texts = {store.item("text", i).tobytes().decode() for i in range(3)}
-    assert texts == {"first", "last", ""}
+    assert texts == {"first", "last \u2028 line", ""}
 
 
 def test_a_part_of_a_recording_has_no_transcript(tmp_path, opened):

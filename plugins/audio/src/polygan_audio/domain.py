@@ -205,7 +205,7 @@ class AudioDomain(Domain):
         spec = MelSpec(sample_rate=samples.extra["sample_rate"], n_mels=_BANDS)
         rows = []
         for waveform in samples.data:
-            clip = waveform.detach().float()
+            clip = waveform.detach().float().cpu()
             mel = spec(F.pad(clip, (0, max(0, spec.n_fft - len(clip)))))  # (40, frames)
             rows.append(torch.cat([mel.mean(1), mel.std(1, correction=0)]))
         return torch.stack(rows) / (2 * _BANDS) ** 0.5 if rows else torch.zeros(0, 2 * _BANDS)

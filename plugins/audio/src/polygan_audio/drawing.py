@@ -50,7 +50,7 @@ def picture(waveform: np.ndarray, rate: int) -> bytes:
         for name, spine in axes.spines.items():
             spine.set_visible(name == "left")
             spine.set(color=_INK, linewidth=0.5)
-    lower.xaxis.set_major_formatter(lambda x, _: f"{x:g} s")
+    lower.xaxis.set_major_formatter(lambda x, _: f"{x:g} s" if x < 0.96 * seconds else "")
     canvas.draw()
     return _png(np.asarray(canvas.buffer_rgba()))
 

@@ -40,29 +40,28 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
     table, folder = root / "metadata.csv", root / "wavs"
     found, _ = _walk(folder)
     by_name = {os.path.splitext(f)[0]: f for f in found}
+    by_name |= {f: f for f in found}
     recordings, lines = [], dict[str, int]()
-    for number, line in enumerate(_text(table).splitlines(), 1):
+    for number, line in enumerate(_text(table).split("\n"), 1):
         if not line.strip():
             continue
         name, *columns = (part.strip() for part in line.split("|"))
-        name = os.path.splitext(name)[0] if name in found else name
-        place = f"{table} line {number}"
-        path, problem = root / "wavs" / by_name.get(name, name), ""
+        file, place, problem = by_name.get(name, name), f"{table} line {number}", ""
         if not columns:
             problem = f"{place} is not id|text"
         elif name not in by_name:
             problem = f"{place} has no file {folder / name}.wav (.flac, .ogg, ...)"
-        elif name in lines:
-            problem = f"{place} repeats the id of line {lines[name]}"
-        lines.setdefault(name, number)
+        elif file in lines:
+            problem = f"{place} repeats the id of line {lines[file]}"
+        lines.setdefault(file, number)
         text = next((c for c in reversed(columns) if c), "")
-        recordings.append(Recording(path, name, text, problem))
-    loose = [name for name in by_name if name not in lines]
-    recordings += [Recording(folder / by_name[name], name) for name in loose]
+        recordings.append(Recording(folder / file, os.path.splitext(file)[0], text, problem))
+    loose = [file for file in found if file not in lines]
+    recordings += [Recording(folder / file, os.path.splitext(file)[0]) for file in loose]
     if not recordings:
         raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
     if loose:
-        shown = ", ".join(by_name[n] for n in loose[:3]) + (", ..." if len(loose) > 3 else "")
+        shown = ", ".join(loose[:3]) + (", ..." if len(loose) > 3 else "")
         print(
             f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})",
             file=sys.stderr,
