@@ -1,0 +1,65 @@
+"""The vocoder without a network: magnitudes from a mel, phases by Griffin and Lim's iterations. Every score stands beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+import torchaudio.functional as AF
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .melspec import MelSpec
+
+ITERATIONS, MOMENTUM = 60, 0.99
+_UPDATES = 100
+
+
+def magnitudes_of(spec: MelSpec, mel: Tensor, updates: int = _UPDATES) -> Tensor:
+    """Log-mel (n_mels, F) to magnitudes (n_fft / 2 + 1, F) >= 0 whose bands are nearest to the mel's.
+
+    The pseudo-inverse without its negative part, then ``updates`` multiplicative steps of non-negative least squares (Lee and
+    Seung 2001, "Algorithms for non-negative matrix factorization", eq. 4), none of which makes the distance larger.
+    """
+    bands = mel.exp() if spec.log == "ln" else 10**mel
+    filters = spec.filters(mel.device)
+    found = (torch.linalg.pinv(filters.double()).to(bands) @ bands).clamp(min=1e-6)
+    wanted = filters.T @ bands
+    for _ in range(updates):
+        found = found * wanted / (filters.T @ (filters @ found)).clamp(min=1e-10)
+    return found
+
+
+def invertible(spec: MelSpec) -> bool:
+    """Whether every sample has weight in some window: a Hann window's first one has none, so hops must overlap."""
+    return spec.hop_length < spec.win_length
+
+
+def griffin_lim(spec: MelSpec, mel: Tensor, length: int, iterations: int = ITERATIONS) -> Tensor:
+    """Log-mel (n_mels, F) to a waveform (length,), by the fast algorithm (Perraudin et al. 2013) from zero phases.
+
+    Frames lie as ``spec.padding`` says; the last one lasts until ``length``. ``spec`` must be `invertible`.
+    """
+    magnitudes = magnitudes_of(spec, mel)
+    # torchaudio centres frame i on sample i * hop, "same" centres it ``shift`` samples later: a frame before the first one
+    # fills the beginning, and two after the last the end.
+    shift = spec.n_fft // 2 - spec.pad
+    magnitudes = F.pad(magnitudes[None], (1 if shift else 0, 2), mode="replicate")[0]
+    window = torch.hann_window(spec.win_length, device=mel.device)
+    found = AF.griffinlim(
+        magnitudes,
+        window,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop_length,
+        win_length=spec.win_length,
+        power=1.0,
+        n_iter=iterations,
+        momentum=MOMENTUM,
+        length=None,
+        rand_init=False,
+    )
+    start = spec.hop_length - shift if shift else 0
+    found = found[start : start + length]
+    return F.pad(found, (0, length - len(found)))
