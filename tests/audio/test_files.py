@@ -143,6 +143,27 @@ def test_channels_are_averaged_and_rates_kept(tmp_path, suffix):
     assert files.header(path) == files.Header(22_050, 3000, 2)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "rate"),
+    [
+        (".ogg", "VORBIS", 44_100),
+        (".ogg", "VORBIS", 8000),
+        (".ogg", "OPUS", 48_000),
+        (".mp3", None, 16_000),
+        (".flac", None, 16_000),
+    ],
+)
+def test_any_part_of_a_file_is_that_part(tmp_path, suffix, subtype, rate):
+    path = tmp_path / f"a{suffix}"
+    with soundfile.SoundFile(path, "w", rate, 1, subtype) as file:
+        for second in range(30):
+            file.write(noise(rate, second))
+    whole, _ = files.read(path)
+    for start in (1, 441, 9 * rate, 19 * rate + 77, len(whole) - rate, len(whole) - 5000):
+        part, _ = files.read(path, start, 4000)
+        np.testing.assert_allclose(part, whole[start : start + 4000], atol=1e-6)
+
+
 def test_channels_may_be_allowed(tmp_path):
     path = saved(tmp_path, "a.wav", np.full((2000, 64), 0.25, np.float32))
     np.testing.assert_allclose(files.read(path, max_channels=64)[0], 0.25, atol=1e-4)

@@ -147,8 +147,7 @@ def read(
 
 def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:
     """Exactly so many frames from a place; up to 0.1 s that is missing at the end is silence."""
-    if start:
-        file.seek(start)
+    _seek(file, start)
     # A header is not believed: memory grows with what is there.
     blocks = list(_stretch(file, frames))
     found = sum(map(len, blocks))
@@ -160,6 +159,20 @@ def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:
     if len(blocks) == 1 and found == frames:
         return np.ascontiguousarray(blocks[0])
     return np.concatenate([*blocks, np.zeros(frames - found, np.float32)])
+
+
+def _seek(file: soundfile.SoundFile, start: int) -> None:
+    """To a place, exactly.
+
+    In Ogg files libsndfile lands elsewhere in the last page, and may after any seek decode the first block wrongly
+    (https://github.com/libsndfile/libsndfile/issues/885): it is sent to a place before, and what lies between is read.
+    """
+    exact = file.format != "OGG"
+    near = start if exact else max(0, min(start, file.frames - 10 * file.samplerate) - file.samplerate)
+    if near:
+        file.seek(near)
+    for _ in _stretch(file, start - near):
+        pass
 
 
 def blocks(path: Path, frames: int, max_channels: int = MAX_CHANNELS) -> Iterator[np.ndarray]:
