@@ -178,6 +178,8 @@ def test_other_suffixes_are_refused_and_clipping_is_said(tmp_path, capsys):
         sounds(10).save(tmp_path / "out.aac")
     Samples([torch.tensor([0.0, 2.0, -2.0])], DOMAIN, extra={"sample_rate": 8000}).save(tmp_path / "out.wav")
     assert "2 samples of" in capsys.readouterr().err
+    Samples([torch.full((3,), 2.0)] * 3, DOMAIN, extra={"sample_rate": 8000}).save(tmp_path / "out")
+    assert re.search(r"9 samples of \S*00000\.wav and 2 more were beyond full scale\b", capsys.readouterr().err)
     broken = Samples([torch.tensor([0.0, torch.nan])], DOMAIN, extra={"sample_rate": 8000})
     with pytest.raises(DataError, match=r"out\.wav: holds samples that are not finite"):
         broken.save(tmp_path / "out.wav")
@@ -218,6 +220,16 @@ def test_a_picture_shows_what_is_heard_and_when():
     assert right.max() < 150
     loudest = left.sum(1).argmax() / 150
     assert 0.1 < loudest < 0.45  # 3 kHz lies in the upper half of 80 bands up to 8 kHz
+
+
+def test_a_user_s_own_style_changes_no_picture(monkeypatch):
+    import matplotlib as mpl
+
+    waveform = np.sin(np.arange(8000) * 0.1).astype(np.float32)
+    before = drawing.picture(waveform, 16_000)
+    monkeypatch.setitem(mpl.rcParams, "font.size", 30)
+    monkeypatch.setitem(mpl.rcParams, "axes.grid", True)
+    assert drawing.picture(waveform, 16_000) == before
 
 
 def test_pictures_of_broken_sound_are_drawn_too():

@@ -18,6 +18,8 @@ from .layouts import open_file, open_folder, open_ljspeech
 from .melspec import MelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from polygan import Batch, Source, Split
@@ -177,14 +179,13 @@ class AudioDomain(Domain):
             path.parent.mkdir(parents=True, exist_ok=True)
             gap = torch.zeros(round(_GAP * rate))
             parts = [part for i, w in enumerate(samples.data) for part in ([gap, w] if i else [w])]
-            _say_clipped(path, files.write_blocks(path, parts, rate))
+            _say_clipped({path: files.write_blocks(path, parts, rate)})
             return [path]
         if path.suffix and not path.is_dir():
             raise ConfigError(f"{path}: sound is written as {', '.join(files.WRITTEN)}, or into a folder (no suffix)")
         path.mkdir(parents=True, exist_ok=True)
         written = [path / f"{name}.wav" for name in _names(samples)]
-        for file, waveform in zip(written, samples.data, strict=True):
-            _say_clipped(file, files.write(file, waveform, rate))
+        _say_clipped({f: files.write(f, w, rate) for f, w in zip(written, samples.data, strict=True)})
         return written
 
     def render(self, samples: Samples) -> list[Piece]:
@@ -222,9 +223,13 @@ def _names(samples: Samples) -> list[str]:
     return [f"{i:0{width}d}" for i in range(len(samples))]
 
 
-def _say_clipped(path: Path, clipped: int) -> None:
+def _say_clipped(counts: Mapping[Path, int]) -> None:
+    """One line for all files."""
+    clipped = {path: n for path, n in counts.items() if n}
     if clipped:
-        print(f"polygan: {clipped:,} samples of {path} were beyond full scale and are clipped", file=sys.stderr)
+        first, more = next(iter(clipped)), f" and {len(clipped) - 1:,} more" if len(clipped) > 1 else ""
+        total = sum(clipped.values())
+        print(f"polygan: {total:,} samples of {first}{more} were beyond full scale and are clipped", file=sys.stderr)
 
 
 def _caption(samples: Samples, index: int) -> str:

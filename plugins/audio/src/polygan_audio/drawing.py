@@ -26,32 +26,33 @@ _TICKS = (125, 250, 500, 1000, 2000, 4000, 8000, 16_000)  # Hz
 
 def picture(waveform: np.ndarray, rate: int) -> bytes:
     """A PNG, 540 pixels wide, of (T,) floats in [-1, 1]: the waveform, and 80 log-mel bands up to rate / 2 below it."""
+    from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     seconds = max(len(waveform), 1) / rate
-    figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="none")
-    canvas = FigureCanvasAgg(figure)
-    upper = figure.add_axes((0.1, 0.7, 0.89, 0.28))
-    lower = figure.add_axes((0.1, 0.13, 0.89, 0.55))
-    low, high = _envelope(waveform, _COLUMNS)
-    upper.fill_between(np.linspace(0, seconds, len(low)), low, high, color=_WAVE, linewidth=0.4)
-    upper.set(xlim=(0, seconds), ylim=(-1, 1), xticks=[], yticks=[-1, 0, 1])
-    spec = MelSpec(sample_rate=rate, n_mels=_BANDS, padding="center", hop_length=256)
-    mel = _mel(waveform, spec)
-    top = max(float(mel.max()), spec.silence + _RANGE)
-    lower.imshow(
-        mel, cmap="magma", aspect="auto", origin="lower", extent=(0, seconds, 0, _BANDS), vmin=top - _RANGE, vmax=top
-    )
-    _frequencies(lower, spec)
-    for axes in (upper, lower):
-        axes.tick_params(length=2, width=0.5, pad=2, labelsize=7, colors=_INK)
-        axes.set_facecolor("none")
-        for name, spine in axes.spines.items():
-            spine.set_visible(name == "left")
-            spine.set(color=_INK, linewidth=0.5)
-    lower.xaxis.set_major_formatter(lambda x, _: f"{x:g} s" if x < 0.96 * seconds else "")
-    canvas.draw()
+    with style.context("default"):  # a user's own style may be of any size and colour
+        figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="none")
+        canvas = FigureCanvasAgg(figure)
+        upper = figure.add_axes((0.1, 0.7, 0.89, 0.28))
+        lower = figure.add_axes((0.1, 0.13, 0.89, 0.55))
+        low, high = _envelope(waveform, _COLUMNS)
+        upper.fill_between(np.linspace(0, seconds, len(low)), low, high, color=_WAVE, linewidth=0.4)
+        upper.set(xlim=(0, seconds), ylim=(-1, 1), xticks=[], yticks=[-1, 0, 1])
+        spec = MelSpec(sample_rate=rate, n_mels=_BANDS, padding="center", hop_length=256)
+        mel = _mel(waveform, spec)
+        top = max(float(mel.max()), spec.silence + _RANGE)
+        extent = (0, seconds, 0, _BANDS)
+        lower.imshow(mel, "magma", aspect="auto", origin="lower", extent=extent, vmin=top - _RANGE, vmax=top)
+        _frequencies(lower, spec)
+        for axes in (upper, lower):
+            axes.tick_params(length=2, width=0.5, pad=2, labelsize=7, colors=_INK)
+            axes.set_facecolor("none")
+            for name, spine in axes.spines.items():
+                spine.set_visible(name == "left")
+                spine.set(color=_INK, linewidth=0.5)
+        lower.xaxis.set_major_formatter(lambda x, _: f"{x:g} s" if x < 0.96 * seconds else "")
+        canvas.draw()
     return _png(np.asarray(canvas.buffer_rgba()))
 
 
