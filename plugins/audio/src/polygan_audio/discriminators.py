@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SLOPE = 0.1
 Features = list[list[Tensor]]
 """Of each member its feature maps in order, the logits last; the first dimension is the batch."""
+Layer = tuple[int, tuple[int, int], tuple[int, int]]
+"""Channels, kernel size and stride, both along frequency and time."""
 
 
 class Family(nn.Module):
@@ -97,21 +99,20 @@ class Scale(nn.Module):
 
 
 class Resolution(nn.Module):
-    """Sees one magnitude spectrogram (Jang et al. 2021, UnivNet, section 2.3), strided along frequency and time.
+    """Sees one magnitude spectrogram (Jang et al. 2021, UnivNet, section 2.3).
 
-    Magnitudes are compressed by a power of 0.3; a loss of full precision in bf16 then stays below what is heard.
+    Magnitudes are raised to 0.3: quiet bins are seen, and bf16 keeps what is heard.
     """
 
-    def __init__(self, n_fft: int, width: int = 32, time_stride: int = 1) -> None:
+    def __init__(self, n_fft: int, layers: Sequence[Layer]) -> None:
         super().__init__()
         self.n_fft = n_fft
-        strides = ((1, 1), (2, time_stride), (2, time_stride), (2, 1), (1, 1))  # frequency, time
-        sizes = ((9, 3), (9, 3), (9, 3), (9, 3), (3, 3))
+        widths = (1, *(width for width, _, _ in layers))
         self.convs = nn.ModuleList(
-            parametrizations.weight_norm(nn.Conv2d(1 if i == 0 else width, width, k, s, (k[0] // 2, k[1] // 2)))
-            for i, (k, s) in enumerate(zip(sizes, strides, strict=True))
+            parametrizations.weight_norm(nn.Conv2d(inputs, width, size, stride, (size[0] // 2, size[1] // 2)))
+            for inputs, (width, size, stride) in zip(widths, layers, strict=False)
         )
-        self.conv_post = parametrizations.weight_norm(nn.Conv2d(width, 1, 3, 1, 1))
+        self.conv_post = parametrizations.weight_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """Maps (B, C, F', T')."""
@@ -132,18 +133,37 @@ class Resolution(nn.Module):
 
 
 PERIODS = (2, 3, 5, 7, 11)
+SIZES = (1024, 2048, 512)
+"""Of the Fourier transforms of spectrogram discriminators."""
 
 
-def multi_period(width: int = 1) -> Family:
-    """Kong et al. 2020; ``width``: channels are divided by it."""
-    return Family(Period(p, tuple(w // width for w in (32, 128, 512, 1024, 1024))) for p in PERIODS)
+def multi_period(divisor: int = 1) -> Family:
+    """Kong et al. 2020; ``divisor`` of the channels."""
+    return Family(Period(p, tuple(w // divisor for w in (32, 128, 512, 1024, 1024))) for p in PERIODS)
 
 
-def multi_scale(width: int = 1) -> Family:
-    """Kong et al. 2020: the waveform with spectral norm, halved and quartered with weight norm; ``width`` divides channels."""
-    return Family(Scale(i, spectral=i == 0, width=128 // width) for i in range(3))
+def multi_scale(divisor: int = 1) -> Family:
+    """Kong et al. 2020: the waveform with spectral norm, halved and quartered with weight norm; ``divisor`` of the channels."""
+    return Family(Scale(i, spectral=i == 0, width=128 // divisor) for i in range(3))
 
 
-def multi_resolution(width: int = 32, sizes: Sequence[int] = (1024, 2048, 512), time_stride: int = 1) -> Family:
-    """Jang et al. 2021; ``sizes`` of the Fourier transforms."""
-    return Family(Resolution(n, width, time_stride) for n in sizes)
+def multi_resolution(width: int = 32) -> Family:
+    """Jang et al. 2021, with ``width`` channels: strides along frequency alone."""
+    layers = [(width, (9, 3), (1, 1)), *[(width, (9, 3), (2, 1))] * 3, (width, (3, 3), (1, 1))]
+    return Family(Resolution(n, layers) for n in SIZES)
+
+
+def small_multi_period(width: int = 8) -> Family:
+    """Channels that double from ``width``: far fewer operations than the paper's, as many early in time."""
+    return Family(Period(p, tuple(width << i for i in range(5))) for p in PERIODS)
+
+
+def small_multi_resolution(width: int = 16) -> Family:
+    """Strides along frequency and time from the first layer on: far fewer operations than `multi_resolution`."""
+    layers = [
+        (width, (9, 3), (4, 2)),
+        (2 * width, (9, 3), (4, 2)),
+        (4 * width, (5, 3), (2, 1)),
+        (4 * width, (3, 3), (1, 1)),
+    ]
+    return Family(Resolution(n, layers) for n in SIZES)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
 from polygan import ConfigError, Context, Player, Turn
 
 from . import audio_losses
-from .discriminators import multi_period, multi_resolution
+from .discriminators import multi_period, multi_resolution, small_multi_period, small_multi_resolution
 from .vocoder import Judges, Vocoder, VocoderConfig
 from .vocos_networks import Generator
 
@@ -37,12 +37,8 @@ class Config(VocoderConfig):
     """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
     stft_weight: float = 5.0
     """Of the multi-resolution STFT terms, >= 0."""
-    discriminator_width: int = 4
-    """Channels of the period discriminators are divided by it: 1 (the paper's), 2, 4 or 8."""
-    resolution_width: int = 16
-    """Channels of the spectrogram discriminators, >= 1 (the paper's 32)."""
-    time_stride: int = 2
-    """Stride along time of their second and third layers, 1 (the paper's) or 2."""
+    discriminators: Literal["small", "paper"] = "small"
+    """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
     learning_rate: float = 5e-4
     """Of both networks at the start, (0, 1]; it falls to 0 along a cosine (Siuzdak 2023, section 4)."""
     beta2: float = 0.99
@@ -52,13 +48,10 @@ class Config(VocoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0, "resolution_width": 1}
+        least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0}
         for name, minimum in {**least, "ema_half_life": 0}.items():
             if not minimum <= getattr(self, name) < math.inf:
                 raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
-        for name, known in (("discriminator_width", (1, 2, 4, 8)), ("time_stride", (1, 2))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"model.{name} = {getattr(self, name)}; known are {', '.join(map(str, known))}")
 
 
 class Vocos(Vocoder):
@@ -73,11 +66,10 @@ class Vocos(Vocoder):
         """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""
         c = self.config
         generator = Generator(self.mel, c.dim, c.hidden, c.blocks)
-        families = {
-            "periods": multi_period(c.discriminator_width),
-            "resolutions": multi_resolution(c.resolution_width, time_stride=c.time_stride),
-        }
-        discriminator = Judges(families)
+        small = c.discriminators == "small"
+        periods = small_multi_period() if small else multi_period()
+        resolutions = small_multi_resolution() if small else multi_resolution()
+        discriminator = Judges({"periods": periods, "resolutions": resolutions})
         return {
             "generator": Player(generator, *self._optimizer(generator, 0), ema_half_life=c.ema_half_life),
             "discriminator": Player(discriminator, *self._optimizer(discriminator, c.pretrain_steps)),
