@@ -74,10 +74,14 @@ class Actor:
         return [p.grad for p in self.parameters]  # pyright: ignore[reportReturnType]
 
     def buffers(self) -> list[Tensor]:
-        """What processes average beside gradients: floating-point buffers of the network, and of a copy that has its own."""
+        """What processes average beside gradients: floating-point buffers of the network, and of a copy that has its own.
+
+        As ``.data``: a graph that waits for a later turn of the iteration may hold them, though its gradient does not need their
+        values (running means of batch norm), and autograd would refuse it once they were written.
+        """
         own = self.averaged is not None and not self.player.ema_buffers
         modules = [self.module, self.averaged] if own else [self.module]
-        return [b for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
+        return [b.data for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
 
     def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
         """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.

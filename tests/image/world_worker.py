@@ -1,0 +1,100 @@
+"""One process of a gloo group: plays recipes of pictures in float64 and writes the final networks. Run by test_world."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from polygan import Noise, TrainerSettings
+from polygan.checkpoint import Checkpoints
+from polygan.distributed import world_from_environment
+from polygan.trainer import Trainer
+from polygan_image import base, dcgan, r3gan, stylegan
+
+INFO = {"channels": 3, "height": 32, "width": 32, "classes": ["a", "b", "c"], "count": 90}
+ADA = {"augment": "ada", "augment_target": 0.01, "augment_horizon": 80.0}
+STYLE = {"latent_dim": 8, "channel_base": 64, "channel_max": 8}
+RELATIVISTIC = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
+CASES = {
+    "stylegan-ada-path": (
+        stylegan.StyleGAN,
+        stylegan.Config(**STYLE, **ADA, path_weight=2.0, path_every=2, r1_every=2),
+    ),
+    "stylegan-diffaugment": (stylegan.StyleGAN, stylegan.Config(**STYLE, augment="diffaugment", reuse_fakes=False)),
+    "dcgan": (
+        dcgan.DCGAN,
+        dcgan.Config(latent_dim=6, generator_width=4, discriminator_width=4),
+    ),  # batch norm: not the same
+    "r3gan-ada": (r3gan.R3GAN, r3gan.Config(**RELATIVISTIC, **ADA)),
+}
+STEPS, BATCH = 3, 8
+base.ADAPT_EVERY = 1  # an odd number of moves of p, also after the stop
+
+
+class DoubleNoise(Noise):
+    """Draws in float64, so that only the order of sums differs between numbers of processes."""
+
+    def _draw(self, n, draw):
+        numbers = super()._draw(n, draw)
+        return numbers.double() if numbers.is_floating_point() else numbers
+
+
+class Share:
+    """The rows of global batch i that belong to this rank."""
+
+    def __init__(self, rank, world):
+        self.rank, self.world = rank, world
+
+    def batch(self, i):
+        generator = torch.Generator().manual_seed(i)
+        image = torch.rand(BATCH, 3, 32, 32, generator=generator, dtype=torch.float64) * 2 - 1
+        n = BATCH // self.world
+        mine = slice(self.rank * n, (self.rank + 1) * n)
+        return {"image": image[mine], "label": (torch.arange(BATCH) % 3)[mine]}
+
+
+def play(kind, config, steps, world, device, checkpoints, *, resume=False):
+    class Double(kind):
+        def players(self):
+            players = super().players()
+            for name, player in players.items():
+                if name != "augmentation":
+                    player.module.double()
+            return players
+
+    settings = TrainerSettings(steps=steps, batch_size=BATCH, precision="fp32", hang_timeout=0)
+    streams = {"train": Share(world.rank, world.size)}
+    trainer = Trainer(Double(config, INFO), streams, settings, device=device, world=world, checkpoints=checkpoints)
+    trainer.context.noise = DoubleNoise(device)
+    if "augmentation" in trainer.actors:
+        trainer.actors["augmentation"].module.p.fill_(0.5)  # from where it can move both ways
+    if resume:
+        world.barrier()
+        trainer.restore(checkpoints.load())
+    trainer.fit()
+    return trainer
+
+
+def main(out: str) -> None:
+    torch.set_num_threads(1)
+    with world_from_environment("cpu", 60) as (world, device):
+        tensors = {}
+        for name, (kind, config) in CASES.items():
+            for split in (0, 1):  # 0: in one go; else stopped there and resumed
+                checkpoints = Checkpoints(Path(out).with_suffix("") / f"{name}{split}", writable=world.first)
+                if split:
+                    play(kind, config, split, world, device, checkpoints)
+                trainer = play(kind, config, STEPS, world, device, checkpoints, resume=bool(split))
+                for averaged in (True, False):
+                    for player, network in trainer.networks(averaged=averaged).items():
+                        for key, value in network.state_dict().items():
+                            copy = value.clone(memory_format=torch.contiguous_format)
+                            tensors[f"{name}/{split}/{player}{averaged}.{key}"] = copy
+        if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
+            save_file(tensors, out)
+
+
+main(sys.argv[1])
