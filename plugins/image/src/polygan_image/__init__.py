@@ -38,6 +38,20 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Karras et al. 2020, arXiv:1912.04958",
             ("conditional", "small-data"),
         ),
+        RecipeSpec(
+            "image/r3gan",
+            "polygan_image.r3gan:R3GAN",
+            "relativistic game with R1 and R2 in every step, no normalisation",
+            "Huang et al. 2024, arXiv:2501.05441",
+            ("conditional", "small-data"),
+        ),
+        RecipeSpec(
+            "image/sngan",
+            "polygan_image.sngan:SNGAN",
+            "hinge game with spectral norm and residual networks",
+            "Miyato et al. 2018, arXiv:1802.05957",
+            ("conditional", "small-data"),
+        ),
     ]
 
 

@@ -34,8 +34,8 @@ class Adaptive(nn.Module):
 
     def record(self, real_logits: Tensor) -> None:
         """Count the signs of logits of real pictures; their mean is r_t (Karras et al. 2020, eq. 1)."""
-        self.signs += real_logits.detach().sign().float().sum()
-        self.count += real_logits.numel()
+        self.signs += real_logits.detach().sign().float().mean()
+        self.count += 1
 
     def adapt(self, move: float, target: float) -> Tensor:
         """Move p by ``move`` towards where r_t meets its target, start counting anew, and return p (a copy)."""

@@ -162,7 +162,7 @@ class ImageGAN(Recipe):
         device = next(generator.parameters()).device
 
         def draw(latent: Tensor, label: Tensor | None) -> Tensor:
-            return generator(latent.to(device), None if label is None else label.to(device)).float()
+            return generator(latent.to(device), None if label is None else label.to(device)).float().clamp(-1, 1)
 
         data = in_chunks(draw, latents(options, n, self.config.latent_dim, noise), order.labels)
         return Samples(data, ImageDomain(), order.labels, self.classes, order.kind, order.columns)

@@ -12,8 +12,8 @@ from polygan import ConfigError, losses
 BASES, MOST_DOUBLINGS = (4, 5, 6, 7), 11  # from 8 to 14,336 pixels
 
 
-def strides(height: int, width: int) -> int:
-    """How many doublings (>= 1) lead from 4, 5, 6 or 7 to both sides. `ConfigError` names sizes that work."""
+def strides(height: int, width: int, recipe: str = "image/dcgan") -> int:
+    """How many doublings (>= 1) lead from 4, 5, 6 or 7 to both sides. `ConfigError` of ``recipe`` names sizes that work."""
     for k in range(1, MOST_DOUBLINGS + 1):
         if all(side % 2**k == 0 and side >> k in BASES for side in (height, width)):
             return k
@@ -22,7 +22,7 @@ def strides(height: int, width: int) -> int:
     near |= {min((r for r in reached if r >= s), default=reached[-1]) for s in (height, width)}
     best = min(near, key=lambda r: (abs(r - max(height, width)), r))
     raise ConfigError(
-        f"image/dcgan cannot make {width}x{height} pixels: both sides must be 4, 5, 6 or 7 "
+        f"{recipe} cannot make {width}x{height} pixels: both sides must be 4, 5, 6 or 7 "
         f"doubled equally often; try {', '.join(map(str, sorted(near)))}: --data.resolution {best}"
     )
 

@@ -13,21 +13,15 @@ from torch import Tensor, nn
 
 GAIN = math.sqrt(2)
 SLOPE = 0.2
-_TAPS = (1.0, 3.0, 3.0, 1.0)
-
-
-def fir(gain: float = 1.0) -> Tensor:
-    """The 4x4 low-pass filter (1, 1, 4, 4) whose rows and columns are [1, 3, 3, 1]; it sums to ``gain``."""
-    taps = torch.tensor(_TAPS)
-    taps = torch.outer(taps, taps)
-    return (taps / taps.sum() * gain)[None, None]
+_TAPS = (1, 3, 3, 1)
 
 
 class Resample(nn.Module):
     """FIR filtering of pictures (n, C, H, W) as one depthwise convolution (Karras et al. 2020, "StyleGAN2", section 4).
 
-    ``up``: to (2H, 2W), zeros between the pixels; ``down``: to (H/2, W/2); ``blur``: to (H - 1, W - 1), what a transposed
-    convolution of stride 2 leaves to filter; ``antialias``: to (H + 1, W + 1), what a 3x3 convolution of stride 2 takes.
+    The 4x4 filter's rows and columns are [1, 3, 3, 1]. ``up``: to (2H, 2W), zeros between the pixels; ``down``: to (H/2, W/2);
+    ``blur``: to (H - 1, W - 1), what a transposed convolution of stride 2 leaves to filter; ``antialias``: to (H + 1, W + 1),
+    what a 3x3 convolution of stride 2 takes.
     """
 
     taps: Tensor
@@ -35,11 +29,14 @@ class Resample(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind, self.padding = kind, 2 if kind == "antialias" else 1
-        self.register_buffer("taps", fir(4.0 if kind in ("up", "blur") else 1.0), persistent=False)
+        taps = torch.tensor(_TAPS)
+        # Whole numbers, for processes average buffers of floats.
+        self.register_buffer("taps", torch.outer(taps, taps)[None, None], persistent=False)
+        self.gain = (4.0 if kind in ("up", "blur") else 1.0) / sum(_TAPS) ** 2
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        taps = self.taps.to(x.dtype).expand(channels, 1, 4, 4)
+        taps = (self.taps.to(x.dtype) * self.gain).expand(channels, 1, 4, 4)
         if self.kind == "up":
             return F.conv_transpose2d(x, taps, stride=2, padding=self.padding, groups=channels)
         return F.conv2d(x, taps, stride=2 if self.kind == "down" else 1, padding=self.padding, groups=channels)

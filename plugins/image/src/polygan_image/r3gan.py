@@ -1,0 +1,101 @@
+"""R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv:2501.05441), class-conditional where labels exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from polygan import Context, Player, Turn, losses
+
+from .base import ImageGAN
+from .r3gan_networks import Discriminator, Generator
+from .settings import ImageConfig, check_least, check_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from polygan import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ImageConfig):
+    """What is trained: the paper's method with narrower networks and without its schedules."""
+
+    latent_dim: int = 64
+    """Numbers in a latent vector (standard normal), >= 1."""
+    generator_width: int = 64
+    """Channels of the generator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
+    discriminator_width: int = 64
+    """Channels of the discriminator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
+    depth: int = 2
+    """Residual blocks a resolution, >= 1."""
+    group: int = 16
+    """Channels that a 3x3 convolution mixes, >= 1."""
+    gamma: float = 1.0
+    """Weight of R1 and of R2, > 0; the harder the data and the larger the pictures, the more."""
+    learning_rate: float = 2e-4
+    """Of both networks, (0, 1]."""
+    beta1: float = 0.0
+    """Decay of Adam's mean gradient, [0, 1)."""
+    beta2: float = 0.99
+    """Decay of Adam's mean squared gradient, [0, 1)."""
+    ema_half_life: float = 20_000
+    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "depth", "group")
+        check_least(self, 0, "gamma", "ema_half_life")
+        check_rates(self, "2e-4")
+
+
+class R3GAN(ImageGAN):
+    """The relativistic game with R1 and R2 in every step: convergent, and so without normalisation or tricks."""
+
+    Config: ClassVar[type] = Config
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
+
+    config: Config
+
+    def players(self) -> dict[str, Player]:
+        """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""
+        c, shared = self.config, {"classes": len(self.classes), "depth": self.config.depth, "group": self.config.group}
+        generator = Generator(*self.shape, c.generator_width, c.latent_dim, **shared)
+        discriminator = Discriminator(*self.shape, c.discriminator_width, **shared)
+        return {
+            "generator": Player(generator, self._adam(generator), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, self._adam(discriminator)),
+            **self._augmentation_player(),
+        }
+
+    def _adam(self, module: nn.Module) -> torch.optim.Adam:
+        c = self.config
+        return torch.optim.Adam(module.parameters(), c.learning_rate, betas=(float(c.beta1), float(c.beta2)))
+
+    def turns(self) -> list[Turn]:
+        """``d``, which differentiates twice, and ``g``; ``ada`` now and then."""
+        return [
+            Turn("d", ("discriminator",), self.discriminator_loss, precision="fp32", eager=True),
+            Turn("g", ("generator",), self.generator_loss),
+            *self._augmentation_turn(),
+        ]
+
+    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """-log s(D(x) - D(G(z))) + gamma/2 |grad D(x)|^2 + gamma/2 |grad D(G(z))|^2 (section 3)."""
+        critic, gamma = self._critic(ctx, batch), self.config.gamma
+        real = batch["image"].detach().requires_grad_()
+        fake = self._detached_fakes(ctx, batch).requires_grad_()
+        real_logits, fake_logits = critic(real), critic(fake)
+        self._observe(ctx, real_logits - fake_logits, fake_logits - real_logits)  # only of pairs the sign has a meaning
+        penalties = {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
+        return losses.relativistic_discriminator(real_logits, fake_logits) | penalties
+
+    def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """-log s(D(G(z)) - D(x))."""
+        fake, batch = self._judged_fakes(ctx, batch)
+        critic = self._critic(ctx, batch)
+        return losses.relativistic_generator(critic(fake), critic(batch["image"].detach()))

@@ -1,0 +1,101 @@
+"""Spectral normalisation GAN (Miyato et al. 2018, arXiv:1802.05957), class-conditional where labels exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from polygan import Context, Player, Turn, losses
+
+from .base import ImageGAN
+from .settings import ImageConfig, check_least, check_rates
+from .sngan_networks import Discriminator, Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from polygan import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ImageConfig):
+    """What is trained. The defaults are the paper's but for narrower networks and an averaged generator."""
+
+    latent_dim: int = 128
+    """Numbers in a latent vector (standard normal), >= 1."""
+    generator_width: int = 64
+    """Channels of the generator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
+    discriminator_width: int = 64
+    """Channels of the discriminator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
+    critic_steps: int = 5
+    """Discriminator steps an iteration, >= 1."""
+    learning_rate: float = 2e-4
+    """Of both networks at the start, (0, 1]; it falls linearly to 0 at the last iteration."""
+    beta1: float = 0.0
+    """Decay of Adam's mean gradient, [0, 1)."""
+    beta2: float = 0.9
+    """Decay of Adam's mean squared gradient, [0, 1)."""
+    ema_half_life: float = 20_000
+    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "critic_steps")
+        check_least(self, 0, "ema_half_life")
+        check_rates(self, "2e-4")
+
+
+class SNGAN(ImageGAN):
+    """Hinge game with spectral norm in every layer of a residual discriminator (Miyato et al. 2018)."""
+
+    Config: ClassVar[type] = Config
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
+
+    config: Config
+
+    def players(self) -> dict[str, Player]:
+        """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""
+        c, classes = self.config, len(self.classes)
+        generator = Generator(*self.shape, c.generator_width, c.latent_dim, classes=classes)
+        discriminator = Discriminator(*self.shape, c.discriminator_width, classes=classes)
+        averaged = {"ema_half_life": c.ema_half_life, "ema_buffers": False}
+        return {
+            "generator": Player(generator, *self._adam(generator), **averaged),
+            "discriminator": Player(discriminator, *self._adam(discriminator)),
+            **self._augmentation_player(),
+        }
+
+    def _adam(self, module: nn.Module) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LRScheduler | None]:
+        """Adam, and the schedule that brings its rate to 0 when training ends."""
+        c = self.config
+        optimizer = torch.optim.Adam(module.parameters(), c.learning_rate, betas=(float(c.beta1), float(c.beta2)))
+        if self.training is None:
+            return optimizer, None
+        steps = self.training.steps
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+
+    def turns(self) -> list[Turn]:
+        """``d`` several times, ``g``; ``statistics`` of the averaged generator and ``ada`` now and then."""
+        return [
+            Turn("d", ("discriminator",), self.discriminator_loss, repeat=self.config.critic_steps),
+            Turn("g", ("generator",), self.generator_loss),
+            *(self._statistics_turn() if self.config.ema_half_life else []),
+            *self._augmentation_turn(),
+        ]
+
+    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) (eq. 16)."""
+        critic = self._critic(ctx, batch)
+        real = critic(batch["image"])
+        fake = critic(self._detached_fakes(ctx, batch, self.config.critic_steps))
+        self._observe(ctx, real, fake)
+        return losses.hinge_discriminator(real, fake)
+
+    def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """-D(G(z)) (eq. 17)."""
+        fake, batch = self._judged_fakes(ctx, batch)
+        return losses.linear_generator(self._critic(ctx, batch)(fake))

@@ -1,0 +1,110 @@
+"""R3GAN: the relativistic game with both penalties, its networks without normalisation."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from polygan import ConfigError, TrainerSettings, testing
+from polygan.trainer import Trainer
+from polygan_image.r3gan import R3GAN, Config
+from polygan_image.r3gan_networks import Discriminator, Generator, Residual
+from polygan_image.sampling import Sampling
+
+TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
+
+
+def recipe(classes=("a", "b", "c"), size=(16, 16), **options):
+    info = {"channels": 3, "height": size[0], "width": size[1], "classes": list(classes), "count": 90}
+    return R3GAN(Config(**{**TINY, **options}), info)
+
+
+def batch(n=8):
+    return {"image": torch.rand(n, 3, 16, 16) * 2 - 1, "label": torch.arange(n) % 3}
+
+
+def trainer(made):
+    settings = TrainerSettings(steps=8, batch_size=8, precision="fp32", hang_timeout=0)
+    return Trainer(made, {"train": testing.RepeatedBatch(batch())}, settings)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (32, 56), (64, 64)])
+def test_shapes_of_every_size(size):
+    g, d = Generator(1, *size, 4, 5), Discriminator(1, *size, 4)
+    image = g(torch.randn(2, 5))
+    assert image.shape == (2, 1, *size)
+    assert d(image).shape == (2,)
+
+
+def test_there_is_no_normalisation_and_no_batch_dependence():
+    made = recipe()
+    for player in made.players().values():
+        assert not [m for m in player.module.modules() if "Norm" in type(m).__name__]
+    d = made.players()["discriminator"].module
+    x, y = batch()["image"], batch()["label"]
+    torch.testing.assert_close(d(x, y)[:2], d(x[:2], y[:2]), atol=1e-5, rtol=1e-4)
+
+
+def test_each_branch_starts_at_zero_and_mixes_groups_only():
+    x = torch.randn(2, 8, 6, 6)
+    block = Residual(8, 4, 12)
+    assert torch.equal(block(x), x)
+    assert block.branch[2].weight.shape == (16, 4, 3, 3)
+    wide = Residual(64, 16, 16)
+    assert wide.branch[0].weight.std().item() == pytest.approx((2 / 1.04 / 64) ** 0.5 / 2, rel=0.1)  # 16^-1/4 = 1/2
+
+
+def test_the_terms_are_the_papers():
+    """-log s(D(x) - D(G(z))) + gamma/2 (|grad D(x)|^2 + |grad D(G(z))|^2), both means over samples."""
+    made = recipe(augment="none", gamma=0.7)
+    t = trainer(made)
+    d, data = t.actors["discriminator"].module, batch()
+    t.context.turn = "d"
+    terms = {k: v.item() for k, v in made.discriminator_loss(t.context, data).items()}
+    fake, _ = t.context.cache["fakes"]
+    logits, squares = [], []
+    for x in (data["image"], fake.detach()):
+        x = x.clone().requires_grad_()
+        out = d(x, data["label"])
+        squares.append(
+            torch.stack([torch.autograd.grad(o, x, retain_graph=True)[0].square().sum() for o in out]).mean()
+        )
+        logits.append(out)
+    assert terms["pair"] == pytest.approx(F.softplus(logits[1] - logits[0]).mean().item(), rel=1e-5)
+    assert terms["r1"] == pytest.approx(0.35 * squares[0].item(), rel=1e-4)
+    assert terms["r2"] == pytest.approx(0.35 * squares[1].item(), rel=1e-4)
+    expected = F.softplus(logits[0] - logits[1]).mean().item()
+    assert made.generator_loss(t.context, data)["adversarial"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_penalties_of_every_step_differentiate_twice_in_full_precision():
+    (d, g, *rest) = recipe().turns()
+    assert (d.name, d.every, d.precision, d.eager) == ("d", 1, "fp32", True)
+    assert (g.name, g.precision, g.eager) == ("g", None, False)
+    assert [turn.name for turn in rest] == ["ada"]
+
+
+def test_whole_iterations_play_on_the_meta_device():
+    testing.check_devices(recipe(), batch(), accumulate=2)
+
+
+def test_generation():
+    made = recipe()
+    networks = {"generator": made.players()["generator"].module}
+    testing.check_prefix(made, networks, Sampling())
+    assert made.sample(networks, 6, 0).data.abs().max() <= 1
+
+
+def test_sizes_out_of_reach_name_the_recipe():
+    with pytest.raises(ConfigError, match=r"image/r3gan cannot make 30x30.*--data.resolution 28"):
+        recipe(size=(30, 30)).players()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"latent_dim": 0}, {"generator_width": 0}, {"discriminator_width": 0}, {"depth": 0}, {"group": 0}, {"gamma": -1.0},
+     {"learning_rate": 0.0}, {"beta1": 1.0}, {"beta2": -1.0}, {"ema_half_life": -1.0}],
+    ids=str,
+)  # fmt: skip
+def test_bad_settings_are_one_clear_line(options):
+    with pytest.raises(ConfigError, match=f"model.{next(iter(options))} = "):
+        Config(**options)
