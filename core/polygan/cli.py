@@ -194,7 +194,7 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
     from . import trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples)
+    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, judge=arguments.judge)
     loaded.report()
     if arguments.json:
         print(json.dumps([vars(s) for s in scores], indent=1))
@@ -285,6 +285,7 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
                 {"nargs": "+", "metavar": "ID", "help": "default: the run's, else all of its domain"},
             ),
             (("--samples",), {"type": int, "help": "generated samples a metric may ask for"}),
+            (("--judge",), {"help": "what metrics judge with: a file or a name (default: the run's, else their own)"}),
             _STEP,
             _DEVICE,
             _JSON,

@@ -223,5 +223,7 @@ class Evaluation:
     device: torch.device
     count: int = 1000
     seed: int = 0
+    judge: str = ""
+    """What to judge with, where a metric has a choice (a feature network, a recogniser): a file or a name; empty: its own."""
     recipe: Recipe | None = None
     networks: Mapping[str, torch.nn.Module] = field(default_factory=dict)

@@ -192,6 +192,7 @@ def make_evaluation(
         device=device,
         count=settings.run.evaluate_samples,
         seed=settings.run.seed,
+        judge=settings.run.judge,
         recipe=recipe,
         networks=networks,
     )

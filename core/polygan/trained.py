@@ -183,14 +183,26 @@ class Run:
             self._splits = splits
         return self._splits
 
-    def evaluate(self, metrics: Sequence[str] = (), *, samples: int | None = None, quiet: bool = False) -> list[Score]:
-        """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log."""
+    def evaluate(
+        self,
+        metrics: Sequence[str] = (),
+        *,
+        samples: int | None = None,
+        judge: str | None = None,
+        quiet: bool = False,
+    ) -> list[Score]:
+        """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log.
+
+        ``samples`` and ``judge`` take the place of the run's ``evaluate_samples`` and ``judge``.
+        """
         catalogue = get_catalogue()
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = make_evaluation(self.settings, self.domain, self.splits(), self.recipe, self.networks, device)
         if samples is not None:
             evaluation.count = samples
+        if judge is not None:
+            evaluation.judge = judge
         say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
         scores, record = compute_scores(catalogue, names, evaluation, say)
         append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})

@@ -408,3 +408,17 @@ def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
     assert note.replace("&", "&amp;") in run.report().read_text()
     assert run.recipe.training.steps == 2
     assert polygan.load(run.folder).recipe.training is None
+
+
+def test_metrics_are_told_what_to_judge_with(monkeypatch, capsys):
+    from polygan.plugins import get_catalogue
+
+    told = []
+    spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
+    monkeypatch.setitem(spread.__globals__, "spread", lambda e: [told.append(e.judge), *spread(e)][1:])
+    run = train(steps=2, judge="referee.pt")
+    for words, judge in ((("--judge", "other.pt"), "other.pt"), ((), "referee.pt")):
+        command("evaluate", run.folder, *words, capsys=capsys)
+        assert told.pop() == judge
+    run.evaluate(judge="", quiet=True)
+    assert told == [""]
