@@ -156,7 +156,7 @@ class Generator(FrontEnd):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""
-        x = self.conv_pre(self.layout(mel))
+        x = self.conv_pre(self.layout(mel.to(self.conv_post.weight.dtype)))
         branches = len(self.shape.sizes)
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))

@@ -94,6 +94,6 @@ class Generator(FrontEnd):
     def context(self) -> int:
         """Frames on each side of a frame that its samples depend on."""
         mel = self.mel
-        before = (mel.n_fft - 1 - mel.pad) // mel.hop_length + 1
+        before = (mel.n_fft - 1 - mel.pad) // mel.hop_length
         after = (mel.hop_length - 1 + mel.pad) // mel.hop_length
         return (1 + len(self.blocks)) * (_SIZE // 2) + max(before, after)

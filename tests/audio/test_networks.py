@@ -1,0 +1,195 @@
+"""Generators and discriminators: the published numbers, layouts that must not matter, context, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from polygan import CheckpointError, ConfigError
+from polygan.acting import load_module
+from polygan_audio import vocos_networks
+from polygan_audio.convolutions import fold
+from polygan_audio.discriminators import (
+    Period,
+    Scale,
+    multi_period,
+    multi_resolution,
+    multi_scale,
+    small_multi_period,
+    small_multi_resolution,
+)
+from polygan_audio.hifigan import Config, shape_for
+from polygan_audio.hifigan_networks import VARIANTS, Generator, Shape, kernels_for, rates_for
+from polygan_audio.melspec import PRESETS, MelSpec
+
+GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "hifigan" / "generator-v1-narrow.safetensors"
+SMALL_MEL = MelSpec(sample_rate=16_000, n_fft=64, win_length=64, hop_length=16, n_mels=8)
+SMALL = Shape(channels=8, rates=(4, 2, 2), kernels=(8, 4, 4), block=1, sizes=(3, 5), dilations=((1, 3), (1, 2)))
+
+
+def loud(network, std=0.5):
+    """Weights large enough that what is left out would show."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, std)
+    return network.double().eval()
+
+
+def count(network):
+    return sum(p.numel() for p in fold(network).parameters())
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the official generator's vectors are not here (../shared/golden)")
+def test_the_generator_is_the_official_one():
+    from safetensors.torch import load_file
+
+    golden = load_file(GOLDEN)
+    generator = Generator(dataclasses.replace(VARIANTS["v1"], channels=64), PRESETS["hifigan"])
+    own = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+    state = {"mel_spec": generator.mel_spec}
+    for name, value in golden.items():
+        owner, _, leaf = name.removeprefix("generator.").rpartition(".")
+        if name.startswith("generator."):
+            state[f"{owner}.{own.get(leaf, leaf)}"] = value
+    generator.load_state_dict(state)
+    with torch.no_grad():
+        torch.testing.assert_close(generator(golden["mel"]), golden["waveform"][:, 0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("variant", "millions"), [("v1", 13.92), ("v2", 0.92), ("v3", 1.46)])
+def test_variants_have_the_papers_size(variant, millions):
+    assert abs(count(Generator(VARIANTS[variant], PRESETS["hifigan"])) / 1e6 - millions) < 0.01
+
+
+def test_the_papers_discriminators_have_their_size():
+    assert round((count(multi_period()) + count(multi_scale())) / 1e6, 1) == 70.7
+    assert count(small_multi_period()) < count(multi_period()) / 100
+
+
+@pytest.mark.parametrize("kind", ["v1", "v3", "vocos", "vocos center"])
+def test_context_is_what_the_gradient_reaches(kind):
+    mel = dataclasses.replace(SMALL_MEL, padding="center" if "center" in kind else "same")
+    if kind.startswith("vocos"):
+        network = vocos_networks.Generator(mel, 8, 16, 2)
+    else:
+        network = Generator(dataclasses.replace(SMALL, block=1 if kind == "v1" else 2), mel)
+    network = loud(fold(network), 0.3)
+    middle = 40
+    given = torch.randn(1, mel.n_mels, 81, dtype=torch.float64, requires_grad=True)
+    sound = network(given)[0, middle * mel.hop_length : (middle + 1) * mel.hop_length]
+    (sound * torch.randn_like(sound)).sum().backward()
+    assert given.grad is not None
+    reached = given.grad.abs().sum(1)[0].nonzero().flatten()
+    assert max(middle - int(reached.min()), int(reached.max()) - middle) == network.context()
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_the_planar_layout_gives_the_same_sound(block):
+    network = loud(fold(Generator(dataclasses.replace(SMALL, block=block), SMALL_MEL)), 0.3)
+    mel = torch.randn(2, 8, 30, dtype=torch.float64)
+    flat = network(mel)
+    network.planar = True
+    torch.testing.assert_close(network(mel), flat, atol=1e-12, rtol=0)
+    assert flat.std() > 0.1
+
+
+def test_folding_leaves_the_original_as_it_was():
+    generator = Generator(SMALL, SMALL_MEL)
+    mel = torch.randn(1, 8, 10)
+    before = generator(mel)
+    folded = fold(generator)
+    torch.testing.assert_close(folded(mel), before)
+    assert not any("parametrizations" in name for name in folded.state_dict())
+    assert torch.equal(generator(mel), before)
+    generator(mel).sum().backward()
+    assert generator.conv_pre.parametrizations.weight.original1.grad is not None
+
+
+@pytest.mark.parametrize("hop", [64, 120, 160, 200, 240, 256, 300, 441, 512])
+@pytest.mark.parametrize("variant", ["v1", "v3"])
+def test_any_hop_is_factored(hop, variant):
+    shape = shape_for(Config(variant=variant, channels=16), hop)
+    assert math.prod(shape.rates) == hop
+    mel = dataclasses.replace(PRESETS["hifigan"], hop_length=hop, padding="center")
+    assert Generator(shape, mel)(torch.zeros(1, 80, 3)).shape == (1, 3 * hop)
+
+
+def test_the_papers_hop_has_the_papers_rates():
+    assert shape_for(Config(), 256).rates == (8, 8, 2, 2)
+    assert shape_for(Config(variant="v3"), 256).kernels == (16, 16, 8)
+    assert rates_for(300, 4) == (5, 5, 4, 3)
+    assert kernels_for((5, 4)) == (11, 8)
+
+
+def test_what_cannot_work_is_refused_with_its_arithmetic():
+    with pytest.raises(ConfigError, match=r"8 x 8 x 2 x 2 = 256 do not give the 200 samples"):
+        Generator(VARIANTS["v2"], dataclasses.replace(PRESETS["hifigan"], hop_length=200))
+    with pytest.raises(ConfigError, match=r"upsampling by 5 with kernel 10"):
+        dataclasses.replace(VARIANTS["v2"], rates=(5, 5, 4, 2), kernels=(10, 10, 8, 4))
+    with pytest.raises(ConfigError, match=r"100 channels cannot be halved 4 times"):
+        dataclasses.replace(VARIANTS["v2"], channels=100)
+    with pytest.raises(ConfigError, match=r"one kernel for each rate"):
+        dataclasses.replace(VARIANTS["v2"], kernels=(16, 16))
+
+
+def test_weights_of_another_front_end_are_refused():
+    saved = {"generator": Generator(SMALL, SMALL_MEL).state_dict()}
+    other = Generator(SMALL, dataclasses.replace(SMALL_MEL, fmax=4000.0, epsilon=1e-9))
+    with pytest.raises(CheckpointError, match=r"fmax None instead of 4000.0, epsilon 0 instead of 1e-09"):
+        load_module(other, saved, "generator", "somewhere")
+    load_module(Generator(SMALL, SMALL_MEL), saved, "generator", "somewhere")
+
+
+# Discriminators
+
+
+def test_periods_are_the_official_ones_turned():
+    """The official code folds time into (T / p, p) and convolves along its first dimension."""
+    torch.manual_seed(0)
+    period = Period(3, (2, 4, 4))
+    waveform = torch.randn(2, 100)
+    x = F.pad(waveform[:, None], (0, 2), mode="reflect").view(2, 1, 34, 3)
+    for convolution in [*period.convs, period.conv_post]:
+        weight = convolution.weight.transpose(2, 3)
+        stride, padding = (convolution.stride[1], 1), (convolution.padding[1], 0)
+        x = F.conv2d(x, weight, convolution.bias, stride, padding)
+        last = x
+        x = F.leaky_relu(x, 0.1)
+    torch.testing.assert_close(period(waveform)[-1].transpose(2, 3), last)
+    assert [tuple(m.shape) for m in period(waveform)] == [(2, 2, 3, 12), (2, 4, 3, 4), (2, 4, 3, 4), (2, 1, 3, 4)]
+
+
+def test_scales_pool_before_they_judge():
+    torch.manual_seed(0)
+    scale = Scale(1, width=16).eval()
+    waveform = torch.randn(2, 1024)
+    pooled = F.avg_pool1d(waveform[:, None], 4, 2, 2)[:, 0]
+    scale.pools = 0
+    expected = scale(pooled)
+    scale.pools = 1
+    for a, b in zip(scale(waveform), expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("family", [multi_resolution, small_multi_resolution, small_multi_period])
+def test_every_member_judges_and_is_differentiable(family):
+    waveform = (0.1 * torch.randn(2, 4096)).requires_grad_()
+    features = family(4)(waveform)
+    assert len(features) == len(family(4).discriminators)
+    sum(m[-1].mean() for m in features).backward()
+    assert waveform.grad is not None
+    assert waveform.grad.isfinite().all()
+    assert (waveform.grad != 0).float().mean() > 0.9
+
+
+def test_silence_has_finite_gradients():
+    waveform = torch.zeros(1, 4096, requires_grad=True)
+    sum(m[-1].square().mean() for m in multi_resolution(4)(waveform)).backward()
+    assert waveform.grad is not None
+    assert waveform.grad.isfinite().all()

@@ -1,0 +1,82 @@
+"""Synthesis in pieces equals the whole, whatever the pieces; so do mels of a stream."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from polygan import ConfigError
+from polygan_audio import vocos_networks
+from polygan_audio.hifigan_networks import Generator, Shape
+from polygan_audio.melspec import MelSpec
+from polygan_audio.synthesis import Synthesiser, mel_stream
+
+MEL = MelSpec(sample_rate=16_000, n_fft=64, win_length=64, hop_length=16, n_mels=8)
+SHAPE = Shape(channels=8, rates=(4, 2, 2), kernels=(8, 4, 4), block=1, sizes=(3, 5), dilations=((1, 3), (1, 2)))
+
+
+@pytest.fixture(scope="module", params=["hifigan", "vocos", "vocos center"])
+def generator(request):
+    torch.manual_seed(0)
+    mel = dataclasses.replace(MEL, padding="center" if "center" in request.param else "same")
+    network = Generator(SHAPE, mel) if request.param == "hifigan" else vocos_networks.Generator(mel, 8, 16, 2)
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, 0.0, 0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("frames", [1, 5, 39, 40, 41, 75, 200])
+@pytest.mark.parametrize("size", [1, 7, 40, 1000])
+def test_pieces_have_no_seams(generator, frames, size):
+    mel = torch.randn(8, frames, generator=torch.Generator().manual_seed(frames))
+    with torch.no_grad():
+        whole = generator(mel[None])[0]
+    pieces = list(Synthesiser(generator, chunk=40).stream(mel.split(size, 1)))
+    torch.testing.assert_close(torch.cat(pieces), whole, atol=2e-6, rtol=0)
+    assert whole.abs().max() > 0.05
+    assert max(map(len, pieces)) <= 40 * 16
+
+
+def test_the_first_piece_comes_before_the_rest_is_read(generator):
+    read = []
+
+    def frames():
+        for i in range(50):
+            read.append(i)
+            yield torch.randn(8, 10)
+
+    next(Synthesiser(generator, chunk=40).stream(frames()))
+    assert len(read) == 4
+
+
+def test_half_precision_is_close(generator):
+    mel = torch.randn(8, 60)
+    full, half = (Synthesiser(generator, 40, precision)(mel) for precision in ("fp32", "bf16"))
+    assert half.dtype == torch.float32
+    assert ((full - half).norm() / full.norm()) < 0.2
+
+
+def test_nothing_and_too_short_chunks(generator):
+    assert list(Synthesiser(generator, chunk=40).stream([])) == []
+    with pytest.raises(
+        ConfigError, match=rf"contexts of {generator.context()} .* at least {2 * generator.context() + 1}"
+    ):
+        Synthesiser(generator, chunk=2 * generator.context())
+
+
+@pytest.mark.parametrize("padding", ["same", "center"])
+@pytest.mark.parametrize("samples", [5, 16, 40, 48, 500, 1600, 1607])
+@pytest.mark.parametrize("size", [1, 37, 400, 5000])
+def test_mels_of_a_stream_are_those_of_the_whole(padding, samples, size):
+    mel = dataclasses.replace(MEL, padding=padding)
+    waveform = torch.randn(samples, generator=torch.Generator().manual_seed(samples))
+    found = list(mel_stream(mel, waveform.split(size)))
+    frames = samples // 16
+    assert sum(m.shape[1] for m in found) == frames
+    if frames:
+        whole = mel(F.pad(waveform, (0, max(0, mel.pad + 1 - samples))))[:, :frames]
+        torch.testing.assert_close(torch.cat(found, 1), whole, atol=1e-5, rtol=0)
