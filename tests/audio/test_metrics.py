@@ -467,7 +467,7 @@ def test_real_speech_and_its_griffin_lim():
 def test_a_recogniser_hears_real_speech_and_not_noise():
     pytest.importorskip("pocketsphinx")
     clips, texts = speech("conf-hasleft")
-    heard = words.recognise([*clips, noisy(0.3 * clips[0], 0.1)], RATE)
+    heard = words.recognise([*clips, noisy(0.3 * clips[0], 0.1)[:12_000]], RATE)
     assert words.error_rate(texts, heard[:1]) == 0
     assert words.error_rate(texts, heard[1:]) > 0.5
 
