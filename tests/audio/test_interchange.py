@@ -314,6 +314,18 @@ def test_damaged_files_are_one_line(tmp_path, suffix, damage):
     assert "\n" not in str(error.value)
 
 
+def test_a_damaged_file_of_old_is_one_line(tmp_path):
+    """Its reader fails with struct.error, AssertionError and others, at every second place."""
+    path = files(tmp_path)
+    torch.save({"generator": official(made())}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for end in range(1, len(whole), 3001):
+        path.write_bytes(whole[:end])
+        with pytest.raises(CheckpointError, match="g_00000010") as error:
+            import_hifigan(path)
+        assert "\n" not in str(error.value)
+
+
 def changed(**changes):
     state = official(made())
     for key, value in changes.items():
