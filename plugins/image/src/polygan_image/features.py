@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -186,13 +186,9 @@ class Judge:
         if len(e.info.get("classes") or ()) < 2 or "label" not in e.train.store.fields:
             raise DataError(
                 "the scores need labels of two classes or more, which this source does not have; use one with "
-                "labels, or a folder with a subfolder for each class and data.labels = folders"
+                "labels, a folder with a subfolder for each class and data.labels = folders, or another network (--judge)"
             )
-        if min(len(e.train), len(e.held_out), e.count) < 2:
-            raise DataError(
-                f"the scores need two pictures or more of each kind; here are {len(e.train)} for training, "
-                f"{len(e.held_out)} held out (data.held_out) and {e.count} to generate"
-            )
+        self.check_counts()
         path = _cache_file(e)
         key = path, str(e.device), np.asarray(e.held_out.rows).tobytes()
         last = Judge._last
@@ -206,13 +202,35 @@ class Judge:
             _save(self.network, path, {"held_out_accuracy": repr(self.accuracy)})
         Judge._last = key, self.network, self.train, self.held_out
 
+    def check_counts(self) -> None:
+        """Refuse an evaluation with fewer than two pictures of a kind."""
+        e = self.evaluation
+        if min(len(e.train), len(e.held_out), e.count) < 2:
+            raise DataError(
+                f"the scores need two pictures or more of each kind; here are {len(e.train)} for training, "
+                f"{len(e.held_out)} held out (data.held_out) and {e.count} to generate"
+            )
+
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Judge:
+    def of(cls, evaluation: Evaluation) -> Self:
         """The judge of an evaluation, made once: several metrics look at the same fakes."""
-        shared = vars(evaluation)
-        if "_judge" not in shared:
-            shared["_judge"] = cls(evaluation)
-        return shared["_judge"]
+        shared = vars(evaluation).setdefault("_judges", {})
+        if cls not in shared:
+            shared[cls] = cls(evaluation)
+        return shared[cls]
+
+    def look(self, data: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (n, d) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU."""
+        return extract(self.network, data, self.evaluation.device)
+
+    @property
+    def fid(self) -> bool:
+        """Whether distances between the features are FIDs."""
+        return False
+
+    def describe(self) -> str:
+        """The network, for the reader of a score."""
+        return f"classifier of this source, {self.accuracy:.1%} right on held-out pictures"
 
     @cached_property
     def accuracy(self) -> float:
@@ -223,7 +241,7 @@ class Judge:
     @cached_property
     def fakes(self) -> Features:
         """Of ``evaluation.count`` generated pictures, drawn in pieces with seeds that differ."""
-        e, k = self.evaluation, len(self.evaluation.info["classes"])
+        e, k = self.evaluation, max(1, len(self.evaluation.info.get("classes") or ()))
         # A whole number of turns through the classes, so that each is asked for equally often.
         size = max(k, _chunk_rows(e.info) // k * k)
         counts = [min(size, e.count - i) for i in range(0, e.count, size)]
@@ -234,11 +252,11 @@ class Judge:
         return self._of(self.evaluation.domain.real(split, rows[i : i + size]) for i in range(0, len(rows), size))
 
     def _of(self, pieces: Iterable[Samples]) -> Features:
-        domain, device, parts = self.evaluation.domain, self.evaluation.device, []
+        domain, parts = self.evaluation.domain, []
         for samples in pieces:
             # As they would be written: a network that diverged gets a bad score, not a failing eigenvalue solver.
             samples = replace(samples, data=torch.nan_to_num(samples.data.float(), nan=0.0).clamp(-1, 1))
-            values, predicted = extract(self.network, samples.data, device)
+            values, predicted = self.look(samples.data)
             parts.append(Features(values, predicted, samples.labels, domain.features(samples).cpu()))
         labels = [p.labels for p in parts if p.labels is not None]
         return Features(

@@ -17,6 +17,7 @@ from torch import nn
 from polygan import DataError, Score
 
 from .features import Judge
+from .judging import judge_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _NO_FID = "; not a FID: compare it with scores of the same data and n only"
 _SORTED = ", sorted into classes by the classifier"
 _CLASS_MOST = 2000  # pictures of a class whose pairwise distances are averaged
+_NEIGHBOURS = 3  # of Kynkaanniemi et al. 2019
+_MANIFOLD_MOST = 10_000  # pictures a side: time grows with their square
 _SAME = 2 / 255  # one grey level, in the units of pictures in [-1, 1]
 
 
@@ -103,12 +106,15 @@ def _note(judge: Judge, text: str, unlike: str = "") -> str:
     """What a reader must know to compare a score with another."""
     info = judge.evaluation.info
     size = f"{info['width']}x{info['height']} {info.get('filter', '')}".strip()
-    return f"{text}; classifier of this source, {judge.accuracy:.1%} right on held-out pictures, {size}{unlike}"
+    return f"{text}; {judge.describe()}, {size}{unlike}"
 
 
 def frechet(evaluation: Evaluation) -> list[Score]:
-    """``image/frechet``: mean `frechet_distance` of draws of fakes, and as the floor of held-out pictures."""
-    judge = Judge.of(evaluation)
+    """``image/frechet``: mean `frechet_distance` of draws of fakes, and as the floor of held-out pictures.
+
+    With the judge ``inception`` its name is ``image/fid``.
+    """
+    judge = judge_of(evaluation)
     train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
     n = min(len(real), len(fakes))
 
@@ -120,17 +126,61 @@ def frechet(evaluation: Evaluation) -> list[Score]:
         f"{len(_draws(fakes, n))} x {n} generated, floor {len(_draws(real, n))} x {n} held-out, each against "
         f"{len(train)} training pictures"
     )
-    return [Score("image/frechet", score(fakes), score(real), note=_note(judge, text, _NO_FID))]
+    value, floor = score(fakes), score(real)
+    text += f", {value / floor:.3g} times the floor" if floor > 0 else ""
+    text += f", fewer than the {train.shape[1]} features" if n < train.shape[1] else ""
+    unlike = "" if judge.fid else _NO_FID
+    return [Score("image/fid" if judge.fid else "image/frechet", value, floor, note=_note(judge, text, unlike))]
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
     """``image/kid``: `kernel_distance` of fakes to training pictures, and as the floor of held-out ones."""
-    judge = Judge.of(evaluation)
+    judge = judge_of(evaluation)
     train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)
     value, floor = kernel_distance(train, fakes, n), kernel_distance(train, real, n)
     text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training"
     return [Score("image/kid", value, floor, note=_note(judge, text, _NO_FID))]
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
+    """Shares in [0, 1] of ``fake`` (m, d) in the manifold of ``real`` (n, d), and of ``real`` in that of ``fake``; n, m > k.
+
+    A manifold is the union of spheres about its points that reach to their k-th neighbours: Kynkaanniemi et al. 2019
+    (arXiv:1904.06991), eq. 1 and 2.
+    """
+    return _inside(fake, real, k), _inside(real, fake, k)
+
+
+def _inside(points: Tensor, manifold: Tensor, k: int) -> float:
+    exact = "donot_use_mm_for_euclid_dist"  # a radius must be the distance that it came from
+    radii = torch.cat(
+        [torch.cdist(rows, manifold, compute_mode=exact).kthvalue(k + 1, 1).values for rows in manifold.split(500)]
+    )
+    found = sum(
+        int((torch.cdist(rows, manifold, compute_mode=exact) <= radii).any(1).sum()) for rows in points.split(500)
+    )
+    return found / len(points)
+
+
+def manifolds(evaluation: Evaluation) -> list[Score]:
+    """``image/precision`` and ``image/recall``: `precision_recall` of fakes and training pictures, as many of each.
+
+    Precision is quality, recall variety; the floors are those of held-out pictures. `DataError` for fewer than 4 of a kind.
+    """
+    judge = judge_of(evaluation)
+    sides = [f.values for f in (judge.train, judge.held_out, judge.fakes)]
+    n = min(_MANIFOLD_MOST, *map(len, sides))
+    if n <= _NEIGHBOURS:
+        raise DataError(
+            f"image/precision-recall needs {_NEIGHBOURS + 1} pictures or more of each kind; here are {len(sides[0])} for training, "
+            f"{len(sides[1])} held out (data.held_out) and {len(sides[2])} generated (--samples)"
+        )
+    train, real, fakes = (side[:n] for side in sides)
+    values, floors = precision_recall(train, fakes, _NEIGHBOURS), precision_recall(train, real, _NEIGHBOURS)
+    note = _note(judge, f"{n} generated, floor {n} held-out, against {n} training pictures, {_NEIGHBOURS} neighbours")
+    names = ("image/precision", "image/recall")
+    return [Score(m, v, f, "higher", note) for m, v, f in zip(names, values, floors, strict=True)]
 
 
 def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]:

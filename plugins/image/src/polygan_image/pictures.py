@@ -89,10 +89,19 @@ def _plain(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode in _GREY else "RGB")
 
 
-def fit_size(picture: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
-    """A picture of ``size`` (width, height): its centre, or all of it on black (transparent)."""
+def fit_size(picture: Image.Image, size: tuple[int, int], fit: str, *, enlarge: bool = True) -> Image.Image:
+    """A picture of ``size`` (width, height): its centre, or all of it on black (transparent).
+
+    `DataError` for one that would have to grow, if it may not be enlarged.
+    """
     if picture.size == size:
         return picture
+    growth = size[0] / picture.width, size[1] / picture.height
+    if not enlarge and (max(growth) if fit == "crop" else min(growth)) > 1:
+        raise DataError(
+            f"{picture.width}x{picture.height} pixels are too few for {size[0]}x{size[1]}; lower data.resolution, or allow it with "
+            "data.smaller = enlarge"
+        )
     if fit == "crop":
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     scale = min(size[0] / picture.width, size[1] / picture.height)
@@ -105,12 +114,14 @@ def fit_size(picture: Image.Image, size: tuple[int, int], fit: str) -> Image.Ima
     return sheet
 
 
-def to_array(picture: Image.Image, size: tuple[int, int], channels: int, fit: str) -> np.ndarray:
+def to_array(
+    picture: Image.Image, size: tuple[int, int], channels: int, fit: str, *, enlarge: bool = True
+) -> np.ndarray:
     """uint8 (channels, H, W) of a picture turned upright; ``size``: (width, height), ``channels`` 1, 3 or 4.
 
     Transparency is laid on white when 1 or 3 channels are asked; grey weights are those of ITU-R 601.
     """
-    picture = fit_size(_plain(ImageOps.exif_transpose(picture)), size, fit)
+    picture = fit_size(_plain(ImageOps.exif_transpose(picture)), size, fit, enlarge=enlarge)
     if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
         picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
     if picture.mode == "RGBA" and channels < 4:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from abc import abstractmethod
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -49,9 +50,13 @@ class PictureSource(Source):
         facts = {"channels": channels, "height": height, "width": width}
         self.info = {**facts, "classes": list(classes or []), "filter": pictures.FILTER}
 
+    def _fitted(self, picture: Image.Image) -> np.ndarray:
+        s = self.settings
+        return pictures.to_array(picture, self._size, self._channels, s.fit, enlarge=s.smaller == "enlarge")
+
     def _fingerprint(self, *facts: object) -> str:
         s = self.settings
-        facts = (_VERSION, self.info, s.fit, s.labels, s.max_pixels, *facts)
+        facts = (_VERSION, self.info, s.fit, s.labels, s.max_pixels, s.smaller, *facts)
         return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -108,12 +113,7 @@ class FileSource(PictureSource):
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one picture; `DataError` says what is wrong with the file that `name` gives."""
-        fit = self.settings.fit
-
-        def read(picture: Image.Image) -> np.ndarray:
-            return pictures.to_array(picture, self._size, self._channels, fit)
-
-        sample = {"image": pictures.open_picture(self._file(index), self.settings.max_pixels, read)}
+        sample = {"image": pictures.open_picture(self._file(index), self.settings.max_pixels, self._fitted)}
         if self.labels is not None:
             sample["label"] = np.asarray(self.labels[index], np.int64)
         return sample
@@ -142,6 +142,12 @@ class FolderSource(FileSource):
                 )
             tops = [f.split(os.sep, 1)[0] for f in self.files]
             classes = sorted(set(tops))
+            counts = Counter(tops)
+            lonely = next((name for name in classes if counts[name] < 2), None)
+            if lonely is not None:
+                raise DataError(
+                    f"{root / lonely} holds one picture, and a class needs two or more; add some, or move the folder away"
+                )
             index = {name: i for i, name in enumerate(classes)}
             self.labels = [index[top] for top in tops]
         self._survey(str(root), settings, classes)
