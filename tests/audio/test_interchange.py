@@ -18,7 +18,7 @@ from torch import nn
 import polygan
 from polygan import CheckpointError, ConfigError
 from polygan.acting import load_module
-from polygan_audio import export
+from polygan_audio import export, vocos_networks
 from polygan_audio.discriminators import multi_period, multi_scale
 from polygan_audio.hifigan import Config, HiFiGAN
 from polygan_audio.hifigan_networks import VARIANTS, Generator
@@ -141,7 +141,7 @@ def test_every_way_that_weights_are_kept(tmp_path, config, kind):
         extra = {"mel": torch.zeros(2)} if prefix else {}
         save_file({prefix + k: v for k, v in official(source).items()} | extra, path)
     elif kind == "folded":
-        torch.save({k: v for k, v in export._folded(source, "").state_dict().items() if k != "mel_spec"}, path)
+        torch.save({k: v for k, v in export._folded(source).state_dict().items() if k != "mel_spec"}, path)
     elif kind == "new names":
         torch.save({k: v for k, v in source.state_dict().items() if k != "mel_spec"}, path)
     mel = noise()
@@ -151,7 +151,7 @@ def test_every_way_that_weights_are_kept(tmp_path, config, kind):
 
 
 def test_a_folded_weight_of_zero_stays_zero_and_finite(tmp_path):
-    state = {k: v for k, v in export._folded(made(), "").state_dict().items() if k != "mel_spec"}
+    state = {k: v for k, v in export._folded(made()).state_dict().items() if k != "mel_spec"}
     state["conv_pre.weight"][3] = 0
     generator = rebuilt(import_hifigan(files(tmp_path, state)))
     assert torch.equal(generator.conv_pre.weight[3], torch.zeros(80, 7))
@@ -440,8 +440,8 @@ def test_transformers_takes_no_v3_and_nothing_but_hifigan(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(ConfigError, match=r"V3 has single ones \(ResBlock2\); export V1 or V2"):
         export.export_speecht5(made(SMALL3), tmp_path / "hf")
-    with pytest.raises(ConfigError, match=r"takes generators of audio/hifigan; this one is a Linear"):
-        export.export_speecht5(nn.Linear(1, 1), tmp_path / "hf")
+    with pytest.raises(ConfigError, match=r"takes generators of audio/hifigan; this is .*vocos_networks\.Generator"):
+        export.export_speecht5(vocos_networks.Generator(MEL, 8, 16, 1), tmp_path / "hf")
     assert not (tmp_path / "hf").exists()
 
 
@@ -464,6 +464,30 @@ def test_onnx_runs_the_same_at_any_length(tmp_path, config):
         assert got.shape == expected.shape
         assert np.abs(got - expected).max() < 1e-5
     assert json.loads(session.get_modelmeta().custom_metadata_map["mel"])["hop_length"] == 256
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"padding": "center", "win_length": 900}, {"n_fft": 512, "win_length": 500, "hop_length": 150}]
+)
+def test_vocos_runs_the_same_in_onnx(tmp_path, changes):
+    """The inverse STFT as a transposed convolution, for frames that lie either way."""
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    import onnxruntime
+
+    torch.manual_seed(0)
+    mel = dataclasses.replace(MEL, **changes)
+    generator = vocos_networks.Generator(mel, 16, 32, 2).eval()
+    nn.init.normal_(generator.head.weight, 0, 0.3)
+    (path,) = export.export_onnx(generator, tmp_path / "vocos.onnx")
+    x = noise(23, batch=2)
+    (got,) = onnxruntime.InferenceSession(path).run(None, {"mel": x.numpy()})
+    expected = sound(generator, x).numpy()
+    assert expected.std() > 1e-2
+    assert got.shape == expected.shape == (2, 23 * mel.hop_length)
+    assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+    with pytest.raises(ConfigError, match="takes the generator of a vocoder; this is a Linear"):
+        export.export_onnx(nn.Linear(1, 1), tmp_path / "x")
 
 
 def test_an_export_that_sounds_otherwise_is_refused(tmp_path, monkeypatch):

@@ -1,46 +1,48 @@
-"""Trained HiFi-GAN generators for other programs: transformers and ONNX. What is written is read back and compared."""
+"""Trained generators for other programs: transformers and ONNX. What is written is read back and compared."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from polygan import CheckpointError, ConfigError
 
+from . import vocos_networks
 from .convolutions import fold
+from .frontend import FrontEnd
 from .hifigan_networks import SLOPE, Generator
 from .scores import need
 
 if TYPE_CHECKING:
-    from torch import nn
+    from .melspec import MelSpec
 
 TOLERANCE = 1e-5
 """Largest difference of a sample in [-1, 1] between torch and what was written."""
 _LENGTHS = (11, 30)  # frames that are compared
 
 
-def _folded(generator: nn.Module, target: str) -> Generator:
+def _folded(generator: nn.Module) -> Any:
     """A copy on the CPU, in float32 and evaluation mode, without weight norm."""
-    if not isinstance(generator, Generator):
-        raise ConfigError(f"{target} takes generators of audio/hifigan; this one is a {type(generator).__name__}")
-    folded = fold(generator).cpu().float().eval()
+    folded: Any = fold(generator).cpu().float().eval()
     folded.planar = False
     return folded
 
 
-def _mels(generator: Generator) -> list[torch.Tensor]:
-    """Batches of noise, the first of one and the second of two."""
+def _mels(spec: MelSpec) -> list[Tensor]:
+    """Log-mels of noise, a batch of one and one of two; bands vary as those of sound do."""
     draw = torch.Generator().manual_seed(0)
-    bands = generator.mel.n_mels
-    return [torch.randn(b + 1, bands, frames, generator=draw) for b, frames in enumerate(_LENGTHS)]
+    return [torch.randn(b + 1, spec.n_mels, frames, generator=draw) for b, frames in enumerate(_LENGTHS)]
 
 
-def _agree(ours: torch.Tensor, theirs: torch.Tensor, path: Path) -> None:
+def _agree(ours: Tensor, theirs: Tensor, path: Path) -> None:
     gap = float((ours - theirs).abs().max()) if ours.shape == theirs.shape else float("inf")
     if not gap <= TOLERANCE:
         raise CheckpointError(f"{path} does not sound as its source: samples differ by {gap:.2g}; do not use it")
@@ -54,8 +56,12 @@ def export_speecht5(generator: nn.Module, folder: str | Path) -> list[Path]:
     differs.
     """
     transformers = need("transformers", "transformers", "export to SpeechT5HifiGan")
-    ours, folder = _folded(generator, "transformers.SpeechT5HifiGan"), Path(folder)
-    shape, mel = ours.shape, ours.mel
+    if not isinstance(generator, Generator):
+        raise ConfigError(
+            f"transformers.SpeechT5HifiGan takes generators of audio/hifigan; this is {type(generator).__module__}."
+            f"{type(generator).__name__}; export it to ONNX"
+        )
+    ours, folder, shape, mel = _folded(generator), Path(folder), generator.shape, generator.mel
     if shape.block != 1:
         raise ConfigError(
             "transformers.SpeechT5HifiGan has residual blocks of paired convolutions (ResBlock1) only, and V3 has single ones "
@@ -83,13 +89,44 @@ def export_speecht5(generator: nn.Module, folder: str | Path) -> list[Path]:
     (folder / "mel.json").write_text(json.dumps(dataclasses.asdict(mel), indent=2) + "\n", encoding="utf-8")
     again: Any = transformers.SpeechT5HifiGan.from_pretrained(folder).eval()
     with torch.no_grad():
-        for x in _mels(ours):
+        for x in _mels(mel):
             _agree(ours(x), again(x.transpose(1, 2)), folder)
     return sorted(p for p in folder.iterdir() if p.name in ("config.json", "mel.json", "model.safetensors"))
 
 
 def _renamed(key: str) -> str:
     return f"upsampler.{key.removeprefix('ups.')}" if key.startswith("ups.") else key
+
+
+class _RealVocos(nn.Module):
+    """Vocos without complex numbers, which ONNX does not have: the inverse STFT as one transposed convolution."""
+
+    def __init__(self, generator: vocos_networks.Generator) -> None:
+        super().__init__()
+        self.generator, mel = generator, generator.mel
+        n = mel.n_fft
+        window = torch.zeros(n, dtype=torch.float64)
+        window[(n - mel.win_length) // 2 :][: mel.win_length] = torch.hann_window(mel.win_length, dtype=torch.float64)
+        angle = 2 * math.pi / n * torch.outer(torch.arange(n // 2 + 1.0), torch.arange(float(n))).double()
+        twice = torch.full((n // 2 + 1, 1), 2.0, dtype=torch.float64)  # all bins but 0 and n / 2 stand for two
+        twice[0] = twice[-1] = 1
+        basis = torch.cat([twice / n * angle.cos(), -twice / n * angle.sin()]) * window
+        self.basis = nn.Buffer(basis[:, None].float())  # (n_fft + 2, 1, n_fft)
+        self.squares = nn.Buffer(window.square()[None, None].float())
+        self.hop, self.begin, self.end = mel.hop_length, mel.pad, n - mel.hop_length - mel.pad
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, F) to (B, F * hop_length)."""
+        g = self.generator
+        x = g.norm(g.embed(mel[:, :, None]).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        for block in g.blocks:
+            x = block(x)
+        magnitude, phase = g.head(g.final_norm(x.permute(0, 2, 3, 1)))[:, 0].chunk(2, dim=-1)  # (B, F, n_fft / 2 + 1)
+        magnitude = magnitude.exp().clamp(max=vocos_networks._LOUDEST)
+        parts = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 2).transpose(1, 2)  # (B, n_fft + 2, F)
+        sound = F.conv_transpose1d(parts, self.basis, stride=self.hop)
+        weight = F.conv_transpose1d(torch.ones_like(parts[:1, :1]), self.squares, stride=self.hop)
+        return F.pad(sound / weight.clamp(min=1e-8), (-self.begin, -self.end))[:, 0]
 
 
 def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
@@ -99,16 +136,19 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     and onnxruntime, in which the file is compared at two lengths; CheckpointError where it differs.
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX") for name in ("onnx", "onnxruntime"))
-    ours, path = _folded(generator, "export to ONNX"), Path(path)
+    if not isinstance(generator, FrontEnd):
+        raise ConfigError(f"export to ONNX takes the generator of a vocoder; this is a {type(generator).__name__}")
+    ours, path = _folded(generator), Path(path)
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
     free = {"mel": {0: "batch", 2: "frames"}, "waveform": {0: "batch", 1: "samples"}}
-    inputs = _mels(ours)
+    inputs = _mels(generator.mel)
+    traced = _RealVocos(ours) if isinstance(ours, vocos_networks.Generator) else ours
     with warnings.catch_warnings():
-        # The exporter by tracing is called old, but needs no onnxscript, and this network has no control flow to lose.
+        # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            ours,
+            traced.eval(),
             (inputs[0],),
             path,
             input_names=["mel"],
@@ -119,7 +159,7 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
         )
     model = onnx.load(path)
     entry = model.metadata_props.add()
-    entry.key, entry.value = "mel", json.dumps(dataclasses.asdict(ours.mel))
+    entry.key, entry.value = "mel", json.dumps(dataclasses.asdict(generator.mel))
     onnx.checker.check_model(model)
     onnx.save(model, path)
     session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
