@@ -67,6 +67,35 @@ def test_the_tokenizer_sees_the_training_split_alone(source):
         assert unknown == (20 if name == "held_out" else 0)
 
 
+def test_a_test_file_is_what_is_held_out(source, tmp_path):
+    """Its classes are those of the training file by name, its words teach the tokenizer nothing, and its state is in the key."""
+    test = tmp_path / "exam.tsv"
+    test.write_text("mood\ttext\nsad\tsome zebras weep\ngood\tsome dogs bark")
+    made, options = source(
+        b"text,mood\nsome cats sleep,good\nsome dogs weep,bad", "a.csv", label_column="mood", test=str(test)
+    )
+    splits = split_store(build_store(made, options, progress=False), options.held_out)
+    shown = {name: DOMAIN.real(split, np.sort(split.rows)) for name, split in splits.items()}
+    assert shown["train"].data == ["some cats sleep", "some dogs weep"]
+    assert shown["held_out"].data == ["some<unk> weep", "some dogs<unk>"]
+    assert made.info["classes"] == ["good", "bad", "sad"]
+    assert shown["held_out"].labels.tolist() == [2, 0]
+    assert [made.name(i) for i in (1, 2)] == ["a.csv line 3", "exam.tsv line 2"]
+    test.write_text("text\tmood\nother words\tsad")
+    assert DOMAIN.open(options).fingerprint() != made.fingerprint()
+
+
+def test_a_test_file_that_cannot_be(source, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"data.test = 'nowhere.txt': there is no such file"):
+        source(LINES, test="nowhere.txt")
+    with pytest.raises(DataError, match="empty holds no text"):
+        source(LINES, test=str(tmp_path / "empty"))
+    for made_up in (datasets.oracle, datasets.grammar):
+        with pytest.raises(ConfigError, match="a set that is made up holds out a share"):
+            made_up(TextSettings(test="exam.txt"))
+
+
 def test_the_split_does_not_depend_on_what_is_dropped(source):
     lines = [f"w{i} " + "x " * (30 if i % 3 == 0 else 2) for i in range(60)]
     settings = {"tokenizer": "char", "held_out": 0.5, "max_length": 20}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 import torch
 
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
-from polygan_text import datasets, metrics
+from polygan_text import bleu, datasets, metrics
 from polygan_text.domain import TextDomain, TextSettings
 from polygan_text.oracle import oracle_of
 from polygan_text.seqgan import SeqGAN
@@ -103,15 +104,22 @@ def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
 
 
 def test_bleu_of_texts_worked_out_by_hand():
-    reference = [[1, 2, 3, 4, 5]]
-    same, half = metrics._bleus([[1, 2, 3, 4, 5]], [reference]), metrics._bleus([[1, 2, 3, 9, 9]], [reference])
-    assert same == pytest.approx([1, 1, 1, 1])
+    reference = bleu.References([[1, 2, 3, 4, 5]])
+    assert reference.bleu([1, 2, 3, 4, 5]) == pytest.approx([1, 1, 1, 1])
     # Precisions 3/5, 2/4, 1/3, 0.1/2 (nothing met), 0.1/1: their geometric means.
     precisions = [3 / 5, 2 / 4, 1 / 3, 0.1 / 2, 0.1 / 1]
-    assert half == pytest.approx([math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)])
-    short = metrics._bleus([[1, 2, 3]], [reference])[0]
-    assert short == pytest.approx(math.exp(1 - 5 / 3))  # the brevity penalty
-    assert metrics._bleus([[]], [reference]) == [0, 0, 0, 0]
+    half = [math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)]
+    assert reference.bleu([1, 2, 3, 9, 9]) == pytest.approx(half)
+    assert reference.bleu([1, 2, 3])[0] == pytest.approx(math.exp(1 - 5 / 3))  # the brevity penalty
+    assert reference.bleu([]) == reference.bleu([9, 8]) == [0, 0, 0, 0]
+
+
+def test_bleu_is_nltk_s():
+    """Means over 12 texts of 1 to 9 of 4 tokens, by nltk 3.10 (sentence_bleu, method 1)."""
+    draw = random.Random(0)
+    texts, references = ([[draw.randrange(4) for _ in range(draw.randint(1, 9))] for _ in range(12)] for _ in range(2))
+    assert bleu.against(texts, references) == pytest.approx([0.775118, 0.479434, 0.246633, 0.17555], abs=1e-6)
+    assert bleu.against_each_other(texts) == pytest.approx([0.841239, 0.62984, 0.418691, 0.299736], abs=1e-6)
 
 
 def test_one_text_for_ever_is_seen_by_every_score_of_variety(data):

@@ -10,6 +10,7 @@ from polygan.recipe import Context
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
+from polygan_text.recurrent import RecurrentDiscriminator
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config, Sampling
@@ -46,8 +47,10 @@ def test_rewards_are_means_over_the_completions_of_their_own_prefix():
     tokens = torch.randint(12, (5, 6))
     judge, seen = ctx.players["discriminator"].module, []
     torch.nn.init.normal_(judge.head.weight, std=3.0)
-    of_completions = judge.of_completions
-    judge.of_completions = lambda t, complete, labels: seen.append(complete) or of_completions(t, complete, labels)
+    score_completions = judge.score_completions
+    judge.score_completions = lambda t, complete, labels: (
+        seen.append(complete) or score_completions(t, complete, labels)
+    )
     rewards = made._rewards(ctx, tokens, None)
     (complete,) = seen
     assert rewards.shape == (5, 6)
@@ -71,19 +74,19 @@ def test_sharing_the_common_beginning_changes_no_score(classes):
     complete = torch.randint(12, (19, 11, 30, 20))  # 330 rows a prefix: more than one chunk
     for k in range(19):
         complete[k, :, :, : k + 1] = tokens[:, : k + 1]
-    got = judge.of_completions(tokens, complete, labels)
+    got = judge.score_completions(tokens, complete, labels)
     told = None if labels is None else labels.repeat(19 * 11)
-    expected = judge.probabilities(complete.flatten(0, 2), told).view(19, 11, 30)
+    expected = judge.score(complete.flatten(0, 2), told).view(19, 11, 30)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_judge_scores_without_dropout_in_training_mode():
     judge = Discriminator(12, 6, 4, dropout=0.9).train()
     tokens = torch.randint(12, (300, 6))
-    a, b = judge.probabilities(tokens), judge.probabilities(tokens)
+    a, b = judge.score(tokens), judge.score(tokens)
     assert torch.equal(a, b)
     assert not a.requires_grad
-    torch.testing.assert_close(a, judge.eval()(tokens).sigmoid())
+    torch.testing.assert_close(a, judge.eval()(tokens))
     assert not torch.equal(judge.train()(tokens), judge(tokens))
 
 
@@ -105,6 +108,51 @@ def test_pooling_before_the_bias_is_the_paper_s_order():
     torch.testing.assert_close(judge.features(tokens), expected, rtol=1e-4, atol=1e-5)
 
 
+def judges():
+    torch.manual_seed(0)
+    made = RecurrentDiscriminator(12, 4, 5, dropout=0.5, classes=3, eos=1)
+    torch.nn.init.normal_(made.output.weight)
+    torch.nn.init.normal_(made.token_bias.weight)
+    torch.nn.init.constant_(made.bias, 0.3)
+    return made
+
+
+def test_the_recurrent_judge_adds_up_what_it_says_of_each_token():
+    """Token by token with torch's LSTM cell, and nothing after the first end."""
+    judge = judges().eval()
+    tokens, labels = torch.tensor([[3, 5, 1, 1], [4, 4, 7, 2]]), torch.tensor([2, 0])
+    cell = torch.nn.LSTMCell(4, 5)
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in judge.lstm.state_dict().items()})
+    expected = []
+    for row, label in zip(tokens, labels, strict=True):
+        state, total, given = (torch.zeros(1, 5), torch.zeros(1, 5)), judge.bias, judge.first.weight[label]
+        for token in row.tolist():
+            state = cell(given[None], state)
+            total = total + state[0][0] @ judge.output.weight[token] + judge.token_bias.weight[token, 0]
+            given = judge.embedding.weight[token]
+            if token == 1:
+                break
+        expected.append(total)
+    torch.testing.assert_close(judge(tokens, labels), torch.stack(expected))
+    other = tokens.clone()
+    other[0, 3] = 6  # after the end
+    torch.testing.assert_close(judge(other, labels), judge(tokens, labels))
+    assert not torch.allclose(judge(tokens, labels.flip(0)), judge(tokens, labels))
+
+
+def test_the_recurrent_judge_scores_completions_without_dropout():
+    judge = judges().train()
+    tokens, labels = torch.randint(12, (30, 6)), torch.arange(30) % 3
+    complete = torch.randint(12, (5, 11, 30, 6))  # 1,650 rows: more than one chunk
+    got = judge.score_completions(tokens, complete, labels)
+    assert not got.requires_grad
+    assert not torch.equal(judge(tokens, labels), judge(tokens, labels))
+    judge.eval()
+    for k, copy in ((0, 0), (2, 5), (4, 10)):
+        torch.testing.assert_close(got[k, copy], judge(complete[k, copy], labels), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(judge.train().score(tokens, labels), judge.eval()(tokens, labels))
+
+
 @pytest.mark.parametrize("reward", ["constant", "random"])
 def test_controls_do_not_ask_the_discriminator(reward):
     made = recipe(reward=reward)
@@ -113,7 +161,7 @@ def test_controls_do_not_ask_the_discriminator(reward):
     def never(*_):
         raise AssertionError("asked")
 
-    ctx.players["discriminator"].module.probabilities = ctx.players["discriminator"].module.of_completions = never
+    ctx.players["discriminator"].module.score = ctx.players["discriminator"].module.score_completions = never
     rewards = made._rewards(ctx, torch.randint(12, (5, 6)), None)
     assert rewards.shape == (5, 6)
     assert rewards.unique().numel() == (1 if reward == "constant" else 30)
@@ -123,24 +171,25 @@ def test_controls_do_not_ask_the_discriminator(reward):
 
 
 class Lookup(torch.nn.Module):
-    """A judge with a number for every sequence of 3 tokens of 4."""
+    """A judge with a logit for every sequence of 3 tokens of 4."""
 
     def __init__(self):
         super().__init__()
-        self.values = torch.rand(64, generator=torch.Generator().manual_seed(2))
+        self.values = torch.randn(64, generator=torch.Generator().manual_seed(2))
 
-    def probabilities(self, tokens, labels=None):
+    def score(self, tokens, labels=None):
         return self.values[tokens @ torch.tensor([16, 4, 1])]
 
-    def of_completions(self, tokens, complete, labels=None):
-        return self.probabilities(complete)
+    def score_completions(self, tokens, complete, labels=None):
+        return self.score(complete)
 
 
+@pytest.mark.parametrize("scale", ["probability", "logit"])
 @pytest.mark.parametrize("preset", ["paper", "default"])
-def test_the_policy_gradient_points_where_the_exact_gradient_does(preset):
+def test_the_policy_gradient_points_where_the_exact_gradient_does(preset, scale):
     """All 64 sequences enumerated: d E[D] / d theta by autograd, against the estimate from 16,384 samples."""
     made = SeqGAN(
-        Config(preset=preset, embedding_dim=3, hidden_dim=4, rollouts=4, entropy=0.0),
+        Config(preset=preset, embedding_dim=3, hidden_dim=4, rollouts=4, entropy=0.0, reward_scale=scale),
         {"vocabulary": 4, "length": 3, "start": 0, "eos": None, "classes": []},
     )
     ctx = context(made)
@@ -150,7 +199,9 @@ def test_the_policy_gradient_points_where_the_exact_gradient_does(preset):
     ctx.players["rollout"].module.load_state_dict(policy.state_dict())
     ctx.players["discriminator"].module = judge
     every = torch.cartesian_prod(*[torch.arange(4)] * 3)
-    value = (policy.log_probabilities(every).sum(1).exp() * judge.probabilities(every)).sum()
+    logits = judge.score(every)
+    worth = logits.sigmoid() if scale == "probability" else logits
+    value = (policy.log_probabilities(every).sum(1).exp() * worth).sum()
     exact = torch.cat(
         [g.flatten() for g in torch.autograd.grad(value, list(policy.parameters()), allow_unused=True) if g is not None]
     )
@@ -293,6 +344,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, policy):
         {"preset": "paper", **SMALL, **PHASES},
         {"reward": "random"},
         {"classes": 3},
+        {"classes": 3, "discriminator": "lstm", "reward_scale": "logit"},
     ],
     ids=str,
 )
@@ -362,6 +414,8 @@ def test_impossible_temperatures(temperature):
         ({"discriminator_dropout": 1.0}, "model.discriminator_dropout"),
         ({"rollout_lag": 1.5}, "model.rollout_lag"),
         ({"policy": "gpt2", "hidden_dim": 6}, "no multiple of model.heads"),
+        ({"discriminator": "rnn"}, "known are cnn, lstm"),
+        ({"reward_scale": "log"}, "known are probability, logit"),
         ({"reward": "none"}, "known are discriminator, constant, random"),
         ({"preset": "papre"}, "known are default, paper"),
     ],
@@ -394,7 +448,8 @@ def test_every_setting_is_read():
         "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2,
         "heads": 2, "mle_steps": 7, "check_every": 3, "mle_rate": 0.5, "adversarial_rate": 0.5, "pretrain_steps": 7,
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
-        "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5, "teach": False, "clip": 1.0,
+        "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
+        "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 
@@ -410,6 +465,7 @@ def test_every_setting_is_read():
                 getattr(getattr(players["generator"].module, "model", None), "config", None),
                 [(t.name, t.start, t.stop, t.repeat, t.every) for t in made.turns()],
                 config.reward,
+                float(made._rewards(context(made), batch()["tokens"], torch.zeros(8, dtype=torch.long)).mean()),
             )
         )
 

@@ -41,6 +41,8 @@ class Corpus:
     labels: np.ndarray | None = None
     """(n,) int64 indices into ``classes``."""
     classes: tuple[str, ...] = ()
+    first_test: int | None = None
+    """The lines from this index on come from test files; None: there are none."""
 
     def __len__(self) -> int:
         return len(self.begins)
@@ -63,16 +65,22 @@ class Corpus:
         return f"{file} line {self.places[index]}"
 
 
-def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
+def read_corpus(path: Path, column: str, label_column: str, test: Path | None = None) -> Corpus:
     """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
 
-    Raises DataError for nothing to read, a binary file, a broken archive or a missing column.
+    The lines of ``test``, another such file or folder, come last. Raises DataError for nothing to read, a binary file, a
+    broken archive or a missing column.
     """
-    files = _files(path)
-    if not files:
-        raise DataError(f"{path} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
+    folders = [path] if test is None else [path, test]
+    files, tests = [], 0
+    for folder in folders:
+        here = _files(folder)
+        if not here:
+            raise DataError(f"{folder} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
+        files += [(file, file.name if folder.is_file() else str(file.relative_to(folder))) for file in here]
+        tests = len(here)
     parts, classes = [], dict[str, int]()
-    for file in files:
+    for file, _ in files:
         data, kind = _read(file), kind_of(file) or ".txt"
         if kind == ".txt":
             if label_column:
@@ -82,8 +90,8 @@ def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
             parts.append(_records(file, data, kind, column, label_column, classes))
     buffers, offset, first, names = [], 0, 0, []
     begins, ends, places, labels = [], [], [], []
-    for file, ((data, b, e, p), label) in zip(files, parts, strict=True):
-        names.append((file.name if path.is_file() else str(file.relative_to(path)), first))
+    for (_, name), ((data, b, e, p), label) in zip(files, parts, strict=True):
+        names.append((name, first))
         buffers.append(data)
         begins.append(b + offset)
         ends.append(e + offset)
@@ -99,6 +107,7 @@ def read_corpus(path: Path, column: str, label_column: str) -> Corpus:
         names,
         np.concatenate(labels) if label_column else None,
         tuple(classes),
+        None if test is None else names[-tests][1],
     )
 
 

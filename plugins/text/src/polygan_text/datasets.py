@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 def oracle(settings: TextSettings) -> OracleSource:
     """Sequences of a random LSTM (Yu et al. 2017, section 4)."""
+    _refuse_test(settings)
     return OracleSource(settings)
 
 
 def grammar(settings: TextSettings) -> TextSource:
     """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
+    _refuse_test(settings)
     if settings.label_column not in ("", "mood"):
         raise ConfigError(f"data.label_column = {settings.label_column!r}: the set grammar has the column 'mood' alone")
     rng = np.random.Generator(np.random.Philox(key=mix(settings.oracle_seed, 3)))
@@ -44,3 +46,10 @@ def grammar(settings: TextSettings) -> TextSource:
     source = TextSource(corpus, settings, f"grammar {settings.size} {settings.oracle_seed}")
     source.info["grammar"] = 1
     return source
+
+
+def _refuse_test(settings: TextSettings) -> None:
+    if settings.test:
+        raise ConfigError(
+            f"data.test = {settings.test!r}: a set that is made up holds out a share; use --data.held_out"
+        )

@@ -83,17 +83,17 @@ class Discriminator(nn.Module):
         return self.judge(F.dropout(self.features(tokens), self.dropout, self.training), labels)
 
     @torch.no_grad()
-    def probabilities(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(n,) in [0, 1] of being real: never with dropout, in chunks, without gradients. What rewards a generator."""
+    def score(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (n,): never with dropout, in chunks, without gradients. What rewards a generator."""
         scores = []
         for begin in range(0, len(tokens), CHUNK):
             rows = slice(begin, begin + CHUNK)
-            scores.append(self.judge(self.features(tokens[rows]), None if labels is None else labels[rows]).sigmoid())
+            scores.append(self.judge(self.features(tokens[rows]), None if labels is None else labels[rows]))
         return torch.cat(scores)
 
     @torch.no_grad()
-    def of_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`probabilities` (K, copies, n) of completions (K, copies, n, L) whose entry k begins as ``tokens[:, :k + 1]`` (n, L).
+    def score_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
+        """`score` (K, copies, n) of completions (K, copies, n, L) whose entry k begins as ``tokens[:, :k + 1]`` (n, L).
 
         Windows that lie within the common beginning are convolved once, not once a completion: a third of the work for
         the paper's filters.
@@ -117,5 +117,5 @@ class Discriminator(nn.Module):
                     most = convolution(x[..., first:]).amax((2, 3))
                     pooled.append(torch.maximum(most, known[of, :, first - 1]) if first else most)
                 chunks.append(self.judge(self._combine(pooled), None if told is None else told[begin : begin + CHUNK]))
-            scores.append(torch.cat(chunks).sigmoid())
+            scores.append(torch.cat(chunks))
         return torch.stack(scores).view(-1, copies, n)

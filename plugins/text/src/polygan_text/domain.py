@@ -51,6 +51,8 @@ class TextSettings(DataSettings):
     """The column of CSV and JSON lines that holds the text."""
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
+    test: str = ""
+    """A file or folder of texts that are held out, of the same columns; empty: a share `held_out` of the source is."""
     size: int = 10_000
     """Samples of the sets that are made up (`oracle`, `grammar`), >= 2."""
     oracle: str = ""
@@ -79,9 +81,11 @@ class TextSource(Source):
             raise DataError(f"data {settings.source!r} holds no text: every line is empty")
         self.corpus, self.settings = corpus, settings
         self._bad = {i: why for i in range(len(corpus)) if (why := _unreadable(corpus, i))}
-        held = split_rows(len(corpus), settings.held_out)["held_out"]
         self._held_out = np.zeros(len(corpus), np.uint8)
-        self._held_out[held] = 1
+        if corpus.first_test is None:
+            self._held_out[split_rows(len(corpus), settings.held_out)["held_out"]] = 1
+        else:
+            self._held_out[corpus.first_test :] = 1
         seen = (corpus.text(i) for i in range(len(corpus)) if not self._held_out[i] and i not in self._bad)
         tokenizer = train_tokenizer(settings.tokenizer, seen, settings.vocabulary, settings.min_count)
         self._ids, self._offsets = _encode(tokenizer, corpus, self._bad)
@@ -166,8 +170,16 @@ class TextDomain(Domain):
 
     def open(self, settings: TextSettings) -> Source:
         """A file or a folder of files: text (a sample a line), CSV, TSV or JSON lines with a column, each also .gz."""
-        path = Path(settings.source).expanduser()
-        return TextSource(read_corpus(path, settings.column, settings.label_column), settings, identity(path))
+        path, test = Path(settings.source).expanduser(), None
+        files = identity(path)
+        if settings.test:
+            test = Path(settings.test).expanduser()
+            if not test.exists():
+                raise DataError(
+                    f"data.test = {settings.test!r}: there is no such file or folder; name one, or leave it out"
+                )
+            files += " " + identity(test)
+        return TextSource(read_corpus(path, settings.column, settings.label_column, test), settings, files)
 
     def prepare(self, batch: Batch) -> Batch:
         """``tokens`` as int64; ``label`` where there are classes."""

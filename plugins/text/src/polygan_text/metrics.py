@@ -17,6 +17,7 @@ import numpy as np
 from polygan import DataError, Plot, Score
 
 from . import grammar
+from .bleu import ORDERS, Words, against, against_each_other
 from .oracle import oracle_of
 from .rollout import ROWS, valid
 from .settings import Sampling
@@ -28,14 +29,11 @@ if TYPE_CHECKING:
 
     from polygan import Evaluation, Samples, Split
 
-Words = list[int]
-
 REFERENCES = 500
 """Texts on either side of BLEU; scores with other numbers are not comparable."""
 SWEEP = 200
 """Texts a point of the sweep."""
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
-ORDERS = (2, 3, 4, 5)
 
 
 def _policies(evaluation: Evaluation) -> dict[str, Any]:
@@ -129,45 +127,39 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     ]
 
 
-def _bleus(texts: Sequence[Words], references: Sequence[Sequence[Words]]) -> list[float]:
-    """Mean sentence BLEU-2, -3, -4 and -5 of each text against its references (Papineni et al. 2002), smoothed.
-
-    Chen and Cherry 2014, method 1: a precision of zero counts as 0.1 over the number of n-grams.
-    """
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
-    weights = [tuple([1 / n] * n) for n in ORDERS]
-    smooth = SmoothingFunction().method1
-    found = [
-        sentence_bleu(against, text, weights, smoothing_function=smooth) if text else [0.0] * len(ORDERS)
-        for text, against in zip(texts, references, strict=True)
-    ]
-    return np.mean(found, axis=0).tolist()
-
-
-def _against_others(texts: Sequence[Words]) -> list[list[Words]]:
-    return [[*texts[:i], *texts[i + 1 :]] for i in range(len(texts))]
-
-
 def bleu(evaluation: Evaluation) -> list[Score]:
     """``text/bleu-2`` to ``-5``: generated texts against held-out ones; the floor: training texts against the same."""
     n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
     _need_held_out(evaluation)
-    references = [_words(_real(evaluation, evaluation.held_out, n), evaluation.info)] * n
-    got = _bleus(_words(evaluation.generate(n, evaluation.seed), evaluation.info), references)
-    floor = _bleus(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
+    references = _words(_real(evaluation, evaluation.held_out, n), evaluation.info)
+    floor = against(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
     note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
-    return [Score(f"text/bleu-{k}", g, f, "higher", note) for k, g, f in zip(ORDERS, got, floor, strict=True)]
+    return [
+        Score(_named(f"text/bleu-{k}", name), value, least, "higher", note)
+        for name, texts in _texts(evaluation, n).items()
+        for k, value, least in zip(ORDERS, against(texts, references), floor, strict=True)
+    ]
 
 
 def self_bleu(evaluation: Evaluation) -> list[Score]:
     """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real ones."""
     n = min(REFERENCES, len(evaluation.train))
-    texts = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
-    real = _words(_real(evaluation, evaluation.train, n), evaluation.info)
-    got, floor = (_bleus(x, _against_others(x)) for x in (texts, real))
+    floor = against_each_other(_words(_real(evaluation, evaluation.train, n), evaluation.info))
     note = f"{n} texts against each other; above the floor they are less varied than the data"
-    return [Score(f"text/self-bleu-{k}", g, f, "lower", note) for k, g, f in zip(ORDERS, got, floor, strict=True)]
+    return [
+        Score(_named(f"text/self-bleu-{k}", name), value, least, "lower", note)
+        for name, texts in _texts(evaluation, n).items()
+        for k, value, least in zip(ORDERS, against_each_other(texts), floor, strict=True)
+    ]
+
+
+def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
+    """``n`` texts of the generator, and of its start of maximum likelihood where the recipe keeps one, at temperature 1."""
+    found = {"generator": _words(evaluation.generate(n, evaluation.seed), evaluation.info)}
+    start: Any = evaluation.networks.get("mle")
+    if start is not None and float(start.ready):
+        found["mle"] = _words(_draw(evaluation, start.policy, n), evaluation.info)
+    return found
 
 
 def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
@@ -277,6 +269,6 @@ def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[f
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
         texts = _words(_draw(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
         four = ORDERS.index(4)
-        return _bleus(texts, _against_others(texts))[four], _bleus(texts, [references] * n)[four]
+        return against_each_other(texts)[four], against(texts, references)[four]
 
     return point

@@ -13,6 +13,7 @@ from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, losses
 
 from .discriminator import Discriminator
 from .policy import LSTMPolicy, Policy, TransformerPolicy
+from .recurrent import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
 from .settings import Config, Sampling
 
@@ -66,16 +67,8 @@ class SeqGAN(Recipe):
 
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the former, ``mle`` is its start."""
-        m, c, info = self.method, self.config, self.info
-        generator, classes = self._policy(), len(self.classes)
-        discriminator = Discriminator(
-            info["vocabulary"],
-            info["length"],
-            c.discriminator_embedding_dim,
-            m.filters,
-            dropout=c.discriminator_dropout,
-            classes=classes,
-        )
+        m, c = self.method, self.config
+        generator, discriminator = self._policy(), self._discriminator()
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
         slower = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda n: 1.0 if n < m.mle_steps else m.adversarial_rate / m.mle_rate
@@ -109,6 +102,15 @@ class SeqGAN(Recipe):
             classes=classes,
             start_token=info["start"],
             init_std=m.init_std,
+        )
+
+    def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
+        c, vocabulary, classes = self.config, self.info["vocabulary"], len(self.classes)
+        width, dropout = c.discriminator_embedding_dim, c.discriminator_dropout
+        if c.discriminator == "lstm":
+            return RecurrentDiscriminator(vocabulary, width, width, dropout=dropout, classes=classes, eos=self.eos)
+        return Discriminator(
+            vocabulary, self.info["length"], width, self.method.filters, dropout=dropout, classes=classes
         )
 
     # The method
@@ -172,7 +174,11 @@ class SeqGAN(Recipe):
         return terms
 
     def _rewards(self, ctx: Context, tokens: Tensor, labels: Tensor | None) -> Tensor:
-        """Action values (n, L): what the discriminator thinks of completions from each prefix (eq. 4), or a control."""
+        """Action values (n, L): what the discriminator thinks of completions from each prefix (eq. 4), or a control.
+
+        Its probability of being real as in the paper, or its logit: near log p_real - log p_generator, whose policy gradient
+        is that of minus the reverse Kullback-Leibler divergence.
+        """
         if self.config.reward == "constant":
             return torch.ones(tokens.shape, device=tokens.device)
         if self.config.reward == "random":
@@ -181,8 +187,10 @@ class SeqGAN(Recipe):
         judge: Any = ctx.players["discriminator"].module
         with ctx.fp32():
             complete = roll_out(policy, tokens, self.method.rollouts, ctx.noise, eos=self.eos, labels=labels)
-        searched = judge.of_completions(tokens, complete, labels).mean(1).t()  # (n, L - 1)
-        return torch.cat([searched, judge.probabilities(tokens, labels)[:, None]], 1)
+        searched, whole = judge.score_completions(tokens, complete, labels), judge.score(tokens, labels)
+        if self.config.reward_scale == "probability":
+            searched, whole = searched.sigmoid(), whole.sigmoid()
+        return torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, L - 1), (n, 1)
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of real sentences against fresh ones of the policy (eq. 5), of the same classes."""
@@ -195,7 +203,7 @@ class SeqGAN(Recipe):
         ctx.observe_logits(real_logits, fake_logits)
         # One mean over both kinds, as in a classifier's batch.
         terms = {k: v / 2 for k, v in losses.ADVERSARIAL["minimax"].discriminator(real_logits, fake_logits).items()}
-        if self.method.l2:
+        if self.method.l2 and self.config.discriminator == "cnn":  # of the paper's classifier
             head: Any = ctx.players["discriminator"].module
             terms["l2"] = self.method.l2 / 2 * torch.stack([p.square().sum() for p in head.head.parameters()]).sum()
         return terms

@@ -95,8 +95,10 @@ class Config:
     """Discriminator steps a generator step, >= 1 (default 2, paper 2,340)."""
     discriminator_rate: float | None = None
     """Learning rate of the discriminator, (0, 1] (default 1e-3, paper 1e-4)."""
+    discriminator: Literal["cnn", "lstm"] = "cnn"
+    """The paper's convolutions over windows of tokens, or an LSTM that judges each token by those before it."""
     discriminator_embedding_dim: int = 64
-    """Numbers that stand for a token in the discriminator, >= 1."""
+    """Numbers that stand for a token in the discriminator, and the width of its LSTM, >= 1."""
     discriminator_dropout: float = 0.25
     """Share of the discriminator's features that is dropped while it learns, [0, 1); never while it scores."""
     rollouts: int | None = None
@@ -105,6 +107,8 @@ class Config:
     """Share of itself that the rollout policy keeps after each generator step, [0, 1] (0.8)."""
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
     """constant and random are controls: what the same steps do without anything to learn from."""
+    reward_scale: Literal["probability", "logit"] = "probability"
+    """Whether the discriminator rewards by its probability of being real (the paper) or by its logit, a log density ratio."""
     entropy: float | None = None
     """Weight of the entropy bonus in nats a token, >= 0 (default 0.01, paper 0)."""
     teach: bool | None = None
@@ -132,7 +136,9 @@ class Config:
             ("preset", tuple(PRESETS)),
             ("policy", ("lstm", "gpt2")),
             ("conditional", ("auto", "yes", "no")),
+            ("discriminator", ("cnn", "lstm")),
             ("reward", ("discriminator", "constant", "random")),
+            ("reward_scale", ("probability", "logit")),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name} = {getattr(self, name)!r}; known are {', '.join(known)}")

@@ -1,0 +1,77 @@
+"""Sentence BLEU against one set of references for all texts, whose n-grams are counted once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Words = list[int]
+
+ORDERS = (2, 3, 4, 5)
+_LONGEST = max(ORDERS)
+_NOTHING_MET = 0.1
+
+
+class References:
+    """What BLEU needs to know of a set of references: their lengths, and the most often that one of them has each n-gram."""
+
+    def __init__(self, texts: Sequence[Words]) -> None:
+        self.lengths = Counter(len(text) for text in texts)
+        self.most: dict[tuple[int, ...], tuple[int, int, int]] = {}
+        """n-gram: the highest count, which text has it, and the highest count in any other."""
+        for i, text in enumerate(texts):
+            for n in range(1, _LONGEST + 1):
+                for gram, count in grams(text, n).items():
+                    best, owner, second = self.most.get(gram, (0, -1, 0))
+                    self.most[gram] = (count, i, best) if count > best else (best, owner, max(second, count))
+
+    def bleu(self, text: Words, without: int | None = None) -> list[float]:
+        """BLEU-2, -3, -4 and -5 in [0, 1] (Papineni et al. 2002), against all references or all but number ``without``.
+
+        Smoothed (Chen and Cherry 2014, method 1): a precision of zero counts as 0.1 over the number of n-grams.
+        """
+        if not text:
+            return [0.0] * len(ORDERS)
+        logs = []
+        for n in range(1, _LONGEST + 1):
+            found = grams(text, n)
+            met = sum(min(count, self._highest(gram, without)) for gram, count in found.items())
+            if n == 1 and not met:
+                return [0.0] * len(ORDERS)
+            logs.append(math.log((met or _NOTHING_MET) / max(1, found.total())))
+        shortness = min(0.0, 1 - self._closest(len(text), without) / len(text))
+        return [math.exp(shortness + sum(logs[:n]) / n) for n in ORDERS]
+
+    def _highest(self, gram: tuple[int, ...], without: int | None) -> int:
+        best, owner, second = self.most.get(gram, (0, -1, 0))
+        return second if owner == without else best
+
+    def _closest(self, length: int, without: int | None) -> int:
+        """The length of a reference nearest to ``length``, the shorter of two; ``without`` is a text of that length."""
+        lengths = self.lengths - Counter([length] if without is not None else [])
+        return min(lengths, key=lambda other: (abs(other - length), other))
+
+
+def grams(text: Words, n: int) -> Counter[tuple[int, ...]]:
+    """How often each n-gram occurs."""
+    return Counter(tuple(text[i : i + n]) for i in range(len(text) - n + 1))
+
+
+def against(texts: Sequence[Words], references: Sequence[Words]) -> list[float]:
+    """Mean BLEU-2 to -5 of texts, each against all references."""
+    known = References(references)
+    return _mean([known.bleu(text) for text in texts])
+
+
+def against_each_other(texts: Sequence[Words]) -> list[float]:
+    """Mean BLEU-2 to -5 of texts, each against all others (Zhu et al. 2018, self-BLEU)."""
+    known = References(texts)
+    return _mean([known.bleu(text, i) for i, text in enumerate(texts)])
+
+
+def _mean(scores: list[list[float]]) -> list[float]:
+    return [sum(column) / len(scores) for column in zip(*scores, strict=True)]
