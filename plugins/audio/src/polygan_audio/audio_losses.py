@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolutions import full_precision
+from .convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +22,21 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 def discriminator_loss(real: Features, fake: Features) -> dict[str, Tensor]:
     """Sum over members of E (D(x) - 1)^2 + E D(G(s))^2 (Kong et al. 2020, eq. 1)."""
     return {
-        "real": _total((m[-1].float() - 1).square().mean() for m in real),
-        "fake": _total(m[-1].float().square().mean() for m in fake),
+        "real": _total((wide(m[-1]) - 1).square().mean() for m in real),
+        "fake": _total(wide(m[-1]).square().mean() for m in fake),
     }
 
 
 def generator_loss(fake: Features) -> Tensor:
     """Sum over members of E (D(G(s)) - 1)^2 (Kong et al. 2020, eq. 2)."""
-    return _total((m[-1].float() - 1).square().mean() for m in fake)
+    return _total((wide(m[-1]) - 1).square().mean() for m in fake)
 
 
 def feature_matching(real: Features, fake: Features) -> Tensor:
     """Sum over members and maps of the mean absolute difference (Kong et al. 2020, eq. 4), logits among them as in the
     official code. ``real`` is not differentiated."""
     return _total(
-        (r.detach().float() - f.float()).abs().mean()
+        (wide(r.detach()) - wide(f)).abs().mean()
         for rs, fs in zip(real, fake, strict=True)
         for r, f in zip(rs, fs, strict=True)
     )
@@ -60,8 +60,9 @@ def stft_loss(
 
 def _magnitudes(waveform: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
     """(B, n_fft / 2 + 1, frames), at least 1e-3.5."""
-    shape = torch.hann_window(window, device=waveform.device)
-    x = F.pad(waveform.float()[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
+    waveform = wide(waveform)
+    shape = torch.hann_window(window, dtype=waveform.dtype, device=waveform.device)
+    x = F.pad(waveform[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
     spectrum = torch.stft(x, n_fft, hop, window, shape, center=False, return_complex=True)
     return (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-7).sqrt()
 

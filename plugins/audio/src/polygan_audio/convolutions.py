@@ -69,3 +69,8 @@ def fold(network: M) -> M:
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """No autocast, which the meta device does not know."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def wide(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 if it is."""
+    return x if x.dtype == torch.float64 else x.float()

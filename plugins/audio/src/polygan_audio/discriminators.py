@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from .convolutions import full_precision
+from .convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -126,8 +126,9 @@ class Resolution(nn.Module):
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """(B, T) to (B, n_fft / 2 + 1, frames) compressed magnitudes, hop n_fft / 4."""
         with full_precision(waveform.device):
-            window = torch.hann_window(self.n_fft, device=waveform.device)
-            x = F.pad(waveform.float()[:, None], (self.n_fft // 2, self.n_fft // 2), mode="reflect")[:, 0]
+            waveform = wide(waveform)
+            window = torch.hann_window(self.n_fft, dtype=waveform.dtype, device=waveform.device)
+            x = F.pad(waveform[:, None], (self.n_fft // 2, self.n_fft // 2), mode="reflect")[:, 0]
             spectrum = torch.stft(x, self.n_fft, self.n_fft // 4, self.n_fft, window, center=False, return_complex=True)
             return (spectrum.real.square() + spectrum.imag.square() + 1e-7).pow(0.15)
 

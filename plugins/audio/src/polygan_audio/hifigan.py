@@ -10,7 +10,7 @@ import torch
 
 from polygan import ConfigError, Context, Player, Turn
 
-from .discriminators import multi_period, multi_resolution, multi_scale
+from .discriminators import SIZES, multi_period, multi_resolution, multi_scale
 from .hifigan_networks import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
 from .vocoder import Judges, Vocoder, VocoderConfig
 
@@ -67,6 +67,8 @@ class HiFiGAN(Vocoder):
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""
         super().__init__(config, info)
         self.shape = shape_for(config, self.mel.hop_length)
+        if config.scales == "spectrogram":
+            self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators")
 
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator``: periods, and scales of the waveform or its spectrograms."""

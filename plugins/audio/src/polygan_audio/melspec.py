@@ -16,7 +16,7 @@ from torch import Tensor
 from polygan import ConfigError
 from polygan.errors import did_you_mean
 
-from .convolutions import full_precision
+from .convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ class MelSpec:
                 f"mel: {waveform.shape[-1]} samples are too short for padding by {self.pad} on each side (n_fft = {self.n_fft}, "
                 f"hop_length = {self.hop_length}); use longer segments"
             )
-        rows = waveform.float().reshape(-1, 1, waveform.shape[-1])
+        rows = wide(waveform).reshape(-1, 1, waveform.shape[-1])
         rows = F.pad(rows, (self.pad, self.pad), mode="reflect")[:, 0]
         found = self._magnitudes(rows)
         return found.reshape(*waveform.shape[:-1], *found.shape[-2:])[..., : self.frames(waveform.shape[-1])]
@@ -130,9 +130,10 @@ class MelSpec:
     def _magnitudes(self, padded: Tensor) -> Tensor:
         """(B, T) to (B, n_fft / 2 + 1, 1 + (T - n_fft) // hop_length)."""
         with full_precision(padded.device):
-            window = _window(self.win_length, padded.device)
+            padded = wide(padded)
+            window = _window(self.win_length, padded.device).to(padded.dtype)
             spectrum = torch.stft(
-                padded.float(), self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
+                padded, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
             )
             squares = spectrum.real.square() + spectrum.imag.square()
             # Without epsilon the root has no gradient at 0; 1e-24 leaves silence below the floor of every preset.
@@ -148,7 +149,7 @@ class MelSpec:
 
     def _log(self, magnitudes: Tensor) -> Tensor:
         with full_precision(magnitudes.device):
-            mel = (self.filters(magnitudes.device) @ magnitudes).clamp(min=self.floor)
+            mel = (self.filters(magnitudes.device).to(magnitudes.dtype) @ magnitudes).clamp(min=self.floor)
             return mel.log() if self.log == "ln" else mel.log10()
 
     def filters(self, device: torch.device | str = "cpu") -> Tensor:

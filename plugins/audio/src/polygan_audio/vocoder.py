@@ -134,6 +134,15 @@ class Vocoder(Recipe):
                     "--model.hop_length as they were made"
                 )
 
+    def refuse_short_segments(self, pad: int, what: str) -> None:
+        """ConfigError where segments cannot be padded by reflecting ``pad`` samples."""
+        segment, hop = self.info["segment"], self.mel.hop_length
+        if segment <= pad:
+            raise ConfigError(
+                f"data.segment = {segment} samples are too short for {what}, which reflect {pad} at each end; use at least "
+                f"--data.segment {(pad // hop + 1) * hop}"
+            )
+
     # The game's terms
 
     def condition(self, batch: Batch) -> Tensor:
@@ -227,7 +236,7 @@ class Vocoder(Recipe):
         """Log-mels (n_mels, f) that follow each other, of a sound file or a mel file. DataError naming the file."""
         if path.suffix.lower() not in MEL_SUFFIXES:
             return mel_stream(self.mel, self._waveforms(path))
-        mel = torch.from_numpy(read_mel(path))
+        mel = torch.tensor(read_mel(path))
         if mel.shape[0] != self.mel.n_mels:
             turned = mel.shape[1] == self.mel.n_mels
             raise DataError(

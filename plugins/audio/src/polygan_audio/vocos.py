@@ -11,7 +11,7 @@ import torch
 from polygan import ConfigError, Context, Player, Turn
 
 from . import audio_losses
-from .discriminators import multi_period, multi_resolution, small_multi_period, small_multi_resolution
+from .discriminators import SIZES, multi_period, multi_resolution, small_multi_period, small_multi_resolution
 from .vocoder import Judges, Vocoder, VocoderConfig
 from .vocos_networks import Generator
 
@@ -61,6 +61,11 @@ class Vocos(Vocoder):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 2000}
 
     config: Config
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
+        super().__init__(config, info)
+        self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
 
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""

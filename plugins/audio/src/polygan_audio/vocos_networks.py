@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .convolutions import full_precision
+from .convolutions import full_precision, wide
 from .frontend import FrontEnd
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Generator(FrontEnd):
             x = block(x)
         x = self.head(self.final_norm(x.permute(0, 2, 3, 1)))[:, 0]  # (B, F, n_fft + 2)
         with full_precision(mel.device):
-            magnitude, phase = x.float().chunk(2, dim=-1)
+            magnitude, phase = wide(x).chunk(2, dim=-1)
             magnitude = magnitude.exp().clamp(max=_LOUDEST)
             return self.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()))
 
@@ -69,7 +69,9 @@ class Generator(FrontEnd):
         Windowed frames are added where they lie and divided by the squared windows' sum (Griffin & Lim 1984, eq. 6).
         """
         mel = self.mel
-        window = F.pad(torch.hann_window(mel.win_length, device=spectrum.device), self._margins())
+        window = F.pad(
+            torch.hann_window(mel.win_length, dtype=spectrum.real.dtype, device=spectrum.device), self._margins()
+        )
         frames = torch.fft.irfft(spectrum, mel.n_fft) * window
         sound = self._overlap(frames)
         weight = self._overlap(window.square().expand(1, spectrum.shape[1], mel.n_fft))

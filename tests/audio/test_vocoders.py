@@ -1,0 +1,270 @@
+"""The recipes: their losses against the plain formulation, whole iterations on meta, given mels, files, refusals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from polygan import ConfigError, DataError, Samples, TrainerSettings, Turn, testing
+from polygan.testing import RepeatedBatch
+from polygan.trainer import Trainer
+from polygan_audio import audio_losses, files, vocos
+from polygan_audio.domain import AudioDomain
+from polygan_audio.hifigan import Config, HiFiGAN
+from polygan_audio.vocoder import Sampling
+
+INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
+SMALL = {"channels": 16, "discriminator_width": 8, "variant": "v2"}
+
+
+def hifigan(info=INFO, **options):
+    return HiFiGAN(Config(**{**SMALL, **options}), info)
+
+
+def small_vocos(info=INFO, **options):
+    return vocos.Vocos(vocos.Config(**{"dim": 16, "hidden": 32, "blocks": 2, "pretrain_steps": 2, **options}), info)
+
+
+def waveforms(n=2, samples=2048):
+    time = torch.arange(samples) / 16_000
+    pitch = 200 * 2 ** torch.arange(n)
+    return 0.3 * torch.sin(2 * torch.pi * pitch[:, None] * time) + 0.01 * torch.randn(n, samples)
+
+
+def trainer(recipe, batch, **settings):
+    size = len(batch["waveform"])
+    settings = TrainerSettings(**{"steps": 100, "batch_size": size, "precision": "fp32", "hang_timeout": 0, **settings})
+    return Trainer(recipe, {"train": RepeatedBatch(batch)}, settings)
+
+
+# The method
+
+
+@pytest.mark.parametrize(("scales", "tolerance"), [("spectrogram", 1e-9), ("waveform", 4e-4)])
+def test_a_step_is_the_official_one(scales, tolerance):
+    """Three steps against the loop as it is usually written: separate passes, nothing frozen, real features with gradients.
+
+    Parameters are compared; one step moves them by up to 2e-4. Spectral norm differs a little: its estimate is refined with
+    each pass, and ours makes fewer.
+    """
+    batch, recipe = {"waveform": waveforms().double()}, hifigan(scales=scales)
+    ours, plain = trainer(recipe, batch), trainer(hifigan(scales=scales), batch)
+    for t in (ours, plain):
+        for actor in t.actors.values():
+            actor.module.double()
+    g, d = (plain.actors[n].module.requires_grad_() for n in ("generator", "discriminator"))
+    og, od = (torch.optim.AdamW(m.parameters(), 2e-4, (0.8, 0.99), weight_decay=0.01) for m in (g, d))
+    real = batch["waveform"]
+    for _ in range(3):
+        fake = g(recipe.mel(real)[..., : 2048 // 256])
+        od.zero_grad()
+        pairs = zip(d(real), d(fake.detach()), strict=True)
+        sum(((r[-1] - 1) ** 2).mean() + (f[-1] ** 2).mean() for r, f in pairs).backward()
+        od.step()
+        og.zero_grad()
+        pairs = list(zip(d(real), d(fake), strict=True))
+        features = sum((a - b).abs().mean() for r, f in pairs for a, b in zip(r, f, strict=True))
+        adversarial = sum(((f[-1] - 1) ** 2).mean() for _, f in pairs)
+        (adversarial + 2 * features + 45 * (recipe.loss_mel(fake) - recipe.loss_mel(real)).abs().mean()).backward()
+        og.step()
+        ours.iterate()
+    for name, network in (("generator", g), ("discriminator", d)):
+        mine = dict(ours.actors[name].module.named_parameters())
+        for key, theirs in network.named_parameters():
+            difference = (mine[key] - theirs).abs().max().item()
+            assert difference < tolerance, f"{key}: {difference}"
+
+
+def test_terms_by_hand():
+    real = [[torch.zeros(2, 1, 4), torch.full((2, 1, 3), 2.0)]]
+    fake = [[torch.ones(2, 1, 4), torch.full((2, 1, 3), -1.0)]]
+    assert audio_losses.discriminator_loss(real, fake) == {"real": torch.tensor(1.0), "fake": torch.tensor(1.0)}
+    assert audio_losses.generator_loss(fake) == 4.0
+    assert audio_losses.feature_matching(real, fake) == 1.0 + 3.0
+
+
+def test_stft_terms_by_hand():
+    waveform = waveforms()
+    convergence, logarithm = audio_losses.stft_loss(waveform, 1.1 * waveform)
+    torch.testing.assert_close(convergence, torch.tensor(0.1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(logarithm, torch.tensor(1.1).log(), atol=2e-3, rtol=0)
+    assert audio_losses.stft_loss(waveform, waveform)[0] == 0
+
+
+def test_the_mel_term_goes_up_to_half_the_rate():
+    """The official code conditions on bands up to 8 kHz and compares bands up to half the sample rate."""
+    recipe = HiFiGAN(Config(), INFO | {"sample_rate": 22_050, "segment": 8192})
+    assert (recipe.mel.fmax, recipe.loss_mel.fmax) == (8000.0, 11_025.0)
+    high = 0.5 * torch.sin(2 * torch.pi * 10_000 * torch.arange(8192) / 22_050)[None]
+    assert recipe.mel_term({"waveform": torch.zeros(1, 8192)}, high)["mel"] > 20
+
+
+def test_vocos_pretrains_on_spectra_alone():
+    played = trainer(small_vocos(), {"waveform": waveforms()})
+    before = [p.clone() for p in played.actors["discriminator"].module.parameters()]
+    for _ in range(2):
+        played.iterate()
+    assert all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
+    assert [t.name for t in played.turns if t.due(1)] == ["pretrain"]
+    assert [t.name for t in played.turns if t.due(2)] == ["d", "g"]
+    played.iterate()
+    assert not all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
+
+
+def test_rates_fall_by_epoch_or_along_a_cosine():
+    played = trainer(hifigan(decay=0.5, epoch=2), {"waveform": waveforms()})
+    rates = []
+    for _ in range(5):
+        rates.append(played.actors["generator"].optimizer.param_groups[0]["lr"])
+        played.iterate()
+    np.testing.assert_allclose(rates, [2e-4, 2e-4, 1e-4, 1e-4, 5e-5])
+    played = trainer(small_vocos(), {"waveform": waveforms()}, steps=6)
+    for _ in range(6):
+        played.iterate()
+    assert played.actors["generator"].optimizer.param_groups[0]["lr"] < 1e-9
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        lambda: hifigan(),
+        lambda: hifigan(variant="v3", scales="spectrogram"),
+        lambda: hifigan(scales="none"),
+        lambda: small_vocos(mel="speecht5"),
+    ],
+)
+def test_whole_iterations_play_on_the_meta_device(recipe):
+    testing.check_devices(recipe(), {"waveform": waveforms()})
+
+
+# Given mels
+
+
+def test_given_mels_are_what_the_generator_hears():
+    info = INFO | {"n_mels": 80, "mel_hop": 256}
+    recipe = hifigan(info)
+    mel = torch.randn(2, 80, 8)
+    assert recipe.condition({"waveform": waveforms(), "mel": mel}) is mel
+    assert trainer(recipe, {"waveform": waveforms(), "mel": mel}).iterate() is None
+    with pytest.raises(ConfigError, match=r"n_mels = 100, the front end has 80"):
+        hifigan(info | {"n_mels": 100})
+    with pytest.raises(ConfigError, match=r"mel_hop = 200, the front end has 256"):
+        hifigan(info | {"mel_hop": 200})
+
+
+# Re-synthesis
+
+
+@pytest.fixture(scope="module", params=["hifigan", "vocos"])
+def recipe(request):
+    return hifigan() if request.param == "hifigan" else small_vocos()
+
+
+@pytest.fixture(scope="module")
+def networks(recipe):
+    torch.manual_seed(1)
+    return {name: player.module.eval() for name, player in recipe.players().items()}
+
+
+def test_recordings_keep_their_length(recipe, networks):
+    lengths = [300, 2048, 5000]
+    clips = Samples([0.1 * torch.randn(n) for n in lengths], AudioDomain(), extra={"sample_rate": 16_000})
+    made = recipe.sample(networks, 3, 0, None, clips)
+    assert [len(w) for w in made.data] == lengths
+    one = Samples(clips.data[1:2], AudioDomain(), extra={"sample_rate": 16_000})
+    torch.testing.assert_close(recipe.sample(networks, 1, 5, None, one).data[0], made.data[1])
+    with torch.no_grad():
+        mel = recipe.mel(clips.data[1])[:, :8]
+        torch.testing.assert_close(networks["generator"](mel[None])[0], made.data[1], atol=1e-5, rtol=0)
+    clips.extra["sample_rate"] = 22_050
+    with pytest.raises(ConfigError, match="22050 Hz and a vocoder of 16000 Hz"):
+        recipe.sample(networks, 3, 0, None, clips)
+
+
+def test_a_folder_is_converted_file_by_file(recipe, networks, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deeper").mkdir(parents=True)
+    files.write(source / "a.wav", waveforms(1, 7000)[0], 16_000)
+    files.write(source / "deeper" / "b.flac", waveforms(1, 30_000)[0], 22_050)
+    np.save(source / "a.npy", recipe.mel(waveforms(1, 7168)[0]).numpy())
+    made = list(recipe.convert(networks, source, out, Sampling()))
+    heads = {p.relative_to(out).as_posix(): files.header(p) for p in made}
+    assert sorted(heads) == ["a.wav", "a.wav.wav", "deeper/b.wav"]  # a.npy and a.wav do not overwrite each other
+    assert {h.rate for h in heads.values()} == {16_000}
+    frames = math.ceil(math.ceil(30_000 * 16_000 / 22_050) / 256)
+    assert heads["deeper/b.wav"].frames == frames * 256
+    assert not list(out.rglob(".*"))
+
+
+def test_a_mel_and_its_sound_give_the_same(recipe, networks, tmp_path):
+    waveform = waveforms(1, 16_000)[0]
+    files.write(tmp_path / "a.wav", waveform, 16_000)
+    sound, _ = files.read(tmp_path / "a.wav")
+    mel = recipe.mel(F.pad(torch.from_numpy(sound), (0, -16_000 % 256)))[:, : -(-16_000 // 256)]
+    np.save(tmp_path / "b.npy", mel.numpy())
+    (one,) = recipe.convert(networks, tmp_path / "a.wav", tmp_path / "out", Sampling())
+    (two,) = recipe.convert(networks, tmp_path / "b.npy", tmp_path / "out", Sampling(format="flac"))
+    assert two.suffix == ".flac"
+    np.testing.assert_allclose(files.read(one)[0], files.read(two)[0], atol=2 / 32768)
+
+
+def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
+    np.save(tmp_path / "wide.npy", np.zeros((100, 5), np.float32))
+    np.save(tmp_path / "turned.npy", np.zeros((500, 80), np.float32))
+    (tmp_path / "text.wav").write_text("no sound")
+    files.write(tmp_path / "a.wav", waveforms(1, 4000)[0], 16_000)
+    for name, message in (
+        ("wide.npy", r"wide.npy has 100 bands, this vocoder takes 80"),
+        ("turned.npy", r"the other way round"),
+        ("text.wav", r"text.wav: cannot be read as sound"),
+    ):
+        with pytest.raises(DataError, match=message):
+            list(recipe.convert(networks, tmp_path / name, tmp_path / "out", Sampling()))
+    with pytest.raises(DataError, match="would be overwritten"):
+        list(recipe.convert(networks, tmp_path / "a.wav", tmp_path, Sampling()))
+    assert not list((tmp_path / "out").glob("*"))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("options", "info", "message"),
+    [
+        ({}, {"segment": 2000}, r"2000 samples are 7.8125 hops of 256"),
+        ({}, {"segment": 256}, r"whole number of at least 2; use e.g. --data.segment 512"),
+        ({}, {"sample_rate": 8000}, r"fmax = 8000 Hz is over half the sample rate, 8000 / 2 = 4000"),
+        ({"hop_length": 300, "upsample_rates": (8, 8, 4)}, {"segment": 2400}, r"8 x 8 x 4 = 256 do not give the 300"),
+        ({"learning_rate": 0.0}, {}, r"learning_rate = 0.0 is outside"),
+        ({"beta2": 1.0}, {}, r"beta2 = 1.0 is outside"),
+        ({"mel_weight": -1.0}, {}, r"mel_weight = -1.0"),
+        ({"variant": "v4"}, {}, r"variant = 'v4'.*known are v1, v2, v3"),
+        ({"decay": 0.0}, {}, r"decay = 0.0"),
+        ({"discriminator_width": 3}, {}, r"discriminator_width = 3"),
+        ({"channels": 8}, {}, r"8 channels cannot be halved 4 times"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(options, info, message):
+    with pytest.raises(ConfigError, match=message):
+        hifigan(INFO | info, **options).players()
+
+
+def test_vocos_settings_are_refused():
+    for options, message in (
+        ({"blocks": 0}, "blocks = 0"),
+        ({"stft_weight": -1.0}, "stft_weight = -1.0"),
+        ({"discriminators": "big"}, "known are small, paper"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            small_vocos(**options)
+    with pytest.raises(ConfigError, match=r"1024 samples are too short .* reflect 1024 .*--data.segment 1280"):
+        small_vocos(INFO | {"segment": 1024})
+    with pytest.raises(ConfigError, match=r"too short for the spectrogram discriminators"):
+        hifigan(INFO | {"segment": 1024}, scales="spectrogram")
+    with pytest.raises(ConfigError, match="format = 'mp3'"):
+        Sampling(format="mp3")
+    assert isinstance(small_vocos(pretrain_steps=0).turns()[0], Turn)

@@ -1,0 +1,70 @@
+"""One process of a gloo group: plays the vocoders and writes the final parameters. Run by test_world."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from polygan import TrainerSettings
+from polygan.checkpoint import Checkpoints
+from polygan.distributed import world_from_environment
+from polygan.trainer import Trainer
+from polygan_audio import hifigan, vocos
+
+INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
+STEPS = 10
+RECIPES = {
+    "hifigan": lambda: hifigan.HiFiGAN(
+        hifigan.Config(variant="v2", channels=16, discriminator_width=8, learning_rate=1e-5, epoch=2), INFO
+    ),
+    "vocos": lambda: vocos.Vocos(
+        vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, learning_rate=1e-5, ema_half_life=50), INFO
+    ),
+}
+
+
+class Share:
+    """The rows of global batch i that belong to this rank."""
+
+    def __init__(self, rank, world):
+        self.rank, self.world = rank, world
+
+    def batch(self, i):
+        waveform = 0.1 * torch.randn(2, 2048, generator=torch.Generator().manual_seed(i))
+        n = 2 // self.world
+        return {"waveform": waveform[self.rank * n : (self.rank + 1) * n]}
+
+
+def main(out: str) -> None:
+    torch.set_num_threads(1)
+    with world_from_environment("cpu", 60) as (world, device):
+        tensors = {}
+        for kind, make in RECIPES.items():
+            for split in (0, 4)[: world.size]:  # 0: in one go; else stopped there and resumed (two processes only)
+                checkpoints = Checkpoints(Path(out).with_suffix("") / f"{kind}{split}", writable=world.first)
+                settings = TrainerSettings(steps=STEPS, batch_size=2, precision="fp32", hang_timeout=0)
+
+                def trainer(make=make, settings=settings, checkpoints=checkpoints):
+                    streams = {"train": Share(world.rank, world.size)}
+                    return Trainer(make(), streams, settings, device=device, world=world, checkpoints=checkpoints)
+
+                played = trainer()
+                if split:
+                    for _ in range(split):
+                        played.iterate()
+                    played.save()
+                    world.barrier()
+                    played = trainer()
+                    played.restore(checkpoints.load())
+                played.fit()
+                for player, network in played.networks().items():
+                    for key, value in network.state_dict().items():
+                        tensors[f"{kind}/{split}/{player}.{key}"] = value.clone(memory_format=torch.contiguous_format)
+        if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
+            save_file(tensors, out)
+
+
+main(sys.argv[1])
