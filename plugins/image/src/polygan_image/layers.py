@@ -156,10 +156,12 @@ class MinibatchStd(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
         size = next(g for g in range(min(self.most, n), 0, -1) if n % g == 0)
-        groups = x.unflatten(0, (n // size, size))  # (groups, size, C, H, W)
+        groups = (x if x.dtype == torch.float64 else x.float()).unflatten(
+            0, (n // size, size)
+        )  # (groups, size, C, H, W)
         variance = groups.var(1, correction=0)
         mean = (variance + 1e-8).sqrt().mean((1, 2, 3), keepdim=True)  # (groups, 1, 1, 1)
-        return torch.cat([x, mean.repeat_interleave(size, 0).expand(n, 1, height, width)], 1)
+        return torch.cat([x, mean.repeat_interleave(size, 0).expand(n, 1, height, width).to(x.dtype)], 1)
 
 
 def normalise(x: Tensor) -> Tensor:

@@ -1,0 +1,109 @@
+"""What holds for every recipe of pictures: settings that are read and documented, classes, the walk, the example."""
+
+import ast
+import importlib.util
+import inspect
+import itertools
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from polygan import ConfigError, TrainerSettings
+from polygan_image import base, dcgan, r3gan, settings, sngan, stylegan
+
+MODULES = {"DCGAN": dcgan, "SNGAN": sngan, "R3GAN": r3gan, "StyleGAN": stylegan}
+NARROW = {"generator_width": 4, "discriminator_width": 4, "latent_dim": 4}
+SMALL = {
+    "DCGAN": NARROW,
+    "SNGAN": NARROW,
+    "R3GAN": NARROW,
+    "StyleGAN": {"channel_base": 64, "channel_max": 4, "latent_dim": 4},
+}
+
+
+def recipe(name, classes=("a", "b"), count=50, **options):
+    info = {"channels": 1, "height": 32, "width": 32, "classes": list(classes), "count": count}
+    module = MODULES[name]
+    made = getattr(module, name)(module.Config(**{**SMALL[name], **options}), info)
+    made.training = TrainerSettings(steps=8, batch_size=4)
+    return made
+
+
+def class_bodies(module):
+    return {node.name: node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_setting_is_read_outside_its_validation_and_documented(name):
+    module = MODULES[name]
+    bodies = [class_bodies(module)[name], class_bodies(base)["ImageGAN"]]
+    read = {node.attr for body in bodies for node in ast.walk(body) if isinstance(node, ast.Attribute)}
+    names = {f.name for f in fields(module.Config)}
+    assert names - read == set()
+    documented = {
+        node.target.id
+        for body in (class_bodies(module)["Config"].body, class_bodies(settings)["ImageConfig"].body)
+        for node, after in itertools.pairwise(body)
+        if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    assert documented == names
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_classes_are_told_if_there_are_any(name):
+    assert recipe(name).classes == ("a", "b")
+    assert recipe(name, conditional="no").classes == ()
+    assert recipe(name, classes=("a",)).classes == ()
+    with pytest.raises(ConfigError, match="conditional = yes needs data with two classes"):
+        recipe(name, classes=(), conditional="yes")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_class_changes_the_picture_and_the_logit(name):
+    made = recipe(name)
+    networks = {n: p.module.eval() for n, p in made.players().items()}
+    if name == "SNGAN":
+        networks["generator"].blocks[0].norms[0].table.weight.data[1] = 1  # all classes start alike
+    a, b = (made.sample(networks, 2, 0, made.Sampling(label=c)) for c in ("a", "b"))
+    assert (a.data - b.data).abs().max() > 1e-5
+    logits = [made.critic(networks, {"image": a.data, "label": s.labels}) for s in (a, b)]
+    assert logits[0].shape == (2,)
+    assert (logits[0] != logits[1]).all()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_walk_is_closed_and_smooth(name):
+    made = recipe(name, classes=())
+    samples = made.sample({"generator": made.players()["generator"].module}, 12, 0, made.Sampling(walk=6))
+    assert (samples.kind, len(samples)) == ("frames", 12)
+    jumps = [float((samples.data[i] - samples.data[(i + 1) % 12]).square().mean()) for i in range(12)]
+    across = float((samples.data[0] - samples.data[6]).square().mean())
+    assert max(jumps) < across
+    assert min(jumps) > 0
+
+
+@pytest.mark.parametrize("name", ["SNGAN", "R3GAN", "StyleGAN"])
+def test_augmentation_follows_the_number_of_pictures_by_default(name):
+    assert "augmentation" in recipe(name).players()
+    assert "augmentation" not in recipe(name, count=200_000).players()
+    assert recipe("DCGAN").augmentation == "none"
+
+
+def test_the_example_of_ones_own_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for i in range(12):
+        picture = np.random.default_rng(i).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / "mine" / f"{i}.png")
+    path = Path(__file__).parents[2] / "examples/pictures.py"
+    spec = importlib.util.spec_from_file_location("pictures_example", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    small = {"model": {"channel_base": 64, "channel_max": 4, "latent_dim": 4}, "batch_size": 4, "precision": "fp32"}
+    files = module.main("mine", 2, 32, search=5, **small)
+    assert [Path(f).name for f in files] == ["walk.webp", "mix.png", "found.png", "report.html"]
+    assert all(Path(f).stat().st_size > 300 for f in files)
+    assert "gamma = 0.0512, by the rule" in capsys.readouterr().err
