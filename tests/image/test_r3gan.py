@@ -84,7 +84,7 @@ def test_the_penalties_of_every_step_differentiate_twice_in_full_precision():
 
 
 def test_whole_iterations_play_on_the_meta_device():
-    testing.check_devices(recipe(), batch(), accumulate=2)
+    testing.check_devices(recipe(), batch())
 
 
 def test_generation():

@@ -14,16 +14,15 @@ from polygan.distributed import world_from_environment
 from polygan.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, stylegan
 
-INFO = {"channels": 3, "height": 32, "width": 32, "classes": ["a", "b", "c"], "count": 90}
+FACTS = {"channels": 3, "classes": ["a", "b", "c"], "count": 90}
 ADA = {"augment": "ada", "augment_target": 0.01, "augment_horizon": 80.0}
-STYLE = {"latent_dim": 8, "channel_base": 64, "channel_max": 8}
+STYLE = {"latent_dim": 8, "channel_base": 32, "channel_max": 4}
 RELATIVISTIC = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
 CASES = {
     "stylegan-ada-path": (
         stylegan.StyleGAN,
         stylegan.Config(**STYLE, **ADA, path_weight=2.0, path_every=2, r1_every=2),
     ),
-    "stylegan-diffaugment": (stylegan.StyleGAN, stylegan.Config(**STYLE, augment="diffaugment", reuse_fakes=False)),
     "dcgan": (
         dcgan.DCGAN,
         dcgan.Config(latent_dim=6, generator_width=4, discriminator_width=4),
@@ -45,12 +44,12 @@ class DoubleNoise(Noise):
 class Share:
     """The rows of global batch i that belong to this rank."""
 
-    def __init__(self, rank, world):
-        self.rank, self.world = rank, world
+    def __init__(self, rank, world, side):
+        self.rank, self.world, self.side = rank, world, side
 
     def batch(self, i):
         generator = torch.Generator().manual_seed(i)
-        image = torch.rand(BATCH, 3, 32, 32, generator=generator, dtype=torch.float64) * 2 - 1
+        image = torch.rand(BATCH, 3, self.side, self.side, generator=generator, dtype=torch.float64) * 2 - 1
         n = BATCH // self.world
         mine = slice(self.rank * n, (self.rank + 1) * n)
         return {"image": image[mine], "label": (torch.arange(BATCH) % 3)[mine]}
@@ -66,8 +65,10 @@ def play(kind, config, steps, world, device, checkpoints, *, resume=False):
             return players
 
     settings = TrainerSettings(steps=steps, batch_size=BATCH, precision="fp32", hang_timeout=0)
-    streams = {"train": Share(world.rank, world.size)}
-    trainer = Trainer(Double(config, INFO), streams, settings, device=device, world=world, checkpoints=checkpoints)
+    side = 32 if kind is stylegan.StyleGAN else 8
+    info = {**FACTS, "height": side, "width": side}
+    streams = {"train": Share(world.rank, world.size, side)}
+    trainer = Trainer(Double(config, info), streams, settings, device=device, world=world, checkpoints=checkpoints)
     trainer.context.noise = DoubleNoise(device)
     if "augmentation" in trainer.actors:
         trainer.actors["augmentation"].module.p.fill_(0.5)  # from where it can move both ways
