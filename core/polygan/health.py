@@ -75,6 +75,7 @@ def describe(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
         return [Finding("info", "Nothing logged yet", "The run has not reached its first log line.")]
     findings = _numbers(records, logged)
     findings += _discriminator(logged[-max(1, len(logged) // 5) :])
+    findings += _r1(logged[-max(1, len(logged) // 5) :])
     findings += _samples(health)
     if not any(f.level in ("warn", "bad") for f in findings):
         findings.append(Finding("good", "No sign of trouble", "No signal of collapse, overfitting or divergence."))
@@ -145,6 +146,27 @@ def _discriminator(window: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _r1(window: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Whether R1's weight looks too small or too large, by how sure the discriminator is with it."""
+    names = {k for values in window for k in values}
+    if not any(name.endswith("/r1") or name.startswith("r1/") for name in names):
+        return []
+    signals = {
+        s: [v for n in names if n.endswith(f"/{s}") and (v := _mean(window, n)) is not None]
+        for s in ("r_t", "accuracy")
+    }
+    sure, told = max(signals["r_t"], default=0.0), max(signals["accuracy"], default=1.0)
+    if sure > R_T_TARGET:
+        advice = f"r_t is {sure:.2f} in spite of R1: a gamma 4 times as large is worth a try."
+        return [Finding("info", "R1's weight may be too small", advice)]
+    if told < 0.55:
+        advice = (
+            f"The discriminator tells {told:.1%} of samples apart: if samples stay blurred, try a quarter of gamma."
+        )
+        return [Finding("info", "R1's weight may be too large", advice)]
+    return []
 
 
 def _samples(health: Sequence[Mapping[str, Any]]) -> list[Finding]:

@@ -70,6 +70,8 @@ def log(values=None, health=None, extra=()):
         ),
         (log(health={"nn_ratio": 1.0, "duplicates": 0.0, "held_out_gap": 0.0}), "good", "varied"),
         ([], "info", "Nothing logged"),
+        (log({"d/r_t": 0.7, "r1/penalty": 0.1}), "info", "weight may be too small"),
+        (log({"d/accuracy": 0.51, "d/r1": 0.1}), "info", "weight may be too large"),
         (log({"d/r_t": None, "d/accuracy": None}), "good", "No sign of trouble"),
     ],
 )
@@ -83,3 +85,8 @@ def test_findings_in_words(records, level, words):
 def test_a_healthy_run_has_no_warning():
     findings = describe(log(health={"nn_ratio": 0.9, "duplicates": 0.0, "held_out_gap": 0.1}))
     assert not [f for f in findings if f.level in ("warn", "bad")]
+
+
+def test_the_weight_of_r1_is_spoken_of_only_where_there_is_one_and_a_reason():
+    for values in ({"d/r_t": 0.7}, {"d/accuracy": 0.51}, {"r1/penalty": 0.1}):
+        assert not [f for f in describe(log(values)) if "R1" in f.title]
