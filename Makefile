@@ -11,7 +11,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 # Every folder of plugins/ with a pyproject.toml is installed; EXTRAS_name adds optional dependencies to one of them.
 PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
-EXTRAS_audio := [metrics,words,onnx,transformers]
+EXTRAS_audio := [metrics,mos,words,onnx,transformers]
 EXTRAS_image := [digits]
 PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(notdir $(p)))")
 

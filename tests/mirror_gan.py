@@ -25,6 +25,7 @@ class Mirror(toy_gan.MLPGAN):
     """Learns as its parent; its generator is heard only through translate."""
 
     translates = True
+    formats = ("npy",)
     Sampling = Sampling
 
     def preview(self):
@@ -38,6 +39,10 @@ class Mirror(toy_gan.MLPGAN):
             out.mkdir(parents=True, exist_ok=True)
             np.save(out / path.name, -options.scale * np.load(path))
             yield out / path.name
+
+    def export_as(self, networks, kind, path):
+        np.save(path, networks["generator"][0].weight.numpy())
+        return [path]
 
     @classmethod
     def import_weights(cls, path):

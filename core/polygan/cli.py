@@ -226,7 +226,7 @@ def _report(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequenc
 def _export(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
     from . import trained
 
-    for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out):
+    for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out, arguments.format):
         print(path)
 
 
@@ -294,8 +294,13 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
     ),
     "report": ("write one self-contained HTML file", (_RUN,), _report),
     "export": (
-        "write the networks as one .safetensors file and one .json",
-        (_RUN, (("--out",), {"required": True, "help": "the file to write"}), _STEP),
+        "write the networks as one .safetensors file and one .json, or for other programs",
+        (
+            _RUN,
+            (("--out",), {"required": True, "help": "the file to write"}),
+            (("--format",), {"default": "safetensors", "help": "safetensors, or one of the recipe's, e.g. onnx"}),
+            _STEP,
+        ),
         _export,
     ),
     "import": (

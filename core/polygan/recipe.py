@@ -162,6 +162,9 @@ class Recipe:
     translates: ClassVar[bool] = False
     """Whether samples are made from given ones (a vocoder, picture to picture) by `translate`, and not from noise."""
 
+    formats: ClassVar[tuple[str, ...]] = ()
+    """Formats of other programs that `export_as` writes."""
+
     def __init__(self, config: Any, info: Mapping[str, Any]) -> None:
         """``config`` is an instance of ``Config``, ``info`` the facts of the data (`Source.info`)."""
         self.config = config
@@ -185,6 +188,10 @@ class Recipe:
 
     def translate(self, networks: Mapping[str, nn.Module], inputs: Samples, noise: Noise, options: Any) -> Samples:
         """What becomes of each of the domain's samples ``inputs``, in their order; conditions as for `generate`."""
+        raise NotImplementedError
+
+    def export_as(self, networks: Mapping[str, nn.Module], kind: str, path: Path) -> list[Path]:
+        """Write networks for other programs, ``kind`` being one of ``formats``; returns the files."""
         raise NotImplementedError
 
     def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Any) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .checkpoint import Checkpoints, load_weights
 from .config import Settings, build
 from .distributed import choose_device
-from .errors import CheckpointError, ConfigError, DataError
+from .errors import CheckpointError, ConfigError, DataError, did_you_mean
 from .folder import check_data, read_json, run_folder
 from .plugins import get_catalogue
 from .recipe import evaluating, sample_from
@@ -214,6 +214,16 @@ class Run:
 
         return write_report(self.folder)
 
-    def export(self, path: str | Path) -> list[Path]:
-        """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json)."""
+    def export(self, path: str | Path, kind: str = "safetensors") -> list[Path]:
+        """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json).
+
+        ``kind`` may be one of the recipe's ``formats``, for other programs. ConfigError for one that it does not have.
+        """
+        known = ("safetensors", *self.recipe.formats)
+        if kind not in known:
+            raise ConfigError(
+                f"export as {kind!r}{did_you_mean(kind, known)}; {self.settings.recipe} has {', '.join(known)}"
+            )
+        if kind != "safetensors":
+            return self.recipe.export_as(self.networks, kind, Path(path))
         return _write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)

@@ -93,6 +93,15 @@ def test_an_exported_model_opens_like_a_run(capsys):
         polygan.load(weights)
 
 
+def test_formats_of_other_programs_are_the_recipes_own(capsys):
+    run = train()
+    assert command("export", run.folder, "--format", "npy", "--out", "w.npy", capsys=capsys).out.split() == ["w.npy"]
+    assert np.array_equal(np.load("w.npy"), run.networks["generator"][0].weight.numpy())
+    message = command("export", run.folder, "--format", "onx", "--out", "w", code=2, capsys=capsys).err
+    assert "export as 'onx'" in message
+    assert "points/mirror has safetensors, npy" in message
+
+
 # Imported weights
 
 

@@ -89,7 +89,7 @@ def polygan_metrics() -> list[MetricSpec]:
             "audio/dnsmos",
             "polygan_audio.metrics:dnsmos",
             "mean opinion score that a network predicts for the re-synthesis (package speechmos); higher is better",
-            "Reddy et al. 2021, arXiv:2010.15258",
+            "Reddy et al. 2022, arXiv:2110.01763",
         ),
         MetricSpec(
             "audio/wer",

@@ -117,12 +117,7 @@ class _RealVocos(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""
-        g = self.generator
-        x = g.norm(g.embed(mel[:, :, None]).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        for block in g.blocks:
-            x = block(x)
-        magnitude, phase = g.head(g.final_norm(x.permute(0, 2, 3, 1)))[:, 0].chunk(2, dim=-1)  # (B, F, n_fft / 2 + 1)
-        magnitude = magnitude.exp().clamp(max=vocos_networks._LOUDEST)
+        magnitude, phase = self.generator.spectrum(mel)
         parts = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 2).transpose(1, 2)  # (B, n_fft + 2, F)
         sound = F.conv_transpose1d(parts, self.basis, stride=self.hop)
         weight = F.conv_transpose1d(torch.ones_like(parts[:1, :1]), self.squares, stride=self.hop)

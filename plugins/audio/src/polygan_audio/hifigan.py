@@ -16,6 +16,7 @@ from .vocoder import Judges, Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -61,7 +62,16 @@ class HiFiGAN(Vocoder):
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 2000}
 
+    formats = (*Vocoder.formats, "speecht5")
+
     config: Config
+
+    @classmethod
+    def import_weights(cls, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """The official code's ``g_*`` with config.json beside it, and its discriminators from ``do_*`` if they are there."""
+        from .interchange import import_hifigan
+
+        return import_hifigan(path)
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""

@@ -37,7 +37,7 @@ class MelSpec:
     sample_rate: int
     """Hz."""
     n_fft: int = 1024
-    """Samples of the Fourier transform."""
+    """Samples of the Fourier transform, even."""
     win_length: int = 1024
     """Samples of the periodic Hann window, at most n_fft; a shorter one lies in the middle."""
     hop_length: int = 256
@@ -70,6 +70,8 @@ class MelSpec:
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"mel: {name} = {value!r}{did_you_mean(value, known)}; known are {', '.join(known)}")
+        if self.n_fft % 2:
+            raise ConfigError(f"mel: n_fft = {self.n_fft} is odd; use an even one, e.g. {self.n_fft + 1}")
         if self.win_length > self.n_fft:
             raise ConfigError(
                 f"mel: win_length = {self.win_length} samples do not fit n_fft = {self.n_fft}; raise n_fft"

@@ -110,6 +110,7 @@ class Vocoder(Recipe):
 
     domain = "audio"
     translates = True
+    formats: ClassVar[tuple[str, ...]] = ("onnx",)
     Sampling: ClassVar[type] = Sampling
 
     def __init__(self, config: VocoderConfig, info: Mapping[str, Any]) -> None:
@@ -227,6 +228,13 @@ class Vocoder(Recipe):
             finally:
                 partial.unlink(missing_ok=True)
             yield target
+
+    def export_as(self, networks: Mapping[str, nn.Module], kind: str, path: Path) -> list[Path]:
+        """The generator for other programs: one ONNX file, or (HiFi-GAN) a folder for transformers' SpeechT5HifiGan."""
+        from . import export
+
+        write = {"onnx": export.export_onnx, "speecht5": export.export_speecht5}[kind]
+        return write(networks["generator"], path)
 
     def _synthesiser(self, networks: Mapping[str, nn.Module], options: Sampling) -> Synthesiser:
         generator: Any = networks["generator"]

@@ -53,6 +53,12 @@ class Generator(FrontEnd):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""
+        magnitude, phase = self.spectrum(mel)
+        with full_precision(mel.device):
+            return self.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()))
+
+    def spectrum(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n_mels, F) to magnitudes and phases in radians, both (B, F, n_fft / 2 + 1)."""
         x = mel[:, :, None].to(self.embed.weight.dtype).contiguous(memory_format=torch.channels_last)
         x = self.norm(self.embed(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         for block in self.blocks:
@@ -60,8 +66,7 @@ class Generator(FrontEnd):
         x = self.head(self.final_norm(x.permute(0, 2, 3, 1)))[:, 0]  # (B, F, n_fft + 2)
         with full_precision(mel.device):
             magnitude, phase = wide(x).chunk(2, dim=-1)
-            magnitude = magnitude.exp().clamp(max=_LOUDEST)
-            return self.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()))
+            return magnitude.exp().clamp(max=_LOUDEST), phase
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """(B, F, n_fft / 2 + 1) complex to (B, F * hop_length): the inverse STFT of the front end's frames.
