@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("polygan_image", reason="the image plugin is not installed")
 from PIL import Image
@@ -34,6 +35,7 @@ RECIPES = {
     "sngan": (*NARROW, "--model.critic_steps", 2),
     "r3gan": (*NARROW, "--model.depth", 1, "--model.augment", "diffaugment"),
 }
+ROWS = torch.export.Dim("rows", min=1)
 SHORT = (
     "--steps",
     6,
@@ -67,6 +69,13 @@ def command(capsys, *words, code=0):
     return out
 
 
+class Means(torch.nn.Module):
+    """A feature network: the mean and the deviation of each colour."""
+
+    def forward(self, x):
+        return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1)
+
+
 def pictures(folder, count, size=(32, 32)):
     rng = np.random.default_rng(len(folder.name))
     folder.mkdir(parents=True)
@@ -78,7 +87,7 @@ def pictures(folder, count, size=(32, 32)):
 def test_train_resume_generate(name, capsys):
     for folder in ("cats", "dogs"):
         pictures(Path("pets") / folder, 16)
-    words = ("--data", "pets", "--data.labels", "folders", *RECIPES[name], *SHORT)
+    words = ("--data", "pets", "--data.labels", "folders", "--data.held_out", 0.25, *RECIPES[name], *SHORT)
     out, err = command(capsys, "train", f"image/{name}", "--name", "whole", *words)
     assert "report: runs/whole/report.html" in out
     assert "step 6/6" in err
@@ -99,6 +108,17 @@ def test_train_resume_generate(name, capsys):
         assert (picture.n_frames, picture.size) == (8, (32, 32))
     command(capsys, "generate", "runs/whole", "-n", 3, "--label", "dogs", "--out", "dogs")
     assert len(list(Path("dogs").glob("0*.png"))) == 3
+    if name == "r3gan":
+        torch.export.save(
+            torch.export.export(Means(), (torch.zeros(4, 3, 32, 32),), dynamic_shapes=({0: ROWS},)), "means.pt2"
+        )
+        metrics = ("--metrics", "image/frechet", "image/precision-recall", "--samples", 16)
+        out = command(capsys, "evaluate", "runs/whole", "--judge", "means.pt2", *metrics, "--json")
+        scores = json.loads(out.out)
+        assert [s["name"] for s in scores] == ["image/frechet", "image/precision", "image/recall"]
+        assert all("network means.pt2 (sha256 " in s["note"] for s in scores)
+        refused = command(capsys, "evaluate", "runs/whole", "--judge", "none.pt2", *metrics, code=2)
+        assert "image/frechet was left out: judge = 'none.pt2': there is no file none.pt2" in refused.err
     if name == "stylegan":
         command(capsys, "generate", "runs/whole", "-n", 9, "--mix", "coarse", "--truncation", 0.7, "--out", "mix.png")
         words = ("--project", "pets/cats/000.png", "--project-steps", 4, "--out", "way.gif")
