@@ -121,7 +121,7 @@ def test_train_resume_generate(name, capsys):
         assert "image/frechet was left out: judge = 'none.pt2': there is no file none.pt2" in refused.err
     if name == "stylegan":
         command(capsys, "generate", "runs/whole", "-n", 9, "--mix", "coarse", "--truncation", 0.7, "--out", "mix.png")
-        words = ("--project", "pets/cats/000.png", "--project-steps", 4, "--out", "way.gif")
+        words = ("--project", "pets/cats/000.png", "--project-steps", 4, "--label", "cats", "--out", "way.gif")
         command(capsys, "generate", "runs/whole", "-n", 3, *words)
         assert Path("way.gif").stat().st_size > 500
         assert "truncation = 9" in command(capsys, "generate", "runs/whole", "--truncation", 9, code=2).err

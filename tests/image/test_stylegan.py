@@ -321,7 +321,7 @@ def test_truncation_leads_to_the_mean_picture():
     assert not torch.allclose(generate(3, g).data, mean.expand(3, -1, -1, -1), atol=1e-2)
 
 
-@pytest.mark.parametrize(("which", "first", "last"), [("coarse", 0, 4), ("middle", 4, 8)])
+@pytest.mark.parametrize(("which", "first", "last"), [("coarse", 0, 3), ("middle", 3, 7), ("fine", 7, 8)])
 def test_a_mixing_grid_has_its_sources_on_the_diagonal(which, first, last):
     styles = torch.randn(9, 8, 5)
     grid, k = latent.mixed(styles, which)
@@ -342,12 +342,11 @@ def test_a_mixing_grid_has_its_sources_on_the_diagonal(which, first, last):
     ("n", "options", "words"),
     [
         (8, {"mix": "coarse"}, "-n 4 or 9"),
-        (9, {"mix": "fine"}, "8 layers only"),
         (5, {"walk": 3}, None),
         (3, {"walk": 3}, "-n 6 or more"),
         (4, {"truncation": 3.0}, "truncation = 3.0"),
         (4, {"walk": 1}, "walk = 1"),
-        (4, {"mix": "course"}, "did you mean 'coarse'"),
+        (4, {"mix": "course"}, "^mix = 'course' .did you mean 'coarse'"),
         (4, {"mix": "coarse", "walk": 2}, "mix and walk"),
         (4, {"project": "x.png", "grid": True}, "project and grid"),
         (4, {"project_steps": 0}, "project_steps = 0"),
@@ -413,6 +412,10 @@ def test_projection_through_the_options(tmp_path):
     red = torch.tensor([200, 60, 30]).view(3, 1, 1) / 127.5 - 1
     errors = (samples.data - red).square().mean((1, 2, 3))
     assert errors[-1] < 0.5 * errors[0]
+    with pytest.raises(ConfigError, match="with --label"):
+        generate(1, generator(), CLASSES, project=str(tmp_path / "red.png"))
+    found = generate(2, generator(), CLASSES, project=str(tmp_path / "red.png"), project_steps=1, label="c")
+    assert found.labels.tolist() == [2, 2]
     (tmp_path / "text.png").write_text("no picture")
     for name, words in (("none.png", "No such file"), ("text.png", "not a picture")):
         with pytest.raises(DataError, match=words) as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .stylegan_networks import Generator
 
-_LAYERS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}  # StyleGAN, figure 3: up to 8, 32 pixels, and above
+_LAYERS = {"coarse": (0, 3), "middle": (3, 7), "fine": (7, None)}  # StyleGAN, figure 3: to 8 pixels, to 32, and above
 _NOISE_SEED = 4
 _CHUNK = 64
 
@@ -37,7 +37,8 @@ class StyleSampling(Sampling):
     truncation: float = 1.0
     """How far from the mean picture, [0, 2]: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
     mix: Literal["none", "coarse", "middle", "fine"] = "none"
-    """A square grid: row i, column j takes these layers' styles from the i-th and the others from the j-th on the diagonal."""
+    """A square grid: row i, column j takes the styles of these layers (to 8 pixels, 16 and 32, above) from the i-th, the others from
+    the j-th picture on the diagonal."""
     project: str = ""
     """A picture file: the ``n`` pictures lead from the mean to the closest that the generator makes."""
     project_steps: int = 300
@@ -45,7 +46,7 @@ class StyleSampling(Sampling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self)
+        check_choices(self, "")
         if not 0 <= self.truncation <= 2:
             raise ConfigError(f"truncation = {self.truncation} is outside [0, 2]; 1 draws as trained, 0.7 is usual")
         if self.project_steps < 1:
@@ -73,13 +74,15 @@ def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
 def generate(generator: Generator, n: int, noise: Noise, options: StyleSampling, classes: Sequence[str]) -> Samples:
     """``n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
 
-    Raises `ConfigError` for a mixing grid that is no square and for what `sampling.arrange` refuses.
+    Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and what `sampling.arrange` refuses.
     """
     from .domain import ImageDomain
 
     device, domain = generator.mean_latent.device, ImageDomain()
     order = arrange(options, n, classes)
     if options.project:
+        if classes and options.label is None:
+            raise ConfigError("project: this model draws classes, so say which one the picture is of with --label")
         label = None if order.labels is None else order.labels[:1]
         found = project(
             generator, read_target(generator, options.project), steps=options.project_steps, label=label, shown=n
@@ -116,8 +119,6 @@ def mixed(styles: Tensor, which: str) -> tuple[Tensor, int]:
             f"a mixing grid of {len(styles)} pictures is no square: ask for -n {near**2} or {(near + 1) ** 2}"
         )
     first, last = _LAYERS[which]
-    if first >= styles.shape[1]:
-        raise ConfigError(f"mix = {which}: the generator has {styles.shape[1]} layers only; use coarse or middle")
     grid = styles[None, :k].expand(k, -1, -1, -1).clone()  # (row, column, L, d), of the column
     grid[:, :, first:last] = styles[:k, None, first:last]
     return grid.flatten(0, 1), k

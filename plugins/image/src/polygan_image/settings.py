@@ -36,13 +36,13 @@ class ImageConfig:
         check_range(self, "augment_horizon", inside, "(0, inf); 500000 is the paper's, 100000 suits short runs")
 
 
-def check_choices(config: Any) -> None:
+def check_choices(config: Any, group: str = "model.") -> None:
     """Refuse a value that its field's Literal does not list."""
     for name, hint in get_type_hints(type(config)).items():
         value, known = getattr(config, name), get_args(hint)
         if get_origin(hint) is Literal and value not in known:
             meant = did_you_mean(str(value), known)
-            raise ConfigError(f"model.{name} = {value!r}{meant}; known are {', '.join(known)}")
+            raise ConfigError(f"{group}{name} = {value!r}{meant}; known are {', '.join(known)}")
 
 
 def check_range(config: Any, name: str, inside: bool, text: str) -> None:
