@@ -134,7 +134,9 @@ def test_the_real_side_is_kept_on_disk_and_mended(evaluation, monkeypatch):
     (again,) = metrics.frechet(replace(evaluation))
     assert again == first
     assert sum(calls) == 40  # the fakes only
-    kept[0].write_bytes(kept[0].read_bytes()[:-7])
+    damaged = bytearray(kept[0].read_bytes())
+    damaged[-5] ^= 64  # one flipped bit of a number
+    kept[0].write_bytes(damaged)
     OutsideJudge._kept.clear()
     assert metrics.frechet(replace(evaluation)) == [first]
 

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import sys
-import tempfile
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
 from polygan import DataError
 from polygan.seeding import mix
 
+from . import keeping
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -199,7 +196,8 @@ class Judge:
         self.network = network or train_classifier(e)
         self.train, self.held_out = (self._of_split(split) for split in (e.train, e.held_out))
         if network is None:
-            _save(self.network, path, {"held_out_accuracy": repr(self.accuracy)})
+            facts = {"held_out_accuracy": repr(self.accuracy)}
+            keeping.write(path, self.network.state_dict(), "the classifier is", facts)
         Judge._last = key, self.network, self.train, self.held_out
 
     def check_counts(self) -> None:
@@ -298,32 +296,13 @@ def _cache_file(evaluation: Evaluation) -> Path:
     return evaluation.cache / f"image-classifier-{digest.hexdigest()}.safetensors"
 
 
-def _digest(state: Mapping[str, Tensor]) -> str:
-    return hashlib.sha256(
-        b"".join(v.cpu().contiguous().numpy().tobytes() for _, v in sorted(state.items()))
-    ).hexdigest()
-
-
 def _load(path: Path, network: Classifier) -> Classifier | None:
-    """``network`` with the weights of a file; None when it is absent or damaged."""
+    """``network`` with the weights of a file; None when it is absent, damaged or of another network."""
+    state = keeping.read(path)
+    if state is None:
+        return None
     try:
-        with safe_open(path, "pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            if file.metadata()["sha256"] != _digest(state):
-                return None
         network.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError):
+    except RuntimeError:
         return None
     return network
-
-
-def _save(network: Classifier, path: Path, facts: dict[str, str]) -> None:
-    """Write a file that is whole or absent, also when two processes write it at once; scores do not depend on it."""
-    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".classifier-") as folder:
-            save_file(state, Path(folder) / path.name, {**facts, "sha256": _digest(state)})
-            os.replace(Path(folder) / path.name, path)
-    except (OSError, SafetensorError) as error:
-        print(f"polygan: the classifier is not kept in {path.parent} ({error}); free some space", file=sys.stderr)

@@ -7,8 +7,6 @@ return must be one vector a picture. Only Inception with the weights of the orig
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,11 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from polygan import DataError
 
+from . import keeping
 from .features import Features, Judge
 
 if TYPE_CHECKING:
@@ -245,29 +242,16 @@ class OutsideJudge(Judge):
                 self._kept.clear()
             self._kept[path.name] = found or self._of_split(split)
             if found is None:
-                _write(path, self._kept[path.name])
+                tensors = {k: v for k, v in self._kept[path.name]._asdict().items() if v is not None}
+                keeping.write(path, tensors, "features of real pictures are")
         return self._kept[path.name]
 
 
 def _read(path: Path) -> Features | None:
-    """Kept features; None where the file is absent or damaged."""
-    try:
-        tensors = load_file(path)
-        return Features(tensors["values"], tensors["predicted"], tensors.get("labels"), tensors["pixels"])
-    except (OSError, SafetensorError, KeyError):
+    tensors = keeping.read(path)
+    if tensors is None:
         return None
-
-
-def _write(path: Path, features: Features) -> None:
-    """Keep features where there is room; scores do not depend on it."""
-    tensors = {k: v.contiguous() for k, v in features._asdict().items() if v is not None}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".features-") as folder:
-            save_file(tensors, Path(folder) / path.name)
-            os.replace(Path(folder) / path.name, path)
-    except (OSError, SafetensorError):
-        return
+    return Features(tensors["values"], tensors["predicted"], tensors.get("labels"), tensors["pixels"])
 
 
 def judge_of(evaluation: Evaluation) -> Judge:
