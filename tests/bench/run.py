@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [audio]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -23,6 +23,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from audio import bench_audio
 from image import bench_image
 from text import bench_text
 from timing import interleave, table
@@ -310,6 +311,7 @@ def main():
         "start": bench_start,
         "text": bench_text,
         "image": bench_image,
+        "audio": bench_audio,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", nargs="*", help=", ".join(benches))
