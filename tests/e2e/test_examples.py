@@ -90,3 +90,16 @@ def test_the_oracle_example_runs(monkeypatch, capsys):
         "start",
         "oracle",
     ]
+
+
+def test_the_vocoder_example_runs(capsys):
+    pytest.importorskip("onnxruntime", reason="the example ends with an ONNX file (polygan-audio[onnx])")
+    data = {"source": "tones", "size": 24, "segment": 2048}
+    model = {"dim": 16, "hidden": 32, "blocks": 2}
+    run = example("vocoder").main(data, steps=3, model=model, batch_size=2, precision="fp32", quiet=True)
+    assert run.step == 3
+    names = {p.relative_to("resynthesis").as_posix() for p in Path("resynthesis").rglob("*") if p.is_file()}
+    assert {"recordings/00000.wav", "vocoder/00000.wav", "files/00000.flac", "vocoder.onnx"} <= names
+    out = capsys.readouterr().out
+    assert "audio/mel-distance-of-griffin-lim: " in out
+    assert "report.html" in out
