@@ -390,6 +390,15 @@ def test_word_errors_need_transcripts():
             metrics.wer(evaluation(**extra))
 
 
+def test_word_errors_leave_out_what_has_no_transcript(monkeypatch):
+    """Only the first piece of a long recording can have one; what is heard in the others is no insertion."""
+    pytest.importorskip("pocketsphinx")
+    monkeypatch.setattr(words, "recognise", lambda clips, rate: ["one three four"] * len(clips))
+    (found, usual) = metrics.wer(evaluation(clips=[voice(), voice(seed=1)], text=["", "One, two!"]))
+    assert (found.value, found.floor, usual.value) == (1.0, 1.0, 1.0)  # two edits over two words
+    assert "2 words of 1 clips with a transcript" in found.note
+
+
 @pytest.mark.parametrize(
     ("metric", "package", "extra"),
     [
