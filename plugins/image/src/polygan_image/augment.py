@@ -51,6 +51,7 @@ def adaptive_augment(images: Tensor, p: Tensor, uniform: Tensor, normal: Tensor)
 
     Karras et al. 2020, "Training generative adversarial networks with limited data", appendix B, with bilinear instead of
     wavelet-filtered resampling. ``uniform`` (n, 21) in [0, 1) and ``normal`` (n, 7) are the draws. p = 0 is the identity.
+    On CUDA the gradient of the resampling is summed in no fixed order, so that runs there repeat to rounding only.
     """
     _, _, height, width = images.shape
     images = resample(images, geometric_matrix(p, uniform[:, :14], normal[:, :4], height, width))

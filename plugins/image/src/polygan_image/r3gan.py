@@ -36,7 +36,7 @@ class Config(ImageConfig):
     group: int = 16
     """Channels that a 3x3 convolution mixes, >= 1."""
     gamma: float = 1.0
-    """Weight of R1 and of R2, > 0; the harder the data and the larger the pictures, the more."""
+    """Weight of R1 and of R2, >= 0; the harder the data and the larger the pictures, the more."""
     learning_rate: float = 2e-4
     """Of both networks, (0, 1]."""
     beta1: float = 0.0
