@@ -5,8 +5,9 @@
 
 Each seed trains one early-stopped start of maximum likelihood and its discriminator; the games for the three rewards begin from
 these networks with fresh optimizers. Prints, at several temperatures, the negative log-likelihood of samples under the oracle
-and of held-out data under the generator, in nats a token, and the oracle's own: mean (lowest .. highest) over the seeds.
-On one free core a seed takes about four minutes.
+and of held-out data under the generator, in nats a token, and the oracle's own: mean (lowest .. highest) over the seeds; and in how
+many pairs the start's discriminator ranks a held-out sequence above a fresh one.
+A seed took a quarter of an hour on about half a core of an x86-64 processor.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 import polygan
 from polygan_text.oracle import oracle_of
@@ -33,12 +35,13 @@ MODEL: dict[str, Any] = {
     "mle_rate": 0.01,
     "mle_steps": 350,
     "check_every": 35,
+    "pretrain_steps": 500,
     "discriminator": "lstm",
     "discriminator_embedding_dim": 32,
     "discriminator_dropout": 0.5,
     "discriminator_rate": 3e-3,
     "reward_scale": "logit",
-    "adversarial_rate": 2e-3,
+    "adversarial_rate": 4e-3,
     "rollouts": 2,
     "rollout_lag": 0.0,
     "entropy": 0.0,
@@ -56,15 +59,27 @@ def score(run: polygan.Run, policy: nn.Module, samples: int, temperature: float)
     return float(by_oracle), float(-recipe.log_likelihood(policy, real, temperature=temperature).mean())
 
 
+@torch.no_grad()
+def ranked(run: polygan.Run, samples: int) -> float:
+    """Share of pairs of a held-out and a fresh sequence in which the discriminator takes the held-out one for more real."""
+    recipe: Any = run.recipe
+    held_out = run.splits()["held_out"]
+    real = run.domain.real(held_out, np.sort(held_out.rows)).extra["tokens"]
+    fake = recipe.sample(run.networks, samples, 0).extra["tokens"]
+    discriminator: Any = run.networks["discriminator"]
+    a, b = discriminator.score(real), discriminator.score(fake)
+    return float((a[:, None] > b).float().mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oracle", default="", help="a .safetensors file; empty: drawn by seed")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=100, help="generator steps of the game")
+    parser.add_argument("--steps", type=int, default=80, help="generator steps of the game")
     parser.add_argument("--rewards", nargs="+", default=REWARDS, choices=REWARDS)
     parser.add_argument("--size", type=int, default=11_112, help="sequences, of which a tenth is held out")
-    parser.add_argument("--samples", type=int, default=5000, help="sequences that are scored")
+    parser.add_argument("--samples", type=int, default=3000, help="sequences that are scored")
     parser.add_argument("--model", nargs="*", default=[], metavar="NAME=VALUE", help="settings of text/seqgan")
     parser.add_argument("--runs", default="runs")
     arguments = parser.parse_args()
@@ -88,6 +103,7 @@ def main() -> None:
         steps = method.mle_steps + method.pretrain_steps
         start = polygan.train("text/seqgan", model=model, steps=steps, seed=seed, name=f"oracle-start-{seed}", **common)
         note(seed, "start", start, start.networks["generator"], TEMPERATURES)
+        print(f"seed {seed}: {ranked(start, arguments.samples):.1%} of pairs ranked rightly", flush=True)
         note(seed, "oracle", start, oracle_of(start.recipe.info), (1.0,))
         for reward in arguments.rewards:
             run = polygan.train(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,6 +102,21 @@ def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
         total -= float(policy.log_probabilities(tokens[None])[0, :length].sum().detach())
         count += length
     assert score.value == pytest.approx(total / count, rel=1e-4)
+
+
+def test_words_outside_the_vocabulary_are_in_no_likelihood(tmp_path):
+    file, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    file.write_text("a cat sleeps\n" * 8 + "a dog barks\n" * 8)
+    test.write_text("a zebra sleeps\na zebra barks")
+    settings = TextSettings(source=str(file), test=str(test), cache=str(tmp_path))
+    splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0)
+    found = evaluation(splits)
+    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    policy, split = found.networks["generator"].eval(), found.held_out
+    tokens = split.store.gather("tokens", np.sort(split.rows)).long()
+    logp = policy.log_probabilities(tokens).detach()
+    assert (tokens[:, 1] == 2).all()
+    assert score.value == pytest.approx(-float(logp[:, [0, 2, 3]].mean()), rel=1e-4)  # a, sleeps or barks, the end
 
 
 def test_bleu_of_texts_worked_out_by_hand():

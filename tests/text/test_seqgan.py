@@ -245,6 +245,20 @@ def test_likelihood_is_per_token_up_to_the_end():
     )
 
 
+@pytest.mark.parametrize("words", [True, False])
+def test_words_outside_the_vocabulary_do_not_stop_early(words):
+    """Id 2 is <unk> where there is a tokenizer, and a token like others where there is none."""
+    made = recipe({**INFO, "tokenizer": "{}"} if words else INFO)
+    ctx = context(made)
+    given = {"tokens": torch.tensor([[3, 2, 5, 1, 1, 1], [2, 4, 6, 7, 8, 9]])}
+    logp = ctx["generator"].log_probabilities(given["tokens"]).detach()
+    mask = torch.tensor([[1.0, 0, 1, 1, 0, 0], [0, 1, 1, 1, 1, 1]])
+    if not words:
+        mask[given["tokens"] == 2] = 1
+    expected = float(-(logp * mask).sum() / mask.sum())
+    assert float(made.held_out(ctx, given)["nll"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_discriminator_s_loss_is_a_classifier_s_cross_entropy():
     made = recipe(preset="paper", discriminator_dropout=0.0)
     ctx = context(made)
@@ -293,10 +307,12 @@ def test_early_stopping_goes_back_to_the_best_held_out_policy(accumulate):
     for _ in range(6):
         trainer.iterate()
         policy = trainer.actors["generator"].module
-        nll = sum(float(made._nll(policy, part).detach()) for part in parts) / accumulate
+        nll = sum(float(made._nll(policy, part, valid(part["tokens"], 1)).detach()) for part in parts) / accumulate
         if nll < least:
             best, least = parameters(policy).clone(), nll
-    worst = float(made._nll(policy, other).detach())  # it has learned the training batch by heart
+    worst = float(
+        made._nll(policy, other, valid(other["tokens"], 1)).detach()
+    )  # it has learned the training batch by heart
     trainer.iterate()  # step 6: one more look, then the game begins
     kept = trainer.actors["mle"].module
     assert float(kept.ready) == 1

@@ -19,7 +19,7 @@ from polygan import DataError, Plot, Score
 from . import grammar
 from .bleu import ORDERS, Words, against, against_each_other
 from .oracle import oracle_of
-from .rollout import ROWS, valid
+from .rollout import ROWS, scored
 from .settings import Sampling
 
 if TYPE_CHECKING:
@@ -70,17 +70,13 @@ def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
     return rows if eos is None else [row[: row.index(eos)] if eos in row else row for row in rows]
 
 
-def _per_token(values: Tensor, tokens: Tensor, eos: int | None) -> float:
-    """Minus the mean over all tokens up to the end."""
-    return -float(values.double().sum() / valid(tokens, eos).double().sum())
-
-
 def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
-    """Nats a token of texts under a policy."""
+    """Nats a token of texts under a policy, without the words that the vocabulary does not have."""
     recipe: Any = evaluation.recipe
     tokens = samples.extra["tokens"]
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
-    return _per_token(values, tokens, evaluation.info["eos"])
+    mask = scored(tokens, evaluation.info).double()
+    return -float((values * mask).sum() / mask.sum())
 
 
 def _nll_by(oracle: Any, tokens: Tensor) -> float:
@@ -89,7 +85,7 @@ def _nll_by(oracle: Any, tokens: Tensor) -> float:
 
     with torch.no_grad():
         values = torch.cat([oracle.log_probabilities(rows) for rows in tokens.split(ROWS)])
-    return _per_token(values, tokens, None)
+    return -float(values.double().mean())
 
 
 def nll_oracle(evaluation: Evaluation) -> list[Score]:
@@ -113,7 +109,7 @@ def _named(score: str, policy: str) -> str:
 
 
 def nll_held_out(evaluation: Evaluation) -> list[Score]:
-    """``text/nll-held-out``: nats a token of held-out text under the generator at temperature 1.
+    """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
 
     The floor is the oracle's own where one wrote the data. A generator that drops modes scores badly here.
     """

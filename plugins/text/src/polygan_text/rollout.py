@@ -8,8 +8,12 @@ import torch
 
 from .draw import draw
 from .policy import join, repeat, select
+from .tokenizing import UNK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from torch import Tensor
 
     from polygan import Noise
@@ -107,3 +111,12 @@ def valid(tokens: Tensor, eos: int | None) -> Tensor:
         return torch.ones(tokens.shape, device=tokens.device)
     ended = (tokens == eos).cumsum(1)
     return ((ended == 0) | ((ended == 1) & (tokens == eos))).float()
+
+
+def scored(tokens: Tensor, info: Mapping[str, Any]) -> Tensor:
+    """(n, L) 1.0 for tokens whose likelihood counts in a score: up to the first end, without words outside the vocabulary.
+
+    A policy whose training data has no ``<unk>`` learns nothing of it, and a score that held it to that would show little else.
+    """
+    mask = valid(tokens, info["eos"])
+    return mask * (tokens != UNK) if "tokenizer" in info else mask

@@ -14,7 +14,7 @@ from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, losses
 from .discriminator import Discriminator
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .recurrent import RecurrentDiscriminator
-from .rollout import roll_out, sample, valid
+from .rollout import roll_out, sample, scored, valid
 from .settings import Config, Sampling
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ class SeqGAN(Recipe):
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of real tokens, nats a token (teacher forcing)."""
         with ctx.fp32():
-            return {"nll": self._nll(ctx["generator"], batch)}
+            return {"nll": self._nll(ctx["generator"], batch, valid(batch["tokens"], self.eos))}
 
-    def _nll(self, policy: nn.Module, batch: Batch) -> Tensor:
+    def _nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
+        """Mean nats a token of those in the mask (n, L)."""
         tokens = batch["tokens"]
         logits = policy(tokens, self._labels(batch))
         nll = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        mask = valid(tokens, self.eos)
         return (nll * mask).sum() / mask.sum()
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -214,7 +214,7 @@ class SeqGAN(Recipe):
         """NLL of held-out sentences; its sums wait in buffers, which the trainer averages over processes."""
         best: Any = ctx.players["mle"].module
         with ctx.fp32():
-            nll = self._nll(ctx["generator"], batch)
+            nll = self._nll(ctx["generator"], batch, scored(batch["tokens"], self.info))
         best.total += nll
         best.count += 1
         return {"nll": nll}
