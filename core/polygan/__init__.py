@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         Sound,
         Source,
     )
-    from .recipe import Context, Player, Recipe, Turn, in_chunks
+    from .protocol import Context, Player, Turn
+    from .recipe import Recipe, in_chunks
     from .run import resume, train
     from .seeding import Noise
     from .settings import TrainerSettings
@@ -57,7 +58,8 @@ __version__ = "0.1.0"
 _HOME = {
     "data": "Split Stream",
     "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Plot Samples Score Sound Source",
-    "recipe": "Context Player Recipe Turn in_chunks",
+    "protocol": "Context Player Turn",
+    "recipe": "Recipe in_chunks",
     "run": "resume train",
     "seeding": "Noise",
     "settings": "TrainerSettings",

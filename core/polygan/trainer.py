@@ -13,7 +13,7 @@ from .distributed import Watchdog, World
 from .errors import CheckpointError, ConfigError, DivergenceError, Preempted
 from .feeder import Batches, Feeder
 from .meter import Meter
-from .recipe import Context, Turn, check_turns, sum_terms
+from .protocol import Context, Turn, check_turns, sum_terms
 from .seeding import mix, seed_everything
 from .settings import TrainerSettings, resolve_precision
 
