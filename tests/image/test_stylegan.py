@@ -297,6 +297,21 @@ def test_resume_is_the_same_to_the_bit_with_its_probability_and_path_mean(tmp_pa
     assert state["generator"].path_mean > 0
 
 
+@pytest.mark.slow
+def test_traced_networks_train_as_eager_ones_do(monkeypatch):
+    """Without a compiler's kernels: that buffers move and fakes wait for their turn in a traced graph as well."""
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: compile_(module, backend="aot_eager"))
+    states = []
+    for traced in (False, True):
+        settings = TrainerSettings(steps=3, batch_size=8, precision="fp32", hang_timeout=0, compile=traced)
+        t = Trainer(recipe(path_weight=2.0, learning_rate=1e-4), {"train": Batches()}, settings)
+        t.fit()
+        states.append({f"{n}.{k}": v for n, m in t.networks().items() for k, v in m.state_dict().items()})
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
 # Generation
 
 

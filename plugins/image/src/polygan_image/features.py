@@ -247,7 +247,8 @@ class Judge:
 
     def _of_split(self, split: Split) -> Features:
         rows, size = _rows(split), _chunk_rows(self.evaluation.info)
-        return self._of(self.evaluation.domain.real(split, rows[i : i + size]) for i in range(0, len(rows), size))
+        starts = tqdm(range(0, len(rows), size), "features of real pictures", disable=None, leave=False)
+        return self._of(self.evaluation.domain.real(split, rows[i : i + size]) for i in starts)
 
     def _of(self, pieces: Iterable[Samples]) -> Features:
         domain, parts = self.evaluation.domain, []
