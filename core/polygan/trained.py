@@ -55,7 +55,9 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         key = f"{name}.ema" if f"{name}.ema" in weights else name
         if key in weights or not exported:
             load_module(player.module, weights, key, where)
-        networks[name] = player.module.to(choose_device(device)).requires_grad_(False)
+        # The layout of training: a convolution in another one is the same to rounding only.
+        module = player.module.to(choose_device(device)).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
+        networks[name] = module.requires_grad_(False)
     return Run(path.with_suffix("") if exported else path, settings, recipe, domain, networks, at, None)
 
 
