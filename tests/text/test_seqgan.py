@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan import ConfigError, TrainerSettings, testing
-from polygan.recipe import Context
+from polygan import ConfigError, Context, TrainerSettings, testing
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
