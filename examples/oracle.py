@@ -7,7 +7,7 @@ Each seed trains one early-stopped start of maximum likelihood and its discrimin
 these networks with fresh optimizers. Prints, at several temperatures, the negative log-likelihood of samples under the oracle
 and of held-out data under the generator, in nats a token, and the oracle's own: mean (lowest .. highest) over the seeds; and in how
 many pairs the start's discriminator ranks a held-out sequence above a fresh one.
-A seed took a quarter of an hour on about half a core of an x86-64 processor.
+A seed took 8 to 15 minutes on about half a core of an x86-64 processor.
 """
 
 from __future__ import annotations
