@@ -1,0 +1,26 @@
+"""SeqGAN, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
+
+from polygan.testing import Case, parametrize_with_checks
+
+GRAMMAR = {"source": "grammar", "size": 60, "label_column": "mood"}
+TINY = {
+    "embedding_dim": 4,
+    "hidden_dim": 6,
+    "discriminator_embedding_dim": 4,
+    "rollouts": 2,
+    "discriminator_steps": 1,
+    "mle_steps": 1,
+    "pretrain_steps": 1,
+    "check_every": 1,
+}
+SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
+OTHERS = [
+    Case("text", GRAMMAR, kind="domain"),
+    Case("grammar", {"size": 60}, kind="dataset"),
+    Case("oracle", {"size": 60}, kind="dataset"),
+]
+
+
+@parametrize_with_checks([SEQGAN, *OTHERS])
+def test_contract(check):
+    check()
