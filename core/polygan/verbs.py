@@ -98,6 +98,8 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, judge=arguments.judge)
     loaded.report()
+    if not scores:
+        raise ConfigError("no metric could be computed; see the lines above")
     if arguments.json:
         print(json.dumps([vars(s) for s in scores], indent=1))
         return
@@ -112,8 +114,6 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
         for s in scores
     ]
     print_table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
-    if not rows:
-        raise ConfigError("no metric could be computed; see the lines above")
 
 
 def _report(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:

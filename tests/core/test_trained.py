@@ -131,3 +131,19 @@ def test_what_cannot_be_imported_is_said(capsys):
     torch.save({"0.bias": torch.zeros(16)}, "part.pt")
     message = command("import", "points/mirror", "part.pt", "--out", "x", code=1, capsys=capsys).err
     assert "part.pt: generator.0.weight is missing in the checkpoint" in message
+
+
+# Scores
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_no_score_at_all_is_an_error(more, capsys, monkeypatch):
+    run = train("points/mlp")
+
+    def refuse(evaluation):
+        raise polygan.DataError("not for this")
+
+    monkeypatch.setattr("toy_gan.spread", refuse)
+    message = command("evaluate", run.folder, *more, code=2, capsys=capsys).err
+    assert "points/spread was left out: not for this" in message
+    assert "no metric could be computed" in message

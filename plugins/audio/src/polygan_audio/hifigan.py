@@ -60,7 +60,7 @@ class HiFiGAN(Vocoder):
     """HiFi-GAN (Kong et al. 2020), section 2: V1, V2 and V3."""
 
     Config: ClassVar[type] = Config
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 2000}
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 1000}
 
     formats = (*Vocoder.formats, "speecht5")
 

@@ -58,7 +58,7 @@ class Vocos(Vocoder):
     """Vocos (Siuzdak 2023), with spectral terms alone at first, which teach most of what two cores can afford."""
 
     Config: ClassVar[type] = Config
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 2000}
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 1000}
 
     config: Config
 
