@@ -12,7 +12,7 @@ READY  := $(VENV)/.installed
 # Every folder of plugins/ with a pyproject.toml is installed; EXTRAS_name adds optional dependencies to one of them.
 PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
 EXTRAS_audio := [metrics,mos,words,onnx,transformers]
-EXTRAS_image := [digits]
+EXTRAS_image := [digits,twemoji]
 PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(notdir $(p)))")
 
 .DEFAULT_GOAL := help
