@@ -1,0 +1,34 @@
+"""Points in the plane for polygan. Only data stands here: listing what is installed must not import torch."""
+
+from __future__ import annotations
+
+import polygan
+
+
+@polygan.hookimpl
+def polygan_domains() -> list[polygan.DomainSpec]:
+    return [
+        polygan.DomainSpec("points", "polygan_points.domain:PointDomain", "points in the plane: .csv or .npy files")
+    ]
+
+
+@polygan.hookimpl
+def polygan_recipes() -> list[polygan.RecipeSpec]:
+    paper = "Huang et al. 2024, The GAN is dead; long live the GAN!"
+    return [polygan.RecipeSpec("points/mlp", "polygan_points.mlp:PointGAN", "two small MLPs, relativistic", paper)]
+
+
+@polygan.hookimpl
+def polygan_datasets() -> list[polygan.DatasetSpec]:
+    return [
+        polygan.DatasetSpec("ring", "points", "polygan_points.datasets:ring", "8 Gaussians on a circle"),
+        polygan.DatasetSpec("grid", "points", "polygan_points.datasets:grid", "25 Gaussians on a square grid"),
+        polygan.DatasetSpec("swiss-roll", "points", "polygan_points.datasets:swiss_roll", "a spiral"),
+    ]
+
+
+@polygan.hookimpl
+def polygan_metrics() -> list[polygan.MetricSpec]:
+    summary = "modes that the samples cover, and the share of samples near one; higher is better"
+    paper = "Srivastava et al. 2017, VEEGAN, section 5.1"
+    return [polygan.MetricSpec("points/modes", "polygan_points.metrics:modes", summary, paper)]

@@ -1,0 +1,96 @@
+"""Two MLPs with the relativistic pairing loss and both gradient penalties (Huang et al. 2024, "R3GAN", eq. 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+import polygan
+from polygan import losses
+
+from .domain import PointDomain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GAME = losses.ADVERSARIAL["relativistic"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The model."""
+
+    latent_dim: int = 8
+    """Size of the latent, >= 1."""
+    width: int = 128
+    """Hidden units of each of the three layers, >= 1."""
+    gamma: float = 0.02
+    """Weight of R1 and R2, >= 0."""
+    learning_rate: float = 1e-3
+    """Of Adam with beta1 = 0, for both players."""
+
+    def __post_init__(self) -> None:
+        if min(self.latent_dim, self.width) < 1 or self.gamma < 0 or not self.learning_rate > 0:
+            raise polygan.ConfigError(f"{self} is out of range: sizes >= 1, gamma >= 0 and learning_rate > 0")
+
+
+def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    """Three hidden layers."""
+    hidden = [m for _ in range(2) for m in (nn.Linear(width, width), nn.LeakyReLU(0.2))]
+    return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.2), *hidden, nn.Linear(width, outputs))
+
+
+class PointGAN(polygan.Recipe):
+    """R3GAN's game (Huang et al. 2024, eq. 4) with MLPs."""
+
+    domain = "points"
+    Config = Config
+    defaults: ClassVar[dict[str, Any]] = {"steps": 1500, "batch_size": 256}
+
+    def players(self) -> dict[str, polygan.Player]:
+        c = self.config
+        generator, discriminator = mlp(c.latent_dim, c.width, 2), mlp(2, c.width, 1)
+
+        def player(module: nn.Module, half_life: float = 0) -> polygan.Player:
+            optimizer = torch.optim.Adam(module.parameters(), c.learning_rate, (0.0, 0.99))
+            return polygan.Player(module, optimizer, ema_half_life=half_life)
+
+        return {"generator": player(generator, 5000), "discriminator": player(discriminator)}
+
+    def turns(self) -> list[polygan.Turn]:
+        return [
+            polygan.Turn("d", ("discriminator",), self.d, precision="fp32", eager=True),
+            polygan.Turn("g", ("generator",), self.g),
+        ]
+
+    def fake(self, ctx: polygan.Context, n: int) -> torch.Tensor:
+        """(n, 2)"""
+        return ctx["generator"](ctx.noise.normal(n, self.config.latent_dim))
+
+    def d(self, ctx: polygan.Context, batch: polygan.Batch) -> dict[str, torch.Tensor]:
+        real = batch["point"].detach().requires_grad_(True)
+        fake = self.fake(ctx, len(real)).detach().requires_grad_(True)
+        judge, gamma = ctx["discriminator"], self.config.gamma
+        real_logits, fake_logits = judge(real), judge(fake)
+        penalties = {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
+        return {**GAME.discriminator(real_logits, fake_logits), **penalties}
+
+    def g(self, ctx: polygan.Context, batch: polygan.Batch) -> dict[str, torch.Tensor]:
+        judge = ctx["discriminator"]
+        return GAME.generator(judge(self.fake(ctx, len(batch["point"]))), judge(batch["point"]))
+
+    def generate(
+        self, networks: Mapping[str, nn.Module], n: int, noise: polygan.Noise, options: object
+    ) -> polygan.Samples:
+        generator = networks["generator"]
+        latents = noise.normal(n, self.config.latent_dim).to(next(generator.parameters()).device)
+        return polygan.Samples(polygan.in_chunks(generator, latents, size=4096), PointDomain())
+
+    def preview(self) -> tuple[int, object]:
+        return 1000, self.Sampling()
+
+    def critic(self, networks: Mapping[str, nn.Module], batch: polygan.Batch) -> torch.Tensor:
+        return networks["discriminator"](batch["point"]).flatten()
