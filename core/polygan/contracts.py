@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import jsonargparse
 import numpy as np
 import torch
 
@@ -121,13 +122,18 @@ class Bench:
 
     @contextmanager
     def catalogue(self) -> Iterator[plugins.Catalogue]:
-        """The case's catalogue, being the process's one meanwhile."""
+        """The case's catalogue, being the process's one meanwhile.
+
+        The meanings of settings are not parsed out of docstrings, which no check reads and which would take most of the time.
+        """
         before = plugins._catalogue
         if self.case.plugins:
             plugins.set_catalogue(self._own)
+        jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=False)
         try:
             yield plugins.get_catalogue()
         finally:
+            jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
             plugins.set_catalogue(before)
 
     @cached_property

@@ -512,6 +512,19 @@ def test_a_broken_metric_is_caught(metric, check, message):
 # The machinery
 
 
+def test_each_check_has_something_broken_that_it_catches():
+    caught = {"check_is_listed_without_torch"}
+    for prefix, place, test in (
+        ("recipe_", 2, test_a_broken_recipe_is_caught),
+        ("domain_", 1, test_a_broken_domain_is_caught),
+        ("", 1, test_a_broken_data_set_is_caught),
+        ("metric_", 1, test_a_broken_metric_is_caught),
+    ):
+        (mark,) = test.pytestmark
+        caught |= {f"check_{prefix}{values[place]}" for values in mark.args[1]}
+    assert {check.__name__ for checks in testing.CHECKS.values() for check in checks} == caught
+
+
 def test_failures_can_be_expected_by_name_and_reason():
     register(recipe=recipe(critic=column))
     name = "check_recipe_critic_judges_each_sample"
