@@ -134,7 +134,8 @@ class Bench:
             yield plugins.get_catalogue()
         finally:
             jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-            plugins.set_catalogue(before)
+            if self.case.plugins:  # else the process's own stays loaded for the next check
+                plugins.set_catalogue(before)
 
     @cached_property
     def data(self) -> dict[str, Any]:
