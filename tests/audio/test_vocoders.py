@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -220,13 +221,24 @@ def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
     for name, message in (
         ("wide.npy", r"wide.npy has 100 bands, this vocoder takes 80"),
         ("turned.npy", r"the other way round"),
-        ("text.wav", r"text.wav: cannot be read as sound"),
+        ("text.wav", r"/text.wav: cannot be read as sound"),
     ):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=message) as error:
             list(recipe.convert(networks, tmp_path / name, tmp_path / "out", Sampling()))
+        assert str(tmp_path / "out") not in str(error.value)  # what is wrong is the input
     with pytest.raises(DataError, match="would be overwritten"):
         list(recipe.convert(networks, tmp_path / "a.wav", tmp_path, Sampling()))
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_path):
+    broken = copy.deepcopy(networks["generator"])
+    for parameter in broken.parameters():
+        parameter.data.fill_(float("nan"))
+    files.write(tmp_path / "a.wav", waveforms(1, 4000)[0], 16_000)
+    with pytest.raises(DataError, match=r"/a.wav: .*/out/a.wav: holds samples that are not finite"):
+        list(recipe.convert({"generator": broken}, tmp_path / "a.wav", tmp_path / "out", Sampling()))
+    assert not list((tmp_path / "out").iterdir())
 
 
 # Settings

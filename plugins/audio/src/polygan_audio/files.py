@@ -236,7 +236,10 @@ def write(path: Path, waveform: np.ndarray | torch.Tensor, rate: int) -> int:
 
 
 def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate: int) -> int:
-    """`write` of pieces (T_i,) that come one by one. DataError, which names the file, where it cannot be written."""
+    """`write` of pieces (T_i,) that come one by one. DataError, which names the file, where it cannot be written.
+
+    What the pieces' own iterator raises passes as it is.
+    """
     if path.suffix.lower() not in WRITTEN:
         raise DataError(f"{path}: sound is written as {', '.join(WRITTEN)}")
     clipped = 0
@@ -244,12 +247,13 @@ def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate
     try:
         with soundfile.SoundFile(path, "w", rate, 1, subtype, format=kind) as file:
             for block in waveform:
-                samples, outside = to_int16(block)
+                try:
+                    samples, outside = to_int16(block)
+                except DataError as error:
+                    raise DataError(f"{path}: {error}") from None
                 clipped += outside
                 for begin in range(0, len(samples), 1 << 16):  # libvorbis overflows its stack on long ones
                     file.write(samples[begin : begin + (1 << 16)])
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
     except (soundfile.SoundFileError, OSError) as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DataError(f"{path}: cannot be written at {rate:,} Hz ({reason}); name another place or format") from None

@@ -224,7 +224,7 @@ class Vocoder(Recipe):
                 files.write_blocks(partial, synthesise.stream(mels), self.mel.sample_rate)
                 partial.replace(target)
             except DataError as error:
-                raise DataError(f"{path}: {error}") from None
+                raise DataError(f"{path}: {str(error).replace(str(partial), str(target))}") from None
             finally:
                 partial.unlink(missing_ok=True)
             yield target
