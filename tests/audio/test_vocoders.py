@@ -231,6 +231,18 @@ def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
     assert not list((tmp_path / "out").glob("*"))
 
 
+def test_a_bad_file_of_a_folder_does_not_stop_the_others(recipe, networks, tmp_path, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "a.wav").write_text("no sound")
+    for name in ("b", "c"):
+        files.write(source / f"{name}.wav", waveforms(1, 4000)[0], 16_000)
+    with pytest.raises(DataError, match=r"1 of 3 files of .*/in could not be converted"):
+        list(recipe.convert(networks, source, out, Sampling()))
+    assert sorted(p.name for p in out.iterdir()) == ["b.wav", "c.wav"]
+    assert capsys.readouterr().err.startswith(f"polygan: {source / 'a.wav'}: cannot be read as sound")
+
+
 def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_path):
     broken = copy.deepcopy(networks["generator"])
     for parameter in broken.parameters():

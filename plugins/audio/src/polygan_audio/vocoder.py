@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -201,7 +202,10 @@ class Vocoder(Recipe):
         return Samples(made, inputs.domain, extra=dict(inputs.extra))
 
     def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Sampling) -> Iterator[Path]:
-        """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece."""
+        """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece.
+
+        What is wrong with a file of a folder is said on stderr, and a DataError at the end counts such files.
+        """
         known = (*files.SUFFIXES, *MEL_SUFFIXES)
         if source.is_dir():
             paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
@@ -209,25 +213,41 @@ class Vocoder(Recipe):
         else:
             paths, relative = [source], [source.relative_to(source.parent)]
         synthesise = self._synthesiser(networks, options)
-        taken: dict[Path, Path] = {}
+        taken: set[Path] = set()
+        failed = 0
         for path, name in zip(paths, relative, strict=True):
             target = out / name.with_suffix(f".{options.format}")
             if target in taken:
                 target = out / name.with_name(f"{name.name}.{options.format}")  # a.wav and a.npy side by side
-            taken[target] = path
-            if target.exists() and target.samefile(path):
-                raise DataError(f"{path} would be overwritten by its re-synthesis; name another folder with --out")
-            mels = self._mels_of(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{os.getpid()}-{target.name}")
+            taken.add(target)
             try:
-                files.write_blocks(partial, synthesise.stream(mels), self.mel.sample_rate)
-                partial.replace(target)
+                self._convert_file(synthesise, path, target)
             except DataError as error:
-                raise DataError(f"{path}: {str(error).replace(str(partial), str(target))}") from None
-            finally:
-                partial.unlink(missing_ok=True)
-            yield target
+                if not source.is_dir():
+                    raise
+                print(f"polygan: {error}", file=sys.stderr)
+                failed += 1
+            else:
+                yield target
+        if failed:
+            raise DataError(
+                f"{failed} of {len(paths)} files of {source} could not be converted and are named above; the others are in {out}"
+            )
+
+    def _convert_file(self, synthesise: Synthesiser, path: Path, target: Path) -> None:
+        """Write the sound of one file; all or nothing. DataError naming it."""
+        if target.exists() and target.samefile(path):
+            raise DataError(f"{path} would be overwritten by its re-synthesis; name another folder with --out")
+        mels = self._mels_of(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{os.getpid()}-{target.name}")
+        try:
+            files.write_blocks(partial, synthesise.stream(mels), self.mel.sample_rate)
+            partial.replace(target)
+        except DataError as error:
+            raise DataError(f"{path}: {str(error).replace(str(partial), str(target))}") from None
+        finally:
+            partial.unlink(missing_ok=True)
 
     def export_as(self, networks: Mapping[str, nn.Module], kind: str, path: Path) -> list[Path]:
         """The generator for other programs: one ONNX file, or (HiFi-GAN) a folder for transformers' SpeechT5HifiGan."""
