@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import traceback
@@ -79,7 +80,9 @@ def _run(words: list[str]) -> int:
     verb = next((w for w in words if not w.startswith("-")), None)
     if verb is not None and verb not in VERBS:
         raise ConfigError(f"unknown command {verb!r}{did_you_mean(verb, VERBS)}; `polygan --help` lists them")
-    arguments, rest = parser.parse_known_args(words)
+    own, others = _split(words, verb) if verb in ("train", "generate") else (words, [])
+    arguments, rest = parser.parse_known_args(own)
+    rest += others
     if arguments.verb is None:
         parser.print_help()
         return 0
@@ -110,6 +113,36 @@ def _take(words: Sequence[str], option: str) -> tuple[list[str], list[str]]:
         else:
             rest.append(word)
     return values, rest
+
+
+def _split(words: Sequence[str], verb: str) -> tuple[list[str], list[str]]:
+    """The verb's own words, and those that the recipe's options are: a value of theirs must not pass for RECIPE or RUN.
+
+    That is the first word that follows none of the recipe's options. Which of them take no value is not known yet: where there is
+    no such word the first one after an option counts, unless a file of settings may name the recipe.
+    """
+    known = {flag: details for flags, details in VERBS[verb][1] for flag in flags}
+    own, rest, loose, named = [], [], None, False
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if word == verb and verb not in own:
+            own.append(word)
+        elif (flag := word.partition("=")[0]) in known:
+            own.append(word)
+            if "action" not in known[flag] and flag == word and queue:
+                own.append(queue.pop(0))
+        elif not word.startswith("-") and not named:
+            own.append(word)
+            named = True
+        else:
+            rest.append(word)
+            if word.startswith("--") and "=" not in word and queue and re.match(r"[^-]|-[\d.]", queue[0]):
+                loose = len(rest) if loose is None else loose
+                rest.append(queue.pop(0))
+    if not named and loose is not None and not any(w.partition("=")[0] == "--config" for w in own):
+        own.append(rest.pop(loose))
+    return own, rest
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -277,6 +277,38 @@ def test_dry_run_prints_what_would_be_trained_and_trains_nothing(capsys):
     assert again.out == out.out
 
 
+@pytest.mark.parametrize(
+    ("words", "recipe", "width"),
+    [
+        ("--config s.yaml --model.width 5", "points/mlp", 5),
+        ("--model.width 5 points/mlp --data ring", "points/mlp", 5),
+        ("--dry-run --model.width=5 points/mlp --data ring", "points/mlp", 5),
+        ("--config s.yaml", "points/mlp", 7),
+    ],
+)
+def test_a_value_of_an_option_is_not_taken_for_the_recipe(words, recipe, width, capsys):
+    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nmodel: {width: 7}\n")
+    out = command("train", *words.split(), *([] if "--dry-run" in words else ["--dry-run"]), capsys=capsys)
+    settings = yaml.safe_load(out.out)
+    assert (settings["recipe"], settings["model"]["width"]) == (recipe, width)
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "rest"),
+    [
+        ("--scale 0.5 runs/a", "runs/a", "--scale 0.5"),
+        ("runs/a --scale -0.5 -n 3", "runs/a -n 3", "--scale -0.5"),
+        ("--grid runs/a", "runs/a", "--grid"),  # a switch: nothing else can be the run
+        ("--grid -n 3 runs/a --seed=1", "-n 3 runs/a --seed=1", "--grid"),
+        ("-n 3 --grid --scale 2 runs/a", "-n 3 runs/a", "--grid --scale 2"),
+        ("runs/a --labels 1 2 3", "runs/a", "--labels 1 2 3"),
+        ("--help", "--help", ""),
+    ],
+)
+def test_options_of_a_recipe_keep_their_values(words, own, rest):
+    assert cli._split(["generate", *words.split()], "generate") == (["generate", *own.split()], rest.split())
+
+
 def test_help(capsys):
     assert "image/dcgan" in command("--help", capsys=capsys).out
     assert "RECIPE" in command("train", "--help", capsys=capsys).out
