@@ -9,6 +9,7 @@ TEST_ARGS  ?= -n 2 -m "not slow"
 VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.installed
+DOCS   := $(VENV)/.docs
 # Every folder of plugins/ with a pyproject.toml is installed; EXTRAS_name adds optional dependencies to one of them.
 PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
 EXTRAS_audio := [metrics,mos,words,onnx,transformers]
@@ -18,7 +19,7 @@ PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench docs clean
 
 help: ## list what make can do
 	@echo "polygan. Each target makes $(VENV) first if it is missing; repeating or interrupting one does no harm."
@@ -60,9 +61,14 @@ bench: $(READY) ## measure speed and memory against plain baselines (wants a qui
 	@echo "==> measuring"
 	$(PY) tests/bench/run.py
 
+docs: $(DOCS) ## build the docs site into site/ (a broken link fails)
+	@echo "==> building the docs site from docs/ and from docstrings"
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "==> the site: $(CURDIR)/site/index.html ('$(PY) -m mkdocs serve' shows it, with search)"
+
 clean: ## remove .venv, caches and build outputs; runs/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist plugins/*/build plugins/*/dist
-	find $(wildcard core plugins tests examples) -type d -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist site plugins/*/build plugins/*/dist
+	find $(wildcard core plugins tests examples docs) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps are written last, so that what was interrupted is done again.
 $(VENV)/.made:
@@ -83,4 +89,11 @@ $(READY): $(VENV)/.made pyproject.toml constraints.txt $(PROJECTS)
 	  echo "    torch comes along: 1 to 3 GB with the CUDA libraries, minutes on a fast line;"; \
 	  echo "    Ctrl-C is safe, and what was downloaded completely is not downloaded again."; }
 	$(PY) -m pip install -c constraints.txt -e ".[dev,tensorboard]" $(PLUGINS)
+	@touch $@
+
+# Only `make docs` installs these. The list is the extra's, without installing polygan once more for it.
+$(DOCS): $(READY)
+	@echo "==> installing what builds the docs site into $(VENV)"
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' > $@.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $@.txt
 	@touch $@

@@ -1,0 +1,234 @@
+"""What the site shows of the code itself: a hook of MkDocs that makes pages while the site is built.
+
+`pages()` is everything it makes, as text by place: the settings of the trainer and of every registered recipe and domain,
+the reference of the public names, and the files of the repository that are pages too. None of it is kept there.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import html
+import inspect
+import posixpath
+import re
+import textwrap
+import types
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polygan
+from polygan.assembly import kinds
+from polygan.config import RunSettings
+from polygan.plugins import get_catalogue
+from polygan.testing import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+ROOT = Path(__file__).parents[1]
+
+REFERENCE = {
+    "running": ("Training and using runs", ("run", "trained")),
+    "recipes": ("Recipes", ("recipe", "protocol", "trainer", "settings", "seeding")),
+    "data": ("Domains and data", ("domain", "data", "store")),
+    "plugins": ("Plugins", ()),
+}
+"""Pages by name: title, and the modules whose public names they hold. The last page holds every other name."""
+
+
+# Settings
+
+
+def meanings(config: type) -> dict[str, str]:
+    """The docstring of each field of a dataclass, its bases' included; empty where there is none."""
+    found: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        assert isinstance(tree, ast.ClassDef)
+        for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                text = after.value if isinstance(after, ast.Expr) else None
+                said = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+                found[node.target.id] = " ".join(said.split())
+    return found
+
+
+def type_name(kind: Any) -> str:
+    """A type as a reader writes its values: ``bf16 | fp32`` for a Literal, else as in Python."""
+    if typing.get_origin(kind) is typing.Literal:
+        return " | ".join(map(str, typing.get_args(kind)))
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return " | ".join(type_name(k) for k in typing.get_args(kind))
+    if kind is types.NoneType:
+        return "None"
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind).replace("typing.", "")
+
+
+def default_of(field: dataclasses.Field[Any]) -> str:
+    """A field's default as the command line takes it."""
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{field.default_factory()}`"
+    return "empty" if field.default in ("", ()) else f"`{field.default}`"
+
+
+def options(config: type, prefix: str = "") -> str:
+    """Every field of a dataclass as an option: its name, type, default and meaning."""
+    hints, said = typing.get_type_hints(config), meanings(config)
+    lines = []
+    for field in dataclasses.fields(config):
+        name, kind = f"**`--{prefix}{field.name}`**", f"`{type_name(hints[field.name])}`"
+        meaning = html.escape(said.get(field.name, ""), quote=False) or "No description."
+        lines.append(f"{name} &ensp;{kind} &ensp;default: {default_of(field)}\n:   {meaning}\n")
+    return "\n".join(lines) if lines else "None.\n"
+
+
+def configuration() -> str:
+    """The page of all settings."""
+    catalogue = get_catalogue()
+    parts = [(ROOT / "docs/_settings.md").read_text(encoding="utf-8"), "## Trainer and run\n", options(RunSettings)]
+    for spec in sorted(catalogue.domains.values(), key=lambda spec: spec.id):
+        domain = catalogue.resolve(spec)
+        parts += [f"## Data: {spec.id}\n", f"Of every recipe `{spec.id}/...`: {html.escape(spec.summary)}.\n"]
+        parts.append(options(domain.Settings, "data."))
+    for spec in sorted(catalogue.recipes.values(), key=lambda spec: spec.id):
+        recipe, _ = kinds(spec.id, catalogue)
+        paper = f" {html.escape(spec.paper)}." if spec.paper else ""
+        parts += [f"## Recipe: {spec.id}\n", f"{html.escape(spec.summary)}.{paper}\n"]
+        if recipe.defaults:
+            parts.append("Its own defaults: " + ", ".join(f"`--{k} {v}`" for k, v in recipe.defaults.items()) + ".\n")
+        parts.append(options(recipe.Config, "model."))
+        if dataclasses.fields(recipe.Sampling):
+            parts += [f"### `polygan generate` with {spec.id}\n", options(recipe.Sampling)]
+    return "\n".join(parts)
+
+
+# Reference
+
+
+def homes() -> dict[str, str]:
+    """The module of polygan that each public name is imported from."""
+    tree = ast.parse(Path(inspect.getfile(polygan)).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+    found = {alias.name: node.module or alias.name for node in imports for alias in node.names}
+    return {name: found[name] for name in polygan.__all__}
+
+
+def reference() -> dict[str, str]:
+    """The pages of the public names, and their index. Exceptions have a page of their own; losses, testing are modules."""
+    homed, last = homes(), list(REFERENCE)[-1]
+    placed: dict[str, list[str]] = {page: [] for page in REFERENCE}
+    index: dict[str, str] = {}
+    for name in polygan.__all__:
+        value = getattr(polygan, name)
+        if isinstance(value, types.ModuleType):
+            index[name] = f"{name}.md"
+        elif isinstance(value, type) and issubclass(value, polygan.PolyganError):
+            index[name] = f"../errors.md#polygan.{name}"
+        else:
+            page = next((page for page, (_, modules) in REFERENCE.items() if homed[name] in modules), last)
+            placed[page].append(name)
+            index[name] = f"{page}.md#polygan.{name}"
+    for page, names in placed.items():
+        modules = REFERENCE[page][1]
+        names.sort(key=lambda name: modules.index(homed[name]) if homed[name] in modules else 0)
+    made = {
+        f"reference/{page}.md": f"# {REFERENCE[page][0]}\n\n" + "".join(f"::: polygan.{name}\n\n" for name in names)
+        for page, names in placed.items()
+    }
+    made["reference/losses.md"] = "# Losses\n\n::: polygan.losses\n    options:\n      show_root_heading: false\n"
+    made["reference/testing.md"] = (
+        f"# Testing\n\n::: polygan.testing\n    options:\n      show_root_heading: false\n\n{checks()}"
+    )
+    rows = "".join(f"- [`polygan.{name}`]({place})\n" for name, place in index.items())
+    made["reference/index.md"] = f"# Reference\n\nEvery public name of `polygan`.\n\n{rows}"
+    return made
+
+
+def checks() -> str:
+    """Each check of `polygan.testing` by kind, with what it demands."""
+    lines = ["## The checks\n"]
+    for kind, found in CHECKS.items():
+        lines.append(f"\nOf a {kind}:\n")
+        lines += [f"- `{check.__name__}`: {(check.__doc__ or '').strip().splitlines()[0]}" for check in found]
+    return "\n".join(lines) + "\n"
+
+
+# Files of the repository
+
+
+def documents() -> dict[str, str]:
+    """Files of the repository that are pages, by the page's place."""
+    found = {"README.md": "project/readme.md", "CONTRIBUTING.md": "project/contributing.md"}
+    found |= {"CHANGELOG.md": "project/changelog.md", "examples/polygan-points/README.md": "examples/polygan-points.md"}
+    for file in sorted(ROOT.glob("plugins/*/README.md")):
+        found[file.relative_to(ROOT).as_posix()] = f"plugins/{file.parent.name}.md"
+    return found
+
+
+def document(file: str, place: str) -> tuple[str, dict[str, Path]]:
+    """A file's text with its links between files made links between pages, and the pictures that it shows."""
+    known, pictures = documents(), {}
+
+    def link(match: re.Match[str]) -> str:
+        mark, text, target = match.groups()
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), target.partition("#")[0]))
+        if re.match(r"\w+:|#", target):
+            return match[0]
+        if mark and (ROOT / path).is_file():
+            pictures[path] = ROOT / path
+        elif path in known:
+            path = known[path]
+        else:
+            return text
+        return f"{mark}[{text}]({posixpath.relpath(path, posixpath.dirname(place))})"
+
+    return re.sub(r"(!?)\[([^\]\[]*)\]\(([^)\s]+)\)", link, (ROOT / file).read_text(encoding="utf-8")), pictures
+
+
+def sources() -> str:
+    """The files of the complete example as code blocks."""
+    folder = ROOT / "examples/polygan-points"
+    files = [folder / "pyproject.toml", *sorted(folder.glob("src/polygan_points/*.py"))]
+    blocks = []
+    for file in files:
+        name, language = file.relative_to(folder).as_posix(), "toml" if file.suffix == ".toml" else "python"
+        blocks.append(f'## `{file.name}`\n\n```{language} title="{name}"\n{file.read_text(encoding="utf-8")}```\n')
+    return "\n".join(blocks)
+
+
+def pages() -> Iterator[tuple[str, str | Path]]:
+    """(place, text) of every page that is made, and (place, file) of every picture."""
+    yield "configuration.md", configuration()
+    yield from reference().items()
+    for file, place in documents().items():
+        text, pictures = document(file, place)
+        yield place, text + (f"\n{sources()}" if place.startswith("examples/") else "")
+        yield from pictures.items()
+
+
+# MkDocs
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name the pages of the plugins in the navigation, whichever there are."""
+    plugins = [{Path(place).stem: place} for place in documents().values() if place.startswith("plugins/")]
+    assert config.nav is not None
+    config.nav.append({"Plugins": plugins})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is made to the files of the site."""
+    from mkdocs.structure.files import File
+
+    for place, made in pages():
+        content = made if isinstance(made, str) else made.read_bytes()
+        files.append(File.generated(config, place, content=content))
+    return files

@@ -1,0 +1,235 @@
+"""The docs say what the code has, every public name, hook, error and setting; the site builds without a broken link."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+import polygan
+from polygan import discovery, errors, hookspecs, verbs
+from polygan.assembly import kinds
+from polygan.config import RunSettings
+from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate():
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True, scope="module")
+def catalogue():
+    set_catalogue(None)
+    yield get_catalogue()
+    set_catalogue(None)
+
+
+def page(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def sections(text, level="##"):
+    """Text below each heading of a level, by heading."""
+    parts = re.split(rf"^{level} (.+)$", text, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+# Settings
+
+
+def described(text):
+    """(type, default, meaning) by option, of a section of the page of settings."""
+    pattern = r"^\*\*`--(\S+)`\*\* &ensp;`(.+?)` &ensp;default: (.+)\n:   (.+)$"
+    return {m[1]: m.groups()[1:] for m in re.finditer(pattern, text, re.M)}
+
+
+def names(config, prefix=""):
+    return [f"{prefix}{field.name}" for field in dataclasses.fields(config)]
+
+
+def test_every_field_of_every_recipe_and_domain_is_on_the_page_with_its_meaning(generate, catalogue):
+    found = sections(generate.configuration())
+    assert list(described(found["Trainer and run"])) == names(RunSettings)
+    for spec in catalogue.domains.values():
+        options = described(found[f"Data: {spec.id}"])
+        assert list(options) == names(catalogue.resolve(spec).Settings, "data.")
+    for spec in catalogue.recipes.values():
+        recipe, _ = kinds(spec.id, catalogue)
+        model, *sampling = re.split("^### .*$", found[f"Recipe: {spec.id}"], flags=re.M)
+        assert list(described(model)) == names(recipe.Config, "model.")
+        assert [list(described(part)) for part in sampling] == [names(recipe.Sampling)] * len(sampling)
+        assert bool(sampling) == bool(dataclasses.fields(recipe.Sampling))
+        assert all(f"`--{key} {value}`" in model for key, value in recipe.defaults.items())
+    assert len(found) == 1 + len(catalogue.domains) + len(catalogue.recipes)
+    assert "No description." not in "".join(found.values())
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base."""
+
+    width: int = 3
+    """How wide
+    it is, > 0."""
+    gone: float = 0.5
+
+
+@dataclass(frozen=True)
+class Odd(Base):
+    """Every kind of field."""
+
+    mode: Literal["a", "b"] = "a"
+    """<Which>."""
+    note: str = ""
+    """Said."""
+    sizes: tuple[int, ...] = (1, 2)
+    """Some."""
+    width: int = 4
+    """Wider."""
+    limit: int | None = None
+    """At most."""
+
+
+def test_types_defaults_and_meanings_are_those_of_the_code(generate):
+    assert described(generate.options(Odd, "x.")) == {
+        "x.width": ("int", "`4`", "Wider."),
+        "x.gone": ("float", "`0.5`", "No description."),
+        "x.mode": ("a | b", "`a`", "&lt;Which&gt;."),
+        "x.note": ("str", "empty", "Said."),
+        "x.sizes": ("tuple[int, ...]", "`(1, 2)`", "Some."),
+        "x.limit": ("int | None", "`None`", "At most."),
+    }
+    assert generate.meanings(Base) == {"width": "How wide it is, > 0.", "gone": ""}
+
+
+def test_a_plugin_that_is_added_gets_its_section(generate, tmp_path):
+    code = (ROOT / "tests/toy_gan.py").read_text().replace("toy_gan:", "documented_gan:")
+    (tmp_path / "documented_gan.py").write_text(code)
+    before = get_catalogue()
+    set_catalogue(load_catalogue(files=[tmp_path / "documented_gan.py"]))
+    try:
+        found = sections(generate.configuration())
+    finally:
+        set_catalogue(before)
+        del sys.modules["documented_gan"]
+    assert described(found["Recipe: points/mlp"])["model.critic_steps"] == (
+        "int",
+        "`1`",
+        "Discriminator steps an iteration.",
+    )
+    assert "data.held_out" in described(found["Data: points"])
+
+
+# Reference
+
+
+def test_every_public_name_has_an_entry_on_one_page(generate):
+    pages = {**generate.reference(), "errors.md": page("errors.md")}
+    entries = [name for text in pages.values() for name in re.findall(r"^::: polygan\.(\w+)$", text, re.M)]
+    assert sorted(entries) == sorted(polygan.__all__)
+    linked = re.findall(r"^- \[`polygan\.(\w+)`\]\((\S+)\)", pages["reference/index.md"], re.M)
+    assert [name for name, _ in linked] == polygan.__all__
+    for name, place in linked:
+        file = os.path.normpath(f"reference/{place.partition('#')[0]}")
+        assert f"::: polygan.{name}\n" in pages[file], f"the index sends {name} to {file}"
+
+
+def test_every_check_of_testing_is_said(generate):
+    found = generate.reference()["reference/testing.md"]
+    for check in {check for checks in polygan.testing.CHECKS.values() for check in checks}:
+        assert re.search(rf"^- `{check.__name__}`: \S", found, re.M)
+
+
+def test_every_hook_has_a_section_that_says_its_arguments_and_an_example():
+    text = page("hooks.md")
+    found = sections(text, "###")
+    assert sorted(found) == sorted(discovery.HOOKS)
+    for name in discovery.HOOKS:
+        arguments = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+        if arguments:
+            assert found[name].strip().startswith(f"`({arguments})`"), name
+        else:
+            assert "Returns a list of" in found[name], name
+    implemented = set(re.findall(r"@polygan.hookimpl\ndef (\w+)", text + page("tutorial.md")))
+    assert implemented == set(discovery.HOOKS)
+
+
+def test_every_error_has_its_code_and_what_to_do():
+    text = page("errors.md")
+    classes = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, errors.PolyganError)]
+    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", text, re.M))
+    assert len(classes) >= 7
+    for cls in classes:
+        said = [code for code, row in rows.items() if re.search(rf"`{cls.__name__}`", row)]
+        assert said == [str(cls.exit_code)], cls
+        below = text.partition(f"::: polygan.{cls.__name__}\n")[2].partition(":::")[0]
+        assert "**What to do:**" in below or cls is errors.PolyganError, cls
+
+
+def test_versions_on_the_page_of_compatibility_are_those_of_the_code():
+    text = page("compatibility.md")
+    newest, oldest = hookspecs.API_VERSION, hookspecs.OLDEST_API
+    assert f"`polygan.API_VERSION`, now {newest}." in text
+    assert f"`polygan.hookspecs.OLDEST_API` (now {oldest})" in text
+    for api in (newest + 1, oldest - 1):
+        plugin = type("Plugin", (), {"POLYGAN_API": api})
+        with pytest.raises(discovery.Refused) as refused:
+            discovery.attach(plugin)
+        assert f"`{refused.value}`" in text
+
+
+def test_every_command_on_a_page_is_there():
+    text = "".join(file.read_text(encoding="utf-8") for file in DOCS.glob("*.md"))
+    used = set(re.findall(r"(?:^\$ |`)polygan (?:--plugin \S+ )?([a-z]+)\b", text, re.M))
+    assert {"train", "generate", "resume", "plugins"} <= used
+    assert not used - set(verbs.VERBS) - {"generat"}
+
+
+# The site
+
+
+def test_links_between_files_become_links_between_pages(generate):
+    for file, place in generate.documents().items():
+        text, pictures = generate.document(file, place)
+        assert not re.search(r"\]\([^)]*README\.md", text), file
+        assert all(source.is_file() for source in pictures.values())
+    text, pictures = generate.document("README.md", "project/readme.md")
+    assert "[plugins/text](../plugins/text.md)" in text
+    assert "(../examples/demo-digits.png)" in text
+    assert list(pictures) == ["examples/demo-digits.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_the_site_builds_in_strict_mode(tmp_path):
+    if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("mkdocstrings") is None:
+        pytest.skip("the site needs mkdocs: `make docs` installs it")
+    words = ["build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run([sys.executable, "-m", "mkdocs", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = {
+        name: (tmp_path / "site" / name / "index.html").read_text() for name in ("configuration", "hooks", "errors")
+    }
+    assert 'id="polygan.ConfigError"' in built["errors"]
+    assert "--model.latent_dim" in built["configuration"]
+    assert not list((tmp_path / "site").rglob("*.py"))
+    html = "".join(file.read_text() for file in (tmp_path / "site/reference").rglob("index.html"))
+    exceptions = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    missing = {name for name in polygan.__all__ if f'id="polygan.{name}"' not in html}
+    assert missing == exceptions.intersection(polygan.__all__)
