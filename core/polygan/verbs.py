@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,17 @@ def _export(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequenc
         print(path)
 
 
+def _new(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+    from .scaffold import new
+
+    made = new(arguments.name, arguments.out, arguments.domain, catalogue)
+    print(f"{len(made.files)} files in {made.folder}; next:")
+    print(f"  cd {shlex.quote(str(made.folder))}")
+    print('  pip install -e ".[test]"')
+    print(f"  polygan train {made.recipe} --data {made.data}")
+    print("  pytest")
+
+
 _RUN = (("run",), {"metavar": "RUN", "help": "the run's folder, e.g. runs/dcgan-mnist-5k"})
 _STEP = (("--step",), {"type": int, "help": "the checkpoint of this step (default: the newest)"})
 _JSON = (("--json",), {"action": "store_true", "help": "machine-readable output"})
@@ -213,5 +225,21 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
             (("--out",), {"required": True, "help": "the .safetensors file to write"}),
         ),
         _import,
+    ),
+    "new": (
+        "write a plugin of your own to start from: installable, typed, tested",
+        (
+            (("name",), {"metavar": "NAME", "help": "e.g. music: the distribution is polygan-music"}),
+            (("--out",), {"metavar": "FOLDER", "default": "", "help": "default: ./polygan-NAME"}),
+            (
+                ("--domain",),
+                {
+                    "metavar": "ID",
+                    "default": "",
+                    "help": "a recipe for this installed domain (default: a domain of its own)",
+                },
+            ),
+        ),
+        _new,
     ),
 }
