@@ -57,8 +57,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         step = record["step"] = int(step) if isinstance(step, int | float) and math.isfinite(step) else furthest
         event = record.get("event")
         if event in ("resumed", "logged"):
-            if step < furthest:
-                records = [r for r in records if r["step"] <= step or r.get("event") not in _MEASURED]
+            begin = step + 1 if event == "resumed" else step  # of what this record replaces
+            if begin <= furthest:
+                records = [r for r in records if r["step"] < begin or r.get("event") not in _MEASURED]
             furthest = step
         records.append(record)
     return records

@@ -431,6 +431,21 @@ def test_a_resume_from_an_earlier_step_makes_later_values_void(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_step_that_a_rollback_repeats_is_read_once(tmp_path):
+    log = write_log(
+        tmp_path / "log.jsonl",
+        {"event": "logged", "step": 5, "values": {"d/x": 0}},
+        {"event": "saved", "step": 5},
+        {"event": "logged", "step": 6, "values": {"d/x": 1}},
+        {"event": "diverged", "step": 7, "message": "back to 5"},
+        {"event": "logged", "step": 6, "values": {"d/x": 2}},
+    )
+    found = [(r["event"], r["step"], r.get("values")) for r in read_log(log)]
+    assert found == [
+        ("logged", 5, {"d/x": 0}), ("saved", 5, None), ("diverged", 7, None), ("logged", 6, {"d/x": 2}),
+    ]  # fmt: skip
+
+
 def test_scores_of_an_older_checkpoint_void_nothing(tmp_path):
     log = write_log(
         tmp_path / "log.jsonl",
