@@ -16,6 +16,7 @@ from .errors import (
     PluginError,
     PolyganError,
     Preempted,
+    did_you_mean,
 )
 from .hookspecs import (
     API_VERSION,
@@ -29,7 +30,7 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
-    from .data import Split, Stream
+    from .data import Split, Stream, split_rows
     from .domain import (
         Batch,
         DataSettings,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Field,
         Passage,
         Picture,
+        Piece,
         Plot,
         Samples,
         Score,
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
     from .protocol import Context, Player, Turn
     from .recipe import Recipe, in_chunks
     from .run import resume, train
-    from .seeding import Noise
-    from .settings import TrainerSettings
+    from .seeding import Noise, mix
+    from .settings import TrainerSettings, resolve_precision
     from .store import Store
     from .trained import Run, import_weights, load
     from .trainer import Trainer
@@ -56,13 +58,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "data": "Split Stream",
-    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Plot Samples Score Sound Source",
+    "data": "Split Stream split_rows",
+    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Piece Plot Samples Score Sound Source",
     "protocol": "Context Player Turn",
     "recipe": "Recipe in_chunks",
     "run": "resume train",
-    "seeding": "Noise",
-    "settings": "TrainerSettings",
+    "seeding": "Noise mix",
+    "settings": "TrainerSettings resolve_precision",
     "store": "Store",
     "trained": "Run import_weights load",
     "trainer": "Trainer",
@@ -87,6 +89,7 @@ __all__ = [
     "Noise",
     "Passage",
     "Picture",
+    "Piece",
     "Player",
     "Plot",
     "PluginError",
@@ -106,12 +109,16 @@ __all__ = [
     "Trainer",
     "TrainerSettings",
     "Turn",
+    "did_you_mean",
     "hookimpl",
     "import_weights",
     "in_chunks",
     "load",
     "losses",
+    "mix",
+    "resolve_precision",
     "resume",
+    "split_rows",
     "testing",
     "train",
 ]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import Settings, SettingsParser, read_yaml
 from .data import Stream, build_store, split_store
-from .domain import DataSettings, Domain
-from .errors import ConfigError, DataError, PluginError, did_you_mean
+from .errors import ConfigError, DataError, did_you_mean
 from .plugins import get_catalogue
-from .recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .data import Split
     from .distributed import World
-    from .domain import Source
+    from .domain import DataSettings, Domain, Source
     from .plugins import Catalogue
+    from .recipe import Recipe
 
 
 def resolve(recipe: str, layers: Sequence[Mapping[str, Any]], arguments: Sequence[str] = ()) -> Settings:
@@ -36,18 +34,8 @@ def settings_parser(recipe: str) -> SettingsParser:
 
 def kinds(recipe: str, catalogue: Catalogue) -> tuple[type[Recipe], Domain]:
     """A recipe's class and an instance of its domain."""
-    spec = catalogue.recipe(recipe)
-    kind = catalogue.resolve(spec)
-    if not (isinstance(kind, type) and issubclass(kind, Recipe)):
-        raise PluginError(f"recipe {spec.id!r}: {spec.target} is not a subclass of polygan.Recipe")
-    if not dataclasses.is_dataclass(getattr(kind, "Config", None)):
-        raise PluginError(f"recipe {spec.id!r}: {spec.target}.Config is not a dataclass")
-    domain = catalogue.resolve(catalogue.domain(kind.domain))
-    if not (isinstance(domain, type) and issubclass(domain, Domain)):
-        raise PluginError(
-            f"domain {kind.domain!r}: {catalogue.domain(kind.domain).target} is not a subclass of polygan.Domain"
-        )
-    return kind, domain()
+    kind = catalogue.resolve(catalogue.recipe(recipe))
+    return kind, catalogue.resolve(catalogue.domain(kind.domain))()
 
 
 def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) -> Source:

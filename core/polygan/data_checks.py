@@ -223,8 +223,8 @@ def _evaluated(bench: Bench) -> list[Any]:
     if not isinstance(found, list) or not all(isinstance(f, (Score, Plot)) for f in found):
         shown = [type(f).__name__ for f in found] if isinstance(found, list) else type(found).__name__
         raise broken(bench.where, "a metric must return a list", "Score and Plot entries", shown)
-    if not any(isinstance(f, Score) for f in found):
-        raise broken(bench.where, "a metric must return a score", "at least 1", 0)
+    if not found:
+        raise broken(bench.where, "a metric must return a score or a plot", "at least 1", 0)
     return found
 
 

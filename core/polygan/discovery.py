@@ -11,7 +11,11 @@ import importlib.util
 import inspect
 import re
 import sys
+import threading
+import time
+import warnings
 from collections import Counter
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import Distribution, distributions, entry_points
@@ -22,10 +26,10 @@ from pluggy import PluginManager, PluginValidationError
 
 from . import hookspecs
 from .errors import did_you_mean
-from .hookspecs import API_VERSION, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+from .hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 GROUP = "polygan"
@@ -37,6 +41,8 @@ KINDS: dict[str, type] = {
     "metric": MetricSpec,
 }
 HOOKS = [name for name in vars(hookspecs) if name.startswith("polygan_")]
+PATIENCE = 3.0
+"""Seconds after which an installed plugin that is still being loaded is named on stderr; a local file has ten times as long."""
 
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
 _PATH = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
@@ -89,9 +95,11 @@ def installed() -> list[Candidate]:
             try:
                 entries += [(e.name, e.value, e.load, dist) for e in dist.entry_points if e.group == GROUP]
             except Exception as error:
-                if f"[{GROUP}]" in (dist.read_text("entry_points.txt") or ""):
-                    name = _identity(dist)[0]
-                    reason = f"its entry_points.txt is malformed: install {name} again ({one_line(error)})"
+                name = _identity(dist)[0]
+                reason = f"its entry_points.txt is malformed: install {name} again ({one_line(error)})"
+                # Whatever looks for entry points of its own fails on it, torch and triton too, and cannot say why.
+                print(f"distribution {name!r}: {reason}; torch may not import before that", file=sys.stderr)
+                if f"[{GROUP}]" in _entry_points_text(dist):
                     entries.append((name, "entry_points.txt", partial(_refuse, reason), dist))
     found = sorted(((name, *_identity(dist), value, load) for name, value, load, dist in entries), key=_order)
     shared = Counter(name for name, *_ in found)
@@ -101,6 +109,13 @@ def installed() -> list[Candidate]:
         status = PluginStatus(unique, value, dist, version, "failed")
         candidates.append(Candidate(status, frozenset((name, unique)), load))
     return candidates
+
+
+def _entry_points_text(dist: Distribution) -> str:
+    try:
+        return dist.read_text("entry_points.txt") or ""
+    except Exception:  # no text at all: whether a plugin was named there cannot be told, so it is reported
+        return f"[{GROUP}]"
 
 
 def _order(found: tuple[Any, ...]) -> tuple[str, ...]:
@@ -151,17 +166,48 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def attach(plugin: Any) -> tuple[PluginManager, set[str]]:
-    """A manager that holds this plugin alone, and the names of the hooks it implements; raises `Refused`."""
+@contextmanager
+def watched(status: PluginStatus) -> Iterator[list[str]]:
+    """Load a plugin inside. Once that went well, the list holds remarks on how it behaved, a phrase each.
+
+    What it prints goes to stderr, since stdout may be read by a program. While it takes longer than `PATIENCE` a line on
+    stderr names it: one that hangs can be left out, and is hard to find otherwise. A local file may import torch: whoever
+    names it wants its networks.
+    """
+    local = not status.distribution
+    patience = PATIENCE * (10 if local else 1)
+    remedy = "leave its --plugin out" if local else f"leave it out with --no-plugin {status.name!r}"
+    line = f"{status}: still being loaded after {patience:g} s; if it hangs, {remedy}"
+    timer = threading.Timer(patience, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    begin, without_torch, remarks = time.monotonic(), "torch" not in sys.modules, []
+    timer.start()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield remarks
+    finally:
+        timer.cancel()
+    if without_torch and "torch" in sys.modules and not local:
+        remarks.append("imports torch, for which every command now waits: import it where the specs' targets are")
+    if (seconds := time.monotonic() - begin) > patience:
+        remarks.append(f"took {seconds:.1f} s to load: do less at import")
+
+
+def attach(plugin: Any) -> tuple[PluginManager, set[str], list[str]]:
+    """A manager that holds this plugin alone, the names of its hooks, and what of them is deprecated; raises `Refused`."""
     api = getattr(plugin, "POLYGAN_API", API_VERSION)
     if not isinstance(api, int) or isinstance(api, bool):
         raise Refused(f"POLYGAN_API is {api!r}, not an integer: set POLYGAN_API = {API_VERSION}")
     if api > API_VERSION:
         raise Refused(f"asks for plugin API {api}, this polygan has {API_VERSION}: pip install --upgrade polygan")
+    if api < OLDEST_API:
+        raise Refused(f"written for plugin API {api}, this polygan needs at least {OLDEST_API}: upgrade the plugin")
     manager = PluginManager("polygan")
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(plugin)
+        with warnings.catch_warnings(record=True) as deprecated:
+            warnings.simplefilter("always")  # Python hides most deprecations, pluggy's among them
+            manager.register(plugin)
     except PluginValidationError as error:
         raise Refused(f"{one_line(error)}: see polygan.hookspecs for each hook's arguments") from error
     hooks = set()
@@ -177,7 +223,7 @@ def attach(plugin: Any) -> tuple[PluginManager, set[str]]:
     if not hooks:
         hint = "implements no hook: decorate a function such as polygan_recipes() with @polygan.hookimpl"
         raise Refused(unmarked(plugin) or hint)
-    return manager, hooks
+    return manager, hooks, [" ".join(str(warning.message).split()) for warning in deprecated]
 
 
 def unmarked(plugin: Any) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 """Version of this contract. A plugin module may set ``POLYGAN_API = N``; one newer than this is refused by name."""
+OLDEST_API = 1
+"""The oldest version that plugins may be written for; those between it and `API_VERSION` load as they are."""
 
 hookspec = pluggy.HookspecMarker("polygan")
 hookimpl = pluggy.HookimplMarker("polygan")

@@ -60,8 +60,16 @@ def list_plugins(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seq
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the terminal, or of 200 columns elsewhere; nothing without rows."""
+    """A table as wide as the terminal; elsewhere a line a row, for grep. Nothing without rows."""
     if not rows:
+        return
+    if not sys.stdout.isatty():
+        lines = [header, *rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        print(title)
+        for line in lines:
+            print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        print()
         return
     from rich.console import Console
     from rich.table import Table
@@ -72,8 +80,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(name, style="cyan" if name in ("id", "name") else "", no_wrap=name in ("id", "name"))
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    wide = None if sys.stdout.isatty() else 200
-    console = Console(width=wide, highlight=False)
+    console = Console(highlight=False)
     console.print(table)
     console.print()
 

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -28,9 +29,11 @@ from .discovery import (
     load_file,
     one_line,
     unmarked,
+    watched,
     where,
 )
 from .errors import ConfigError, PluginError, did_you_mean
+from .settings_checks import SETTINGS, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,17 +89,18 @@ class Catalogue:
     def resolve(self, spec: Spec) -> Any:
         """Import what a spec's target names.
 
-        Raises `polygan.PluginError` if it cannot be imported, or is no subclass of `polygan.Domain` or
-        `polygan.Recipe` (no callable, for data sets and metrics).
+        Raises `polygan.PluginError` if it cannot be imported, is no subclass of `polygan.Domain` or `polygan.Recipe` (no
+        callable, for data sets and metrics), or if a class of settings that it carries cannot be read as such.
         """
         kind = next(kind for kind, cls in KINDS.items() if isinstance(spec, cls))
         owner = self._owners.get((kind, spec.id))
         place = f"{kind} {spec.id!r} of {owner}" if owner else f"{kind} {spec.id!r}"
         module, _, attributes = spec.target.partition(":")
         try:
-            target = import_module(module)
-            for attribute in attributes.split("."):
-                target = getattr(target, attribute)
+            with redirect_stdout(sys.stderr):  # a program may read stdout
+                target = import_module(module)
+                for attribute in attributes.split("."):
+                    target = getattr(target, attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -109,6 +113,11 @@ class Catalogue:
             fits = isinstance(target, type) and issubclass(target, base)
         if not fits:
             raise PluginError(f"{place}: {spec.target!r} is not {wanted}: correct the spec's target")
+        if kind == "recipe" and not isinstance(getattr(target, "domain", None), str):
+            raise PluginError(f"{place}: {spec.target!r} names no domain: set domain = the domain's id")
+        for name in SETTINGS.get(kind, ()):
+            if fault := unfit(getattr(target, name, None), f"{spec.target}.{name}"):
+                raise PluginError(f"{place}: {fault}")
         return target
 
     def emit(self, hook_name: str, **kwargs: Any) -> None:
@@ -226,13 +235,15 @@ def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
     """Load one plugin into the catalogue, or record (``strict``: raise) why it cannot be."""
     status = candidate.status
     try:
-        plugin = candidate.load()
-        manager, hooks = attach(plugin)
-        specs = {kind: collect(manager, kind) for kind in KINDS if f"polygan_{kind}s" in hooks}
+        with watched(status) as remarks:
+            plugin = candidate.load()
+            manager, hooks, deprecated = attach(plugin)
+            specs = {kind: collect(manager, kind) for kind in KINDS if f"polygan_{kind}s" in hooks}
         provides = {f"{kind}s": len(found) for kind, found in specs.items() if found}
         if events := len(hooks) - len(specs):
             provides["events"] = events
-        loaded = dataclasses.replace(status, status="loaded", reason=unmarked(plugin), provides=provides)
+        reason = "; ".join(filter(None, (unmarked(plugin), *deprecated, *remarks)))
+        loaded = dataclasses.replace(status, status="loaded", reason=reason, provides=provides)
         catalogue._register(loaded, manager, specs)
         catalogue.plugins.append(loaded)
     except KeyboardInterrupt:

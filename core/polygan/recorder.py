@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from .data import cache_folder
+from .discovery import one_line, where
 from .domain import Evaluation, Plot, Samples, Score
-from .errors import PolyganError
+from .errors import PluginError, PolyganError
 from .health import collapse_signals, overfitting_signal
 from .hookspecs import RunEvent
 from .pieces import save_pieces
@@ -43,6 +44,11 @@ def compute_scores(
             found += catalogue.resolve(catalogue.metric(name))(evaluation)
         except PolyganError as error:
             say(f"{name} was left out: {error}")
+        except Exception as error:  # a fault of the plugin: named, and no reason to lose the run or the other scores
+            owner = catalogue.owner("metric", name)
+            if catalogue.strict:
+                raise PluginError(f"metric {name!r} of {owner} raised {one_line(error)}{where(error)}") from error
+            say(f"{name} was left out: {owner} raised {one_line(error)}{where(error)}")
     scores = [f for f in found if isinstance(f, Score)]
     plots = [vars(f) for f in found if isinstance(f, Plot)]
     return scores, {"scores": [vars(s) for s in scores]} | ({"plots": plots} if plots else {})

@@ -1,4 +1,9 @@
-"""The vocoders, the domain, its made-up data set and a metric are held to `polygan.testing`."""
+"""The vocoders, the domain, its made-up data set and its metrics are held to `polygan.testing`.
+
+Left out are ``audio/dnsmos``, which takes ten seconds, and ``audio/wer``, which needs spoken words with transcripts.
+"""
+
+from importlib.util import find_spec
 
 from polygan.testing import Case, parametrize_with_checks
 
@@ -9,8 +14,14 @@ TINY = {
 }
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
 OTHERS = [Case("audio", TONES, kind="domain"), Case("tones", {"size": 24}, kind="dataset")]
+PACKAGES = {"mel-distance": "", "stft-distance": "", "mcd": "", "stoi": "pystoi", "pesq": "pesq"}
+METRICS = [
+    Case(f"audio/{name}", TONES, TINY["audio/vocos"], "metric", "audio/vocos", {"batch_size": 2})
+    for name, package in PACKAGES.items()
+    if not package or find_spec(package)
+]
 
 
-@parametrize_with_checks([*RECIPES, *OTHERS])
+@parametrize_with_checks([*RECIPES, *OTHERS, *METRICS])
 def test_contract(check):
     check()

@@ -24,6 +24,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from audio import bench_audio
+from e2e.test_startup import install_hundred
 from image import bench_image
 from text import bench_text
 from timing import interleave, table
@@ -298,7 +299,12 @@ def bench_start(rounds):
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
     }
     calls = {n: lambda c=c: subprocess.run(c, check=True, capture_output=True) for n, c in runners.items()}
-    times = interleave(calls, max(rounds, 7))
+    with tempfile.TemporaryDirectory() as folder:
+        more = install_hundred(Path(folder))
+        calls["polygan list, 20 plugins and 100 recipes more"] = lambda: subprocess.run(
+            [*exe, "list"], check=True, capture_output=True, env=more
+        )
+        times = interleave(calls, max(rounds, 7))
     table("Starting", [(n, f"{t:.3f} s") for n, t in times.items()])
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -36,9 +39,14 @@ def polygan_metrics():
     return [MetricSpec("music/swing", "MODULE_impl:Scores.swing", "it don't mean a thing")]
 """
 IMPL = """
+from dataclasses import dataclass
 from polygan import Domain, Recipe
 class Music(Domain): pass
-class Band(Recipe): pass
+class Band(Recipe):
+    domain = "music"
+    @dataclass
+    class Config:
+        players: int = 4
 def hits(settings): return settings
 class Scores:
     def swing(evaluation): return []
@@ -207,7 +215,7 @@ def test_an_entry_point_without_its_module_or_attribute_fails(site):
     assert (music.status, noise.status) == ("failed", "failed")
 
 
-def test_malformed_metadata_of_one_distribution_hides_no_plugin(site):
+def test_malformed_metadata_of_one_distribution_hides_no_plugin(site, capsys):
     site.install("music", GOOD)
     for name, text in {"bad": "[polygan]\nfoo bar\n", "other": "[console_scripts]\nfoo bar\n"}.items():
         info = site.root / f"{name}-1.0.dist-info"
@@ -217,6 +225,22 @@ def test_malformed_metadata_of_one_distribution_hides_no_plugin(site):
     bad, music = load_catalogue().plugins
     assert (bad.name, bad.status, music.status) == ("bad", "failed", "loaded")
     assert "entry_points.txt is malformed: install bad again" in bad.reason
+    said = capsys.readouterr().err
+    for name in ("bad", "other"):
+        assert f"distribution {name!r}: its entry_points.txt is malformed: install {name} again (" in said
+    with pytest.raises(PluginError, match=r"plugin 'bad' \(bad 1.0\): its entry_points.txt is malformed"):
+        load_catalogue(strict=True)
+
+
+def test_metadata_that_is_no_text_hides_no_plugin(site):
+    site.install("music", GOOD)
+    site.install("noise", GOOD)
+    (site.root / "noise-1.0.dist-info" / "entry_points.txt").write_bytes(b"[polygan]\n\xff\xfe = x\n")
+    (site.root / "music-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\n")
+    music, noise = load_catalogue().plugins
+    assert (music.status, music.distribution) == ("loaded", "unknown")
+    assert (noise.name, noise.status) == ("noise", "failed")
+    assert "entry_points.txt is malformed: install noise again (UnicodeDecodeError" in noise.reason
 
 
 def test_missing_metadata_is_no_failure(site):
@@ -255,6 +279,79 @@ def test_an_unmarked_hook_beside_marked_ones_is_a_warning(site):
     status = only(load_catalogue())
     assert status.status == "loaded"
     assert status.reason == "not marked as a hook and ignored: polygan_logged; add @polygan.hookimpl"
+
+
+def test_what_a_plugin_prints_goes_to_stderr(site, capsys):
+    loud = GOOD.replace("return [DomainSpec", "print('in a hook')\n    return [DomainSpec")
+    module = site.install("music", "print('at import')\n" + loud)
+    (site.root / f"{module}_impl.py").write_text("print('at use')\n" + IMPL)
+    catalogue = load_catalogue()
+    catalogue.resolve(catalogue.recipe("music/band"))
+    print("after")
+    assert capsys.readouterr() == ("after\n", "at import\nin a hook\nat use\n")
+
+
+@pytest.mark.parametrize("naps", [True, False])
+def test_a_plugin_that_is_still_being_loaded_is_named_meanwhile(site, capsys, monkeypatch, naps):
+    """The plugin itself waits until stderr names it, so that a line that comes afterwards is too late."""
+    monkeypatch.setattr(discovery, "PATIENCE", 0.05 if naps else 30)
+    named = threading.Event()
+    stderr = sys.stderr
+
+    class Seen:
+        def write(self, text):
+            stderr.write(text)
+            if "still being loaded" in text:
+                named.set()
+
+        def flush(self):
+            stderr.flush()
+
+    monkeypatch.setattr(sys, "stderr", Seen())
+    monkeypatch.setattr(sys, "named", named, raising=False)
+    wait = "import sys\nassert sys.named.wait(20)\n" if naps else ""
+    site.install("slow", wait + GOOD, version="3")
+    status = only(load_catalogue())
+    assert status.status == "loaded"
+    line = (
+        "plugin 'slow' (slow 3): still being loaded after 0.05 s; if it hangs, leave it out with --no-plugin 'slow'\n"
+    )
+    assert capsys.readouterr().err == (line if naps else "")
+    assert ("s to load: do less at import" in status.reason) == naps
+
+
+def test_a_plugin_that_fails_in_time_is_not_called_slow(site, capsys, monkeypatch):
+    monkeypatch.setattr(discovery, "PATIENCE", 0.1)
+    site.install("broken", "raise ValueError")
+    load_catalogue()
+    time.sleep(0.3)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_local_file_may_import_torch_and_has_more_time(site, tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    code = HEAD + GOOD.replace("MODULE_impl", "slow_gan")
+    path = tmp_path / "slow_gan.py"
+    path.write_text(f"import sys, time\nsys.modules['torch'] = sys\ntime.sleep(0.3)\n{code}")
+    monkeypatch.setattr(discovery, "PATIENCE", 0.2)
+    assert only(load_catalogue(files=[path])).reason == ""
+    assert capsys.readouterr().err == ""
+    del sys.modules["slow_gan"]
+    monkeypatch.setattr(discovery, "PATIENCE", 0.01)
+    assert re.fullmatch(r"took 0\.\d s to load: do less at import", only(load_catalogue(files=[path])).reason)
+    line = f"plugin 'slow_gan' ({path}): still being loaded after 0.1 s; if it hangs, leave its --plugin out\n"
+    assert capsys.readouterr().err == line
+
+
+def test_the_plugin_that_imports_torch_is_told_so_and_no_other(site, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    other = GOOD.replace("music", "noise").replace("hits", "booms")
+    site.install("amusic", GOOD)
+    site.install("heavy", "import sys\nsys.modules['torch'] = sys\n" + other)
+    site.install("tail", other.replace("noise", "tail").replace("booms", "ends"))
+    reasons = [status.reason for status in load_catalogue().plugins]
+    text = "imports torch, for which every command now waits: import it where the specs' targets are"
+    assert reasons == ["", text, ""]
 
 
 def test_disabled_and_not_allowed_plugins_are_never_imported(site, monkeypatch):
@@ -363,6 +460,95 @@ def test_resolve_names_spec_plugin_and_remedy(site, impl, expected):
     assert message.startswith("recipe 'music/band' of plugin 'music' (music 4.5): ")
     assert "'fake_music_impl:Band'" in message
     assert expected in message
+
+
+SETTINGS = {
+    "nothing": ("pass", "Band.Config is not a dataclass: decorate it"),
+    "no dataclass": ("class Config: pass", "Band.Config is not a dataclass: decorate it with @dataclass(frozen=True)"),
+    "no class": ("Config = 3", "Band.Config is not a dataclass"),
+    "no type": (
+        "@dataclass\n    class Config:\n        width = 8",
+        "Band.Config.width has no type: write width: int = 8",
+    ),
+    "no default": (
+        "@dataclass\n    class Config:\n        width: int",
+        "Band.Config.width has no default: give it one",
+    ),
+    "a type that is not there": (
+        "@dataclass\n    class Config:\n        width: 'Width' = 8",
+        "the types of fake_music_impl:Band.Config cannot be read (NameError: name 'Width' is not defined)",
+    ),
+    "an object": (
+        "@dataclass\n    class Config:\n        net: object = print",
+        "Band.Config.net = <built-in function print> is no plain data: use numbers, text, booleans",
+    ),
+    "an object in a tuple": (
+        "@dataclass\n    class Config:\n        nets: tuple = (1, {2, 3})",
+        "Band.Config.nets = (1, {2, 3}) is no plain data",
+    ),
+    "a default of another type": (
+        "@dataclass\n    class Config:\n        width: int = 'eight'",
+        "Band.Config.width = 'eight' is not of its type: correct the default or the type",
+    ),
+    "a default that is no choice": (
+        "@dataclass\n    class Config:\n        loss: Literal['hinge'] = 'mse'",
+        "Band.Config.loss = 'mse' is not of its type",
+    ),
+    "defaults that it refuses": (
+        "@dataclass\n    class Config:\n        width: int = 8\n        def __post_init__(self): raise ValueError('odd')",
+        "Band.Config() raises ValueError: odd: correct its defaults",
+    ),
+    "no domain": ("@dataclass\n    class Config: pass\n    domain = None", "Band' names no domain: set domain = "),
+    "options of sampling": (
+        "@dataclass\n    class Config: pass\n    class Sampling: pass",
+        "Band.Sampling is not a dataclass",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_that_cannot_be_read_are_named_with_their_plugin_and_the_remedy(site, body, expected):
+    module = site.install("music", GOOD, version="4.5")
+    head = "from dataclasses import dataclass\nfrom typing import Literal\nfrom polygan import Recipe\n"
+    (site.root / f"{module}_impl.py").write_text(f"{head}class Band(Recipe):\n    domain = 'music'\n    {body}\n")
+    catalogue = load_catalogue()
+    with pytest.raises(PluginError) as raised:
+        catalogue.resolve(catalogue.recipe("music/band"))
+    message = str(raised.value)
+    assert message.startswith("recipe 'music/band' of plugin 'music' (music 4.5): ")
+    assert "\n" not in message
+    assert expected in message
+
+
+def test_settings_of_a_domain_are_checked_and_sound_ones_of_every_kind_pass(site):
+    module = site.install("music", GOOD)
+    code = f"{IMPL}\nclass Plain: pass\nMusic.Settings = Plain\n"
+    code += """
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+@dataclass(frozen=True)
+class Inner:
+    depth: int = 3
+@dataclass(frozen=True, slots=True)
+class Config:
+    MOST: ClassVar[int] = 9
+    rate: float = 1
+    place: Path = Path()
+    sizes: tuple[int, ...] = (1, 2)
+    inner: Inner = Inner()
+    loss: Literal["hinge", 3] = 3
+    marked: Annotated[int, []] = 1
+    none: str | None = None
+    @property
+    def twice(self): return 2 * self.rate
+    def method(self): pass
+Band.Config = Config
+"""
+    (site.root / f"{module}_impl.py").write_text(code)
+    catalogue = load_catalogue()
+    assert catalogue.resolve(catalogue.recipe("music/band")).Config.MOST == 9
+    with pytest.raises(PluginError, match=r"domain 'music' of plugin .*Music.Settings is not a dataclass: decorate it"):
+        catalogue.resolve(catalogue.domain("music"))
 
 
 def test_resolve_of_a_spec_that_nobody_registered_and_of_a_value(site):

@@ -16,7 +16,7 @@ import yaml
 import polygan
 from polygan import cli
 from polygan.folder import locked
-from polygan.plugins import load_catalogue, set_catalogue
+from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
 
 TOY = Path(__file__).parents[1] / "toy_gan.py"
 
@@ -429,8 +429,6 @@ def test_data_that_changed_is_named_by_its_fact(tmp_path):
 
 
 def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
-    from polygan.plugins import get_catalogue
-
     kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
     monkeypatch.setattr(kind, "notes", lambda self: [f"gamma is {1 / self.training.batch_size} & so on"], raising=False)
     run = train(steps=2, batch_size=8, quiet=False)
@@ -443,8 +441,6 @@ def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
 
 
 def test_metrics_are_told_what_to_judge_with(monkeypatch, capsys):
-    from polygan.plugins import get_catalogue
-
     told = []
     spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
     monkeypatch.setitem(spread.__globals__, "spread", lambda e: [told.append(e.judge), *spread(e)][1:])
@@ -454,3 +450,26 @@ def test_metrics_are_told_what_to_judge_with(monkeypatch, capsys):
         assert told.pop() == judge
     run.evaluate(judge="", quiet=True)
     assert told == [""]
+
+
+def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeypatch, capsys):
+    catalogue = get_catalogue()
+    spread = catalogue.resolve(catalogue.metric("points/spread"))
+
+    def careless(evaluation):
+        raise KeyError("no such column")
+
+    monkeypatch.setitem(spread.__globals__, "careless", careless)
+    target = f"{spread.__module__}:careless"
+    monkeypatch.setitem(catalogue.metrics, "points/careless", polygan.MetricSpec("points/careless", target, ""))
+    monkeypatch.setitem(catalogue._owners, ("metric", "points/careless"), catalogue.owner("metric", "points/spread"))
+    run = train(steps=2, evaluate_every=2, quiet=False)
+    said = next(line for line in capsys.readouterr().err.splitlines() if "careless" in line)
+    assert "points/careless was left out: plugin 'toy_gan'" in said
+    assert "raised KeyError: 'no such column' at " in said
+    assert [s["name"] for s in next(r for r in records(run) if r["event"] == "evaluated")["scores"]] == [
+        "points/spread"
+    ]
+    monkeypatch.setattr(catalogue, "strict", True)
+    with pytest.raises(polygan.PluginError, match="metric 'points/careless' of plugin 'toy_gan'"):
+        run.evaluate()

@@ -487,7 +487,7 @@ def undefined(evaluation):
         (score(name="spread"), "returns_finite_scores", "expected points/..., found spread"),
         (five_lines, "returns_finite_scores", "points/plot: .*; expected 1 to 4, found 5"),
         (lambda evaluation: 1.0, "returns_finite_scores", "expected Score and Plot entries, found float"),
-        (lambda evaluation: [], "returns_finite_scores", "must return a score; expected at least 1, found 0"),
+        (lambda evaluation: [], "returns_finite_scores", "must return a score or a plot; expected at least 1, found 0"),
         (undefined, "returns_finite_scores", "expected scores, found DataError: no judge"),
         (
             lambda e: score(float(torch.rand(())))(e),

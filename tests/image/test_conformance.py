@@ -1,6 +1,17 @@
-"""Every recipe of pictures, the domain, its data sets and its metrics are held to `polygan.testing`."""
+"""Every recipe of pictures, the domain and its metrics are held to `polygan.testing`.
+
+Left out are ``image/recognised`` and ``image/diversity``: they train a classifier of the source, which takes twelve seconds.
+"""
+
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 from polygan.testing import Case, parametrize_with_checks
@@ -25,9 +36,35 @@ def pictures(folder):
     return folder
 
 
+def labelled(folder):
+    return {"source": str(pictures(folder)), "labels": "folders"}
+
+
+class Pool(torch.nn.Module):
+    """A judge that takes no training: 4 x 4 means of each colour."""
+
+    def forward(self, x):
+        return torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+
+
+JUDGE = Path(tempfile.gettempdir()) / f"polygan-judge-{os.getpid()}/pool.pt"
 RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
+METRICS = [
+    Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"judge": str(JUDGE)})
+    for name in ("frechet", "kid", "precision-recall")
+]
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain")])
+@pytest.fixture(autouse=True, scope="module")
+def _judge():
+    JUDGE.parent.mkdir(exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch.export takes the place of TorchScript
+        torch.jit.save(torch.jit.script(Pool()), JUDGE)
+    yield
+    shutil.rmtree(JUDGE.parent)
+
+
+@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])
 def test_contract(check):
     check()

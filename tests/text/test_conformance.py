@@ -14,6 +14,20 @@ TINY = {
     "check_every": 1,
 }
 SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
+ORACLE = {"source": "oracle", "size": 60}
+METRICS = [
+    Case(f"text/{name}", ORACLE if name == "nll-oracle" else GRAMMAR, TINY, "metric", "text/seqgan")
+    for name in (
+        "nll-held-out",
+        "nll-oracle",
+        "bleu",
+        "self-bleu",
+        "distinct",
+        "entropy",
+        "grammatical",
+        "temperature-sweep",
+    )
+]
 OTHERS = [
     Case("text", GRAMMAR, kind="domain"),
     Case("grammar", {"size": 60}, kind="dataset"),
@@ -21,6 +35,6 @@ OTHERS = [
 ]
 
 
-@parametrize_with_checks([SEQGAN, *OTHERS])
+@parametrize_with_checks([SEQGAN, *OTHERS, *METRICS])
 def test_contract(check):
     check()

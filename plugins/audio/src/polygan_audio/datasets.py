@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygan import ConfigError
-from polygan.seeding import mix
+from polygan import ConfigError, mix
 
 from .sources import SoundSource
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from polygan import Batch, Source, Split
-    from polygan.domain import Piece
+    from polygan import Batch, Piece, Source, Split
 
 _SHOWN = 10  # players in a report
 _SECONDS = 10  # of each

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polygan import ConfigError
-from polygan.errors import did_you_mean
+from polygan import ConfigError, did_you_mean
 
 from .convolutions import full_precision, wide
 

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polygan import ConfigError
-from polygan.settings import resolve_precision
+from polygan import ConfigError, resolve_precision
 
 from .convolutions import fold
 

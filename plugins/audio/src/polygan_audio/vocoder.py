@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, 
 import torch
 from torch import Tensor, nn
 
-from polygan import ConfigError, Context, DataError, Recipe, Samples
-from polygan.errors import did_you_mean
+from polygan import ConfigError, Context, DataError, Recipe, Samples, did_you_mean
 
 from . import audio_losses, files, melspec
 from .mels import SUFFIXES as MEL_SUFFIXES

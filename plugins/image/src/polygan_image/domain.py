@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from polygan import Batch, Source, Split
-    from polygan.domain import Piece
+    from polygan import Batch, Piece, Source, Split
 
 _GRID_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _MOVING_SUFFIXES = (".webp", ".gif")

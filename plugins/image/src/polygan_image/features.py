@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from polygan import DataError
-from polygan.seeding import mix
+from polygan import DataError, mix
 
 from . import keeping
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError
-from polygan.errors import did_you_mean
+from polygan import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from polygan import ConfigError
-from polygan.errors import did_you_mean
+from polygan import ConfigError, did_you_mean
 
 Augment = Literal["auto", "ada", "diffaugment", "none"]
 MANY = 100_000  # pictures from which `auto` does not augment (Karras et al. 2020, "limited data", section 4)

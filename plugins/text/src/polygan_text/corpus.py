@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import DataError
-from polygan.errors import did_you_mean
+from polygan import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from polygan import ConfigError, DataError, DataSettings, Domain, Field, Passage, Samples, Source
-from polygan.data import split_rows
-from polygan.errors import did_you_mean
+from polygan import (
+    ConfigError,
+    DataError,
+    DataSettings,
+    Domain,
+    Field,
+    Passage,
+    Samples,
+    Source,
+    did_you_mean,
+    split_rows,
+)
 
 from .corpus import Corpus, identity, read_corpus
 from .tokenizing import EOS, SPECIAL, START, UNK, load_tokenizer, train_tokenizer
@@ -24,8 +33,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-    from polygan import Batch, Split
-    from polygan.domain import Piece
+    from polygan import Batch, Piece, Split
 
 _VERSION = 1  # of what `decode` returns for the same file and settings
 _SHOWN = 100  # texts in a report

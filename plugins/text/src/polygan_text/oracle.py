@@ -10,8 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from polygan import DataError, Field, Source
-from polygan.seeding import mix
+from polygan import DataError, Field, Source, mix
 
 from .policy import LSTMPolicy
 from .rollout import ROWS, sample
