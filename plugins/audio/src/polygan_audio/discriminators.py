@@ -159,16 +159,16 @@ SMALL_SIZES = (512, 1024)
 
 
 def small_multi_period(width: int = 8) -> Family:
-    """Fewer periods and channels, which double from ``width``: about a hundredth of the paper's operations."""
-    return Family(Period(p, tuple(width << i for i in range(5))) for p in SMALL_PERIODS)
+    """Fewer periods and channels, which double from ``width`` to eight times that."""
+    return Family(Period(p, tuple(width << min(i, 3) for i in range(5))) for p in SMALL_PERIODS)
 
 
 def small_multi_resolution(width: int = 16) -> Family:
     """Two spectrograms, strides along frequency and time from the first layer on: far fewer operations than `multi_resolution`."""
     layers = [
         (width, (9, 3), (4, 2)),
-        (2 * width, (9, 3), (4, 2)),
-        (4 * width, (5, 3), (2, 1)),
+        (2 * width, (5, 3), (4, 2)),
+        (4 * width, (3, 3), (2, 1)),
         (4 * width, (3, 3), (1, 1)),
     ]
     return Family(Resolution(n, layers) for n in SMALL_SIZES)
