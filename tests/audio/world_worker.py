@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ RECIPES = {
         hifigan.Config(variant="v2", channels=16, discriminator_width=8, learning_rate=1e-5, epoch=2), INFO
     ),
     "vocos": lambda: vocos.Vocos(
-        vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, learning_rate=1e-5, ema_half_life=50), INFO
+        vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, learning_rate=5e-6, ema_half_life=50), INFO
     ),
 }
 
@@ -65,6 +64,3 @@ def main(out: str) -> None:
                         tensors[f"{kind}/{split}/{player}.{key}"] = value.clone(memory_format=torch.contiguous_format)
         if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
             save_file(tensors, out)
-
-
-main(sys.argv[1])

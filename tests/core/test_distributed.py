@@ -21,7 +21,7 @@ WORKER = Path(__file__).with_name("world_worker.py")
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds")
-    return {size: launch(WORKER, size, folder / f"{size}.safetensors") for size in (1, 2)}
+    return launch(WORKER, {size: folder / f"{size}.safetensors" for size in (1, 2)})
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("f64", 1e-12), ("f32", 1e-6)])

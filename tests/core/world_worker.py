@@ -57,6 +57,3 @@ def main(out: str) -> None:
             tensors[f"batch-norm/{key}"] = value.clone().double()
         if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
             save_file(tensors, out)
-
-
-main(sys.argv[1])

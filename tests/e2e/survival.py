@@ -8,6 +8,7 @@ It prints one JSON line with what happened.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 TOY = Path(__file__).parents[1] / "toy_gan.py"
 PLUGIN = ("--no-plugin", "tensorboard", "--plugin", str(TOY))
@@ -53,6 +55,26 @@ def wait_until(condition, process, timeout=180):
         assert process.poll() is None, f"ended with {process.returncode}:\n{process.communicate()}"
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
+
+
+def command(*words, cwd, code=0):
+    """The command line in this process, whose imports it shares, with a cache in ``cwd``; test_startup starts real ones."""
+    import pytest
+
+    from polygan import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.chdir(cwd)
+        patch.setenv("POLYGAN_CACHE", str(cwd / "cache"))
+        with pytest.raises(SystemExit) as end:
+            cli.main(list(map(str, words)))
+    assert (end.value.code or 0) == code, err.getvalue()
+    return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def records(folder):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from polygan import cli
+sys.path.insert(0, str(Path(__file__).parent))
+from survival import command as polygan
 
 pytestmark = pytest.mark.e2e
 
@@ -22,22 +21,6 @@ NETS = {
     "audio/hifigan": ["--model.variant", "v2", "--model.channels", "16", "--model.discriminator_width", "8",
                       "--model.epoch", "3"],
 }  # fmt: skip
-
-
-def polygan(*words, cwd, code=0):
-    """The command line in this process, whose imports it shares; test_startup starts real ones."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.chdir(cwd)
-        patch.setenv("POLYGAN_CACHE", str(cwd / "cache"))
-        with pytest.raises(SystemExit) as end:
-            cli.main(list(map(str, words)))
-    assert (end.value.code or 0) == code, err.getvalue()
-    return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
 
 
 @pytest.fixture(scope="module", params=sorted(NETS))

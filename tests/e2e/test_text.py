@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from survival import command as polygan
 
 pytestmark = pytest.mark.e2e
 
@@ -15,37 +17,11 @@ SMALL = ["--batch_size", "16", "--model.mle_steps", "30", "--model.pretrain_step
          "--model.hidden_dim", "16", "--model.discriminator_steps", "1", "--data.size", "400", "--log_every", "10"]  # fmt: skip
 
 
-def polygan(*words, cwd, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "polygan", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=os.environ | {"POLYGAN_CACHE": str(cwd / "cache")},
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("text")
-    polygan(
-        "train",
-        "text/seqgan",
-        "--data",
-        "grammar",
-        "--data.label_column",
-        "mood",
-        "--steps",
-        "50",
-        "--name",
-        "r",
-        *SMALL,
-        cwd=cwd,
-    )
+    data = ["--data", "grammar", "--data.label_column", "mood"]
+    polygan("train", "text/seqgan", *data, "--steps", "50", "--name", "r", *SMALL, cwd=cwd)
     return cwd
 
 
@@ -62,22 +38,9 @@ def test_a_run_passes_through_its_phases_and_reports(run):
 
 
 def test_samples_are_reproducible_files(run):
+    asked = ["--label", "question", "--temperature", "0.5"]
     for name in ("a", "b"):
-        polygan(
-            "generate",
-            "runs/r",
-            "-n",
-            "20",
-            "--seed",
-            "3",
-            "--label",
-            "question",
-            "--temperature",
-            "0.5",
-            "--out",
-            f"{name}.txt",
-            cwd=run,
-        )
+        polygan("generate", "runs/r", "-n", "20", "--seed", "3", *asked, "--out", f"{name}.txt", cwd=run)
     assert (run / "a.txt").read_text() == (run / "b.txt").read_text()
     lines = (run / "a.txt").read_text().splitlines()
     assert len(lines) == 20

@@ -125,6 +125,7 @@ def test_a_rank_killed_on_another_node_finds_the_run_again():
     assert survival.newest("runs/mlp-ring").name == "step-00002000"
 
 
+@pytest.mark.slow
 def test_stopping_the_launcher_saves():
     """torchrun passes SIGTERM on at once (and SIGKILL 30 s later), Ctrl-C after the terminal has; SIGUSR1 ends it alone."""
     settings = SETTINGS | {"steps": 1_000_000, "log_every": 1000, "save_every": 200, "sample_every": 0}

@@ -83,10 +83,6 @@ def test_the_penalties_of_every_step_differentiate_twice_in_full_precision():
     assert [turn.name for turn in rest] == ["ada"]
 
 
-def test_whole_iterations_play_on_the_meta_device():
-    testing.check_devices(recipe(), batch())
-
-
 def test_generation():
     made = recipe()
     networks = {"generator": made.players()["generator"].module}

@@ -106,10 +106,6 @@ def test_the_rate_falls_linearly_to_nothing():
     assert t.actors["discriminator"].optimizer.param_groups[0]["lr"] == 0
 
 
-def test_whole_iterations_play_on_the_meta_device():
-    testing.check_devices(recipe(critic_steps=2, augment="none"), batch())
-
-
 def test_generation():
     made = recipe()
     networks = {"generator": made.players()["generator"].module}

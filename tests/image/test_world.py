@@ -19,7 +19,7 @@ WITH_BATCH_NORM = "dcgan"  # measured a process: its numbers depend on how many 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds")
-    return {size: launch(WORKER, size, folder / f"{size}.safetensors") for size in (1, 2)}
+    return launch(WORKER, {size: folder / f"{size}.safetensors" for size in (1, 2)})
 
 
 @pytest.mark.parametrize("case", CASES)

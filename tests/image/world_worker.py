@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
@@ -96,6 +95,3 @@ def main(out: str) -> None:
                             tensors[f"{name}/{split}/{player}{averaged}.{key}"] = copy
         if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
             save_file(tensors, out)
-
-
-main(sys.argv[1])

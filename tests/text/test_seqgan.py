@@ -353,8 +353,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, policy):
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {},
+    [  # the default is held to it in test_conformance
         {"policy": "gpt2", "hidden_dim": 8},
         {"preset": "paper", **SMALL, **PHASES},
         {"reward": "random"},

@@ -17,7 +17,7 @@ WORKER = Path(__file__).with_name("world_worker.py")
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds")
-    return {size: launch(WORKER, size, folder / f"{size}.safetensors") for size in (1, 2)}
+    return launch(WORKER, {size: folder / f"{size}.safetensors" for size in (1, 2)})
 
 
 @pytest.mark.parametrize("policy", ["lstm", "gpt2"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
@@ -55,6 +54,3 @@ def main(out: str) -> None:
                         tensors[f"{policy}/{split}/{player}.{key}"] = value.clone(memory_format=torch.contiguous_format)
         if world.rank == world.size - 1:  # every process must hold the same state; look at the last one's
             save_file(tensors, out)
-
-
-main(sys.argv[1])
