@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 
 REFERENCE = {
     "running": ("Training and using runs", ("run", "trained")),
-    "recipes": ("Recipes", ("recipe", "protocol", "trainer", "settings", "seeding")),
+    "recipes": ("Recipes", ("recipe", "protocol", "trainer", "checkpoint", "settings", "seeding")),
     "data": ("Domains and data", ("domain", "data", "store")),
     "plugins": ("Plugins", ()),
 }

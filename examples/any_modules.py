@@ -28,8 +28,6 @@ from torch import nn
 
 import polygan
 from polygan import losses
-from polygan.checkpoint import Checkpoints
-from polygan.trainer import Listener
 
 
 @polygan.hookimpl
@@ -221,7 +219,7 @@ class Rows:
         return {Modules.field: self.data[rows]}
 
 
-class Printed(Listener):
+class Printed(polygan.Listener):
     """A line on stderr each time that values are logged."""
 
     def logged(self, trainer, values):
@@ -236,7 +234,7 @@ def fit(generator, discriminator, data, folder, *, settings=None, device="cpu", 
     `polygan.TrainerSettings`, ``config`` are fields of `Config`. ``trainer.networks()`` has the averaged networks.
     """
     settings = settings or polygan.TrainerSettings()
-    checkpoints = Checkpoints(Path(folder) / "checkpoints", keep=settings.keep, writable=True)
+    checkpoints = polygan.Checkpoints(Path(folder) / "checkpoints", keep=settings.keep, writable=True)
     trainer = polygan.Trainer(
         Modules(Config(**config), {}, generator, discriminator),
         {"train": Rows(data, settings.batch_size, settings.seed)},

@@ -30,6 +30,7 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
+    from .checkpoint import Checkpoints
     from .data import Split, Stream, split_rows
     from .domain import (
         Batch,
@@ -53,11 +54,12 @@ if TYPE_CHECKING:
     from .settings import TrainerSettings, resolve_precision
     from .store import Store
     from .trained import Run, import_weights, load
-    from .trainer import Trainer
+    from .trainer import Listener, Trainer
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "checkpoint": "Checkpoints",
     "data": "Split Stream split_rows",
     "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Piece Plot Samples Score Sound Source",
     "protocol": "Context Player Turn",
@@ -67,7 +69,7 @@ _HOME = {
     "settings": "TrainerSettings resolve_precision",
     "store": "Store",
     "trained": "Run import_weights load",
-    "trainer": "Trainer",
+    "trainer": "Listener Trainer",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -75,6 +77,7 @@ __all__ = [
     "API_VERSION",
     "Batch",
     "CheckpointError",
+    "Checkpoints",
     "ConfigError",
     "Context",
     "DataError",
@@ -85,6 +88,7 @@ __all__ = [
     "DomainSpec",
     "Evaluation",
     "Field",
+    "Listener",
     "MetricSpec",
     "Noise",
     "Passage",
