@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .protocol import Player
 
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
 
 
@@ -82,6 +83,11 @@ class Actor:
         own = self.averaged is not None and not self.player.ema_buffers
         modules = [self.module, self.averaged] if own else [self.module]
         return [b.data for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
+
+    def spoilt(self) -> Tensor:
+        """Whether a buffer holds what is not a number, on the device: running means keep what one forward pass put in."""
+        found = [b.isnan().any() for b in self.module.buffers() if b.is_floating_point()]
+        return torch.stack(found).any() if found else torch.zeros((), dtype=torch.bool, device=self.skipped.device)
 
     def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
         """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.
@@ -152,13 +158,21 @@ class Actor:
         return {
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "counters": torch.stack([x.double() for x in (self.skipped, self.streak, self.scale, self._since_growth)]),
+            "counters": torch.stack([x.cpu().double() for x in self._counters()]),
         }
+
+    def _counters(self) -> tuple[Tensor, ...]:
+        return self.skipped, self.streak, self.scale, self._since_growth
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`."""
         if self.optimizer is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
+            saved, own = state["optimizer"], self.optimizer.param_groups
+            # Whether a kernel is fused is this device's matter, not that of the one that saved.
+            groups = [
+                g | {k: m[k] for k in ("fused",) if k in m} for g, m in zip(saved["param_groups"], own, strict=True)
+            ]
+            self.optimizer.load_state_dict({**saved, "param_groups": groups})
             for p, values in self.optimizer.state.items():
                 for key, value in values.items():
                     # Fused kernels walk memory: moments must lie in it as their parameter does (channels_last).
@@ -166,9 +180,8 @@ class Actor:
                         values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        counters = (self.skipped, self.streak, self.scale, self._since_growth)
-        for mine, saved in zip(counters, state["counters"], strict=True):
-            mine.copy_(saved)
+        for mine, value in zip(self._counters(), state["counters"], strict=True):
+            mine.copy_(value)
 
     def load_networks(self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
         """Load the network and its average. Raises CheckpointError naming the first tensor that does not fit."""
@@ -206,15 +219,20 @@ def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]],
 
 def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
     """Ask for the fused kernel where the optimizer has one; whether it will be used."""
-    if device.type not in ("cpu", "cuda") or not isinstance(
-        optimizer, (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
-    ):
+    # A subclass may have a step of its own, which does not know of gradients that are not finite.
+    if device.type not in ("cpu", "cuda") or type(optimizer) not in _FUSED:
         return False
     for group in optimizer.param_groups:
+        if group.get("momentum") and group.get("dampening"):
+            return False
         if group.get("foreach") or group.get("differentiable") or group.get("fused") is False:
             return False
         if not all(torch.is_floating_point(p) for p in group["params"]):
             return False
     for group in optimizer.param_groups:
         group["fused"] = True
+        if group.get("momentum"):
+            # Else a first step that is skipped leaves torch's buffer as it was allocated; 0.9 * 0 + g is the first step's g.
+            for p in group["params"]:
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return True

@@ -243,7 +243,15 @@ def option_values(config: type, words: Sequence[str], what: str) -> dict[str, An
                 raise ConfigError(f"--{name} needs a value")
             else:
                 value = rest.pop(0)
-        values[name] = value if types[name] is str else yaml.safe_load(value)
+        if types[name] is str or str in typing.get_args(types[name]):  # `build` reads numbers where they may stand
+            values[name] = value
+            continue
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"--{name} = {value!r} of {what} cannot be read; quote it, or write a plain value"
+            ) from None
     return values
 
 

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import faulthandler
 import json
+import math
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
 from torch.distributed.rendezvous import rendezvous
 
 from .errors import ConfigError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
+
+_FOREVER = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,18 @@ class World:
     @contextlib.contextmanager
     def first_goes_first(self) -> Iterator[None]:
         """The first process runs the block alone, the others after it (they find what it cached)."""
+        if self.size == 1:
+            yield
+            return
+        # Not by a collective, which would fail after its timeout: to decode a large source takes hours.
+        store, key = _get_default_store(), "polygan/first-is-done"
         if not self.first:
-            self.barrier()
+            store.wait([key], _FOREVER)
         try:
             yield
         finally:
             if self.first:
-                self.barrier()
+                store.set(key, "")
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
@@ -116,7 +124,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[World, torch.device]]:
     """Join the process group that torchrun describes, or be alone; leaves the group at the end.
 
-    ``timeout``: seconds that a collective may take before it fails (0: torch's default).
+    ``timeout``: seconds that a collective may take before it fails (0: it never does).
     """
     world = World(*(int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))))
     device = choose_device(device_name, world.local_rank)
@@ -126,7 +134,7 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
         yield world, device
         return
     _end_with_launcher()
-    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)} if timeout else {}
+    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout) if timeout else _FOREVER}
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         options |= {
             "store": meet(world.rank, world.size, timeout or 1800),
@@ -210,6 +218,15 @@ class Watchdog:
     def tick(self) -> None:
         """Progress was made."""
         self._last = time.monotonic()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No progress is expected inside."""
+        self._last = math.inf
+        try:
+            yield
+        finally:
+            self.tick()
 
     def _watch(self) -> None:
         while not self._done.wait(min(5.0, self.timeout / 4)):

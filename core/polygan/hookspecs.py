@@ -113,7 +113,7 @@ def polygan_run_started(event: RunEvent) -> None:
 
 @hookspec
 def polygan_logged(event: RunEvent, values: Mapping[str, float]) -> None:
-    """Values were logged, each the mean since the last log: ``turn/term``, ``grad/player``, ``lr/player``, ``health/...``,
+    """Values were logged, each the mean since the last log: ``turn/term``, ``grad/player``, ``lr/player``, ``skipped/player``,
     ``speed/samples_per_second``."""
 
 
@@ -129,7 +129,7 @@ def polygan_evaluated(event: RunEvent, scores: Sequence[Any]) -> None:
 
 @hookspec
 def polygan_saved(event: RunEvent, checkpoint: Path) -> None:
-    """A checkpoint was written and verified on disk."""
+    """A checkpoint was written durably; it is verified when it is read."""
 
 
 @hookspec

@@ -78,8 +78,9 @@ class Context:
     """What a turn may look at. The trainer makes one and updates it before each call of a loss.
 
     ``ctx["generator"]`` is a player's network. ``ctx.noise`` draws numbers that do not depend on the number of processes.
-    ``ctx.cache`` is emptied before each iteration; it has one dict per micro-batch and repeat, so that a turn may
-    reuse what an earlier turn of the iteration computed from the same batch.
+    ``ctx.cache`` is emptied before each iteration; it has one dict per micro-batch, which a turn's repeats share, so that a turn
+    may reuse what an earlier one of the iteration computed. After a turn that repeats that is of its last repeat, whose batch is
+    not the later turn's: keep the batch beside it.
     """
 
     def __init__(self, players: Mapping[str, Player], device: torch.device, steps: int) -> None:
@@ -154,7 +155,7 @@ def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
 
 
 def check_turns(turns: list[Turn], players: Mapping[str, Any], streams: Collection[str], steps: int) -> None:
-    """Refuse turns that name no player or one without optimizer, a stream that is not there, or that can never be due."""
+    """Refuse turns that name no player or one without optimizer, a stream that is not there, and steps in which none would learn."""
     if not turns:
         raise ConfigError("the recipe has no turns; turns() must return at least one")
     for turn in turns:

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 def compute_scores(
     catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
-) -> tuple[list[Score], dict[str, Any]]:
-    """The scores of metrics by id, and the record for the log; a metric that cannot be computed is said and left out."""
-    found: list[Score | Plot] = []
+) -> tuple[dict[str, list[Score]], dict[str, Any]]:
+    """The scores by metric, and the record for the log; a metric that cannot be computed is said and left out."""
+    found: dict[str, list[Score | Plot]] = {}
     for name in metrics:
         try:
-            found += catalogue.resolve(catalogue.metric(name))(evaluation)
+            found[name] = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
         except PolyganError as error:
             say(f"{name} was left out: {error}")
         except Exception as error:  # a fault of the plugin: named, and no reason to lose the run or the other scores
@@ -49,9 +49,14 @@ def compute_scores(
             if catalogue.strict:
                 raise PluginError(f"metric {name!r} of {owner} raised {one_line(error)}{where(error)}") from error
             say(f"{name} was left out: {owner} raised {one_line(error)}{where(error)}")
-    scores = [f for f in found if isinstance(f, Score)]
-    plots = [vars(f) for f in found if isinstance(f, Plot)]
-    return scores, {"scores": [vars(s) for s in scores]} | ({"plots": plots} if plots else {})
+    scores = {name: [e for e in entries if isinstance(e, Score)] for name, entries in found.items()}
+    plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
+    return scores, {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+
+
+def flat(scores: Mapping[str, list[Score]]) -> list[Score]:
+    """The scores of all metrics in a row."""
+    return [s for of_one in scores.values() for s in of_one]
 
 
 class Recorder(Listener):
@@ -156,15 +161,17 @@ class Recorder(Listener):
         evaluation = make_evaluation(
             self.settings, self.domain, self.splits, self.recipe, trainer.networks(), trainer.device
         )
-        scores, record = compute_scores(self.catalogue, self.metrics, evaluation, self.progress.say)
+        by_metric, record = compute_scores(self.catalogue, self.metrics, evaluation, self.progress.say)
+        scores = flat(by_metric)
         self.write(trainer, "evaluated", **record)
         for s in scores:
             floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
             self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
         self.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
-        if not scores:
+        leading = next(iter(by_metric.get(self.metrics[0], [])), None) if self.metrics else None
+        if leading is None:
             return None
-        return scores[0].value if scores[0].better == "lower" else -scores[0].value
+        return leading.value if leading.better == "lower" else -leading.value
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """A checkpoint is on disk."""

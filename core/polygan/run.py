@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from .assembly import kinds, make_streams, metric_ids, open_splits, resolve, sav
 from .checkpoint import Checkpoints, load_weights
 from .config import Settings, read_yaml
 from .distributed import world_from_environment
-from .errors import DISK_FULL, CheckpointError, ConfigError, Preempted
+from .errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted
 from .folder import check_data, describe, locked, new_folder, run_folder
 from .plugins import get_catalogue
 from .recorder import Recorder
@@ -69,17 +70,22 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
         if world.first:
             stack.enter_context(locked(place))
             recorder = Recorder(place, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet)
-        trainer = Trainer(
-            recipe,
-            streams,
-            settings.run,
-            device=device,
-            prepare=domain.prepare,
-            checkpoints=Checkpoints(place / "checkpoints", keep=settings.run.keep, writable=world.first),
-            listener=recorder,
-            world=world,
-        )
-        _begin(trainer, settings, place, splits, resuming=resuming)
+        try:
+            trainer = Trainer(
+                recipe,
+                streams,
+                settings.run,
+                device=device,
+                prepare=domain.prepare,
+                checkpoints=Checkpoints(place / "checkpoints", keep=settings.run.keep, writable=world.first),
+                listener=recorder,
+                world=world,
+            )
+            _begin(trainer, settings, place, splits, resuming=resuming)
+        except PolyganError:
+            if world.first and not resuming:  # nothing was trained: the name is free again
+                shutil.rmtree(place, ignore_errors=True)
+            raise
         if recorder:
             if is_emulated(trainer.precision, device):
                 recorder.progress.say(
@@ -93,12 +99,17 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
 
 def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
     """Continue from the newest checkpoint, or start from other networks, or from the recipe's own."""
-    checkpoints = trainer.checkpoints
-    if resuming and checkpoints is not None and checkpoints.entries():
-        if trainer.world.first:
+    checkpoints, world, found = trainer.checkpoints, trainer.world, None
+    if resuming and checkpoints is not None:
+        if world.first and checkpoints.entries():
             check_data(folder, splits["train"].store)
-        trainer.restore(checkpoints.load())
-    elif settings.run.init_from:
+            found = checkpoints.load()
+        # The first process says which one, since another may see other files: all must go on from the same.
+        step = world.share(found.step if found else None)
+        if step is not None:
+            trainer.restore(found or checkpoints.load(step))
+            return
+    if settings.run.init_from:
         _transfer(trainer, settings.run.init_from)
 
 
@@ -172,7 +183,7 @@ def _finished_step(folder: Path, steps: int) -> int | None:
 
 
 def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: each player's averaged weights if there are any, else its own."""
+    """Start from other networks: each network from the network, its average from the average, both from the one that is there."""
     weights = load_weights(Path(path), list(trainer.actors))
     found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
     if not found:

@@ -31,7 +31,8 @@ class TrainerSettings:
     compile: bool = False
     """torch.compile the networks; turns that differentiate twice stay eager."""
     deterministic: bool = True
-    """On CUDA: only algorithms that repeat to the bit."""
+    """On CUDA: only convolution algorithms of cuDNN that repeat to the bit. torch has operations beside them that do not, among them
+    the derivatives of gather (adaptive augmentation), of embeddings and of reflected padding (spectral losses of sound)."""
     log_every: int = 50
     """Iterations between logged values; also how often non-finite gradients are counted."""
     sample_every: int = 500
@@ -47,7 +48,7 @@ class TrainerSettings:
     max_rollbacks: int = 3
     """Rollbacks before the run gives up with a DivergenceError."""
     hang_timeout: float = 1800
-    """Seconds without an iteration after which the process ends with its stacks; 0: never."""
+    """Seconds without an iteration after which the process ends with its stacks, samples and scores aside; 0: never."""
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch_size": 1, "accumulate": 1, "log_every": 1, "keep": 1, "max_skips": 1}

@@ -18,7 +18,7 @@ from .errors import CheckpointError, ConfigError, DataError, did_you_mean
 from .folder import check_data, read_json, run_folder
 from .plugins import get_catalogue
 from .recipe import evaluating, sample_from
-from .recorder import compute_scores, make_evaluation
+from .recorder import compute_scores, flat, make_evaluation
 from .records import append_record
 from .seeding import seed_everything
 
@@ -202,13 +202,15 @@ class Run:
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = make_evaluation(self.settings, self.domain, self.splits(), self.recipe, self.networks, device)
         if samples is not None:
+            if samples < 1:
+                raise ConfigError(f"samples = {samples} is too small; the least is 1")
             evaluation.count = samples
         if judge is not None:
             evaluation.judge = judge
         say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
         scores, record = compute_scores(catalogue, names, evaluation, say)
         append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
-        return scores
+        return flat(scores)
 
     def report(self) -> Path:
         """Write ``report.html`` anew and return its path."""

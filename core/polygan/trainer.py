@@ -130,13 +130,14 @@ class Trainer:
                 last = self.step == s.steps
                 if (last or self.step % s.log_every == 0) and not self._log():
                     continue  # rolled back
-                if self.world.first and (last or _due(self.step, s.sample_every)):
-                    self.listener.sample(self)
                 score = None
-                if _due(self.step, s.evaluate_every) and self.world.first:
-                    score = self.listener.evaluate(self)
+                with watchdog.paused():  # listeners take what they take
+                    if self.world.first and (last or _due(self.step, s.sample_every)):
+                        self.listener.sample(self)
+                    if self.world.first and _due(self.step, s.evaluate_every):
+                        score = self.listener.evaluate(self)
                 stop = self._stopping()
-                if last or stop or _due(self.step, s.save_every):
+                if last or stop or score is not None or _due(self.step, s.save_every):
                     self.save(score)
                 watchdog.tick()
                 if stop and not last:
@@ -221,14 +222,18 @@ class Trainer:
         """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
         means = self._meter.means()
         names, numbers = list(means), list(means.values())
-        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak)]
+        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak, a.spoilt())]
         stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
         self.world.average([stacked])
         read = stacked.tolist()
         values = dict(zip(names, read, strict=False))
-        streaks = {}
+        problems = []
         for k, (name, actor) in enumerate(self.actors.items()):
-            skipped, streaks[name] = read[len(names) + 2 * k : len(names) + 2 * k + 2]
+            skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
+            if streak >= self.settings.max_skips:
+                problems.append(f"the last {int(streak)} gradients of {name} were not finite")
+            elif spoilt:
+                problems.append(f"buffers of {name} are not numbers")
             if actor.optimizer is not None:
                 values[f"skipped/{name}"] = skipped
                 values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
@@ -239,25 +244,28 @@ class Trainer:
         values["speed/samples_per_second"] = (self.step - step) * self.settings.batch_size / seconds
         if self.world.first:
             self.listener.logged(self, values)
-        worst = max(streaks, key=lambda name: streaks[name])
-        if streaks[worst] >= self.settings.max_skips:
-            self._roll_back(worst, int(streaks[worst]))
-            return False
-        return True
+        if problems:
+            self._roll_back(f"{' and '.join(problems)} at step {self.step}")
+        return not problems
 
-    def _roll_back(self, player: str, streak: int) -> None:
+    def _roll_back(self, what: str) -> None:
         """Restore the last good checkpoint and go on with other randomness; the same one would diverge again."""
-        what = f"the last {streak} gradients of {player} were not finite at step {self.step}"
-        try:
-            if self.checkpoints is None or self.rollbacks >= self.settings.max_rollbacks:
-                raise CheckpointError(f"{self.rollbacks} rollback(s) did not help")
-            rollbacks = self.rollbacks
-            self.restore(self.checkpoints.load(good_only=True))
-            self.rollbacks = rollbacks + 1
-        except CheckpointError as error:
-            message = f"{what}, and {error}: lower the learning rate, clip gradients, or train with --precision fp32"
+        checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
+        if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
+            problem = f"{rollbacks} rollback(s) did not help"
+        elif self.world.first:
+            try:
+                found = checkpoints.load(good_only=True)
+            except CheckpointError as error:
+                problem = str(error)
+        # The first process says which one: all must go on from the same.
+        step, problem = self.world.share((found.step if found else None, problem))
+        if checkpoints is None or problem:
+            message = f"{what}, and {problem}: lower the learning rate, clip gradients, or train with --precision fp32"
             self.listener.diverged(self, message)
-            raise DivergenceError(message) from None
+            raise DivergenceError(message)
+        self.restore(found or checkpoints.load(step))
+        self.rollbacks = rollbacks + 1
         self.listener.diverged(self, f"{what}; went back to step {self.step}")
         self._window = (self.step, time.monotonic())
 
@@ -298,8 +306,11 @@ class Trainer:
             "seconds": self.seconds,
             "actors": {name: actor.state() for name, actor in self.actors.items()},
         }
-        finite = all(bool(torch.isfinite(t).all()) for t in self._state() if t.is_floating_point())
-        good = finite and not any(bool(a.streak > 0) for a in self.actors.values())
+        actors = self.actors.values()
+        finite = all(bool(torch.isfinite(p).all()) for a in actors for p in a.module.parameters())
+        good = finite and not any(
+            bool(a.streak > 0) or bool(a.spoilt()) for a in actors
+        )  # a "lowest so far" begins at inf
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 

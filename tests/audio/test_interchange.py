@@ -526,3 +526,10 @@ def test_missing_packages_are_one_line(tmp_path, monkeypatch, function, package,
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-audio\[{extra}\]'"):
         getattr(export, function)(made(), tmp_path / "x")
+
+
+def test_differences_are_judged_beside_the_loudness(tmp_path):
+    export._agree(torch.tensor([50.0]), torch.tensor([50.0001]), tmp_path)
+    for theirs in (0.5001, float("nan")):
+        with pytest.raises(CheckpointError, match="does not sound as its source"):
+            export._agree(torch.tensor([0.5]), torch.tensor([theirs]), tmp_path)

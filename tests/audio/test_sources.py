@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+from safetensors import torch as tensors
 from safetensors.numpy import save_file
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store, split_store
 from polygan_audio import files, sources
 from polygan_audio.domain import AudioDomain, AudioSettings
+from polygan_audio.mels import read_mel
 
 SPEECH = Path(__file__).parents[3] / "shared/data/speech-en"
 DOMAIN = AudioDomain()
@@ -446,3 +449,19 @@ def test_real_speech(tmp_path):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         AudioSettings(**settings)
+
+
+def test_mels_of_bfloat16_are_read(tmp_path):
+    tensors.save_file({"mel": torch.full((80, 5), 0.5, dtype=torch.bfloat16)}, tmp_path / "a.safetensors")
+    mel = read_mel(tmp_path / "a.safetensors")
+    assert (mel.shape, mel.dtype, float(mel.mean())) == ((80, 5), np.float32, 0.5)
+
+
+def test_a_mel_serves_one_recording(tmp_path, opened):
+    for place in ("x", "y"):
+        (tmp_path / "data" / place).mkdir(parents=True)
+        files.write(tmp_path / "data" / place / "a.wav", torch.randn(8192) * 0.1, 16_000)
+    (tmp_path / "mels").mkdir()
+    np.save(tmp_path / "mels/a.npy", np.zeros((80, 32), np.float32))
+    with pytest.raises(DataError, match=r"a\.npy would serve both x/a and y/a"):
+        opened(mels=str(tmp_path / "mels"))

@@ -200,6 +200,44 @@ def test_a_folder_is_converted_file_by_file(recipe, networks, tmp_path):
     assert not list(out.rglob(".*"))
 
 
+def test_recordings_are_not_overwritten_by_the_re_synthesis_of_their_neighbours(recipe, networks, tmp_path):
+    files.write(tmp_path / "a.wav", waveforms(1, 7000)[0], 16_000)
+    np.save(tmp_path / "a.npy", recipe.mel(waveforms(1, 7168)[0]).numpy())
+    before = (tmp_path / "a.wav").read_bytes()
+    with pytest.raises(DataError, match="1 of 2 files"):  # a.wav would overwrite itself
+        list(recipe.convert(networks, tmp_path, tmp_path, Sampling()))
+    assert (tmp_path / "a.wav").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "a.npy.wav", "a.wav"]
+
+
+def test_one_file_becomes_one_file(recipe, networks, tmp_path):
+    files.write(tmp_path / "a.wav", waveforms(1, 7000)[0], 16_000)
+    (made,) = recipe.convert(networks, tmp_path / "a.wav", tmp_path / "deeper" / "b.flac", Sampling())
+    assert made == tmp_path / "deeper" / "b.flac"
+    assert files.header(made).frames == 28 * 256
+    with pytest.raises(ConfigError, match=r"b\.wav is one file, and .* a folder"):
+        list(recipe.convert(networks, tmp_path, tmp_path / "b.wav", Sampling()))
+
+
+def test_a_waveform_is_finer_than_bf16():
+    made = hifigan().players()["generator"].module
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        sound = made(torch.randn(1, 80, 4))
+    assert sound.dtype == torch.float32
+    assert not torch.equal(sound, sound.bfloat16().float())
+
+
+def test_runs_that_stop_learning_early_say_so():
+    made = small_vocos(pretrain_steps=8000)
+    for steps, said in ((5000, True), (20_000, False)):
+        made.training = TrainerSettings(steps=steps)
+        assert bool(made.notes()) is said
+    for count, said in ((120, True), (13_100, False)):
+        made = hifigan(INFO | {"count": count})
+        made.training = TrainerSettings(steps=100_000, batch_size=16)
+        assert ("--model.epoch" in "".join(made.notes())) is said
+
+
 def test_a_mel_and_its_sound_give_the_same(recipe, networks, tmp_path):
     waveform = waveforms(1, 16_000)[0]
     files.write(tmp_path / "a.wav", waveform, 16_000)

@@ -114,6 +114,10 @@ def test_options_of_generation():
     words = ["--label", "cat", "--residual", "--latent-dim=7"]
     assert build(Model, option_values(Model, words, "x"), "x") == Model(7, label="cat", residual=True)
     assert build(Model, option_values(Model, ["--label", "3"], "x"), "x").label == 3
+    for word in ("*", "@home", "yes", "2024-01-01"):  # names, whatever YAML thinks of them
+        assert build(Model, option_values(Model, ["--label", word], "x"), "x").label == word
+    with pytest.raises(ConfigError, match=r"--latent_dim = '\*' of x cannot be read"):
+        option_values(Model, ["--latent_dim", "*"], "x")
     with pytest.raises(ConfigError, match=r"unknown option '--lable' of x .*'label'"):
         option_values(Model, ["--lable", "3"], "x")
     with pytest.raises(ConfigError, match=r"unknown option 'lable' of x"):

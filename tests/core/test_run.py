@@ -473,3 +473,48 @@ def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeyp
     monkeypatch.setattr(catalogue, "strict", True)
     with pytest.raises(polygan.PluginError, match="metric 'points/careless' of plugin 'toy_gan'"):
         run.evaluate()
+
+
+def test_no_samples_are_refused():
+    run = train(steps=1)
+    for samples in (0, -5):
+        with pytest.raises(polygan.ConfigError, match=f"samples = {samples} is too small"):
+            run.evaluate(samples=samples)
+
+
+def test_a_run_that_never_began_leaves_no_folder_and_its_name_free():
+    for bad in ({"accumulate": 5}, {"init_from": "nowhere"}):
+        with pytest.raises(polygan.PolyganError):
+            train(name="mine", steps=1, batch_size=8, **bad)
+        assert not Path("runs/mine").exists()
+    assert train(name="mine", steps=1).folder == Path("runs/mine")
+
+
+def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
+    catalogue = get_catalogue()
+    spread = catalogue.resolve(catalogue.metric("points/spread"))
+    calls = []
+
+    def first(evaluation):
+        calls.append(None)
+        if len(calls) == 2:
+            raise MemoryError("for once")
+        return [polygan.Score("points/first", 35.0)]
+
+    def second(evaluation):
+        return [polygan.Score("points/second", 0.7, better="higher")]
+
+    for name, function in (("first", first), ("second", second)):
+        monkeypatch.setitem(spread.__globals__, name, function)
+        spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
+        monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+        monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
+    run = train(steps=3, evaluate_every=1, metrics=("points/first", "points/second"), keep=9)
+    found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
+    assert found == {1: 35.0, 2: None, 3: 35.0}
+
+
+def test_a_translated_sample_does_not_depend_on_their_number(monkeypatch):
+    set_catalogue(load_catalogue(files=[TOY, TOY.with_name("mirror_gan.py")]))
+    run = polygan.train("points/mirror", "ring", steps=2, batch_size=8, precision="fp32", quiet=True)
+    torch.testing.assert_close(run.generate(3).data, run.generate(8).data[:3])

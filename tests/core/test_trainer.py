@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -253,6 +254,106 @@ def test_a_non_finite_gradient_changes_nothing_and_is_counted(optimizer):
     actor.update(actor.gradients(), None)
     assert (actor.skipped.item(), actor.streak.item()) == (2, 0)
     assert not torch.equal(before["weight"], module.weight)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_skipped_first_step_leaves_no_momentum(nesterov):
+    def run(values):
+        module = nn.Linear(3, 1)
+        nn.init.ones_(module.weight)
+        optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9, nesterov=nesterov)
+        actor = Actor(polygan.Player(module, optimizer), torch.device("cpu"), torch.contiguous_format, scaled=False)
+        actor.require_gradients(True)
+        for value in values:
+            module(torch.full((1, 3), value)).sum().backward()
+            actor.update(actor.gradients(), None)
+        return module.weight.detach().clone()
+
+    torch.use_deterministic_algorithms(True)  # which fills memory that is not initialised with NaN
+    try:
+        assert torch.equal(run([math.nan, 1.0, 2.0]), run([1.0, 2.0]))
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_an_optimizer_with_a_step_of_its_own_is_given_no_nan():
+    class Own(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.add_(p.grad, alpha=-group["lr"])
+
+    module = nn.Linear(3, 1)
+    before = copy.deepcopy(module.state_dict())
+    player = polygan.Player(module, Own(module.parameters(), 0.1))
+    actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+    actor.require_gradients(True)
+    module(torch.full((1, 3), math.nan)).sum().backward()
+    actor.update(actor.gradients(), None)
+    assert_equal(before, module.state_dict())
+
+
+def test_running_means_that_are_no_numbers_go_back_too(tmp_path):
+    """One forward pass overflows, whose gradient nobody sees: batch norm keeps it, and every sample after it is NaN."""
+
+    class Once(MLPGAN):
+        def g(self, ctx, batch):
+            if ctx.step == 9 and not ctx.rollbacks:
+                ctx["generator"](torch.full((4, 4), math.inf))
+            return super().g(ctx, batch)
+
+    settings = TrainerSettings(steps=40, batch_size=16, precision="fp32", hang_timeout=0, log_every=4, save_every=4)
+    recipe = Once(Config(batch_norm=True, latent_dim=4), {})
+    trainer = Trainer(recipe, {"train": Points(16)}, settings, checkpoints=Checkpoints(tmp_path))
+    trainer.fit()
+    assert trainer.rollbacks == 1
+    assert Checkpoints(tmp_path).entries()[-1].good
+    assert all(torch.isfinite(b).all() for b in trainer.networks()["generator"].buffers())
+
+
+def test_an_infinite_buffer_is_no_damage(tmp_path):
+    class Lowest(MLPGAN):
+        def players(self):
+            kept = nn.Module()
+            kept.register_buffer("lowest", torch.tensor(math.inf))
+            return super().players() | {"kept": polygan.Player(kept)}
+
+    settings = TrainerSettings(steps=1, batch_size=8, precision="fp32", hang_timeout=0)
+    Trainer(Lowest(Config(), {}), {"train": Points(8)}, settings, checkpoints=Checkpoints(tmp_path)).fit()
+    assert Checkpoints(tmp_path).entries()[-1].good
+
+
+def test_fusing_is_not_a_matter_of_the_checkpoint():
+    one, other = make(), make()
+    one.iterate()
+    state = one.actors["generator"].state()
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = None  # as from a device without such kernels
+    other.actors["generator"].load_state(state)
+    assert all(group["fused"] for group in other.actors["generator"].optimizer.param_groups)
+    other.iterate()
+
+
+def test_a_score_is_kept_with_its_checkpoint_whenever_it_comes(tmp_path):
+    scores = {7: 3.0, 14: 1.0, 21: 2.0, 28: 4.0}
+
+    class Judge(Listener):
+        def evaluate(self, trainer):
+            return scores[trainer.step]
+
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    train(steps=30, evaluate_every=7, save_every=5, checkpoints=checkpoints, listener=Judge())
+    assert {e.step: e.score for e in checkpoints.entries()}.get(14) == 1.0
+
+
+def test_an_evaluation_may_take_longer_than_the_watchdog_waits(capsys):
+    class Slow(Listener):
+        def evaluate(self, trainer):
+            time.sleep(1.2)
+            return
+
+    assert train(steps=4, evaluate_every=4, hang_timeout=0.6, listener=Slow()).step == 4
+    assert "no iteration finished" not in capsys.readouterr().err
 
 
 def test_divergence_goes_back_with_other_randomness_and_recovers(tmp_path):

@@ -125,6 +125,13 @@ def test_a_grid_too_large_is_refused_but_a_folder_shows_what_fits(tmp_path, monk
     assert read(files[-1]).shape == (28, 28)
 
 
+def test_rows_that_are_too_wide_are_shown_as_a_square(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "_MAX_SIDE", 30)
+    files = samples(16, kind="walk", columns=16).save(tmp_path / "out")
+    assert len(files) == 17
+    assert read(files[-1]).shape == (28, 28)
+
+
 def test_render_enlarges_small_pictures_by_repeating_pixels():
     (piece,) = DOMAIN.render(samples(4, size=28))
     sheet = np.asarray(Image.open(io.BytesIO(piece.png)))

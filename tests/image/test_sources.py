@@ -567,3 +567,31 @@ def test_opening_decodes_nothing(tmp_path, monkeypatch):
 def test_grid_of_bytes_can_be_read_back():
     stream = io.BytesIO(pictures.png(Image.new("RGBA", (3, 2), (1, 2, 3, 4))))
     assert Image.open(stream).getpixel((0, 0)) == (1, 2, 3, 4)
+
+
+def test_padding_is_black_with_and_without_alpha():
+    for mode, colour in (("RGBA", (9, 9, 9, 255)), ("RGB", (9, 9, 9))):
+        array = pictures.to_array(Image.new(mode, (8, 4), colour), (8, 8), 3, "pad")
+        assert (int(array[:, 0].max()), int(array[:, 4].max())) == (0, 9)
+    clear = pictures.to_array(Image.new("RGBA", (8, 4), (9, 9, 9, 0)), (8, 8), 3, "pad")
+    assert (int(clear[:, 0].max()), int(clear[:, 4].min())) == (0, 255)  # what is transparent lies on white
+
+
+def test_folders_that_are_links_are_read_once(tmp_path):
+    one(tmp_path / "elsewhere", "a.png", Image.fromarray(gradient()))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/cats").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
+    assert len(source(tmp_path / "set")) == 1
+
+
+def test_a_label_that_is_no_class_is_counted(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.fromarray(gradient()).save(tmp_path / name / f"{i}.png")
+    found = source(tmp_path, labels="folders")
+    found.labels = [0, -1, 1, 1]
+    assert int(found.decode(0)["label"]) == 0
+    with pytest.raises(DataError, match="has the label -1, which is no class"):
+        found.decode(1)

@@ -453,3 +453,14 @@ def test_noise_of_the_protocol_reaches_every_layer():
     many = t.recipe._inputs(t.context, 4000)["crossover"]
     assert (many == 8).float().mean().item() == pytest.approx(0.1, abs=0.02)
     assert set(many.tolist()) == set(range(1, 9))
+
+
+def test_a_mixing_grid_has_no_classes():
+    assert generate(9, awake(generator()), CLASSES, mix="coarse").labels is None
+
+
+def test_small_micro_batches_are_said():
+    made = recipe()
+    for accumulate, said in ((1, False), (8, True)):
+        made.training = TrainerSettings(batch_size=8, accumulate=accumulate)
+        assert any("no group of 2 to 4 fits micro-batches of 1" in note for note in made.notes()) is said

@@ -12,7 +12,7 @@ import torch
 from polygan import ConfigError, DataError, Passage, Samples
 from polygan.data import build_store, split_store
 from polygan_text import datasets, grammar
-from polygan_text.domain import TextDomain, TextSettings, decode, encode_prefix
+from polygan_text.domain import TextDomain, TextSettings, class_index, decode, encode_prefix
 
 DOMAIN = TextDomain()
 LINES = [
@@ -292,6 +292,37 @@ def test_the_set_grammar_with_and_without_classes(tmp_path):
         datasets.grammar(TextSettings(label_column="tone"))
 
 
+def test_a_row_without_a_text_is_skipped_and_half_a_character_is_counted(source):
+    rows, _ = texts(source(b'{"text": "a b"}\n{"text": null}\n{"text": "b a"}', "a.jsonl", held_out=0.0))
+    assert sorted(rows["train"]) == ["a b", "b a"]
+    broken = b"\n".join([b'{"text": "a b"}'] * 19 + [b'{"text": "a \\ud83d"}'])
+    made, options = source(broken, "b.jsonl", held_out=0.0)
+    store = build_store(made, options, progress=False)
+    assert (len(store), len(store.bad)) == (19, 1)
+    assert "b.jsonl" in store.bad[0]
+    with pytest.raises(DataError, match="line 3 has no value for 'kind'"):
+        source(b"text,kind\na b,x\nc d", "c.csv", label_column="kind")
+
+
+def test_json_that_is_not_read_by_the_line_is_refused(source):
+    for name in ("a.json", "a.json.gz"):
+        with pytest.raises(DataError, match=r"call the file \.jsonl"):
+            source(b'[{"text": "a b"}]', name)
+
+
+def test_a_class_may_be_called_by_a_number():
+    assert class_index(0, ("1", "0")) == class_index("0", ("1", "0")) == 1
+    assert (
+        class_index(1, ("bad", "good"))
+        == class_index("1", ("bad", "good"))
+        == class_index("good", ("bad", "good"))
+        == 1
+    )
+    for label in (-1, 2, "2", "ugly"):
+        with pytest.raises(ConfigError, match="no such class"):
+            class_index(label, ("bad", "good"))
+
+
 def test_the_oracle_s_sequences_are_the_same_each_time_and_its_own(tmp_path):
     from polygan_text.oracle import oracle_of
 
@@ -333,6 +364,19 @@ def test_an_oracle_from_a_file(tmp_path):
     oracle_file(tmp_path / "oracle.safetensors")
     with pytest.raises(DataError, match="has changed since"):
         oracle_of(made.info)
+
+
+def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
+    from polygan_text.oracle import oracle_of
+
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    oracle_file(first)
+    for path in (first, second):
+        if path == second:
+            first.rename(second)
+        options = TextSettings(source="oracle", oracle=str(path), size=10, cache=str(tmp_path / "cache"))
+        store = build_store(datasets.oracle(options), options, progress=False)
+    assert oracle_of(store.info).vocabulary == 20
 
 
 @pytest.mark.parametrize(

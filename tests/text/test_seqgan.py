@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan import ConfigError, Context, TrainerSettings, testing
+from polygan import Checkpoints, ConfigError, Context, TrainerSettings, testing
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
@@ -265,7 +265,7 @@ def test_the_discriminator_s_loss_is_a_classifier_s_cross_entropy():
     terms = made.discriminator_loss(ctx, batch())
     real = torch.nn.functional.softplus(-module(batch()["tokens"])).mean() / 2
     assert float(terms["real"].detach()) == pytest.approx(float(real.detach()), rel=1e-5)
-    seen = 0.1 * float(sum(p.detach().square().sum() for p in module.head.parameters()))
+    seen = 0.05 * float(sum(p.detach().square().sum() for p in module.head.parameters()))
     assert float(terms["l2"].detach()) == pytest.approx(seen, rel=1e-5)
 
 
@@ -280,6 +280,40 @@ def train(made, steps, held_out=None, **options):
 
 def parameters(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def test_the_last_policy_of_maximum_likelihood_is_looked_at_between_two_checks_too():
+    trainer = train(
+        recipe(mle_steps=4, check_every=50, mle_rate=0.05), 5
+    )  # held out is the training batch: the last is best
+    for _ in range(4):
+        trainer.iterate()
+    before = parameters(trainer.actors["generator"].module).clone()
+    trainer.iterate()
+    assert torch.equal(parameters(trainer.actors["generator"].module), before)
+    assert torch.equal(parameters(trainer.actors["mle"].module.policy), before)
+
+
+@pytest.mark.parametrize("check_every", [0, 2])
+def test_its_checkpoints_can_be_rolled_back_to(tmp_path, check_every):
+    trainer = train(recipe(check_every=check_every), 3)
+    trainer.checkpoints = Checkpoints(tmp_path)
+    trainer.fit()
+    assert trainer.checkpoints.entries()[-1].good
+
+
+def test_a_run_that_ends_before_the_game_says_so():
+    made = recipe()
+    for steps, said in ((6, True), (7, False)):
+        made.training = TrainerSettings(steps=steps)
+        assert bool(made.notes()) is said
+    made.training = TrainerSettings(steps=6)
+    assert "The game begins at step 6 and this run ends at 6" in made.notes()[0]
+
+
+def test_one_text_has_no_baseline():
+    with pytest.raises(ConfigError, match="one text has no baseline"):
+        train(recipe(mle_steps=0, pretrain_steps=0), 1, accumulate=8).iterate()
 
 
 def test_phases_begin_and_end_where_they_should():

@@ -41,7 +41,8 @@ class AudioSettings(DataSettings):
     short: Literal["pad", "drop"] = "pad"
     """What becomes of clips shorter than a segment: silence behind them, or left out; both are counted."""
     piece_seconds: float = 30.0
-    """Longer recordings are cut into pieces of at most so many seconds, [1, 600]; bounds the memory of decoding."""
+    """Longer recordings are cut into pieces of at most so many seconds, [1, 600], which count as samples: of an epoch, and of what is
+    held out. Bounds the memory of decoding."""
     normalize: Literal["none", "peak"] = "none"
     """peak: each file is scaled to a peak of 0.95."""
     trim: float = 0.0

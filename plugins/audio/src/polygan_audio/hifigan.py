@@ -15,7 +15,7 @@ from .hifigan_networks import HOP, VARIANTS, Generator, Shape, kernels_for, rate
 from .vocoder import Judges, Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -95,9 +95,23 @@ class HiFiGAN(Vocoder):
         return players
 
     def _decay(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        return torch.optim.lr_scheduler.StepLR(optimizer, self._epoch(), self.config.decay)
+
+    def _epoch(self) -> int:
+        """Iterations after which the rate falls."""
         batch = self.training.batch_size if self.training else 1
-        epoch = self.config.epoch or max(1, self.info.get("count", 1) // batch)
-        return torch.optim.lr_scheduler.StepLR(optimizer, epoch, self.config.decay)
+        return self.config.epoch or max(1, self.info.get("count", 1) // batch)
+
+    def notes(self) -> Sequence[str]:
+        """Where the learning rate all but ends before the run does."""
+        steps, epoch = self.training.steps if self.training else 0, self._epoch()
+        left = self.config.decay ** (steps // epoch)
+        if left >= 0.01:
+            return ()
+        return (
+            f"The learning rate falls by {self.config.decay:g} every {epoch} iterations, to {left:.0e} of itself at step {steps:,}; "
+            f"set --model.epoch, e.g. to {max(1, steps // 1000)}.",
+        )
 
     # The method
 

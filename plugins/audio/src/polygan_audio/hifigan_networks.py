@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from polygan import ConfigError
 
-from .convolutions import Conv1d, ConvTranspose1d, weight_norm
+from .convolutions import Conv1d, ConvTranspose1d, full_precision, weight_norm, wide
 from .frontend import FrontEnd
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ class Generator(FrontEnd):
         self.conv_post = Conv1d(widths[-1], 1, 7)
         for module in self.modules():
             if isinstance(module, (Conv1d, ConvTranspose1d)):
-                if module is not self.conv_pre:
-                    nn.init.normal_(module.weight, 0.0, 0.01)
+                # From torch's own initial values, as the official code's networks: its normal ones come after weight norm, whose
+                # direction and length they do not reach.
                 weight_norm(module)
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -165,8 +165,9 @@ class Generator(FrontEnd):
             for block in blocks[1:]:
                 total = total + block(x)
             x = total / branches
-        x = torch.tanh(self.conv_post(F.leaky_relu(x)))  # the official code has the default slope of 0.01 here
-        return x.flatten(1)
+        with full_precision(x.device):  # a waveform needs more than the 8 bits of bf16
+            x = F.leaky_relu(x.to(self.conv_post.weight.dtype))  # the official code has the default slope of 0.01 here
+            return torch.tanh(wide(self.conv_post(x))).flatten(1)
 
     def context(self) -> int:
         """Frames on each side of a frame that its samples depend on."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 
 from polygan import DataError
@@ -20,7 +21,9 @@ SUFFIXES = (".npy", ".safetensors")
 
 def read_mel(path: Path) -> np.ndarray:
     """(n_mels, frames) of a file with one array of that shape, or with a leading 1. DataError where there is none."""
-    return np.ascontiguousarray(_open(path)[...], np.float32).reshape(mel_shape(path))
+    found = _open(path)[...]
+    found = found.float().numpy() if isinstance(found, torch.Tensor) else found  # NumPy has no bfloat16
+    return np.ascontiguousarray(found, np.float32).reshape(mel_shape(path))
 
 
 def mel_shape(path: Path) -> tuple[int, int]:
@@ -42,7 +45,7 @@ def _open(path: Path) -> Any:
             if found.dtype.kind != "f":
                 raise ValueError(f"{found.dtype} instead of floats")
             return found
-        with safe_open(path, "numpy") as file:
+        with safe_open(path, "pt") as file:
             keys = file.keys()
             if len(keys) != 1 and "mel" not in keys:
                 raise ValueError(f"{len(keys)} tensors, none called mel")
@@ -66,6 +69,13 @@ class GivenMels:
             path = next((p for p in places if p.is_file()), None)
             if path:
                 self.paths[name] = path
+        owners: dict[Path, str] = {}
+        for name, path in self.paths.items():
+            if (other := owners.setdefault(path, name)) != name:
+                raise DataError(
+                    f"mel {path} would serve both {other} and {name}; keep mels in folders as the recordings "
+                    f"({self.folder / name}{SUFFIXES[0]})"
+                )
         self.n_mels, problem = 0, f"looked for NAME{', NAME'.join(SUFFIXES)}"
         for path in self.paths.values():
             try:

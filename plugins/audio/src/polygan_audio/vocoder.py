@@ -203,20 +203,27 @@ class Vocoder(Recipe):
     def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Sampling) -> Iterator[Path]:
         """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece.
 
-        What is wrong with a file of a folder is said on stderr, and a DataError at the end counts such files.
+        ``out`` is a folder, or for one file a .wav, .flac or .ogg. ConfigError for one file out of a folder. What is wrong with a file of a folder is said on stderr, and a DataError at the end counts such files.
         """
         known = (*files.SUFFIXES, *MEL_SUFFIXES)
+        if out.suffix.lower() in files.WRITTEN and not out.is_dir():
+            if source.is_dir():
+                raise ConfigError(f"{out} is one file, and {source} a folder; name a folder with --out")
+            self._convert_file(self._synthesiser(networks, options), source, out)
+            yield out
+            return
         if source.is_dir():
             paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
             relative = [p.relative_to(source) for p in paths]
         else:
             paths, relative = [source], [source.relative_to(source.parent)]
         synthesise = self._synthesiser(networks, options)
+        sources = {path.resolve() for path in paths}
         taken: set[Path] = set()
         failed = 0
         for path, name in zip(paths, relative, strict=True):
             target = out / name.with_suffix(f".{options.format}")
-            if target in taken:
+            if target in taken or target.resolve() in sources - {path.resolve()}:
                 target = out / name.with_name(f"{name.name}.{options.format}")  # a.wav and a.npy side by side
             taken.add(target)
             try:

@@ -16,7 +16,7 @@ from .vocoder import Judges, Vocoder, VocoderConfig
 from .vocos_networks import Generator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -91,6 +91,16 @@ class Vocos(Vocoder):
             return 0.5 + 0.5 * math.cos(math.pi * min(1.0, n / steps))
 
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+    def notes(self) -> Sequence[str]:
+        """Where the run ends before the game begins."""
+        steps, begin = self.training.steps if self.training else 0, self.config.pretrain_steps
+        if not 0 < steps <= begin:
+            return ()
+        return (
+            f"The discriminators come in at step {begin:,} and this run ends at {steps:,}: they never play. Train for more --steps, "
+            f"or lower --model.pretrain_steps, e.g. to {2 * steps // 3}.",
+        )
 
     # The method
 

@@ -173,6 +173,8 @@ def _overview(samples: Samples, factor: int) -> Image.Image:
     """The grid of as many of the first samples as a page can take."""
     height, width = (s * factor for s in samples.data.shape[2:])
     columns = _columns(samples)
+    if columns and not pictures.grid_capacity(height, width, columns):
+        columns = 0  # a row of them is wider than a picture may be
     room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
     if columns:
         room -= room % columns

@@ -137,6 +137,11 @@ def _session(path: Path, tensor: str) -> tuple[Any, Any, str]:
         first = (str(error).strip().splitlines() or [""])[0]
         raise DataError(
             f"feature network {path} cannot be loaded: {first}; check the file and the tensor's name"
+            + (
+                ", or export it with external_data=False"
+                if tensor and path.with_name(f"{path.name}.data").is_file()
+                else ""
+            )
         ) from None
     return session, session.get_inputs()[0], tensor or session.get_outputs()[0].name
 
@@ -153,7 +158,7 @@ def _field(number: int, content: bytes) -> bytes:
 def _onnx(path: Path, tensor: str) -> Network:
     session, given, output = _session(path, tensor)
     shape = [d if isinstance(d, int) else 0 for d in given.shape]
-    planar = len(shape) == 4 and shape[1] in (3, 0)
+    planar = len(shape) == 4 and (shape[1] == 3 or (shape[1] == 0 and shape[3] != 3))
     if len(shape) != 4 or not (planar or shape[3] == 3):
         raise DataError(f"feature network {path} takes {given.shape}, not colour pictures (n, 3, H, W) or (n, H, W, 3)")
 
@@ -212,7 +217,9 @@ class OutsideJudge(Judge):
         self.evaluation = evaluation
         self.check_counts()
         self.eye = load_network(evaluation.judge, evaluation.device)
-        self.digest = hashlib.sha256(self.eye.path.read_bytes()).hexdigest()[:16]
+        path = self.eye.path
+        files = [path, path.with_name(f"{path.name}.data")]  # ONNX may keep weights beside the graph
+        self.digest = hashlib.sha256(b"".join(f.read_bytes() for f in files if f.is_file())).hexdigest()[:16]
         self.train, self.held_out = (self._of_real(split) for split in (evaluation.train, evaluation.held_out))
 
     def look(self, data: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from PIL import Image
 from polygan import ConfigError, DataError, Noise, Samples, in_chunks
 
 from . import pictures
-from .sampling import Sampling, arrange, keys_of_walk, latents, walk
+from .sampling import Sampling, arrange, keys_of_walk, latents, places
 from .settings import check_choices
 
 if TYPE_CHECKING:
@@ -94,14 +94,16 @@ def generate(generator: Generator, n: int, noise: Noise, options: StyleSampling,
 
     if options.walk:
         keys = keys_of_walk(options, n)
-        labels = None if order.labels is None else order.labels[:: options.walk]
-        w = walk(in_chunks(to_w, noise.normal(keys, generator.mean_latent.numel()), labels), options.walk)[:n]
+        at, t = places(n, keys)
+        labels = None if order.labels is None else order.labels[torch.searchsorted(at, torch.arange(keys))]
+        w = in_chunks(to_w, noise.normal(keys, generator.mean_latent.numel()), labels)
+        w = torch.lerp(w[at], w[(at + 1) % keys], t)
     else:
         w = in_chunks(to_w, latents(options, n, generator.mean_latent.numel(), noise), order.labels)
     styles = truncate(generator, w, options.truncation)[:, None].expand(-1, generator.style_count, -1)
     if options.mix != "none":
         styles, columns = mixed(styles, options.mix)
-        order = order._replace(kind="grid", columns=columns)
+        order = order._replace(labels=None, kind="grid", columns=columns)  # a cell is of two classes
     maps = fixed_noise(generator)
 
     def draw(styles: Tensor) -> Tensor:

@@ -121,11 +121,12 @@ def to_array(
 
     Transparency is laid on white when 1 or 3 channels are asked; grey weights are those of ITU-R 601.
     """
-    picture = fit_size(_plain(ImageOps.exif_transpose(picture)), size, fit, enlarge=enlarge)
+    picture = _plain(ImageOps.exif_transpose(picture))
+    if picture.mode == "RGBA" and channels < 4:  # before it is padded: with black, whether it has alpha or not
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    picture = fit_size(picture, size, fit, enlarge=enlarge)
     if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
         picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
-    if picture.mode == "RGBA" and channels < 4:
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     values = np.asarray(picture.convert(MODES[channels]))
     return values.reshape(*values.shape[:2], channels).transpose(2, 0, 1).copy()
 

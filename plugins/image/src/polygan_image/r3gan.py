@@ -10,6 +10,7 @@ import torch
 from polygan import Context, Player, Turn, losses
 
 from .base import ImageGAN
+from .dcgan_networks import strides
 from .r3gan_networks import Discriminator, Generator
 from .settings import ImageConfig, check_least, check_rates
 
@@ -60,6 +61,11 @@ class R3GAN(ImageGAN):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
 
     config: Config
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""
+        super().__init__(config, info)
+        strides(info["height"], info["width"], "image/r3gan")
 
     def players(self) -> dict[str, Player]:
         """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 class Sampling:
     """What is drawn."""
 
-    label: int | str | None = None
-    """Class to draw, by index or name; None: all of them in turn."""
+    label: str | int | None = None
+    """Class to draw, by its name, or else its number; None: all of them in turn."""
     grid: bool = False
     """One row per class (a square without classes or with ``label``): classes then depend on the number."""
     interpolate: int = 0
     """Pictures in a row that walks from one latent vector to the next, >= 2; 0: no walks."""
     walk: int = 0
-    """Pictures from one latent vector to the next of one closed walk, >= 2, to be written as an animation (.webp, .gif); 0: none."""
+    """Pictures from one latent vector to the next of one closed walk, >= 2, about: all are spread evenly. To be written as an animation
+    (.webp, .gif); 0: none."""
 
     def __post_init__(self) -> None:
         if self.interpolate < 0 or self.interpolate == 1:
@@ -76,59 +77,63 @@ def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
         return Arrangement(None, kind, columns)
     if label is not None:
         return Arrangement(torch.full((n,), label), kind, columns)
-    return Arrangement(torch.arange(n) // max(columns, options.walk, 1) % len(classes), kind, columns)
+    row = places(n, keys_of_walk(options, n))[0] if options.walk else torch.arange(n) // max(columns, 1)
+    return Arrangement(row % len(classes), kind, columns)
 
 
-def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by index or name. `ConfigError` for one that the model does not have."""
+def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by name, or else by its number. `ConfigError` for one that the model does not have."""
     if label is None:
         return None
     if not classes:
         raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
-    if isinstance(label, str):
-        if label not in classes:
-            names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-            raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
-        return list(classes).index(label)
-    if not 0 <= label < len(classes):
+    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
+        return list(classes).index(str(label))
+    if isinstance(label, str) and not label.isdecimal():
+        names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+        raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
+    if not 0 <= int(label) < len(classes):
         raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
-    return label
+    return int(label)
 
 
 def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:
-    """Latents (n, dim): standard normal, or `slerp_rows` of such. Vector i is the same for all ``n``, but in a closed walk."""
+    """Latents (n, dim): standard normal, or on arcs between such. Vector i is the same for all ``n``, but in a closed walk."""
     if options.walk:
         keys = noise.normal(keys_of_walk(options, n), dim)
-        return slerp_rows(torch.cat([keys, keys[:1]]), options.walk, closed=True)[:n]
+        at, t = places(n, len(keys))
+        return slerp(keys[at], keys[(at + 1) % len(keys)], t.to(keys.device))
     k = options.interpolate
     return slerp_rows(noise.normal(-(-n // k) + 1, dim), k)[:n] if k else noise.normal(n, dim)
 
 
 def keys_of_walk(options: Sampling, n: int) -> int:
     """How many latents a closed walk of ``n`` pictures passes. `ConfigError` for fewer than two."""
-    keys = -(-n // options.walk)
-    if keys < 2:
+    if n <= options.walk:
         raise ConfigError(
             f"{n} pictures with walk = {options.walk} stay at one latent vector: ask for -n {2 * options.walk} or more"
         )
-    return keys
+    return max(2, round(n / options.walk))
 
 
-def walk(keys: Tensor, k: int) -> Tensor:
-    """(rows * k, dim): k points on each line from one of ``keys`` (rows, dim) to the next, and from the last to the first."""
-    t = (torch.arange(k, device=keys.device) / k).view(1, k, 1)
-    return torch.lerp(keys[:, None], keys.roll(-1, 0)[:, None], t).flatten(0, 1)
+def places(n: int, keys: int) -> tuple[Tensor, Tensor]:
+    """Where ``n`` points lie that are spread evenly over a closed way by ``keys`` stations: the last station (n,) that each has
+    passed, and its share (n, 1) of the way to the next one."""
+    whole = torch.arange(n) * keys
+    return whole // n, ((whole % n) / n)[:, None]
 
 
-def slerp_rows(latent: Tensor, k: int, *, closed: bool = False) -> Tensor:
-    """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), both ends in.
+def slerp_rows(latent: Tensor, k: int) -> Tensor:
+    """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), both ends in."""
+    t = torch.linspace(0, 1, k, device=latent.device).view(1, k, 1)
+    return slerp(latent[:-1, None], latent[1:, None], t).flatten(0, 1)
 
-    ``closed``: without the arc's end, which is the next one's beginning.
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """(..., dim): the point at ``t`` (..., 1) of the arc from ``a`` to ``b`` (..., dim).
 
     White 2016 (arXiv:1609.04468): on a straight line the norm would drop below any that training has seen.
     """
-    a, b = latent[:-1, None], latent[1:, None]  # (rows, 1, dim)
-    t = torch.linspace(0, 1, k + closed, device=latent.device)[:k].view(1, k, 1)
     angle = F.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
-    return torch.where(angle.sin() < 1e-4, torch.lerp(a, b, t), arc).flatten(0, 1)
+    return torch.where(angle.sin() < 1e-4, torch.lerp(a, b, t), arc)

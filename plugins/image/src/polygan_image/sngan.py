@@ -10,6 +10,7 @@ import torch
 from polygan import Context, Player, Turn, losses
 
 from .base import ImageGAN
+from .dcgan_networks import strides
 from .settings import ImageConfig, check_least, check_rates
 from .sngan_networks import Discriminator, Generator
 
@@ -56,6 +57,11 @@ class SNGAN(ImageGAN):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
 
     config: Config
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""
+        super().__init__(config, info)
+        strides(info["height"], info["width"], "image/sngan")
 
     def players(self) -> dict[str, Player]:
         """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _LOOK = 256  # headers that decide the number of channels
-_VERSION = 1  # of what `decode` returns for the same file and settings
+_VERSION = 2  # of what `decode` returns for the same file and settings
 
 
 class PictureSource(Source):
@@ -115,6 +115,10 @@ class FileSource(PictureSource):
         """The arrays of one picture; `DataError` says what is wrong with the file that `name` gives."""
         sample = {"image": pictures.open_picture(self._file(index), self.settings.max_pixels, self._fitted)}
         if self.labels is not None:
+            if not 0 <= int(self.labels[index]) < len(self.info["classes"]):
+                raise DataError(
+                    f"has the label {self.labels[index]}, which is no class; set data.labels = none to do without"
+                )
             sample["label"] = np.asarray(self.labels[index], np.int64)
         return sample
 
@@ -186,7 +190,12 @@ def _walk(root: Path) -> tuple[list[str], set[str]]:
         raise DataError(f"{error.filename}: {error.strerror}")
 
     files, others = [], set()
-    for folder, folders, names in os.walk(root, onerror=fail):
+    seen = set()  # folders may be links, also to one that holds them
+    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [f for f in folders if not f.startswith(".")]
         for name in names:
             suffix = os.path.splitext(name)[1].lower()

@@ -94,7 +94,15 @@ class StyleGAN(ImageGAN):
         """How gamma and the augmentation were chosen."""
         rule = "" if self.config.gamma else ", by the rule 0.0002 * resolution^2 / batch size"
         advice = "where samples break up or r_t stays above its target try 4 times as much, where they stay blurred a quarter"
-        return [*super().notes(), f"R1 has gamma = {self.gamma():.4g}{rule}; {advice}"]
+        share = self.training.batch_size // self.training.accumulate if self.training else self.config.group
+        most = self.config.group
+        alone = most > 1 and all(share % g for g in range(2, most + 1))
+        small = (
+            [f"no group of 2 to {most} fits micro-batches of {share}: without minibatch standard deviation"]
+            if alone
+            else []
+        )
+        return [*super().notes(), *small, f"R1 has gamma = {self.gamma():.4g}{rule}; {advice}"]
 
     def players(self) -> dict[str, Player]:
         """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""

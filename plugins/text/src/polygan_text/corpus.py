@@ -80,6 +80,8 @@ def read_corpus(path: Path, column: str, label_column: str, test: Path | None = 
         tests = len(here)
     parts, classes = [], dict[str, int]()
     for file, _ in files:
+        if file.name.lower().endswith((".json", ".json.gz")):
+            raise DataError(f"{file}: JSON is read by the line; write one object a line and call the file .jsonl")
         data, kind = _read(file), kind_of(file) or ".txt"
         if kind == ".txt":
             if label_column:
@@ -169,17 +171,23 @@ def _records(
     texts, places, labels = [], [], []
     for place, row in rows:
         for name in filter(None, (column, label_column)):
-            if name not in row or row[name] is None:
+            if name not in row:
                 have = [str(k) for k in row if k is not None]
                 raise DataError(
                     f"{file} line {place} has no column {name!r}{did_you_mean(name, have)}; it has {', '.join(have)}: "
                     "name one with --data.column or --data.label_column"
                 )
-        text = " ".join(str(row[column]).split("\n")).strip()
+        text = "" if row[column] is None else " ".join(str(row[column]).split("\n")).strip()
         if text:
-            texts.append(text.encode())
+            texts.append(
+                text.encode("utf-8", "surrogatepass")
+            )  # half an emoji is found, and counted, when the line is read
             places.append(place)
             if label_column:
+                if row[label_column] is None:
+                    raise DataError(
+                        f"{file} line {place} has no value for {label_column!r}; add it, or remove the line"
+                    )
                 labels.append(classes.setdefault(str(row[label_column]), len(classes)))
     lengths = np.array([len(t) for t in texts], np.int64)
     ends = lengths.cumsum()

@@ -283,13 +283,13 @@ def encode_prefix(text: str, info: Mapping[str, Any]) -> Tensor:
     return torch.tensor(ids, dtype=torch.long)
 
 
-def class_index(label: int | str | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by index or name. Raises ConfigError for one that the model does not have."""
+def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by name, or else by its number. Raises ConfigError for one that the model does not have."""
     if label is None:
         return None
-    if isinstance(label, str) and label in classes:
-        return list(classes).index(label)
-    if isinstance(label, int) and 0 <= label < len(classes):
-        return label
+    if str(label) in classes:  # a name comes first: classes may be called 1 and 0
+        return list(classes).index(str(label))
+    if str(label).isdecimal() and int(label) < len(classes):
+        return int(label)
     names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
     raise ConfigError(f"label = {label!r}: no such class{did_you_mean(str(label), classes)}; there are {names}")

@@ -118,7 +118,9 @@ class OracleSource(Source):
     def fingerprint(self) -> str:
         """Of the oracle, the size and the length."""
         facts = self.info["oracle"]
-        return repr(("oracle", 1, facts["sha256"], facts["seed"], self.policy.vocabulary, self.size, self.length))
+        return repr(
+            ("oracle", 1, facts["file"], facts["sha256"], facts["seed"], self.policy.vocabulary, self.size, self.length)
+        )
 
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
         """One sequence. Blocks are drawn as they are met; two threads that meet one draw the same."""

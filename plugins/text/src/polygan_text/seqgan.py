@@ -18,7 +18,7 @@ from .rollout import roll_out, sample, scored, valid
 from .settings import Config, Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from polygan import Batch, Noise
 
@@ -31,7 +31,8 @@ class Best(nn.Module):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = copy.deepcopy(policy)
-        for name, value in (("ready", 0.0), ("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):
+        for name, value in (("ready", 0.0), ("lowest", 1e30), ("total", 0.0), ("count", 0.0)):
+            # Of them the lowest is finite too: a checkpoint that holds what is not cannot be rolled back to.
             self.register_buffer(name, torch.tensor(value))
 
     ready: Tensor
@@ -126,6 +127,11 @@ class SeqGAN(Recipe):
                 Turn("held_out", (), self.held_out, data="held_out", every=m.check_every, repeat=m.check_batches),
                 Turn("keep", (), self.keep_best, data=None, every=m.check_every, stop=a + 1),
             ]
+            if a % m.check_every:  # the last policy is looked at too
+                turns += [
+                    Turn("held_out", (), self.held_out, data="held_out", repeat=m.check_batches, start=a, stop=a + 1),
+                    Turn("keep", (), self.keep_best, data=None, start=a, stop=a + 1),
+                ]
         turns += [
             Turn("begin", (), self.begin, data=None, start=a, stop=a + 1),
             Turn("d_pretrain", d, self.discriminator_loss, start=a, stop=b),
@@ -134,6 +140,16 @@ class SeqGAN(Recipe):
         ]
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
         return [*turns, Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
+
+    def notes(self) -> Sequence[str]:
+        """Where the run ends before the game begins."""
+        begin = self.method.mle_steps + self.method.pretrain_steps
+        if self.training is None or self.training.steps > begin:
+            return ()
+        return (
+            f"The game begins at step {begin:,} and this run ends at {self.training.steps:,}: only what comes before it is trained. "
+            "Train for more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
+        )
 
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of real tokens, nats a token (teacher forcing)."""
@@ -150,6 +166,10 @@ class SeqGAN(Recipe):
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""
         m, labels, n = self.method, self._labels(batch), len(batch["tokens"])
+        if m.baseline and n < 2:
+            raise ConfigError(
+                "one text has no baseline to be compared with; use a larger --batch_size, or fewer --accumulate or processes"
+            )
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
             tokens = sample(policy, ctx.noise.uniform(n, self.info["length"], 2), eos=self.eos, labels=labels)
@@ -205,7 +225,8 @@ class SeqGAN(Recipe):
         terms = {k: v / 2 for k, v in losses.ADVERSARIAL["minimax"].discriminator(real_logits, fake_logits).items()}
         if self.method.l2 and self.config.discriminator == "cnn":  # of the paper's classifier
             head: Any = ctx.players["discriminator"].module
-            terms["l2"] = self.method.l2 / 2 * torch.stack([p.square().sum() for p in head.head.parameters()]).sum()
+            # Of two columns ±w/2 under a softmax, which have the penalty l2 / 2 * (|w/2|^2 + |w/2|^2).
+            terms["l2"] = self.method.l2 / 4 * torch.stack([p.square().sum() for p in head.head.parameters()]).sum()
         return terms
 
     # Turns that observe

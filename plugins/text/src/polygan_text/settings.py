@@ -159,8 +159,8 @@ class Sampling:
 
     temperature: float = 1.0
     """Logits are divided by it, > 0: below 1 surer and less varied."""
-    label: int | str | None = None
-    """Name or number of the class; None: all classes in turn."""
+    label: str | int | None = None
+    """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""
     """How every sentence begins."""
 
