@@ -509,7 +509,7 @@ def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
         spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
         monkeypatch.setitem(catalogue.metrics, spec.id, spec)
         monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
-    run = train(steps=3, evaluate_every=1, metrics=("points/first", "points/second"), keep=9)
+    run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
     found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
     assert found == {1: 35.0, 2: None, 3: 35.0}
 
