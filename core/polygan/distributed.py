@@ -88,15 +88,20 @@ class World:
         if self.size == 1:
             yield
             return
-        # Not by a collective, which would fail after its timeout: to decode a large source takes hours.
-        store, key = _get_default_store(), "polygan/first-is-done"
         if not self.first:
-            store.wait([key], _FOREVER)
+            self.follow("opened")
         try:
             yield
         finally:
             if self.first:
-                store.set(key, "")
+                self.follow("opened")
+
+    def follow(self, key: str) -> None:
+        """The others wait here until the first process has come by, however long it takes (a source to decode, an evaluation):
+        not by a collective, which fails after its timeout. ``key``: one for each time."""
+        if self.size > 1:
+            store, key = _get_default_store(), f"polygan/followed/{key}"
+            store.set(key, "") if self.first else store.wait([key], _FOREVER)
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:

@@ -99,13 +99,18 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
 
 def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
     """Continue from the newest checkpoint, or start from other networks, or from the recipe's own."""
-    checkpoints, world, found = trainer.checkpoints, trainer.world, None
+    checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
     if resuming and checkpoints is not None:
         if world.first and checkpoints.entries():
-            check_data(folder, splits["train"].store)
-            found = checkpoints.load()
+            try:
+                check_data(folder, splits["train"].store)
+                found = checkpoints.load()
+            except PolyganError as error:
+                problem = error
         # The first process says which one, since another may see other files: all must go on from the same.
-        step = world.share(found.step if found else None)
+        step, problem = world.share((found.step if found else None, problem))
+        if problem is not None:
+            raise problem
         if step is not None:
             trainer.restore(found or checkpoints.load(step))
             return

@@ -38,7 +38,7 @@ class TrainerSettings:
     sample_every: int = 500
     """Iterations between samples from the fixed latent batch; 0: only at the end."""
     save_every: int = 1000
-    """Iterations between checkpoints; 0: only at the end."""
+    """Iterations between checkpoints, beside those of evaluations that give a score; 0: only at the end."""
     evaluate_every: int = 0
     """Iterations between evaluations; 0: none during training."""
     keep: int = 3

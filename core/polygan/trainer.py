@@ -131,11 +131,10 @@ class Trainer:
                 if (last or self.step % s.log_every == 0) and not self._log():
                     continue  # rolled back
                 score = None
-                with watchdog.paused():  # listeners take what they take
-                    if self.world.first and (last or _due(self.step, s.sample_every)):
-                        self.listener.sample(self)
-                    if self.world.first and _due(self.step, s.evaluate_every):
-                        score = self.listener.evaluate(self)
+                sampled, judged = last or _due(self.step, s.sample_every), _due(self.step, s.evaluate_every)
+                if sampled or judged:
+                    with watchdog.paused():  # listeners take what they take
+                        score = self._show(sampled=sampled, judged=judged)
                 stop = self._stopping()
                 if last or stop or score is not None or _due(self.step, s.save_every):
                     self.save(score)
@@ -143,6 +142,18 @@ class Trainer:
                 if stop and not last:
                     self.world.barrier()  # a launcher ends every process as soon as one has left; the first one is saving
                     raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
+
+    def _show(self, *, sampled: bool, judged: bool) -> float | None:
+        """Samples and scores by the first process, for which the others wait; the score."""
+        score = None
+        try:
+            if self.world.first and sampled:
+                self.listener.sample(self)
+            if self.world.first and judged:
+                score = self.listener.evaluate(self)
+        finally:
+            self.world.follow(f"shown/{self.rollbacks}/{self.step}")
+        return score
 
     def iterate(self) -> None:
         """One iteration: every turn that is due, then averages and schedulers."""

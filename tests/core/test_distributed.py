@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,34 @@ def test_the_watchdog_ends_a_hung_process_with_its_stacks():
     assert done.returncode == 70
     assert "no iteration finished" in done.stderr
     assert "stuck_here" in done.stderr
+
+
+def test_a_paused_watchdog_waits():
+    code = (
+        "import time\nfrom polygan.distributed import Watchdog\n"
+        "with Watchdog(0.4) as watchdog, watchdog.paused():\n    time.sleep(1.5)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_others_wait_for_the_first_longer_than_a_collective_may_take():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    code = (
+        "import os, sys, time\nfrom polygan.distributed import world_from_environment\n"
+        "pid = os.fork()\n"
+        "os.environ.update(RANK=str(int(pid == 0)), LOCAL_RANK='0', WORLD_SIZE='2')\n"
+        "with world_from_environment('cpu', 2) as (world, _):\n"
+        "    with world.first_goes_first():\n        time.sleep(3 * world.first)\n"
+        "    time.sleep(3 * world.first)\n    world.follow('later')\n"
+        "    assert world.share('first' if world.first else 'second') == 'first'\n"
+        "sys.exit(os.waitpid(pid, 0)[1] != 0 if pid else 0)\n"
+    )
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")

@@ -583,6 +583,19 @@ def test_folders_that_are_links_are_read_once(tmp_path):
     (tmp_path / "set/cats").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/up").symlink_to(tmp_path / "elsewhere")
     assert len(source(tmp_path / "set")) == 1
+    (tmp_path / "set/also").symlink_to(tmp_path / "set/cats")  # two links to one folder
+    assert source(tmp_path / "set").files == ["also/a.png"]
+
+
+def test_a_link_within_the_set_does_not_take_its_folder_over(tmp_path):
+    for name in ("cats", "dogs"):
+        for i in range(2):
+            one(tmp_path / name, f"{i}.png", Image.fromarray(gradient()))
+    (tmp_path / "about").symlink_to(tmp_path / "cats")
+    (tmp_path / "dogs/some").symlink_to(tmp_path / "cats")
+    found = source(tmp_path, labels="folders")
+    assert found.info["classes"] == ["cats", "dogs"]
+    assert len(found) == 4
 
 
 def test_a_label_that_is_no_class_is_counted(tmp_path):

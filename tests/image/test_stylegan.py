@@ -463,4 +463,4 @@ def test_small_micro_batches_are_said():
     made = recipe()
     for accumulate, said in ((1, False), (8, True)):
         made.training = TrainerSettings(batch_size=8, accumulate=accumulate)
-        assert any("no group of 2 to 4 fits micro-batches of 1" in note for note in made.notes()) is said
+        assert any("no group of 2 to 4 fits micro-batches of 1 " in note for note in made.notes()) is said

@@ -313,7 +313,10 @@ def test_a_run_that_ends_before_the_game_says_so():
 
 def test_one_text_has_no_baseline():
     with pytest.raises(ConfigError, match="one text has no baseline"):
-        train(recipe(mle_steps=0, pretrain_steps=0), 1, accumulate=8).iterate()
+        train(recipe(), 7, accumulate=8)  # before anything is trained
+    train(recipe(), 6, accumulate=8)  # which ends before the game
+    with pytest.raises(ConfigError, match="one text has no baseline"):
+        recipe().generator_loss(context(recipe()), batch(n=1))
 
 
 def test_phases_begin_and_end_where_they_should():

@@ -109,7 +109,7 @@ class HiFiGAN(Vocoder):
         if left >= 0.01:
             return ()
         return (
-            f"The learning rate falls by {self.config.decay:g} every {epoch} iterations, to {left:.0e} of itself at step {steps:,}; "
+            f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations, which makes it {left:.0e} of itself at step {steps:,}; "
             f"set --model.epoch, e.g. to {max(1, steps // 1000)}.",
         )
 

@@ -203,7 +203,8 @@ class Vocoder(Recipe):
     def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Sampling) -> Iterator[Path]:
         """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece.
 
-        ``out`` is a folder, or for one file a .wav, .flac or .ogg. ConfigError for one file out of a folder. What is wrong with a file of a folder is said on stderr, and a DataError at the end counts such files.
+        ``out`` is a folder, or for one file a .wav, .flac or .ogg. What is wrong with a file of a folder is said on stderr, and a
+        DataError at the end counts such files. ConfigError for one file out of a folder.
         """
         known = (*files.SUFFIXES, *MEL_SUFFIXES)
         if out.suffix.lower() in files.WRITTEN and not out.is_dir():
@@ -223,7 +224,8 @@ class Vocoder(Recipe):
         failed = 0
         for path, name in zip(paths, relative, strict=True):
             target = out / name.with_suffix(f".{options.format}")
-            if target in taken or target.resolve() in sources - {path.resolve()}:
+            there = target.resolve()
+            if target in taken or (there in sources and there != path.resolve()):
                 target = out / name.with_name(f"{name.name}.{options.format}")  # a.wav and a.npy side by side
             taken.add(target)
             try:

@@ -183,6 +183,11 @@ def _stat(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
+def _inside(folder: str, top: str) -> bool:
+    """Whether it is a link to a folder below ``top``, which is read where it lies."""
+    return os.path.islink(folder) and os.path.realpath(folder).startswith(os.path.join(top, ""))
+
+
 def _walk(root: Path) -> tuple[list[str], set[str]]:
     """Paths of pictures relative to the root, and the suffixes of what is none."""
 
@@ -190,13 +195,13 @@ def _walk(root: Path) -> tuple[list[str], set[str]]:
         raise DataError(f"{error.filename}: {error.strerror}")
 
     files, others = [], set()
-    seen = set()  # folders may be links, also to one that holds them
+    top, seen = os.path.realpath(root), set()  # folders may be links, also to one that holds them
     for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
         if (real := os.path.realpath(folder)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [f for f in folders if not f.startswith(".")]
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _inside(os.path.join(folder, f), top))
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             if name.startswith("."):

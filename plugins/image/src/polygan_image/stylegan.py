@@ -98,7 +98,9 @@ class StyleGAN(ImageGAN):
         most = self.config.group
         alone = most > 1 and all(share % g for g in range(2, most + 1))
         small = (
-            [f"no group of 2 to {most} fits micro-batches of {share}: without minibatch standard deviation"]
+            [
+                f"no group of 2 to {most} fits micro-batches of {share} (of one process): without minibatch standard deviation"
+            ]
             if alone
             else []
         )

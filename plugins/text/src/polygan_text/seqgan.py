@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from polygan import Batch, Noise
 
 ROWS = 512
+_NO_BASELINE = (
+    "one text has no baseline to be compared with; use a larger --batch_size, or fewer --accumulate or processes"
+)
 
 
 class Best(nn.Module):
@@ -31,8 +34,7 @@ class Best(nn.Module):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = copy.deepcopy(policy)
-        for name, value in (("ready", 0.0), ("lowest", 1e30), ("total", 0.0), ("count", 0.0)):
-            # Of them the lowest is finite too: a checkpoint that holds what is not cannot be rolled back to.
+        for name, value in (("ready", 0.0), ("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):
             self.register_buffer(name, torch.tensor(value))
 
     ready: Tensor
@@ -118,8 +120,10 @@ class SeqGAN(Recipe):
 
     def turns(self) -> list[Turn]:
         """Maximum likelihood until ``a``, the discriminator alone until ``b``, then both against each other."""
-        m = self.method
+        m, run = self.method, self.training
         a, b = m.mle_steps, m.mle_steps + m.pretrain_steps
+        if m.baseline and run is not None and run.steps > b and run.batch_size < 2 * run.accumulate:
+            raise ConfigError(_NO_BASELINE)
         g, d = ("generator",), ("discriminator",)
         turns = [Turn("mle", g, self.likelihood_loss, stop=a)] if a else []
         if m.check_every:
@@ -167,9 +171,7 @@ class SeqGAN(Recipe):
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""
         m, labels, n = self.method, self._labels(batch), len(batch["tokens"])
         if m.baseline and n < 2:
-            raise ConfigError(
-                "one text has no baseline to be compared with; use a larger --batch_size, or fewer --accumulate or processes"
-            )
+            raise ConfigError(_NO_BASELINE)
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
             tokens = sample(policy, ctx.noise.uniform(n, self.info["length"], 2), eos=self.eos, labels=labels)
