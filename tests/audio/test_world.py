@@ -26,7 +26,7 @@ def test_two_processes_equal_one_with_the_whole_batch(worlds, kind):
     assert {name.split("/")[2].partition(".")[0] for name in names} == {"generator", "discriminator"}
     for name in names:
         difference = (worlds[2][name] - worlds[1][name]).abs().max().item()
-        assert difference <= 1e-6 * max(1, worlds[1][name].abs().max().item()), f"{name}: {difference}"
+        assert difference <= 1e-8 * max(1, worlds[1][name].abs().max().item()), f"{name}: {difference}"
 
 
 @pytest.mark.parametrize("kind", ["hifigan", "vocos"])

@@ -1,4 +1,4 @@
-"""One process of a gloo group: plays the vocoders and writes the final parameters. Run by test_world."""
+"""One process of a gloo group: plays the vocoders in float64 and writes the final parameters. Run by test_world."""
 
 from __future__ import annotations
 
@@ -15,12 +15,29 @@ from polygan_audio import hifigan, vocos
 
 INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
 STEPS = 10
+
+
+def doubled(kind, config):
+    """A recipe whose networks are in float64, so that only the order of sums differs between numbers of processes."""
+
+    class Double(kind):
+        def players(self):
+            players = super().players()
+            for player in players.values():
+                player.module.double()
+            return players
+
+    return Double(config, INFO)
+
+
+# Vocos' spectral convergence is a ratio over a process's own share, and not the same.
 RECIPES = {
-    "hifigan": lambda: hifigan.HiFiGAN(
-        hifigan.Config(variant="v2", channels=16, discriminator_width=8, learning_rate=1e-5, epoch=2), INFO
+    "hifigan": lambda: doubled(
+        hifigan.HiFiGAN, hifigan.Config(variant="v2", channels=16, discriminator_width=8, epoch=2)
     ),
-    "vocos": lambda: vocos.Vocos(
-        vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, learning_rate=5e-6, ema_half_life=50), INFO
+    "vocos": lambda: doubled(
+        vocos.Vocos,
+        vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, stft_weight=0, ema_half_life=50),
     ),
 }
 
@@ -32,7 +49,8 @@ class Share:
         self.rank, self.world = rank, world
 
     def batch(self, i):
-        waveform = 0.1 * torch.randn(2, 2048, generator=torch.Generator().manual_seed(i))
+        generator = torch.Generator().manual_seed(i)
+        waveform = torch.tensor([[0.1], [0.02]]) * torch.randn(2, 2048, generator=generator, dtype=torch.float64)
         n = 2 // self.world
         return {"waveform": waveform[self.rank * n : (self.rank + 1) * n]}
 
