@@ -154,7 +154,8 @@ def test_every_way_that_weights_are_kept(tmp_path, config, kind):
     mel = noise()
     expected = sound(source, mel)
     assert expected.std() > 1e-3
-    assert (sound(rebuilt(import_hifigan(path)), mel) - expected).abs().max() < 1e-5
+    tolerance = 1e-5 if kind == "folded" else 1e-6  # weights that were folded are rounded once more
+    assert (sound(rebuilt(import_hifigan(path)), mel) - expected).abs().max() < tolerance
 
 
 def test_a_folded_weight_of_zero_stays_zero_and_finite(tmp_path):

@@ -1,4 +1,4 @@
-"""One process of a gloo group: plays SeqGAN through all phases and writes the final parameters. Run by test_world."""
+"""One process of a gloo group: plays SeqGAN, in float64, through all phases and writes the final parameters. Run by test_world."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ INFO = {"vocabulary": 12, "length": 6, "start": 0, "eos": None, "classes": []}
 SMALL = {"hidden_dim": 8, "discriminator_embedding_dim": 4, "rollouts": 2, "discriminator_steps": 1, "mle_steps": 3,
          "pretrain_steps": 2, "check_every": 2, "discriminator_dropout": 0.0, "discriminator_rate": 5e-5}  # fmt: skip
 STEPS = 8
+
+
+class Double(SeqGAN):
+    """Networks in float64, so that little but the order of sums differs between numbers of processes (logits are float32)."""
+
+    def players(self):
+        players = super().players()
+        for player in players.values():
+            player.module.double()
+        return players
 
 
 class Share:
@@ -40,7 +50,7 @@ def main(out: str) -> None:
             for split in (0, 4):  # 0: in one go; else stopped there and resumed
                 checkpoints = Checkpoints(Path(out).with_suffix("") / f"{policy}{split}", writable=world.first)
                 for steps in (split, STEPS) if split else (STEPS,):
-                    recipe = SeqGAN(Config(preset="paper", policy=policy, **SMALL), INFO)
+                    recipe = Double(Config(preset="paper", policy=policy, **SMALL), INFO)
                     share = Share(world.rank, world.size)
                     settings = TrainerSettings(steps=steps, batch_size=16, precision="fp32", hang_timeout=0)
                     streams = {"train": share, "held_out": share}
