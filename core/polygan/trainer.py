@@ -319,9 +319,8 @@ class Trainer:
         }
         actors = self.actors.values()
         finite = all(bool(torch.isfinite(p).all()) for a in actors for p in a.module.parameters())
-        good = finite and not any(
-            bool(a.streak > 0) or bool(a.spoilt()) for a in actors
-        )  # a "lowest so far" begins at inf
+        # Buffers may be infinite: a "lowest so far" begins there.
+        good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors)
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 

@@ -51,8 +51,8 @@ def survive(folder, kills, seed, steps, options):
     return outcome
 
 
-def test_three_kills(tmp_path):
-    survive(tmp_path, 3, 1, 100, RICH)
+def test_five_kills(tmp_path):
+    survive(tmp_path, 5, 1, 150, RICH)
 
 
 @pytest.mark.slow
