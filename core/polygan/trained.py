@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from .records import append_record
 from .seeding import seed_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -51,7 +52,9 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     seed_everything(settings.run.seed)
     recipe = kind(settings.model, facts["info"])
     networks: dict[str, nn.Module] = {}
-    for name, player in recipe.players().items():
+    with _without_compiler():
+        players = recipe.players()
+    for name, player in players.items():
         key = f"{name}.ema" if f"{name}.ema" in weights else name
         if key in weights or not exported:
             load_module(player.module, weights, key, where)
@@ -95,10 +98,28 @@ def import_weights(recipe: str, source: str | Path, out: str | Path) -> list[Pat
         raise CheckpointError(f"{source} does not exist; name the file with the weights")
     model, info, networks = kind.import_weights(source)
     settings = resolve(recipe, [{"model": model}])
-    players = kind(settings.model, info).players()
+    with _without_compiler():
+        players = kind(settings.model, info).players()
     for name in networks:
         load_module(players[name].module, networks, name, source)
     return _write_model(Path(out), settings, info, 0, {name: players[name].module for name in networks})
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Optimizers are made without torch's compiler, which the first of them imports for 2 s only to hide itself from it.
+
+    A model that is opened is not trained. Where torch has no such mark, optimizers are made as ever.
+    """
+    function, mark = getattr(torch.optim.Optimizer.add_param_group, "__wrapped__", None), "__dynamo_disable"
+    if function is None or hasattr(function, mark):
+        yield
+        return
+    setattr(function, mark, function)
+    try:
+        yield
+    finally:
+        delattr(function, mark)
 
 
 def _write_model(

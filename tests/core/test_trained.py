@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +149,26 @@ def test_no_score_at_all_is_an_error(more, capsys, monkeypatch):
     message = command("evaluate", run.folder, *more, code=2, capsys=capsys).err
     assert "points/spread was left out: not for this" in message
     assert "no metric could be computed" in message
+
+
+OPENS = """\
+import sys
+import torch
+import polygan
+from polygan.plugins import load_catalogue, set_catalogue
+
+set_catalogue(load_catalogue(files=sys.argv[2:]))
+run = polygan.load(sys.argv[1])
+run.generate(4)
+assert "torch._dynamo" not in sys.modules, "torch's compiler was imported"
+torch.optim.Adam(run.networks["generator"].parameters())
+assert "torch._dynamo" in sys.modules, "optimizers made afterwards are no longer what torch makes them"
+"""
+
+
+def test_a_model_is_opened_without_torchs_compiler():
+    """Its import takes 2 s, as long as all the rest of generating; a process of its own, for it may be imported here."""
+    run = train("points/mlp")
+    words = [sys.executable, "-c", OPENS, str(run.folder), str(TOY), str(MIRROR)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
