@@ -180,6 +180,26 @@ def dragan(
     return _slope_penalty(critic, _wide(real) + scale * _wide(noise), weight)
 
 
+def mode_seeking(samples: Tensor, latents: Tensor, labels: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """1 / (E |G(a) - G(b)| / E |a - b| + eps), minimised where latents far apart give samples far apart (Mao et al. 2019, eq. 2).
+
+    ``samples`` (n, ...) were generated from ``latents`` (n, ...); |.| is the mean absolute difference. The pairs are neighbours
+    of the batch, with ``labels`` (n,) after sorting by label, where pairs of two classes do not count. Returns a scalar with
+    graph, 0 where there is no pair.
+    """
+    order = torch.arange(len(samples), device=samples.device) if labels is None else labels.argsort(stable=True)
+    a, b = order[:-1], order[1:]
+
+    def distances(x: Tensor) -> Tensor:
+        x = _wide(x).flatten(1)
+        return (x[a] - x[b]).abs().mean(1)
+
+    same = torch.ones_like(a) if labels is None else labels[a] == labels[b]
+    near, far = (distances(samples) * same).sum(), (distances(latents) * same).sum()
+    found = same.any()
+    return torch.where(found, 1 / (near / torch.where(found, far, 1) + eps), 0)
+
+
 @torch.no_grad()
 def clamp_weights(module: nn.Module, bound: float) -> None:
     """Clamp every parameter to [-bound, bound] in place (Arjovsky et al. 2017, alg. 1); ``bound`` > 0."""

@@ -273,6 +273,44 @@ def test_penalties_refuse_what_does_not_fit():
         losses.dragan(lambda x: x.sum(1), x, torch.zeros(4))
 
 
+def test_mode_seeking_is_the_latent_distance_over_the_distance_of_samples():
+    samples = torch.tensor([[0.0, 1.0], [2.0, 0.0], [2.5, 4.0]])  # neighbours at mean |difference| 1.5 and 2.25
+    latents = torch.tensor([[0.0], [-3.0], [-4.0]])  # 3 and 1
+    assert losses.mode_seeking(samples, latents, eps=0.0).item() == pytest.approx((3 + 1) / (1.5 + 2.25))
+    assert losses.mode_seeking(samples, latents, eps=0.5).item() == pytest.approx(1 / (3.75 / 4 + 0.5))
+    # The first and the last are a class; the one between has no pair.
+    of_classes = losses.mode_seeking(samples, latents, torch.tensor([1, 0, 1]), eps=0.0)
+    assert of_classes.item() == pytest.approx(4 / 2.75)
+    pictures = samples.reshape(3, 1, 2).bfloat16()
+    assert losses.mode_seeking(pictures, latents, eps=0.0).dtype == torch.float32
+
+
+def test_mode_seeking_without_a_pair_is_zero_with_zero_gradients():
+    samples, latents = torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3)
+    for n, labels in ((2, torch.tensor([0, 1])), (1, None), (1, torch.tensor([0]))):
+        samples.grad = None
+        loss = losses.mode_seeking(samples[:n], latents[:n], labels)
+        loss.backward()
+        assert loss.item() == 0
+        assert torch.equal(samples.grad, torch.zeros(2, 3))
+
+
+def test_mode_seeking_moves_samples_apart():
+    latents = torch.randn(6, 2, dtype=torch.float64)
+    samples = (0.1 * torch.randn(6, 4, dtype=torch.float64)).requires_grad_()
+    labels = torch.tensor([0, 1, 0, 1, 1, 0])
+    before = losses.mode_seeking(samples, latents, labels)
+    before.backward()
+    moved = samples.detach() - 1e-4 * samples.grad
+    assert losses.mode_seeking(moved, latents, labels) < before
+    for c in (0, 1):
+        assert torch.pdist(moved[labels == c]).mean() > torch.pdist(samples.detach()[labels == c]).mean()
+    losses.mode_seeking(samples.detach(), latents, labels)
+    assert torch.autograd.gradcheck(
+        lambda x: losses.mode_seeking(x, latents, labels), samples.detach().requires_grad_()
+    )
+
+
 def test_losses_and_penalties_play_on_meta():
     real, fake = torch.zeros(4, 3, device="meta", requires_grad=True), torch.zeros(4, 3, device="meta")
     net = nn.Linear(3, 1).to("meta")
@@ -280,6 +318,7 @@ def test_losses_and_penalties_play_on_meta():
         losses.r1(net(real), real, 1.0),
         losses.wgan_gp(net, real, fake, torch.zeros(4, device="meta")),
         losses.dragan(net, real, fake),
+        losses.mode_seeking(net(real), fake, torch.zeros(4, dtype=torch.int64, device="meta")),
     ]
     for game in ADVERSARIAL.values():
         terms += [*game.discriminator(net(real), net(fake)).values()]

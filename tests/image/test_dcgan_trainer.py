@@ -9,6 +9,7 @@ import torch
 
 from polygan import TrainerSettings, testing
 from polygan.trainer import Trainer
+from polygan_image.base import Fakes
 from polygan_image.dcgan import DCGAN, Config
 
 INFO = {"channels": 1, "height": 28, "width": 28, "classes": ["a", "b", "c"], "count": 8}
@@ -92,7 +93,8 @@ def test_ten_steps_are_those_of_the_plain_loop():
 
     class Given(DCGAN):
         def _fakes(self, ctx, batch):
-            return ctx["generator"](latent[ctx.step], self._label(batch))
+            z = latent[ctx.step]
+            return Fakes(ctx["generator"](z, self._label(batch)), z, batch)
 
         def players(self):
             players = super().players()

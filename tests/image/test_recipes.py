@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from polygan import ConfigError, Noise, TrainerSettings
+from polygan import ConfigError, Noise, TrainerSettings, losses, testing
 from polygan.config import build, option_values
+from polygan.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, settings, sngan, stylegan
 from polygan_image.sampling import Sampling, class_index, keys_of_walk, latents
 
@@ -137,3 +138,33 @@ def test_a_walk_closes_whatever_its_number_of_pictures(n):
 def test_a_size_out_of_reach_is_refused_before_anything_is_made(name):
     with pytest.raises(ConfigError, match="cannot make 30x30"):
         recipe(name, size=30)
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize("name", MODULES)
+def test_mode_seeking_is_a_term_of_the_generator_of_every_recipe(name, reuse):
+    """Its value is that of the very fakes that are judged, with their latents and classes."""
+    weight, seen, terms = 0.25, [], {}
+
+    class Watched(getattr(MODULES[name], name)):
+        def _judged_fakes(self, ctx, batch):
+            seen.append(super()._judged_fakes(ctx, batch))
+            return seen[-1]
+
+        def generator_loss(self, ctx, batch):
+            terms.update(super().generator_loss(ctx, batch))
+            return terms
+
+    made = recipe(name, mode_seeking=weight, reuse_fakes=reuse)
+    made = Watched(made.config, made.info)
+    batch = {"image": torch.rand(6, 1, 32, 32) * 2 - 1, "label": torch.tensor([0, 1, 0, 0, 1, 1])}
+    settings = TrainerSettings(steps=2, batch_size=6, precision="fp32", hang_timeout=0)
+    trainer = Trainer(made, {"train": testing.RepeatedBatch(batch)}, settings)
+    trainer.iterate()
+    (fakes,) = seen
+    assert torch.equal(fakes.batch["label"], batch["label"])
+    expected = weight * losses.mode_seeking(fakes.images, fakes.latents, batch["label"])
+    assert expected > 0
+    torch.testing.assert_close(terms["mode_seeking"], expected)
+    with pytest.raises(ConfigError, match=r"model.mode_seeking = -1 must be"):
+        recipe(name, mode_seeking=-1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
 
-from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, in_chunks
+from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, in_chunks, losses
 
 from .augment import DIFFAUGMENT_DRAWS, NORMAL_DRAWS, UNIFORM_DRAWS, Adaptive, adaptive_augment, diffaugment
 from .sampling import Sampling, arrange, latents
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 ADAPT_EVERY = 4  # iterations (Karras et al. 2020, section 3.1)
 STATISTICS_EVERY = 4
 PREVIEW_ROWS, PREVIEW_COLUMNS = 12, 8
+
+
+class Fakes(NamedTuple):
+    """What the generator's turn is judged by."""
+
+    images: Tensor
+    latents: Tensor
+    batch: Batch
+    """The real pictures whose classes the fakes have."""
 
 
 class ImageGAN(Recipe):
@@ -65,23 +74,30 @@ class ImageGAN(Recipe):
     def _label(self, batch: Batch) -> Tensor | None:
         return batch["label"] if self.classes else None
 
-    def _fakes(self, ctx: Context, batch: Batch) -> Tensor:
+    def _fakes(self, ctx: Context, batch: Batch) -> Fakes:
         """Fakes (n, C, H, W) of the classes of the batch."""
-        return ctx["generator"](ctx.noise.normal(len(batch["image"]), self.config.latent_dim), self._label(batch))
+        latents = ctx.noise.normal(len(batch["image"]), self.config.latent_dim)
+        return Fakes(ctx["generator"](latents, self._label(batch)), latents, batch)
 
     def _detached_fakes(self, ctx: Context, batch: Batch, critic_steps: int = 1) -> Tensor:
         """Fakes for the discriminator; of its last step with graph, if the generator's turn reuses them."""
         done = ctx.cache["critic_steps"] = ctx.cache.get("critic_steps", 0) + 1
         if not self.config.reuse_fakes or done < critic_steps:
-            return self._fakes(ctx, batch).detach()
+            return self._fakes(ctx, batch).images.detach()
         with ctx.graph_of("generator"):
-            fake = self._fakes(ctx, batch)
-        ctx.cache["fakes"] = fake, batch
-        return fake.detach()
+            fakes = ctx.cache["fakes"] = self._fakes(ctx, batch)
+        return fakes.images.detach()
 
-    def _judged_fakes(self, ctx: Context, batch: Batch) -> tuple[Tensor, Batch]:
-        """Fakes for the generator's turn with the batch of their classes: those that the discriminator left, or fresh ones."""
-        return ctx.cache.pop("fakes", None) or (self._fakes(ctx, batch), batch)
+    def _judged_fakes(self, ctx: Context, batch: Batch) -> Fakes:
+        """Fakes for the generator's turn: those that the discriminator left, or fresh ones."""
+        return ctx.cache.pop("fakes", None) or self._fakes(ctx, batch)
+
+    def _mode_seeking(self, fakes: Fakes) -> dict[str, Tensor]:
+        """The generator's term against pictures that are all the same, where it has a weight."""
+        weight = self.config.mode_seeking
+        if not weight:
+            return {}
+        return {"mode_seeking": weight * losses.mode_seeking(fakes.images, fakes.latents, self._label(fakes.batch))}
 
     # What the discriminator sees
 

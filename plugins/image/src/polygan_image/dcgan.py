@@ -163,17 +163,17 @@ class DCGAN(ImageGAN):
         """The penalty alone, now and then with as many times the weight (Karras et al. 2020, appendix B)."""
         penalty = self.config.penalty
         real = batch["image"].detach().requires_grad_("r1" in penalty)
-        fake = real if penalty in ("r1", "dragan") else self._fakes(ctx, batch).detach()
+        fake = real if penalty in ("r1", "dragan") else self._fakes(ctx, batch).images.detach()
         if "r2" in penalty:
             fake.requires_grad_()
         return self._penalties(ctx, self._critic(ctx, batch), real, fake)
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The game's term on the fakes that the discriminator's turn left, or on fresh ones."""
-        fake, batch = self._judged_fakes(ctx, batch)
-        critic = self._critic(ctx, batch)
-        real_logits = critic(batch["image"]) if self.config.loss == "relativistic" else None
-        return self.game.generator(critic(fake), real_logits)
+        fakes = self._judged_fakes(ctx, batch)
+        critic = self._critic(ctx, fakes.batch)
+        real_logits = critic(fakes.batch["image"]) if self.config.loss == "relativistic" else None
+        return self.game.generator(critic(fakes.images), real_logits) | self._mode_seeking(fakes)
 
     def _penalties(
         self,

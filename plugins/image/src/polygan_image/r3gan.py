@@ -102,6 +102,7 @@ class R3GAN(ImageGAN):
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(G(z)) - D(x))."""
-        fake, batch = self._judged_fakes(ctx, batch)
-        critic = self._critic(ctx, batch)
-        return losses.relativistic_generator(critic(fake), critic(batch["image"].detach()))
+        fakes = self._judged_fakes(ctx, batch)
+        critic = self._critic(ctx, fakes.batch)
+        terms = losses.relativistic_generator(critic(fakes.images), critic(fakes.batch["image"].detach()))
+        return terms | self._mode_seeking(fakes)

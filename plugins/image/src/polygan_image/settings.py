@@ -27,9 +27,12 @@ class ImageConfig:
     reuse_fakes: bool = True
     """The generator's turn uses the fakes of the last discriminator step instead of drawing others: the same
     gradient in expectation for one generator pass less, at the cost of keeping its graph meanwhile."""
+    mode_seeking: float = 0.0
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none; 0.1 keeps digits varied."""
 
     def __post_init__(self) -> None:
         check_choices(self)
+        check_least(self, 0, "mode_seeking")
         check_range(self, "augment_target", 0 < self.augment_target < 1, "(0, 1); 0.6 is the paper's")
         inside = 0 < self.augment_horizon < math.inf
         check_range(self, "augment_horizon", inside, "(0, inf); 500000 is the paper's, 100000 suits short runs")

@@ -103,5 +103,6 @@ class SNGAN(ImageGAN):
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-D(G(z)) (eq. 17)."""
-        fake, batch = self._judged_fakes(ctx, batch)
-        return losses.linear_generator(self._critic(ctx, batch)(fake))
+        fakes = self._judged_fakes(ctx, batch)
+        terms = losses.linear_generator(self._critic(ctx, fakes.batch)(fakes.images))
+        return terms | self._mode_seeking(fakes)

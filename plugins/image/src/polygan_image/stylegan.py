@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polygan import Context, Player, Turn, losses
 
-from .base import ImageGAN
+from .base import Fakes, ImageGAN
 from .latent import StyleSampling, generate
 from .settings import ImageConfig, check_least, check_range, check_rates
 from .stylegan_networks import Discriminator, Generator, check_size
@@ -159,8 +159,8 @@ class StyleGAN(ImageGAN):
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(G(z)))."""
-        fake, batch = self._judged_fakes(ctx, batch)
-        return losses.minimax_generator(self._critic(ctx, batch)(fake))
+        fakes = self._judged_fakes(ctx, batch)
+        return losses.minimax_generator(self._critic(ctx, fakes.batch)(fakes.images)) | self._mode_seeking(fakes)
 
     def path_length(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """(|J_w^T y| - a)^2 for y of unit expected length a pixel, a the running mean (StyleGAN2, eq. 4), on half the batch."""
@@ -189,8 +189,9 @@ class StyleGAN(ImageGAN):
             "crossover": crossover,
         }
 
-    def _fakes(self, ctx: Context, batch: Batch) -> Tensor:
-        return ctx["generator"](**self._inputs(ctx, len(batch["image"])), label=self._label(batch))
+    def _fakes(self, ctx: Context, batch: Batch) -> Fakes:
+        inputs = self._inputs(ctx, len(batch["image"]))
+        return Fakes(ctx["generator"](**inputs, label=self._label(batch)), inputs["latent"], batch)
 
     def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
         """``n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
