@@ -182,7 +182,8 @@ def _samples(health: Sequence[Mapping[str, Any]]) -> list[Finding]:
                     "bad",
                     "Collapse: the samples are nearly the same",
                     f"The distance between nearest samples is {ratio:.0%} of the real one's, and {duplicates:.0%} of the samples have "
-                    "a duplicate. The generator makes few pictures of its own; scores of quality alone will not show it.",
+                    "a duplicate. The generator makes few samples of its own; scores of quality alone will not show it. A discriminator "
+                    "that learns faster, or a term that keeps samples apart (mode_seeking, where a recipe has it), can help.",
                 )
             )
         elif ratio < 0.6 or duplicates > 0.02:

@@ -93,11 +93,11 @@ class ImageGAN(Recipe):
         return ctx.cache.pop("fakes", None) or self._fakes(ctx, batch)
 
     def _mode_seeking(self, fakes: Fakes) -> dict[str, Tensor]:
-        """The generator's term against pictures that are all the same, where it has a weight."""
-        weight = self.config.mode_seeking
-        if not weight:
+        """The generator's term against a single picture a class, where it has a weight and there are classes."""
+        weight, label = self.config.mode_seeking, self._label(fakes.batch)
+        if not weight or label is None:
             return {}
-        return {"mode_seeking": weight * losses.mode_seeking(fakes.images, fakes.latents, self._label(fakes.batch))}
+        return {"mode_seeking": weight * losses.mode_seeking(fakes.images, fakes.latents, label)}
 
     # What the discriminator sees
 

@@ -24,7 +24,7 @@ PENALTY_WEIGHT = 10.0  # of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DR
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained. The defaults are the paper's; ``penalty``, ``loss`` and the rest combine freely."""
+    """What is trained. The defaults are the paper's, but for classes and averaging; ``penalty``, ``loss`` and the rest combine freely."""
 
     latent_dim: int = 100
     """Numbers in a latent vector (standard normal), >= 1."""
@@ -62,6 +62,8 @@ class Config(ImageConfig):
     """The discriminator's parameters are clamped to [-weight_clip, weight_clip], >= 0 (WGAN 0.01); 0: not."""
     ema_half_life: float = 20_000
     """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+    mode_seeking: float = 0.3
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
     augment: Augment = "none"
     """How pictures are altered before the discriminator: ada (adaptive), diffaugment (always), none; auto: ada below 100,000 pictures."""
 

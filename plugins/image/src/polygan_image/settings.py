@@ -28,7 +28,7 @@ class ImageConfig:
     """The generator's turn uses the fakes of the last discriminator step instead of drawing others: the same
     gradient in expectation for one generator pass less, at the cost of keeping its graph meanwhile."""
     mode_seeking: float = 0.0
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none; 0.1 keeps digits varied."""
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
 
     def __post_init__(self) -> None:
         check_choices(self)
