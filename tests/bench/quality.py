@@ -3,8 +3,8 @@
     .venv/bin/python tests/bench/quality.py --data PATH_OR_NAME [--minutes 10] [--seeds 3] [--threads 2] [--kinds plain fp32 bf16]
 
 The three train the same networks with the same settings on the same split; the plain loop is the usual one (default Adam,
-contiguous tensors, opponent not frozen, no average, fakes reused). With 10 minutes and 3 seeds it takes 90 minutes on a quiet
-machine. Results are appended to --out as JSON lines, and what is there already is not done again.
+contiguous tensors, opponent not frozen, no average, no mode seeking, fakes reused). With 10 minutes and 3 seeds it takes 90 minutes
+on a quiet machine. Results are appended to --out as JSON lines, and what is there already is not done again.
 """
 
 from __future__ import annotations

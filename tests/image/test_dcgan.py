@@ -218,6 +218,7 @@ CHANGED = {
     "norm": "none",
     "spectral_norm": True,
     "reuse_fakes": False,
+    "mode_seeking": 0.0,
     "penalty_weight": 5.0,
     "penalty_every": 2,
     "weight_clip": 0.5,
@@ -311,7 +312,7 @@ def test_every_loss_with_every_penalty(loss, penalty, every, device):
     expected = {"r1r2": {"r1", "r2"}, "none": set()}.get(penalty, {penalty})
     where = terms["d"] if every == 1 else terms.get(penalty, {})
     assert expected <= where.keys()
-    assert terms["g"].keys() == {"adversarial"}
+    assert terms["g"].keys() == {"adversarial", "mode_seeking"}
     for named in terms.values():
         assert all(t.shape == () and t.device.type == device for t in named.values())
     if device == "cpu":
@@ -377,11 +378,11 @@ def test_only_the_last_critic_step_leaves_its_fakes_and_their_classes():
     for repeat, batch in enumerate(batches):
         loop.play("d", repeat, batch=batch)
         assert ("fakes" in loop.context.cache) == (repeat == 2)
-    fake, batch = loop.context.cache["fakes"]
-    assert batch is batches[2]
-    assert fake.requires_grad
+    fakes = loop.context.cache["fakes"]
+    assert fakes.batch is batches[2]
+    assert fakes.images.requires_grad
     terms = loop.play("g", batch=batches[0], step=False)
-    logits = loop.context["discriminator"](fake, batches[2]["label"])
+    logits = loop.context["discriminator"](fakes.images, batches[2]["label"])
     expected = ADVERSARIAL["minimax"].generator(logits)["adversarial"]
     torch.testing.assert_close(terms["adversarial"], expected)
 

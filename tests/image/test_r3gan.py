@@ -60,7 +60,7 @@ def test_the_terms_are_the_papers():
     d, data = t.actors["discriminator"].module, batch()
     t.context.turn = "d"
     terms = {k: v.item() for k, v in made.discriminator_loss(t.context, data).items()}
-    fake, _ = t.context.cache["fakes"]
+    fake = t.context.cache["fakes"].images
     logits, squares = [], []
     for x in (data["image"], fake.detach()):
         x = x.clone().requires_grad_()

@@ -86,7 +86,7 @@ def test_the_losses_are_the_hinge():
     context, d = t.context, t.actors["discriminator"].module.eval()
     context.turn, data = "d", batch()
     terms = t.recipe.discriminator_loss(context, data)
-    fake, _ = context.cache["fakes"]
+    fake = context.cache["fakes"].images
     with torch.no_grad():
         real_logits, fake_logits = d(data["image"], data["label"]), d(fake, data["label"])
     assert terms["real"].item() == pytest.approx((1 - real_logits).clamp(min=0).mean().item(), rel=1e-5)
