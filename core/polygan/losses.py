@@ -185,8 +185,14 @@ def mode_seeking(samples: Tensor, latents: Tensor, labels: Tensor | None = None,
 
     ``samples`` (n, ...) were generated from ``latents`` (n, ...); |.| is the mean absolute difference. The pairs are neighbours
     of the batch, with ``labels`` (n,) after sorting by label, where pairs of two classes do not count. Returns a scalar with
-    graph, 0 where there is no pair.
+    graph, 0 where there is no pair or its latents are equal. Raises `ConfigError` for shapes that do not fit.
     """
+    if len(latents) != len(samples) or (labels is not None and labels.shape != samples.shape[:1]):
+        told = "" if labels is None else f", labels {tuple(labels.shape)}"
+        raise ConfigError(
+            f"mode_seeking got samples {tuple(samples.shape)}, latents {tuple(latents.shape)}{told}: "
+            "pass a latent, and a label if any, for each sample"
+        )
     order = torch.arange(len(samples), device=samples.device) if labels is None else labels.argsort(stable=True)
     a, b = order[:-1], order[1:]
 
@@ -196,7 +202,7 @@ def mode_seeking(samples: Tensor, latents: Tensor, labels: Tensor | None = None,
 
     same = torch.ones_like(a) if labels is None else labels[a] == labels[b]
     near, far = (distances(samples) * same).sum(), (distances(latents) * same).sum()
-    found = same.any()
+    found = far > 0
     return torch.where(found, 1 / (near / torch.where(found, far, 1) + eps), 0)
 
 

@@ -107,7 +107,7 @@ def import_weights(recipe: str, source: str | Path, out: str | Path) -> list[Pat
 
 @contextmanager
 def _without_compiler() -> Iterator[None]:
-    """Optimizers are made without torch's compiler, which the first of them imports for 2 s only to hide itself from it.
+    """Optimizers are made without torch's compiler, which the first of them imports for 2 to 3 s only to hide itself from it.
 
     A model that is opened is not trained. Where torch has no such mark, optimizers are made as ever.
     """

@@ -287,12 +287,21 @@ def test_mode_seeking_is_the_latent_distance_over_the_distance_of_samples():
 
 def test_mode_seeking_without_a_pair_is_zero_with_zero_gradients():
     samples, latents = torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3)
-    for n, labels in ((2, torch.tensor([0, 1])), (1, None), (1, torch.tensor([0]))):
+    # Two classes, one sample, one sample of a class, equal latents.
+    for n, labels in ((2, torch.tensor([0, 1])), (1, None), (1, torch.tensor([0])), (2, None)):
         samples.grad = None
         loss = losses.mode_seeking(samples[:n], latents[:n], labels)
         loss.backward()
         assert loss.item() == 0
         assert torch.equal(samples.grad, torch.zeros(2, 3))
+
+
+def test_mode_seeking_refuses_what_does_not_fit():
+    x = torch.zeros(4, 3)
+    with pytest.raises(ConfigError, match=r"latents \(3, 3\): pass a latent"):
+        losses.mode_seeking(x, x[:3])
+    with pytest.raises(ConfigError, match=r"labels \(4, 1\): pass a latent"):
+        losses.mode_seeking(x, x, torch.zeros(4, 1))
 
 
 def test_mode_seeking_moves_samples_apart():
@@ -305,7 +314,6 @@ def test_mode_seeking_moves_samples_apart():
     assert losses.mode_seeking(moved, latents, labels) < before
     for c in (0, 1):
         assert torch.pdist(moved[labels == c]).mean() > torch.pdist(samples.detach()[labels == c]).mean()
-    losses.mode_seeking(samples.detach(), latents, labels)
     assert torch.autograd.gradcheck(
         lambda x: losses.mode_seeking(x, latents, labels), samples.detach().requires_grad_()
     )

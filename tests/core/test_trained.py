@@ -167,7 +167,7 @@ assert "torch._dynamo" in sys.modules, "optimizers made afterwards are no longer
 
 
 def test_a_model_is_opened_without_torchs_compiler():
-    """Its import takes 2 s, as long as all the rest of generating; a process of its own, for it may be imported here."""
+    """Its import takes 2 to 3 s; a process of its own, for it may be imported here."""
     run = train("points/mlp")
     words = [sys.executable, "-c", OPENS, str(run.folder), str(TOY), str(MIRROR)]
     result = subprocess.run(words, capture_output=True, text=True, timeout=120)

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import inspect
 import itertools
+import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -166,5 +167,14 @@ def test_mode_seeking_is_a_term_of_the_generator_of_every_recipe(name, reuse):
     expected = weight * losses.mode_seeking(fakes.images, fakes.latents, batch["label"])
     assert expected > 0
     torch.testing.assert_close(terms["mode_seeking"], expected)
-    with pytest.raises(ConfigError, match=r"model.mode_seeking = -1 must be"):
-        recipe(name, mode_seeking=-1)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_mode_seeking_needs_classes_and_a_weight_that_is_not_negative(name):
+    fakes = base.Fakes(torch.rand(4, 1, 32, 32), torch.randn(4, 4), {"label": torch.tensor([0, 1, 0, 1])})
+    assert recipe(name, mode_seeking=1.0)._mode_seeking(fakes).keys() == {"mode_seeking"}
+    assert recipe(name, mode_seeking=0.0)._mode_seeking(fakes) == {}
+    assert recipe(name, classes=(), mode_seeking=1.0)._mode_seeking(fakes) == {}
+    for wrong in (-1, math.nan, math.inf):
+        with pytest.raises(ConfigError, match=r"model\.mode_seeking = .* must be finite and at least 0"):
+            recipe(name, mode_seeking=wrong)
