@@ -89,6 +89,24 @@ def test_context_is_what_the_gradient_reaches(kind):
     assert max(middle - int(reached.min()), int(reached.max()) - middle) == network.context()
 
 
+@pytest.mark.parametrize("log", ["ln", "log10"])
+def test_magnitudes_begin_at_the_pseudo_inverse(log):
+    mel = dataclasses.replace(SMALL_MEL, log=log)
+    network = vocos_networks.Generator(mel, 8, 16, 2).double()
+    torch.nn.init.zeros_(network.head.weight)
+    filters = mel.filters().double()
+    wanted = filters.T @ torch.rand(mel.n_mels, 5, dtype=torch.float64)  # what the filters can tell apart is found exactly
+    bands = filters @ wanted
+    with torch.no_grad():
+        magnitudes, phases = network.spectrum((bands.log() if log == "ln" else bands.log10())[None])
+    torch.testing.assert_close(magnitudes[0].T, wanted.clamp(min=1e-5), atol=1e-5, rtol=0)
+    assert not phases.any()
+    plain = vocos_networks.Generator(mel, 8, 16, 2, prior=False).double()
+    torch.nn.init.zeros_(plain.head.weight)
+    with torch.no_grad():
+        assert torch.equal(plain.spectrum(bands.log()[None])[0], torch.ones(1, 5, mel.n_fft // 2 + 1).double())
+
+
 @pytest.mark.parametrize("block", [1, 2])
 def test_the_planar_layout_gives_the_same_sound(block):
     network = loud(fold(Generator(dataclasses.replace(SMALL, block=block), SMALL_MEL)), 0.3)

@@ -88,6 +88,61 @@ def test_terms_by_hand():
     assert audio_losses.feature_matching(real, fake) == 1.0 + 3.0
 
 
+def test_hinge_terms_by_hand():
+    real = [[torch.zeros(2, 4), torch.full((2, 3), 2.0)], [torch.zeros(2, 4), torch.full((2, 3), 0.5)]]
+    fake = [[torch.ones(2, 4), torch.full((2, 3), -1.5)], [torch.ones(2, 4), torch.full((2, 3), 0.25)]]
+    weights = (1.0, 0.1)
+    terms = audio_losses.hinge_discriminator_loss(real, fake, weights)
+    torch.testing.assert_close(terms, {"real": torch.tensor(0.05), "fake": torch.tensor(0.125)})
+    torch.testing.assert_close(audio_losses.hinge_generator_loss(fake, weights), torch.tensor(2.5 + 0.075))
+    torch.testing.assert_close(audio_losses.feature_matching(real, fake, weights), torch.tensor(4.5 + 0.125))
+
+
+def test_a_step_of_vocos_is_the_official_one():
+    """Three steps against the loop of the official code: means over a family's members, spectrograms count a tenth."""
+    batch = {"waveform": waveforms(samples=4096).double()}
+    info, real = INFO | {"segment": 4096}, batch["waveform"]
+    ours, plain = (
+        trainer(small_vocos(info, pretrain_steps=0, discriminators="paper", stft_weight=0), batch) for _ in range(2)
+    )
+    for t in (ours, plain):
+        for actor in t.actors.values():
+            actor.module.double()
+    g, d = (plain.actors[n].module.requires_grad_() for n in ("generator", "discriminator"))
+    og, od = (torch.optim.AdamW(m.parameters(), 5e-4, (0.8, 0.99), weight_decay=0.01) for m in (g, d))
+    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(o, 100) for o in (og, od)]
+    recipe = ours.recipe
+    for _ in range(3):
+        fake = g(recipe.mel(real)[..., :16])
+        total = 0
+        for name, weight in (("periods", 1), ("resolutions", 0.1)):
+            pairs = list(zip(d.families[name](real), d.families[name](fake.detach()), strict=True))
+            each = [F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in pairs]
+            total = total + weight * sum(each) / len(each)
+        od.zero_grad()
+        total.backward()
+        od.step()
+        total = 45 * (recipe.loss_mel(fake) - recipe.loss_mel(real)).abs().mean()
+        for name, weight in (("periods", 1), ("resolutions", 0.1)):
+            pairs = list(zip(d.families[name](real), d.families[name](fake), strict=True))
+            each = [
+                F.relu(1 - f[-1]).mean() + sum((a - b).abs().mean() for a, b in zip(r, f, strict=True))
+                for r, f in pairs
+            ]
+            total = total + weight * sum(each) / len(each)
+        og.zero_grad()
+        total.backward()
+        og.step()
+        for schedule in schedules:
+            schedule.step()
+        ours.iterate()
+    for name, network in (("generator", g), ("discriminator", d)):
+        mine = dict(ours.actors[name].module.named_parameters())
+        for key, theirs in network.named_parameters():
+            difference = (mine[key] - theirs).abs().max().item()
+            assert difference < 1e-9, f"{key}: {difference}"
+
+
 def test_stft_terms_by_hand():
     waveform = waveforms()
     convergence, logarithm = audio_losses.stft_loss(waveform, 1.1 * waveform)
@@ -318,6 +373,8 @@ def test_vocos_settings_are_refused():
     for options, message in (
         ({"blocks": 0}, "blocks = 0"),
         ({"stft_weight": -1.0}, "stft_weight = -1.0"),
+        ({"resolution_weight": -1.0}, "resolution_weight = -1.0"),
+        ({"prior": "pseudo"}, "known are pseudo-inverse, none"),
         ({"discriminators": "big"}, "known are small, paper"),
     ):
         with pytest.raises(ConfigError, match=message):

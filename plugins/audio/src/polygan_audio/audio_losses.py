@@ -32,12 +32,25 @@ def generator_loss(fake: Features) -> Tensor:
     return _total((wide(m[-1]) - 1).square().mean() for m in fake)
 
 
-def feature_matching(real: Features, fake: Features) -> Tensor:
-    """Sum over members and maps of the mean absolute difference (Kong et al. 2020, eq. 4), logits among them as in the
-    official code. ``real`` is not differentiated."""
+def hinge_discriminator_loss(real: Features, fake: Features, weights: Sequence[float]) -> dict[str, Tensor]:
+    """Sum over members k of w_k (E max(0, 1 - D_k(x)) + E max(0, 1 + D_k(G(s)))) (Siuzdak 2023, section 3.3)."""
+    return {
+        "real": _total(w * F.relu(1 - wide(m[-1])).mean() for w, m in zip(weights, real, strict=True)),
+        "fake": _total(w * F.relu(1 + wide(m[-1])).mean() for w, m in zip(weights, fake, strict=True)),
+    }
+
+
+def hinge_generator_loss(fake: Features, weights: Sequence[float]) -> Tensor:
+    """Sum over members k of w_k E max(0, 1 - D_k(G(s))) (the same)."""
+    return _total(w * F.relu(1 - wide(m[-1])).mean() for w, m in zip(weights, fake, strict=True))
+
+
+def feature_matching(real: Features, fake: Features, weights: Sequence[float] | None = None) -> Tensor:
+    """Sum over members k and maps of w_k times the mean absolute difference (Kong et al. 2020, eq. 4), logits among the maps as in
+    the official code; w_k = 1 without ``weights``. ``real`` is not differentiated."""
     return _total(
-        (wide(r.detach()) - wide(f)).abs().mean()
-        for rs, fs in zip(real, fake, strict=True)
+        w * (wide(r.detach()) - wide(f)).abs().mean()
+        for w, rs, fs in zip(weights or [1.0] * len(real), real, fake, strict=True)
         for r, f in zip(rs, fs, strict=True)
     )
 

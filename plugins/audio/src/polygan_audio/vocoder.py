@@ -18,7 +18,7 @@ from .mels import read_mel
 from .synthesis import CHUNK, Synthesiser, mel_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from polygan import Batch, Noise
@@ -113,6 +113,9 @@ class Vocoder(Recipe):
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     Sampling: ClassVar[type] = Sampling
 
+    weights: Sequence[float] | None = None
+    """Of the discriminators' members in the game; None: 1 each."""
+
     def __init__(self, config: VocoderConfig, info: Mapping[str, Any]) -> None:
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
         super().__init__(config, info)
@@ -153,21 +156,29 @@ class Vocoder(Recipe):
         return self.mel(batch["waveform"])[..., : batch["waveform"].shape[-1] // self.mel.hop_length]
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Least squares over all members, real and fake in one pass; the fakes are kept for the generator's turn."""
+        """`discriminator_terms` of all members, real and fake in one pass; the fakes are kept for the generator's turn."""
         with ctx.graph_of("generator"):
             fake = ctx["generator"](self.condition(batch))
         ctx.cache["fake"] = fake
         real, made = _halves(ctx["discriminator"](torch.cat([batch["waveform"], fake.detach()])))
-        return audio_losses.discriminator_loss(real, made)
+        return self.discriminator_terms(real, made)
+
+    def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
+        """Least squares."""
+        return audio_losses.discriminator_loss(real, fake)
+
+    def generator_term(self, fake: Features) -> Tensor:
+        """Least squares."""
+        return audio_losses.generator_loss(fake)
 
     def adversarial_terms(self, ctx: Context, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         """What the discriminators say of fakes (B, T), and feature matching."""
         with torch.no_grad():
             real = ctx["discriminator"](batch["waveform"])
         made = ctx["discriminator"](fake)
-        terms = {"adversarial": audio_losses.generator_loss(made)}
+        terms = {"adversarial": self.generator_term(made)}
         if self.config.feature_weight:
-            terms["features"] = self.config.feature_weight * audio_losses.feature_matching(real, made)
+            terms["features"] = self.config.feature_weight * audio_losses.feature_matching(real, made, self.weights)
         return terms
 
     def mel_term(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:

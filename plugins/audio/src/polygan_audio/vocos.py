@@ -11,7 +11,7 @@ import torch
 from polygan import ConfigError, Context, Player, Turn
 
 from . import audio_losses
-from .discriminators import SIZES, multi_period, multi_resolution, small_multi_period, small_multi_resolution
+from .discriminators import PERIODS, SIZES, SMALL_PERIODS, SMALL_SIZES, multi_period, multi_resolution, small_multi_period, small_multi_resolution
 from .vocoder import Judges, Vocoder, VocoderConfig
 from .vocos_networks import Generator
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from polygan import Batch
+
+    from .discriminators import Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,14 @@ class Config(VocoderConfig):
     """How many, >= 1."""
     pretrain_steps: int = 8000
     """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
+    prior: Literal["pseudo-inverse", "none"] = "pseudo-inverse"
+    """What the network's magnitudes are factors of: those that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or 1."""
     stft_weight: float = 5.0
     """Of the multi-resolution STFT terms, >= 0."""
+    feature_weight: float = 1.0
+    """Of feature matching, >= 0."""
+    resolution_weight: float = 0.1
+    """Of the spectrogram discriminators in the game, >= 0; those of periods have 1."""
     discriminators: Literal["small", "paper"] = "small"
     """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
     learning_rate: float = 5e-4
@@ -49,7 +57,7 @@ class Config(VocoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0}
-        for name, minimum in {**least, "ema_half_life": 0}.items():
+        for name, minimum in {**least, "resolution_weight": 0, "ema_half_life": 0}.items():
             if not minimum <= getattr(self, name) < math.inf:
                 raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
 
@@ -61,16 +69,21 @@ class Vocos(Vocoder):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 1000}
 
     config: Config
+    weights: Sequence[float]
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
         super().__init__(config, info)
         self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
+        small = config.discriminators == "small"
+        periods, resolutions = (SMALL_PERIODS, SMALL_SIZES) if small else (PERIODS, SIZES)
+        # The mean over each family's members, as in the official code.
+        self.weights = [1 / len(periods)] * len(periods) + [config.resolution_weight / len(resolutions)] * len(resolutions)
 
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""
         c = self.config
-        generator = Generator(self.mel, c.dim, c.hidden, c.blocks)
+        generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior != "none")
         small = c.discriminators == "small"
         periods = small_multi_period() if small else multi_period()
         resolutions = small_multi_resolution() if small else multi_resolution()
@@ -103,6 +116,14 @@ class Vocos(Vocoder):
         )
 
     # The method
+
+    def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
+        """Hinge."""
+        return audio_losses.hinge_discriminator_loss(real, fake, self.weights)
+
+    def generator_term(self, fake: Features) -> Tensor:
+        """Hinge."""
+        return audio_losses.hinge_generator_loss(fake, self.weights)
 
     def turns(self) -> list[Turn]:
         """``pretrain`` on spectra, then ``d`` and ``g``."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIZE = 7  # of the convolutions along time, in frames
 _LOUDEST = 100.0  # magnitude that a bin may have
+_QUIETEST = 1e-5  # magnitude of the pseudo-inverse
 
 
 class Block(nn.Module):
@@ -38,8 +39,12 @@ class Block(nn.Module):
 class Generator(FrontEnd):
     """Log-mel (B, n_mels, F) to waveform (B, F * hop_length)."""
 
-    def __init__(self, mel: MelSpec, dim: int, hidden: int, blocks: int) -> None:
+    prior: Tensor | None
+
+    def __init__(self, mel: MelSpec, dim: int, hidden: int, blocks: int, *, prior: bool = True) -> None:
+        """``prior``: the network says by what factors magnitudes differ from those that the mel's pseudo-inverse gives."""
         super().__init__(mel)
+        self.register_buffer("prior", torch.linalg.pinv(mel.filters().double()).float() if prior else None)
         self.embed = nn.Conv2d(mel.n_mels, dim, (1, _SIZE), padding=(0, _SIZE // 2))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList(Block(dim, hidden, 1 / blocks) for _ in range(blocks))
@@ -66,7 +71,15 @@ class Generator(FrontEnd):
         x = self.head(self.final_norm(x.permute(0, 2, 3, 1)))[:, 0]  # (B, F, n_fft + 2)
         with full_precision(mel.device):
             magnitude, phase = wide(x).chunk(2, dim=-1)
+            if self.prior is not None:
+                magnitude = magnitude + self._inverted(wide(mel)).log()
             return magnitude.exp().clamp(max=_LOUDEST), phase
+
+    def _inverted(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, F) to magnitudes max(|M+ bands|, 1e-5), (B, F, n_fft / 2 + 1), M+ the filters' pseudo-inverse (Lv et al. 2024)."""
+        assert self.prior is not None
+        bands = mel.exp() if self.mel.log == "ln" else 10**mel
+        return (bands.transpose(1, 2) @ self.prior.to(bands.dtype).T).abs().clamp(min=_QUIETEST)
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """(B, F, n_fft / 2 + 1) complex to (B, F * hop_length): the inverse STFT of the front end's frames.
