@@ -95,7 +95,9 @@ def test_magnitudes_begin_at_the_pseudo_inverse(log):
     network = vocos_networks.Generator(mel, 8, 16, 2).double()
     torch.nn.init.zeros_(network.head.weight)
     filters = mel.filters().double()
-    wanted = filters.T @ torch.rand(mel.n_mels, 5, dtype=torch.float64)  # what the filters can tell apart is found exactly
+    wanted = filters.T @ torch.rand(
+        mel.n_mels, 5, dtype=torch.float64
+    )  # what the filters can tell apart is found exactly
     bands = filters @ wanted
     with torch.no_grad():
         magnitudes, phases = network.spectrum((bands.log() if log == "ln" else bands.log10())[None])

@@ -60,6 +60,13 @@ def test_half_precision_is_close(generator):
     assert ((full - half).norm() / full.norm()) < 0.2
 
 
+def test_networks_have_a_chunk_of_their_own_that_holds_their_context(generator, monkeypatch):
+    usual = 1024 if isinstance(generator, vocos_networks.Generator) else 256
+    assert Synthesiser(generator).chunk == usual
+    monkeypatch.setattr(generator, "context", lambda: 2000)
+    assert Synthesiser(generator).chunk == 6000
+
+
 def test_nothing_and_too_short_chunks(generator):
     assert list(Synthesiser(generator, chunk=40).stream([])) == []
     with pytest.raises(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ class FrontEnd(nn.Module):
     """A generator from log-mel to waveform. Its front end goes into every checkpoint and is compared on loading."""
 
     mel_spec: Tensor
+    chunk: ClassVar[int] = 256
+    """Frames that are synthesised at a time, the context on both sides among them."""
 
     def __init__(self, mel: MelSpec) -> None:
         super().__init__()

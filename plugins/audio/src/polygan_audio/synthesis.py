@@ -18,17 +18,16 @@ if TYPE_CHECKING:
     from .frontend import FrontEnd
     from .melspec import MelSpec
 
-CHUNK = 256
-
 
 class Synthesiser:
     """A copy of a generator made for speed: weight norm folded, planar convolutions, pieces of one length."""
 
     def __init__(
-        self, generator: FrontEnd, chunk: int = CHUNK, precision: Literal["auto", "fp32", "bf16"] = "fp32"
+        self, generator: FrontEnd, chunk: int | None = None, precision: Literal["auto", "fp32", "bf16"] = "fp32"
     ) -> None:
-        """``chunk``: frames that the network sees at a time, more than twice its context (ConfigError otherwise)."""
+        """``chunk``: frames that the network sees at a time, more than twice its context (ConfigError otherwise); None: its own."""
         self.context = generator.context()
+        chunk = max(generator.chunk, 3 * self.context) if chunk is None else chunk
         if chunk <= 2 * self.context:
             raise ConfigError(
                 f"chunk = {chunk} frames leave none between contexts of {self.context} on both sides; use at least "

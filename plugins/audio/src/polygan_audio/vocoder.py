@@ -15,7 +15,7 @@ from polygan import ConfigError, Context, DataError, Recipe, Samples, did_you_me
 from . import audio_losses, files, melspec
 from .mels import SUFFIXES as MEL_SUFFIXES
 from .mels import read_mel
-from .synthesis import CHUNK, Synthesiser, mel_stream
+from .synthesis import Synthesiser, mel_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,8 +80,8 @@ class VocoderConfig:
 class Sampling:
     """How sound is made."""
 
-    chunk: int = CHUNK
-    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster."""
+    chunk: int | None = None
+    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 256 for HiFi-GAN, 1024 for Vocos."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
     format: Literal["wav", "flac", "ogg"] = "wav"
@@ -112,9 +112,6 @@ class Vocoder(Recipe):
     translates = True
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     Sampling: ClassVar[type] = Sampling
-
-    weights: Sequence[float] | None = None
-    """Of the discriminators' members in the game; None: 1 each."""
 
     def __init__(self, config: VocoderConfig, info: Mapping[str, Any]) -> None:
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
@@ -148,6 +145,11 @@ class Vocoder(Recipe):
             )
 
     # The game's terms
+
+    @property
+    def weights(self) -> Sequence[float] | None:
+        """Of the discriminators' members in the game; None: 1 each."""
+        return None
 
     def condition(self, batch: Batch) -> Tensor:
         """What the generator hears of a batch: its log-mel (B, n_mels, T / hop_length), or the given one."""

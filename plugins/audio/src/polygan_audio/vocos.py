@@ -11,7 +11,16 @@ import torch
 from polygan import ConfigError, Context, Player, Turn
 
 from . import audio_losses
-from .discriminators import PERIODS, SIZES, SMALL_PERIODS, SMALL_SIZES, multi_period, multi_resolution, small_multi_period, small_multi_resolution
+from .discriminators import (
+    PERIODS,
+    SIZES,
+    SMALL_PERIODS,
+    SMALL_SIZES,
+    multi_period,
+    multi_resolution,
+    small_multi_period,
+    small_multi_resolution,
+)
 from .vocoder import Judges, Vocoder, VocoderConfig
 from .vocos_networks import Generator
 
@@ -69,16 +78,11 @@ class Vocos(Vocoder):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 1000}
 
     config: Config
-    weights: Sequence[float]
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
         super().__init__(config, info)
         self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
-        small = config.discriminators == "small"
-        periods, resolutions = (SMALL_PERIODS, SMALL_SIZES) if small else (PERIODS, SIZES)
-        # The mean over each family's members, as in the official code.
-        self.weights = [1 / len(periods)] * len(periods) + [config.resolution_weight / len(resolutions)] * len(resolutions)
 
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""
@@ -116,6 +120,13 @@ class Vocos(Vocoder):
         )
 
     # The method
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """The mean over the members of each family, as in the official code."""
+        small = self.config.discriminators == "small"
+        p, r = (len(SMALL_PERIODS), len(SMALL_SIZES)) if small else (len(PERIODS), len(SIZES))
+        return [1 / p] * p + [self.config.resolution_weight / r] * r
 
     def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """Hinge."""

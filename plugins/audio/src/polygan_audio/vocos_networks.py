@@ -40,6 +40,7 @@ class Generator(FrontEnd):
     """Log-mel (B, n_mels, F) to waveform (B, F * hop_length)."""
 
     prior: Tensor | None
+    chunk = 1024  # at the frame rate memory is no concern, and less of it is context
 
     def __init__(self, mel: MelSpec, dim: int, hidden: int, blocks: int, *, prior: bool = True) -> None:
         """``prior``: the network says by what factors magnitudes differ from those that the mel's pseudo-inverse gives."""
