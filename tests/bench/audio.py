@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timing import interleave, table
+from timing import PRECISIONS, interleave, table
 
-from polygan.settings import TrainerSettings, is_emulated
+from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_audio import hifigan, vocos
@@ -21,8 +21,6 @@ from polygan_audio.melspec import PRESETS
 from polygan_audio.synthesis import Synthesiser
 
 INFO = {"sample_rate": 22_050, "segment": 8192, "count": 10_000}
-BF16 = not is_emulated("bf16", torch.device("cpu"))  # else there is nothing to gain, and the rows are left out
-PRECISIONS = ("fp32", "bf16") if BF16 else ("fp32",)
 
 
 def waveforms(n):

@@ -11,19 +11,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timing import interleave, table
+from timing import PRECISIONS, interleave, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "image"))
 import plain
 
-from polygan.settings import TrainerSettings, is_emulated
+from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_image.features import Classifier, extract
 from polygan_image.stylegan import Config, StyleGAN
 
 SIDE, BATCH = 64, 16
-BF16 = not is_emulated("bf16", torch.device("cpu"))  # else there is nothing to gain, and the rows are left out
 INFO = {"channels": 3, "height": SIDE, "width": SIDE, "classes": [], "count": 1000}
 
 
@@ -86,7 +85,7 @@ def bench_image(rounds):
         "the turn r1 alone": turn(lazy, "r1"),
         "the turn path alone": turn(lazy, "path"),
     }
-    if BF16:
+    if "bf16" in PRECISIONS:
         runners["polygan Trainer, bf16"] = step(trainer("bf16"))
     times = interleave(runners, rounds)
     base, ours = times["plain formulation, fp32"], times["polygan Trainer, fp32"]

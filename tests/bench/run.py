@@ -27,7 +27,7 @@ from audio import bench_audio
 from e2e.test_startup import install_hundred
 from image import bench_image
 from text import bench_text
-from timing import interleave, table
+from timing import PRECISIONS, interleave, table
 
 from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
@@ -123,18 +123,15 @@ def trainer_step(precision, reuse=True):
 
 
 def bench_dcgan(rounds):
-    runners = {
-        "plain tutorial loop, fp32": tutorial_step(),
-        "polygan Trainer, fp32": trainer_step("fp32"),
-        "bare optimised loop, fp32": bare_step("fp32"),
-        "polygan Trainer, bf16": trainer_step("bf16"),
-        "bare optimised loop, bf16": bare_step("bf16"),
-        "polygan Trainer, bf16, fresh fakes": trainer_step("bf16", reuse=False),
-    }
+    runners = {"plain tutorial loop, fp32": tutorial_step()}
+    for p in PRECISIONS:
+        runners[f"polygan Trainer, {p}"] = trainer_step(p)
+        runners[f"bare optimised loop, {p}"] = bare_step(p)
+    runners[f"polygan Trainer, {PRECISIONS[-1]}, fresh fakes"] = trainer_step(PRECISIONS[-1], reuse=False)
     times = interleave(runners, rounds)
     base = times["plain tutorial loop, fp32"]
     rows = [(n, f"{64 / t:.1f} img/s", f"{base / t:.2f}x") for n, t in times.items()]
-    for p in ("fp32", "bf16"):
+    for p in PRECISIONS:
         cost = times[f"polygan Trainer, {p}"] / times[f"bare optimised loop, {p}"] - 1
         rows.append((f"the trainer's cost over the bare loop, {p}", f"{cost:+.1%}", ""))
     table(f"DCGAN 64x64x3, ngf = ndf = 64, batch 64, {torch.get_num_threads()} threads, {rounds} rounds", rows)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timing import interleave, table
+from timing import PRECISIONS, interleave, table
 from torch import nn
 
 from polygan.seeding import Noise
-from polygan.settings import TrainerSettings, is_emulated
+from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_text.discriminator import PAPER_FILTERS
@@ -24,7 +24,6 @@ from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
 
 BATCH, LENGTH, VOCABULARY, ROLLOUTS = 64, 20, 5000, 16
-BF16 = not is_emulated("bf16", torch.device("cpu"))  # else there is nothing to gain, and the rows are left out
 INFO = {"vocabulary": VOCABULARY, "length": LENGTH, "start": 0, "eos": None, "classes": []}
 
 
@@ -135,7 +134,7 @@ def bench_generator(rounds):
         "plain: every prefix replayed, torch.multinomial, fp32": plain_generator_step(),
         "polygan Trainer, fp32": trainer("fp32", "g"),
     }
-    if BF16:
+    if "bf16" in PRECISIONS:
         runners["polygan Trainer, bf16 discriminator"] = trainer("bf16", "g")
     times = interleave(runners, min(rounds, 3))
     base = next(iter(times.values()))
@@ -187,7 +186,7 @@ def bench_likelihood(rounds):
 
 
 def bench_discriminator(rounds):
-    runners = {f"polygan Trainer, {p}": trainer(p, "d") for p in (("fp32", "bf16") if BF16 else ("fp32",))}
+    runners = {f"polygan Trainer, {p}": trainer(p, "d") for p in PRECISIONS}
     d = PlainDiscriminator()
     optimizer = torch.optim.Adam(d.parameters(), 1e-4)
     g = PlainGenerator()
@@ -203,7 +202,7 @@ def bench_discriminator(rounds):
     times = interleave({"plain loop, fp32": bare, **runners}, max(rounds, 9), 2)
     base = times["plain loop, fp32"]
     rows = [(n, f"{t * 1e3:.0f} ms", f"{base / t:.2f}x") for n, t in times.items()]
-    if BF16:
+    if "bf16" in PRECISIONS:
         ratio = times["polygan Trainer, fp32"] / times["polygan Trainer, bf16"]
         rows.append(("bf16 over fp32", "", f"{ratio:.2f}x"))
     table("Discriminator step (64 real, 64 fresh fakes)", rows)

@@ -6,6 +6,13 @@ import statistics
 import sys
 import time
 
+import torch
+
+from polygan.settings import is_emulated
+
+PRECISIONS = ("fp32",) if is_emulated("bf16", torch.device("cpu")) else ("fp32", "bf16")
+"""What is measured: where the CPU emulates bf16 there is nothing to gain, and it takes minutes a step."""
+
 
 def interleave(runners, rounds, warmup=1):
     """Median seconds of each callable, called in turn."""
