@@ -122,7 +122,11 @@ def main():
             if kind == "plain":
                 networks, shown = plain(recipe, stream, domain, seed, seconds)
             elif kind == "bf16-rounded":
-                samples = next(row["shown"] for row in found("fp32")[1] if row["seed"] == seed)
+                samples = next((row["shown"] for row in found("fp32")[1] if row["seed"] == seed), None)
+                if samples is None:
+                    parser.error(
+                        f"bf16-rounded is as long as fp32, of which seed {seed} is not there; --kinds fp32 bf16-rounded"
+                    )
                 networks, shown = ours_rounded(recipe, stream, domain, seed, samples)
             else:
                 networks, shown = ours(recipe, stream, domain, kind, seed, seconds)
