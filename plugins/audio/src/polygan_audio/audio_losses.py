@@ -33,7 +33,7 @@ def generator_loss(fake: Features) -> Tensor:
 
 
 def hinge_discriminator_loss(real: Features, fake: Features, weights: Sequence[float]) -> dict[str, Tensor]:
-    """Sum over members k of w_k (E max(0, 1 - D_k(x)) + E max(0, 1 + D_k(G(s)))) (Siuzdak 2023, section 3.3)."""
+    """Sum over members k of w_k (E max(0, 1 - D_k(x)) + E max(0, 1 + D_k(G(s)))) (Siuzdak 2023, and its official code)."""
     return {
         "real": _total(w * F.relu(1 - wide(m[-1])).mean() for w, m in zip(weights, real, strict=True)),
         "fake": _total(w * F.relu(1 + wide(m[-1])).mean() for w, m in zip(weights, fake, strict=True)),
