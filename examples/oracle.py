@@ -74,6 +74,7 @@ def ranked(run: polygan.Run, samples: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oracle", default="", help="a .safetensors file; empty: drawn by seed")
+    parser.add_argument("--vocabulary", type=int, default=5000, help="words of a drawn oracle")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=80, help="generator steps of the game")
@@ -86,7 +87,12 @@ def main() -> None:
     model = MODEL | {name: json.loads(value) for name, _, value in (word.partition("=") for word in arguments.model)}
     method = Config(**model).method()
     common = {
-        "data": {"source": "oracle", "oracle": arguments.oracle, "size": arguments.size},
+        "data": {
+            "source": "oracle",
+            "oracle": arguments.oracle,
+            "size": arguments.size,
+            "vocabulary": arguments.vocabulary,
+        },
         "runs": arguments.runs,
         "save_every": 0,
         "sample_every": 0,

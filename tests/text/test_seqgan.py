@@ -8,6 +8,7 @@ import torch
 from polygan import Checkpoints, ConfigError, Context, TrainerSettings, testing
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
+from polygan_text import discriminator
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
 from polygan_text.recurrent import RecurrentDiscriminator
 from polygan_text.rollout import valid
@@ -63,8 +64,10 @@ def test_rewards_are_means_over_the_completions_of_their_own_prefix():
     assert rewards.std() > 0.05
 
 
+@pytest.mark.parametrize("tables", [discriminator.TABLES, 0])
 @pytest.mark.parametrize("classes", [0, 3])
-def test_sharing_the_common_beginning_changes_no_score(classes):
+def test_tables_and_sharing_the_common_beginning_change_no_score(classes, tables, monkeypatch):
+    monkeypatch.setattr(discriminator, "TABLES", tables)
     torch.manual_seed(0)
     judge = Discriminator(12, 20, 4, classes=classes).train()
     if classes:

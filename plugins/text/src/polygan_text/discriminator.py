@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -17,6 +17,8 @@ PAPER_FILTERS = tuple(zip((*range(1, 11), 15, 20), (100, *[200] * 4, *[100] * 5,
 """(tokens in a window, feature maps) of Yu et al. 2017 for sequences of 20 tokens."""
 CHUNK = 256
 """Sequences that are scored at a time: their feature maps stay near the processor."""
+TABLES = 2**26
+"""Numbers that the tables of completions' windows may have: 256 MB, of which the paper's take 250."""
 
 
 class Discriminator(nn.Module):
@@ -96,13 +98,13 @@ class Discriminator(nn.Module):
         """`score` (K, copies, n) of completions (K, copies, n, L) whose entry k begins as ``tokens[:, :k + 1]`` (n, L).
 
         Windows that lie within the common beginning are convolved once, not once a completion: a third of the work for
-        the paper's filters.
+        the paper's filters. The others are sums of rows of tables, where the vocabulary is small enough.
         """
         _, copies, n, length = complete.shape
+        convolve = self._convolved()
         common = []  # of each convolution: the maximum over windows that begin at 0, 1, ... up to each place
-        x = self._embed(tokens)
-        for convolution in self.convolutions:
-            common.append(convolution(x).squeeze(2).cummax(2).values)  # (n, maps, L - size + 1)
+        for windows, _ in convolve:
+            common.append(windows(tokens).cummax(1).values)  # (n, L - size + 1, maps)
         told = None if labels is None else labels.repeat(copies)
         scores = []
         for k, rows in enumerate(complete.flatten(1, 2)):  # (copies * n, L)
@@ -110,12 +112,36 @@ class Discriminator(nn.Module):
             for begin in range(0, len(rows), CHUNK):
                 part = rows[begin : begin + CHUNK]
                 of = torch.arange(begin, begin + len(part), device=part.device) % n
-                x, pooled = self._embed(part), []
-                for convolution, known in zip(self.convolutions, common, strict=True):
-                    size = convolution.kernel_size[1]  # pyright: ignore[reportIndexIssue,reportArgumentType]
+                pooled = []
+                for (windows, size), known in zip(convolve, common, strict=True):
                     first = min(max(0, k + 2 - size), length - size)  # the first window that leaves the beginning
-                    most = convolution(x[..., first:]).amax((2, 3))
-                    pooled.append(torch.maximum(most, known[of, :, first - 1]) if first else most)
+                    most = windows(part[:, first:]).amax(1)
+                    pooled.append(torch.maximum(most, known[of, first - 1]) if first else most)
                 chunks.append(self.judge(self._combine(pooled), None if told is None else told[begin : begin + CHUNK]))
             scores.append(torch.cat(chunks))
         return torch.stack(scores).view(-1, copies, n)
+
+    def _convolved(self) -> list[tuple[Callable[[Tensor], Tensor], int]]:
+        """For each convolution its windows' size, and what gives of tokens (n, L) the numbers of all windows (n, L - size + 1, maps).
+
+        What a token adds to a window depends on its place there alone. Those products make a table, computed once for the
+        whole vocabulary, and a window is the sum of ``size`` of its rows: for 64 numbers a token a 64th of the arithmetic.
+        """
+        kernels = [(c, c.weight[:, :, 0].permute(2, 1, 0)) for c in self.convolutions]  # (size, embedding, maps)
+        vocabulary = len(self.embedding.weight)
+        if vocabulary * sum(k.shape[0] * k.shape[2] for _, k in kernels) > TABLES:
+            return [(lambda t, c=c: c(self._embed(t)).squeeze(2).transpose(1, 2), len(k)) for c, k in kernels]
+        return [(_sums(self.embedding.weight @ k), len(k)) for _, k in kernels]
+
+
+def _sums(table: Tensor) -> Callable[[Tensor], Tensor]:
+    """What gives of tokens (n, L) the sums (n, L - size + 1, maps) over windows, of the rows of a table (size, V, maps)."""
+    size, vocabulary, maps = table.shape
+    rows = table.view(size * vocabulary, maps)
+    begins = torch.arange(size, device=table.device) * vocabulary
+
+    def windows(tokens: Tensor) -> Tensor:
+        index = tokens.unfold(1, size, 1) + begins  # (n, L - size + 1, size)
+        return F.embedding_bag(index.flatten(0, 1), rows, mode="sum").view(*index.shape[:2], maps)
+
+    return windows
