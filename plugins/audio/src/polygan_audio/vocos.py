@@ -48,8 +48,8 @@ class Config(VocoderConfig):
     """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
     prior: Literal["pseudo-inverse", "none"] = "pseudo-inverse"
     """What the network's magnitudes are factors of: those that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or 1."""
-    stft_weight: float = 5.0
-    """Of the multi-resolution STFT terms, >= 0."""
+    stft_weight: float = 20.0
+    """Of the multi-resolution STFT terms, >= 0: phases are learned from them more than from the mel."""
     feature_weight: float = 1.0
     """Of feature matching, >= 0."""
     resolution_weight: float = 0.1
