@@ -127,11 +127,13 @@ class Discriminator(nn.Module):
         What a token adds to a window depends on its place there alone. Those products make a table, computed once for the
         whole vocabulary, and a window is the sum of ``size`` of its rows: for 64 numbers a token a 64th of the arithmetic.
         """
-        kernels = [(c, c.weight[:, :, 0].permute(2, 1, 0)) for c in self.convolutions]  # (size, embedding, maps)
-        vocabulary = len(self.embedding.weight)
-        if vocabulary * sum(k.shape[0] * k.shape[2] for _, k in kernels) > TABLES:
-            return [(lambda t, c=c: c(self._embed(t)).squeeze(2).transpose(1, 2), len(k)) for c, k in kernels]
-        return [(_sums(self.embedding.weight @ k), len(k)) for _, k in kernels]
+        weights = [next(c.parameters())[:, :, 0] for c in self.convolutions]  # (maps, embedding, size)
+        numbers = sum(maps * size for maps, _, size in (w.shape for w in weights)) * len(self.embedding.weight)
+        if numbers > TABLES:
+            windows = [lambda t, c=c: c(self._embed(t)).squeeze(2).transpose(1, 2) for c in self.convolutions]
+        else:
+            windows = [_sums(self.embedding.weight @ w.permute(2, 1, 0)) for w in weights]
+        return list(zip(windows, (w.shape[2] for w in weights), strict=True))
 
 
 def _sums(table: Tensor) -> Callable[[Tensor], Tensor]:
