@@ -17,6 +17,8 @@ PAPER_FILTERS = tuple(zip((*range(1, 11), 15, 20), (100, *[200] * 4, *[100] * 5,
 """(tokens in a window, feature maps) of Yu et al. 2017 for sequences of 20 tokens."""
 CHUNK = 256
 """Sequences that are scored at a time: their feature maps stay near the processor."""
+COMPLETIONS = 1024
+"""Completions that are scored at a time: more than by convolution, as sums of a table's rows are limited by memory."""
 TABLES = 2**26
 """Numbers that the tables of completions' windows may have: 256 MB, of which the paper's take 250."""
 
@@ -109,15 +111,17 @@ class Discriminator(nn.Module):
         scores = []
         for k, rows in enumerate(complete.flatten(1, 2)):  # (copies * n, L)
             chunks = []
-            for begin in range(0, len(rows), CHUNK):
-                part = rows[begin : begin + CHUNK]
+            for begin in range(0, len(rows), COMPLETIONS):
+                part = rows[begin : begin + COMPLETIONS]
                 of = torch.arange(begin, begin + len(part), device=part.device) % n
                 pooled = []
                 for (windows, size), known in zip(convolve, common, strict=True):
                     first = min(max(0, k + 2 - size), length - size)  # the first window that leaves the beginning
                     most = windows(part[:, first:]).amax(1)
                     pooled.append(torch.maximum(most, known[of, first - 1]) if first else most)
-                chunks.append(self.judge(self._combine(pooled), None if told is None else told[begin : begin + CHUNK]))
+                chunks.append(
+                    self.judge(self._combine(pooled), None if told is None else told[begin : begin + COMPLETIONS])
+                )
             scores.append(torch.cat(chunks))
         return torch.stack(scores).view(-1, copies, n)
 
