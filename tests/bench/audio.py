@@ -141,8 +141,7 @@ def bench_streaming(_rounds):
     with torch.no_grad():
         gap = (v2(mel[None])[0] - made(mel)).abs().max().item()
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import audio, torch\n"
-        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import audio, torch; from timing import peak\n"
         "made = audio.Synthesiser(audio.plain_v2()); before = peak()\n"
         "for piece in made.stream(torch.randn(80, 100) for _ in range(int(sys.argv[2]))): pass\n"
         "print(peak() - before)"

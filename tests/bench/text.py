@@ -149,8 +149,7 @@ def bench_generator(rounds):
 def bench_memory(_rounds):
     """What one step adds to the memory of a process of its own."""
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1]); import text\n"
-        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import text; from timing import peak\n"
         "step = text.trainer('fp32', 'g'); before = peak(); step(); print(peak() - before)"
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]

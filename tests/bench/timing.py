@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -24,6 +25,12 @@ def interleave(runners, rounds, warmup=1):
             if r >= warmup:
                 times[name].append(time.perf_counter() - begin)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def peak():
+    """MB that this process has had resident at most (Linux). Not ru_maxrss, which a child inherits from its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def table(title, rows):
