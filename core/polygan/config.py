@@ -115,9 +115,13 @@ class SettingsParser:
         self.parser.add_class_arguments(RunSettings)
         for group, config in self.groups.items():
             self.parser.add_argument(f"--{group}", type=config, default=config())
-        unknown = defaults.keys() - _types(RunSettings).keys()
+        unknown = defaults.keys() - self.types.keys()
         if unknown:
             raise ConfigError(f"recipe {recipe!r} sets defaults that do not exist: {', '.join(sorted(unknown))}")
+        try:
+            self.parser.parse_object(dict(defaults))
+        except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"the defaults of recipe {recipe!r} do not fit: {_explain(error)}") from None
         self.parser.set_defaults(dict(defaults))
 
     def help(self) -> str:

@@ -34,7 +34,7 @@ class Recipe:
     Config: ClassVar[type]
     Sampling: ClassVar[type]
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """Trainer settings that suit the recipe, e.g. ``{"steps": 10_000, "batch_size": 64}``."""
+    """Settings that suit the recipe, by their names as options: ``{"steps": 10_000, "data.segment": 32_768}``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
     training: TrainerSettings | None = None
     """The trainer's settings, there before `players` is called; None where networks are only loaded to generate."""

@@ -131,6 +131,23 @@ def test_a_recipe_with_unknown_defaults_is_refused():
         SettingsParser("points/x", Model, DataSettings, {"stepz": 1})
 
 
+def test_a_recipe_sets_defaults_of_its_groups_which_every_way_in_overrides():
+    own = {"steps": 5, "data.held_out": 0.3, "model.latent_dim": 9}
+    parser = SettingsParser("points/x", Model, DataSettings, own)
+    for settings in (parser.parse([{"data": "here", "model": {"loss": "hinge"}}]), parser.parse([], ["--data", "here"])):
+        assert (settings.data.source, settings.data.held_out, settings.model.latent_dim) == ("here", 0.3, 9)
+        assert parser.parse([yaml.safe_load(settings.yaml())]) == settings
+    assert parser.parse([{"data": {"held_out": 0.2}}], ["--model.latent_dim", "4"]).data.held_out == 0.2
+    assert parser.parse([{"model": {"latent_dim": 8}}], ["--model.latent_dim", "4"]).model.latent_dim == 4
+    assert "default: 0.3" in parser.help()
+
+
+@pytest.mark.parametrize("name", ["steps", "data.held_out", "model.loss"])
+def test_a_recipe_with_defaults_of_the_wrong_type_is_refused(name):
+    with pytest.raises(ConfigError, match=f"the defaults of recipe 'points/x' do not fit: {name} = x is not of the ri"):
+        SettingsParser("points/x", Model, DataSettings, {name: "x"})
+
+
 def test_help_names_every_setting_with_its_meaning(parser):
     text = parser.help()
     for name in parser.types:
