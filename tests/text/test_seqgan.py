@@ -68,18 +68,29 @@ def test_rewards_are_means_over_the_completions_of_their_own_prefix():
 @pytest.mark.parametrize("classes", [0, 3])
 def test_tables_and_sharing_the_common_beginning_change_no_score(classes, tables, monkeypatch):
     monkeypatch.setattr(discriminator, "TABLES", tables)
+    monkeypatch.setattr(discriminator, "COMPLETIONS", 100)
     torch.manual_seed(0)
     judge = Discriminator(12, 20, 4, classes=classes).train()
     if classes:
         torch.nn.init.normal_(judge.classes.weight)
     tokens, labels = torch.randint(12, (30, 20)), torch.arange(30) % 3 if classes else None
-    complete = torch.randint(12, (19, 11, 30, 20))  # 330 rows a prefix: more than one chunk
+    complete = torch.randint(12, (19, 11, 30, 20))  # 330 rows a prefix: four chunks
     for k in range(19):
         complete[k, :, :, : k + 1] = tokens[:, : k + 1]
     got = judge.score_completions(tokens, complete, labels)
     told = None if labels is None else labels.repeat(19 * 11)
     expected = judge.score(complete.flatten(0, 2), told).view(19, 11, 30)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tables_are_made_where_they_pay(monkeypatch):
+    made = []
+    monkeypatch.setattr(discriminator, "_sums", lambda table, sums=discriminator._sums: made.append(1) or sums(table))
+    judge = Discriminator(500, 6, 4)
+    for copies, tables in ((1, 0), (20, len(judge.convolutions))):  # 90 and 1,800 tokens, of a vocabulary of 500
+        complete = torch.randint(500, (5, copies, 3, 6))
+        judge.score_completions(complete[0, 0], complete)
+        assert len(made) == tables
 
 
 def test_the_judge_scores_without_dropout_in_training_mode():

@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
         the paper's filters. The others are sums of rows of tables, where the vocabulary is small enough.
         """
         _, copies, n, length = complete.shape
-        convolve = self._convolved()
+        convolve = self._convolved(complete.numel())
         common = []  # of each convolution: the maximum over windows that begin at 0, 1, ... up to each place
         for windows, _ in convolve:
             common.append(windows(tokens).cummax(1).values)  # (n, L - size + 1, maps)
@@ -125,15 +125,16 @@ class Discriminator(nn.Module):
             scores.append(torch.cat(chunks))
         return torch.stack(scores).view(-1, copies, n)
 
-    def _convolved(self) -> list[tuple[Callable[[Tensor], Tensor], int]]:
+    def _convolved(self, count: int) -> list[tuple[Callable[[Tensor], Tensor], int]]:
         """For each convolution its windows' size, and what gives of tokens (n, L) the numbers of all windows (n, L - size + 1, maps).
 
         What a token adds to a window depends on its place there alone. Those products make a table, computed once for the
         whole vocabulary, and a window is the sum of ``size`` of its rows: for 64 numbers a token a 64th of the arithmetic.
+        ``count``: how many tokens there will be; where the vocabulary is larger, tables do not pay.
         """
         weights = [next(c.parameters())[:, :, 0] for c in self.convolutions]  # (maps, embedding, size)
-        numbers = sum(maps * size for maps, _, size in (w.shape for w in weights)) * len(self.embedding.weight)
-        if numbers > TABLES:
+        vocabulary = len(self.embedding.weight)
+        if vocabulary > count or vocabulary * sum(maps * size for maps, _, size in (w.shape for w in weights)) > TABLES:
             windows = [lambda t, c=c: c(self._embed(t)).squeeze(2).transpose(1, 2) for c in self.convolutions]
         else:
             windows = [_sums(self.embedding.weight @ w.permute(2, 1, 0)) for w in weights]
