@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Samples, TrainerSettings, Turn, testing
+from polygan.assembly import resolve
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
 from polygan_audio import audio_losses, files, vocos
@@ -96,6 +97,15 @@ def test_hinge_terms_by_hand():
     torch.testing.assert_close(terms, {"real": torch.tensor(0.05), "fake": torch.tensor(0.125)})
     torch.testing.assert_close(audio_losses.hinge_generator_loss(fake, weights), torch.tensor(2.5 + 0.075))
     torch.testing.assert_close(audio_losses.feature_matching(real, fake, weights), torch.tensor(4.5 + 0.125))
+
+
+def test_the_default_segments_of_vocos_are_several_times_what_its_network_sees():
+    """In segments of 32 frames every one was near an end, and phases were learned from where the padding is."""
+    settings = resolve("audio/vocos", [{"data": "tones"}])
+    recipe = vocos.Vocos(settings.model, INFO | {"segment": settings.data.segment})
+    seen = 2 * recipe.players()["generator"].module.context() + 1
+    assert settings.data.segment / recipe.mel.hop_length > 2.5 * seen
+    assert settings.data.segment * settings.run.batch_size == 8 * 8192
 
 
 def test_a_step_of_vocos_is_the_official_one():

@@ -134,7 +134,10 @@ def test_a_recipe_with_unknown_defaults_is_refused():
 def test_a_recipe_sets_defaults_of_its_groups_which_every_way_in_overrides():
     own = {"steps": 5, "data.held_out": 0.3, "model.latent_dim": 9}
     parser = SettingsParser("points/x", Model, DataSettings, own)
-    for settings in (parser.parse([{"data": "here", "model": {"loss": "hinge"}}]), parser.parse([], ["--data", "here"])):
+    for settings in (
+        parser.parse([{"data": "here", "model": {"loss": "hinge"}}]),
+        parser.parse([], ["--data", "here"]),
+    ):
         assert (settings.data.source, settings.data.held_out, settings.model.latent_dim) == ("here", 0.3, 9)
         assert parser.parse([yaml.safe_load(settings.yaml())]) == settings
     assert parser.parse([{"data": {"held_out": 0.2}}], ["--model.latent_dim", "4"]).data.held_out == 0.2

@@ -75,7 +75,13 @@ class Vocos(Vocoder):
     """Vocos (Siuzdak 2023), with spectral terms alone at first, which teach most of what two cores can afford."""
 
     Config: ClassVar[type] = Config
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 8, "sample_every": 1000}
+    # Segments longer than what the network sees: in short ones every frame is near an end, whose padding tells where it is.
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 20_000,
+        "batch_size": 2,
+        "data.segment": 32_768,
+        "sample_every": 1000,
+    }
 
     config: Config
 
