@@ -44,7 +44,7 @@ class Config(VocoderConfig):
     """Width of their dense layers, >= 1."""
     blocks: int = 6
     """How many, >= 1."""
-    pretrain_steps: int = 8000
+    pretrain_steps: int = 15_000
     """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
     prior: Literal["pseudo-inverse", "none"] = "pseudo-inverse"
     """What the network's magnitudes are factors of: those that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or 1."""
