@@ -153,6 +153,25 @@ def test_a_step_of_vocos_is_the_official_one():
             assert difference < 1e-9, f"{key}: {difference}"
 
 
+def test_discriminators_of_vocos_have_the_weights_of_their_families():
+    """A family without a weight is not there, so that it costs nothing; the others' terms are the mean over their members."""
+    kinds = {
+        (1.0, 0.1): ([1 / 3] * 3 + [0.05] * 2, ["periods", "resolutions"]),
+        (0.0, 1.0): ([0.5] * 2, ["resolutions"]),
+        (2.0, 0.0): ([2 / 3] * 3, ["periods"]),
+    }
+    for (period, resolution), (weights, families) in kinds.items():
+        recipe = small_vocos(period_weight=period, resolution_weight=resolution, pretrain_steps=0)
+        judges = recipe.players()["discriminator"].module
+        assert list(recipe.weights) == pytest.approx(weights)
+        assert list(judges.families) == families
+        assert len(judges(waveforms())) == len(weights)
+        played = trainer(recipe, {"waveform": waveforms()})
+        before = [p.detach().clone() for p in played.actors["generator"].module.parameters()]
+        played.iterate()
+        assert any(not torch.equal(a, b) for a, b in zip(before, played.actors["generator"].module.parameters(), strict=True))
+
+
 def test_stft_terms_by_hand():
     waveform = waveforms()
     convergence, logarithm = audio_losses.stft_loss(waveform, 1.1 * waveform)
@@ -384,6 +403,8 @@ def test_vocos_settings_are_refused():
         ({"blocks": 0}, "blocks = 0"),
         ({"stft_weight": -1.0}, "stft_weight = -1.0"),
         ({"resolution_weight": -1.0}, "resolution_weight = -1.0"),
+        ({"period_weight": float("inf")}, "period_weight = inf"),
+        ({"period_weight": 0.0, "resolution_weight": 0.0}, "both 0, which leaves no discriminator"),
         ({"prior": "pseudo"}, "known are pseudo-inverse, none"),
         ({"discriminators": "big"}, "known are small, paper"),
     ):

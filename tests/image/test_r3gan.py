@@ -83,6 +83,29 @@ def test_the_penalties_of_every_step_differentiate_twice_in_full_precision():
     assert [turn.name for turn in rest] == ["ada"]
 
 
+def test_lazy_penalties_leave_the_step_and_weigh_as_many_times_more():
+    """The expected gradient of ``k`` iterations is that of the penalties in every step; the step itself differentiates once."""
+    made = recipe(augment="none", gamma=0.7, penalty_every=3)
+    d, penalties, g = made.turns()
+    assert (d.precision, d.eager, g.name) == (None, False, "g")
+    assert (penalties.name, penalties.every, penalties.precision, penalties.eager) == ("penalties", 3, "fp32", True)
+    t = trainer(made)
+    network, data = t.actors["discriminator"].module, batch()
+    t.context.turn = "d"
+    assert set(made.discriminator_loss(t.context, data)) == {"pair"}
+    t.context.turn = "penalties"
+    terms = made.lazy_penalties(t.context, data)
+    x = data["image"].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(network(x, data["label"]).sum(), x)
+    squares = gradient.square().sum((1, 2, 3)).mean().item()
+    assert terms["r1"].item() == pytest.approx(3 * 0.35 * squares, rel=1e-4)
+    assert terms["r2"].item() > 0
+    for _ in range(2):  # with penalties, and without
+        before = [p.detach().clone() for p in network.parameters()]
+        t.iterate()
+        assert not any(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True) if b.abs().sum() > 0)
+
+
 def test_generation():
     made = recipe()
     networks = {"generator": made.players()["generator"].module}
@@ -98,7 +121,7 @@ def test_sizes_out_of_reach_name_the_recipe():
 @pytest.mark.parametrize(
     "options",
     [{"latent_dim": 0}, {"generator_width": 0}, {"discriminator_width": 0}, {"depth": 0}, {"group": 0}, {"gamma": -1.0},
-     {"learning_rate": 0.0}, {"beta1": 1.0}, {"beta2": -1.0}, {"ema_half_life": -1.0}],
+     {"penalty_every": 0}, {"learning_rate": 0.0}, {"beta1": 1.0}, {"beta2": -1.0}, {"ema_half_life": -1.0}],
     ids=str,
 )  # fmt: skip
 def test_bad_settings_are_one_clear_line(options):

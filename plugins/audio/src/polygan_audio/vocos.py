@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch
 
-    from .discriminators import Features
+    from .discriminators import Family, Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,10 @@ class Config(VocoderConfig):
     """Of the multi-resolution STFT terms, >= 0: phases are learned from them more than from the mel."""
     feature_weight: float = 1.0
     """Of feature matching, >= 0."""
+    period_weight: float = 1.0
+    """Of the discriminators of periods in the game, >= 0; 0: there are none."""
     resolution_weight: float = 0.1
-    """Of the spectrogram discriminators in the game, >= 0; those of periods have 1."""
+    """Of those of spectrograms, >= 0; 0: there are none."""
     discriminators: Literal["small", "paper"] = "small"
     """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
     learning_rate: float = 5e-4
@@ -66,9 +68,14 @@ class Config(VocoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0}
-        for name, minimum in {**least, "resolution_weight": 0, "ema_half_life": 0}.items():
+        for name, minimum in {**least, "period_weight": 0, "resolution_weight": 0, "ema_half_life": 0}.items():
             if not minimum <= getattr(self, name) < math.inf:
                 raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
+        if not self.period_weight and not self.resolution_weight:
+            raise ConfigError(
+                "model.period_weight and model.resolution_weight are both 0, which leaves no discriminator; for spectral terms alone "
+                "set --model.pretrain_steps to the run's --steps"
+            )
 
 
 class Vocos(Vocoder):
@@ -91,13 +98,16 @@ class Vocos(Vocoder):
         self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
 
     def players(self) -> dict[str, Player]:
-        """``generator`` and ``discriminator``: periods, and resolutions of the spectrogram."""
+        """``generator`` and ``discriminator``: of periods and of spectrograms, those that have a weight."""
         c = self.config
         generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior != "none")
         small = c.discriminators == "small"
-        periods = small_multi_period() if small else multi_period()
-        resolutions = small_multi_resolution() if small else multi_resolution()
-        discriminator = Judges({"periods": periods, "resolutions": resolutions})
+        families: dict[str, Family] = {}
+        if c.period_weight:
+            families["periods"] = small_multi_period() if small else multi_period()
+        if c.resolution_weight:
+            families["resolutions"] = small_multi_resolution() if small else multi_resolution()
+        discriminator = Judges(families)
         return {
             "generator": Player(generator, *self._optimizer(generator, 0), ema_half_life=c.ema_half_life),
             "discriminator": Player(discriminator, *self._optimizer(discriminator, c.pretrain_steps)),
@@ -129,10 +139,11 @@ class Vocos(Vocoder):
 
     @property
     def weights(self) -> Sequence[float]:
-        """The mean over the members of each family, as in the official code."""
-        small = self.config.discriminators == "small"
+        """The mean over the members of each family, as in the official code; families without a weight have no members."""
+        c, small = self.config, self.config.discriminators == "small"
         p, r = (len(SMALL_PERIODS), len(SMALL_SIZES)) if small else (len(PERIODS), len(SIZES))
-        return [1 / p] * p + [self.config.resolution_weight / r] * r
+        families = ((c.period_weight, p), (c.resolution_weight, r))
+        return [weight / count for weight, count in families if weight for _ in range(count)]
 
     def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """Hinge."""

@@ -38,6 +38,9 @@ class Config(ImageConfig):
     """Channels that a 3x3 convolution mixes, >= 1."""
     gamma: float = 1.0
     """Weight of R1 and of R2, >= 0; the harder the data and the larger the pictures, the more."""
+    penalty_every: int = 1
+    """Iterations between the penalties, >= 1; 1 as in the paper, above a turn of its own with that many times the weight, which
+    spares most of the second derivatives."""
     learning_rate: float = 2e-4
     """Of both networks, (0, 1]."""
     beta1: float = 0.0
@@ -49,13 +52,13 @@ class Config(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "depth", "group")
+        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "depth", "group", "penalty_every")
         check_least(self, 0, "gamma", "ema_half_life")
         check_rates(self, "2e-4")
 
 
 class R3GAN(ImageGAN):
-    """The relativistic game with R1 and R2 in every step: convergent, and so without normalisation or tricks."""
+    """The relativistic game with R1 and R2, in every step as a rule: convergent, and so without normalisation or tricks."""
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
@@ -83,22 +86,38 @@ class R3GAN(ImageGAN):
         return torch.optim.Adam(module.parameters(), c.learning_rate, betas=(float(c.beta1), float(c.beta2)))
 
     def turns(self) -> list[Turn]:
-        """``d``, which differentiates twice, and ``g``; ``ada`` now and then."""
+        """``d``, which differentiates twice unless ``penalties`` does it now and then, ``g``; ``ada`` now and then."""
+        acting, every = ("discriminator",), self.config.penalty_every
+        slow: dict[str, Any] = {"precision": "fp32", "eager": True}  # what differentiates twice
+        lazy = [Turn("penalties", acting, self.lazy_penalties, every=every, **slow)] if every > 1 else []
         return [
-            Turn("d", ("discriminator",), self.discriminator_loss, precision="fp32", eager=True),
+            Turn("d", acting, self.discriminator_loss, **({} if lazy else slow)),
+            *lazy,
             Turn("g", ("generator",), self.generator_loss),
             *self._augmentation_turn(),
         ]
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """-log s(D(x) - D(G(z))) + gamma/2 |grad D(x)|^2 + gamma/2 |grad D(G(z))|^2 (section 3)."""
-        critic, gamma = self._critic(ctx, batch), self.config.gamma
-        real = batch["image"].detach().requires_grad_()
-        fake = self._detached_fakes(ctx, batch).requires_grad_()
+        """-log s(D(x) - D(G(z))) and, unless they are lazy, the penalties of the same pictures (section 3)."""
+        critic, inline = self._critic(ctx, batch), self.config.penalty_every == 1
+        real = batch["image"].detach().requires_grad_(inline)
+        fake = self._detached_fakes(ctx, batch).requires_grad_(inline)
         real_logits, fake_logits = critic(real), critic(fake)
         self._observe(ctx, real_logits - fake_logits, fake_logits - real_logits)  # only of pairs the sign has a meaning
-        penalties = {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
-        return losses.relativistic_discriminator(real_logits, fake_logits) | penalties
+        terms = losses.relativistic_discriminator(real_logits, fake_logits)
+        return terms | self._penalties(real_logits, real, fake_logits, fake) if inline else terms
+
+    def lazy_penalties(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """The penalties alone, with as many times the weight as iterations pass (Karras et al. 2020, appendix B)."""
+        critic = self._critic(ctx, batch)
+        real = batch["image"].detach().requires_grad_()
+        fake = self._fakes(ctx, batch).images.detach().requires_grad_()
+        return self._penalties(critic(real), real, critic(fake), fake)
+
+    def _penalties(self, real_logits: Tensor, real: Tensor, fake_logits: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """gamma/2 |grad D(x)|^2 and gamma/2 |grad D(G(z))|^2 (section 3)."""
+        gamma = self.config.gamma * self.config.penalty_every
+        return {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(G(z)) - D(x))."""
