@@ -169,7 +169,9 @@ def test_discriminators_of_vocos_have_the_weights_of_their_families():
         played = trainer(recipe, {"waveform": waveforms()})
         before = [p.detach().clone() for p in played.actors["generator"].module.parameters()]
         played.iterate()
-        assert any(not torch.equal(a, b) for a, b in zip(before, played.actors["generator"].module.parameters(), strict=True))
+        assert any(
+            not torch.equal(a, b) for a, b in zip(before, played.actors["generator"].module.parameters(), strict=True)
+        )
 
 
 def test_stft_terms_by_hand():

@@ -103,7 +103,9 @@ def test_lazy_penalties_leave_the_step_and_weigh_as_many_times_more():
     for _ in range(2):  # with penalties, and without
         before = [p.detach().clone() for p in network.parameters()]
         t.iterate()
-        assert not any(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True) if b.abs().sum() > 0)
+        assert not any(
+            torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True) if b.abs().sum() > 0
+        )
 
 
 def test_generation():
