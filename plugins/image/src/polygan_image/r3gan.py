@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained: the paper's method with narrower networks and without its schedules."""
+    """What is trained: the paper's method with narrower networks, without its schedules, and with a term that keeps the pictures of a
+    class apart."""
 
     latent_dim: int = 64
     """Numbers in a latent vector (standard normal), >= 1."""
@@ -49,6 +50,8 @@ class Config(ImageConfig):
     """Decay of Adam's mean squared gradient, [0, 1)."""
     ema_half_life: float = 20_000
     """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+    mode_seeking: float = 0.3
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

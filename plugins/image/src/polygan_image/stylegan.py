@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained. The defaults are the paper's but for the size: about 4.5 + 4.7 million parameters at 64 pixels."""
+    """What is trained. The defaults are the paper's but for the size, about 4.5 + 4.7 million parameters at 64 pixels, and for a
+    term that keeps the pictures of a class apart."""
 
     latent_dim: int = 256
     """Numbers in a latent vector z (standard normal) and in w, >= 1; 512 in the paper."""
@@ -58,6 +59,8 @@ class Config(ImageConfig):
     """Decay of Adam's mean squared gradient, [0, 1)."""
     ema_half_life: float = 0.0
     """Half-life of the averaged generator in samples, >= 0; 0: batch size * 10,000 / 32."""
+    mode_seeking: float = 0.1
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
