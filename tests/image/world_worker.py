@@ -15,18 +15,19 @@ from polygan_image import base, dcgan, r3gan, stylegan
 
 FACTS = {"channels": 3, "classes": ["a", "b", "c"], "count": 90}
 ADA = {"augment": "ada", "augment_target": 0.01, "augment_horizon": 80.0}
+PAIRS = {"mode_seeking": 0.0}  # a ratio over the pairs of a process's share, as batch norm is: not the same for two
 STYLE = {"latent_dim": 8, "channel_base": 32, "channel_max": 4}
 RELATIVISTIC = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
 CASES = {
     "stylegan-ada-path": (
         stylegan.StyleGAN,
-        stylegan.Config(**STYLE, **ADA, path_weight=2.0, path_every=2, r1_every=2),
+        stylegan.Config(**STYLE, **ADA, **PAIRS, path_weight=2.0, path_every=2, r1_every=2),
     ),
     "dcgan": (
         dcgan.DCGAN,
         dcgan.Config(latent_dim=6, generator_width=4, discriminator_width=4),
     ),  # batch norm: not the same
-    "r3gan-ada": (r3gan.R3GAN, r3gan.Config(**RELATIVISTIC, **ADA)),
+    "r3gan-ada": (r3gan.R3GAN, r3gan.Config(**RELATIVISTIC, **ADA, **PAIRS)),
 }
 STEPS, BATCH = 3, 8
 base.ADAPT_EVERY = 1  # an odd number of moves of p, also after the stop
