@@ -220,8 +220,9 @@ class SeqGAN(Recipe):
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
             fake = sample(policy, ctx.noise.uniform(n, self.info["length"], 2), eos=self.eos, labels=labels)
-        discriminator = ctx["discriminator"]
-        real_logits, fake_logits = discriminator(batch["tokens"], labels), discriminator(fake, labels)
+        both = torch.cat([batch["tokens"], fake])  # as one batch: the weights are read once
+        logits = ctx["discriminator"](both, None if labels is None else labels.repeat(2))
+        real_logits, fake_logits = logits.chunk(2)
         ctx.observe_logits(real_logits, fake_logits)
         # One mean over both kinds, as in a classifier's batch.
         terms = {k: v / 2 for k, v in losses.ADVERSARIAL["minimax"].discriminator(real_logits, fake_logits).items()}
