@@ -48,12 +48,41 @@ def official_layout(module):
     module.forward = forward
 
 
+def official_block(module):
+    """The residual block as it is usually written: every result a tensor of its own."""
+
+    def forward(x):
+        for dilated, plain in zip(module.convs1, module.convs2, strict=True):
+            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, 0.1)), 0.1))
+        return x
+
+    module.forward = forward
+
+
+def official_scale(module):
+    """The same for the scales."""
+
+    def forward(waveform):
+        x, maps = waveform[:, None], []
+        for _ in range(module.pools):
+            x = F.avg_pool1d(x, 4, 2, 2)
+        for c in module.convs:
+            maps.append(x := F.leaky_relu(c(x), 0.1))
+        return [*maps, module.conv_post(x)]
+
+    module.forward = forward
+
+
 def plain_step(recipe, real):
     """The usual loop: D not frozen, D(real) with gradients in G's turn, separate passes, default AdamW."""
     players = recipe.players()
     g, d = (players[n].module for n in ("generator", "discriminator"))
+    for block in g.resblocks:
+        official_block(block)
     for member in d.families["periods"].discriminators:
         official_layout(member)
+    for member in d.families["scales"].discriminators:
+        official_scale(member)
     og, od = (torch.optim.AdamW(m.parameters(), 2e-4, (0.8, 0.99)) for m in (g, d))
 
     def step():
@@ -95,34 +124,42 @@ def bench_vocos(rounds):
             recipe = vocos.Vocos(vocos.Config(pretrain_steps=pretrain), INFO)
             runners[f"{name}, {precision}"] = trainer(recipe, waveforms(8), precision).iterate
     paper = vocos.Vocos(vocos.Config(pretrain_steps=0, discriminators="paper"), INFO)
-    runners["with the paper's discriminators, fp32"] = trainer(paper, waveforms(8)).iterate
-    times = interleave(runners, min(rounds, 5))
+    times = interleave(runners, max(rounds, 7))
+    # In rounds of its own: its gigabytes would leave nothing of the others in the caches.
+    times |= interleave({"with the paper's discriminators, fp32": trainer(paper, waveforms(8)).iterate}, min(rounds, 3))
     rows = [(n, f"{t * 1e3:.0f} ms", f"{1 / t:.2f} steps/s") for n, t in times.items()]
     table("Vocos training step, 8 x 8192", rows)
 
 
-def plain_v2():
-    """V2 as plain one-dimensional convolutions with weight norm folded."""
+def v2():
     torch.manual_seed(0)
-    return fold(Generator(VARIANTS["v2"], PRESETS["hifigan"])).eval()
+    return Generator(VARIANTS["v2"], PRESETS["hifigan"]).eval()
+
+
+def plain_v2():
+    """V2 as usually written: one-dimensional convolutions, weight norm folded, every result a tensor of its own."""
+    network = fold(v2())
+    for block in network.resblocks:
+        official_block(block)
+    return network
 
 
 def bench_synthesis(rounds):
-    v2 = plain_v2()
+    usual, ours = plain_v2(), v2()
     small = vocos.Vocos(vocos.Config(), INFO).players()["generator"].module
     mel = torch.randn(80, 860)  # 10 s
     seconds = 860 * 256 / 22_050
 
     @torch.no_grad()
     def plain():
-        return v2(mel[None])[0]
+        return usual(mel[None])[0]
 
     runners = {"HiFi-GAN V2, plain Conv1d, fp32": plain}
-    for name, network in (("HiFi-GAN V2", v2), ("vocos, small", small)):
+    for name, network in (("HiFi-GAN V2", ours), ("vocos, small", small)):
         for precision in PRECISIONS:
             made = Synthesiser(network, precision=precision)
             runners[f"{name}, polygan, {precision}"] = lambda made=made: made(mel)
-    gap = (plain() - Synthesiser(v2)(mel)).abs().max().item()
+    gap = (plain() - Synthesiser(ours)(mel)).abs().max().item()
     times = interleave(runners, max(rounds, 7))
     base = next(iter(times.values()))
     rows = [(n, f"{seconds / t:.1f} x real time", f"{base / t:.2f}x") for n, t in times.items()]
@@ -130,8 +167,7 @@ def bench_synthesis(rounds):
 
 
 def bench_streaming(_rounds):
-    v2 = plain_v2()
-    made = Synthesiser(v2)
+    made = Synthesiser(v2())
     mel = torch.randn(80, 5168)  # 60 s
     first = []
     for _ in range(5):
@@ -139,10 +175,10 @@ def bench_streaming(_rounds):
         next(made.stream([mel]))
         first.append(time.perf_counter() - begin)
     with torch.no_grad():
-        gap = (v2(mel[None])[0] - made(mel)).abs().max().item()
+        gap = (plain_v2()(mel[None])[0] - made(mel)).abs().max().item()
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import audio, torch; from timing import peak\n"
-        "made = audio.Synthesiser(audio.plain_v2()); before = peak()\n"
+        "made = audio.Synthesiser(audio.v2()); before = peak()\n"
         "for piece in made.stream(torch.randn(80, 100) for _ in range(int(sys.argv[2]))): pass\n"
         "print(peak() - before)"
     )

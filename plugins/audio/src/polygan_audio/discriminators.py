@@ -60,7 +60,7 @@ class Period(nn.Module):
         x = x.unflatten(2, (-1, self.period)).transpose(2, 3)  # (B, 1, p, T / p)
         maps = []
         for convolution in self.convs:
-            x = F.leaky_relu(convolution(x), SLOPE)
+            x = F.leaky_relu(convolution(x), SLOPE, inplace=True)
             maps.append(x)
         return [*maps, self.conv_post(x)]
 
@@ -93,7 +93,7 @@ class Scale(nn.Module):
             x = F.avg_pool1d(x, 4, 2, 2)
         maps = []
         for convolution in self.convs:
-            x = F.leaky_relu(convolution(x), SLOPE)
+            x = F.leaky_relu(convolution(x), SLOPE, inplace=True)
             maps.append(x)
         return [*maps, self.conv_post(x)]
 
@@ -119,7 +119,7 @@ class Resolution(nn.Module):
         x = self.spectrogram(waveform)[:, None]
         maps = []
         for convolution in self.convs:
-            x = F.leaky_relu(convolution(x), SLOPE)
+            x = F.leaky_relu(convolution(x), SLOPE, inplace=True)
             maps.append(x)
         return [*maps, self.conv_post(x)]
 
