@@ -201,7 +201,8 @@ def bench_discriminator(rounds):
     times = interleave({"plain loop, fp32": bare, **ours}, max(rounds, 9), 2)
     base = times["plain loop, fp32"]
     rows = [(n, f"{t * 1e3:.0f} ms", f"{base / t:.2f}x") for n, t in times.items()]
-    if "bf16" in PRECISIONS:  # in rounds of their own: the plain loop between them leaves neither's weights in the caches
+    if "bf16" in PRECISIONS:
+        # In rounds of their own: the plain loop between them leaves neither's weights in the caches.
         pair = interleave(ours, max(rounds, 30), 2)
         ratio = pair["polygan Trainer, fp32"] / pair["polygan Trainer, bf16"]
         rows.append(("bf16 over fp32", "", f"{ratio:.2f}x"))
