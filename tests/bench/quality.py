@@ -88,6 +88,27 @@ def plain(recipe, stream, domain, seed, seconds):
     return {"generator": g, "discriminator": d}, step * BATCH
 
 
+def opened(**data):
+    """The domain of pictures, its settings and the splits of a set."""
+    domain, settings = ImageDomain(), ImageSettings(**data)
+    store = build_store(open_source(settings, domain, get_catalogue()), settings)
+    return domain, settings, split_store(store, settings.held_out)
+
+
+def evaluation_of(recipe, networks, domain, settings, splits, count):
+    """What a metric judges: ``count`` pictures of these networks against the splits."""
+    return Evaluation(
+        domain=domain,
+        info=splits["train"].store.info,
+        train=splits["train"],
+        held_out=splits["held_out"],
+        generate=lambda n, seed: recipe.sample(networks, n, seed),
+        cache=cache_folder(settings),
+        device=torch.device("cpu"),
+        count=count,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
@@ -100,8 +121,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/quality.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    domain, settings = ImageDomain(), ImageSettings(source=arguments.data)
-    splits = split_store(build_store(open_source(settings, domain, get_catalogue()), settings), settings.held_out)
+    domain, settings, splits = opened(source=arguments.data)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
 
@@ -130,17 +150,7 @@ def main():
                 networks, shown = ours_rounded(recipe, stream, domain, seed, samples)
             else:
                 networks, shown = ours(recipe, stream, domain, kind, seed, seconds)
-            evaluation = Evaluation(
-                domain=domain,
-                info=splits["train"].store.info,
-                train=splits["train"],
-                held_out=splits["held_out"],
-                generate=lambda n, s, r=recipe, nets=networks: r.sample(nets, n, s),
-                cache=cache_folder(settings),
-                device=torch.device("cpu"),
-                count=arguments.count,
-            )
-            (score,) = frechet(evaluation)
+            (score,) = frechet(evaluation_of(recipe, networks, domain, settings, splits, arguments.count))
             row = wanted | {
                 "seed": seed,
                 "shown": shown,
