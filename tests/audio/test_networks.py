@@ -120,6 +120,27 @@ def test_the_planar_layout_gives_the_same_sound(block):
     assert flat.std() > 0.1
 
 
+@pytest.mark.parametrize("block", [1, 2])
+def test_residual_blocks_are_the_papers_and_leave_their_input(block):
+    module = loud(Generator(dataclasses.replace(SMALL, block=block), SMALL_MEL).resblocks[1])
+    given = torch.randn(2, 4, 30, dtype=torch.float64, requires_grad=True)
+    x = given
+    if block == 1:
+        for dilated, plain in zip(module.convs1, module.convs2, strict=True):
+            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, 0.1)), 0.1))
+    else:
+        for dilated in module.convs:
+            x = x + dilated(F.leaky_relu(x, 0.1))
+    wanted = [given, *module.parameters()]
+    expected = torch.autograd.grad(x.square().sum(), wanted)
+    before, got = given.detach().clone(), module(given)
+    torch.testing.assert_close(got, x)
+    torch.testing.assert_close(torch.autograd.grad(got.square().sum(), wanted), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(module(given), x)
+    assert torch.equal(given, before)
+
+
 def test_folding_leaves_the_original_as_it_was():
     generator = Generator(SMALL, SMALL_MEL)
     mel = torch.randn(1, 8, 10)

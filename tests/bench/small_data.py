@@ -66,7 +66,8 @@ def main():
     for seed in range(arguments.seeds):
         for augment in arguments.augment:
             row = {"data": arguments.data, "pictures": arguments.pictures, "minutes": arguments.minutes}
-            row |= {"threads": arguments.threads, "augment": augment, "seed": seed}
+            row |= {"resolution": arguments.resolution, "threads": arguments.threads, "count": arguments.count}
+            row |= {"augment": augment, "horizon": arguments.horizon, "seed": seed}
             if any((row | {"point": POINTS}).items() <= other.items() for other in done):
                 continue
             config = Config(

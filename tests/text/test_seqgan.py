@@ -272,13 +272,21 @@ def test_words_outside_the_vocabulary_do_not_stop_early(words):
     assert float(made.held_out(ctx, given)["nll"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_discriminator_s_loss_is_a_classifier_s_cross_entropy():
-    made = recipe(preset="paper", discriminator_dropout=0.0)
-    ctx = context(made)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_discriminator_s_loss_is_a_classifier_s_cross_entropy(classes):
+    made = recipe({**INFO, "classes": ["a", "b", "c"][:classes]}, preset="paper", discriminator_dropout=0.0)
+    ctx, given, seen = context(made), batch(classes=classes), []
     module = ctx.players["discriminator"].module
-    terms = made.discriminator_loss(ctx, batch())
-    real = torch.nn.functional.softplus(-module(batch()["tokens"])).mean() / 2
-    assert float(terms["real"].detach()) == pytest.approx(float(real.detach()), rel=1e-5)
+    if classes:  # zeros at first, with which labels would say nothing
+        torch.nn.init.normal_(module.classes.weight)
+    hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    terms = made.discriminator_loss(ctx, given)
+    hook.remove()
+    (tokens,) = seen
+    assert torch.equal(tokens[:8], given["tokens"])
+    for name, of, sign in (("real", tokens[:8], -1), ("fake", tokens[8:], 1)):
+        expected = torch.nn.functional.softplus(sign * module(of, given.get("label"))).mean() / 2
+        assert float(terms[name].detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     seen = 0.05 * float(sum(p.detach().square().sum() for p in module.head.parameters()))
     assert float(terms["l2"].detach()) == pytest.approx(seen, rel=1e-5)
 
