@@ -121,8 +121,9 @@ def bench_vocos(rounds):
     runners = {}
     for name, pretrain in (("spectra alone", 10**9), ("with discriminators", 0)):
         for precision in PRECISIONS:
-            recipe = vocos.Vocos(vocos.Config(pretrain_steps=pretrain), INFO)
-            runners[f"{name}, {precision}"] = trainer(recipe, waveforms(8), precision).iterate
+            for prior in ("griffin-lim", "pseudo-inverse") if pretrain else ("griffin-lim",):
+                recipe = vocos.Vocos(vocos.Config(pretrain_steps=pretrain, prior=prior), INFO)
+                runners[f"{name}, {prior}, {precision}"] = trainer(recipe, waveforms(8), precision).iterate
     paper = vocos.Vocos(vocos.Config(pretrain_steps=0, discriminators="paper"), INFO)
     times = interleave(runners, max(rounds, 7))
     # In rounds of its own: its gigabytes would leave nothing of the others in the caches.
@@ -146,7 +147,10 @@ def plain_v2():
 
 def bench_synthesis(rounds):
     usual, ours = plain_v2(), v2()
-    small = vocos.Vocos(vocos.Config(), INFO).players()["generator"].module
+    priors = {
+        f"vocos, {prior}": vocos.Vocos(vocos.Config(prior=prior), INFO).players()["generator"].module
+        for prior in ("griffin-lim", "pseudo-inverse")
+    }
     mel = torch.randn(80, 860)  # 10 s
     seconds = 860 * 256 / 22_050
 
@@ -155,7 +159,7 @@ def bench_synthesis(rounds):
         return usual(mel[None])[0]
 
     runners = {"HiFi-GAN V2, plain Conv1d, fp32": plain}
-    for name, network in (("HiFi-GAN V2", ours), ("vocos, small", small)):
+    for name, network in {"HiFi-GAN V2": ours, **priors}.items():
         for precision in PRECISIONS:
             made = Synthesiser(network, precision=precision)
             runners[f"{name}, polygan, {precision}"] = lambda made=made: made(mel)

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.e2e
 SMALL = ["--data", "tones", "--data.size", "24", "--data.segment", "2048", "--batch_size", "4", "--log_every", "2",
          "--save_every", "2", "--precision", "fp32"]  # fmt: skip
 NETS = {
-    "audio/vocos": ["--model.dim", "16", "--model.hidden", "32", "--model.blocks", "2", "--model.pretrain_steps", "3"],
+    "audio/vocos": ["--model.dim", "16", "--model.hidden", "32", "--model.blocks", "2", "--model.pretrain_steps", "3",
+                    "--model.iterations", "2"],
     "audio/hifigan": ["--model.variant", "v2", "--model.channels", "16", "--model.discriminator_width", "8",
                       "--model.epoch", "3"],
 }  # fmt: skip

@@ -46,8 +46,11 @@ class Config(VocoderConfig):
     """How many, >= 1."""
     pretrain_steps: int = 15_000
     """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
-    prior: Literal["pseudo-inverse", "none"] = "pseudo-inverse"
-    """What the network's magnitudes are factors of: those that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or 1."""
+    prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "griffin-lim"
+    """What the network corrects: magnitudes and phases that Griffin and Lim's iterations find (cf. Masuyama et al. 2019), magnitudes
+    alone that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or nothing."""
+    iterations: int = 32
+    """Of Griffin and Lim, >= 1; with that prior."""
     stft_weight: float = 20.0
     """Of the multi-resolution STFT terms, >= 0: phases are learned from them more than from the mel."""
     feature_weight: float = 1.0
@@ -67,7 +70,7 @@ class Config(VocoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"dim": 1, "hidden": 1, "blocks": 1, "pretrain_steps": 0, "stft_weight": 0}
+        least = {"dim": 1, "hidden": 1, "blocks": 1, "iterations": 1, "pretrain_steps": 0, "stft_weight": 0}
         for name, minimum in {**least, "period_weight": 0, "resolution_weight": 0, "ema_half_life": 0}.items():
             if not minimum <= getattr(self, name) < math.inf:
                 raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
@@ -100,7 +103,7 @@ class Vocos(Vocoder):
     def players(self) -> dict[str, Player]:
         """``generator`` and ``discriminator``: of periods and of spectrograms, those that have a weight."""
         c = self.config
-        generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior != "none")
+        generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior, iterations=c.iterations)
         small = c.discriminators == "small"
         families: dict[str, Family] = {}
         if c.period_weight:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolutions import full_precision, wide
+from .frames import Frames
 from .frontend import FrontEnd
+from .griffinlim import MOMENTUM
 
 if TYPE_CHECKING:
     from .melspec import MelSpec
 
 _SIZE = 7  # of the convolutions along time, in frames
 _LOUDEST = 100.0  # magnitude that a bin may have
-_QUIETEST = 1e-5  # magnitude of the pseudo-inverse
+_QUIETEST = 1e-5  # magnitude that a prior gives
+_UPDATES = 10  # of the magnitudes that Griffin and Lim's iterations are given
+_UNSURE = 3.0  # largest |ln| of a ratio that the network sees
 
 
 class Block(nn.Module):
@@ -40,12 +45,28 @@ class Generator(FrontEnd):
     """Log-mel (B, n_mels, F) to waveform (B, F * hop_length)."""
 
     prior: Tensor | None
+    filters: Tensor
     chunk = 1024  # at the frame rate memory is no concern, and less of it is context
 
-    def __init__(self, mel: MelSpec, dim: int, hidden: int, blocks: int, *, prior: bool = True) -> None:
-        """``prior``: the network says by what factors magnitudes differ from those that the mel's pseudo-inverse gives."""
+    def __init__(
+        self,
+        mel: MelSpec,
+        dim: int,
+        hidden: int,
+        blocks: int,
+        *,
+        prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "pseudo-inverse",
+        iterations: int = 32,
+    ) -> None:
+        """``prior``: what the network corrects. ``griffin-lim``: magnitudes, and phases that ``iterations`` find;
+        ``pseudo-inverse``: magnitudes, that of the mel filters; ``none``: nothing."""
         super().__init__(mel)
-        self.register_buffer("prior", torch.linalg.pinv(mel.filters().double()).float() if prior else None)
+        self.register_buffer("prior", None if prior == "none" else torch.linalg.pinv(mel.filters().double()).float())
+        self.iterations = iterations if prior == "griffin-lim" else 0
+        self.frames: type[Frames] = Frames
+        if self.iterations:
+            self.register_buffer("filters", mel.filters())
+            self.start = nn.Linear(5 * (mel.n_fft // 2 + 1), dim)
         self.embed = nn.Conv2d(mel.n_mels, dim, (1, _SIZE), padding=(0, _SIZE // 2))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList(Block(dim, hidden, 1 / blocks) for _ in range(blocks))
@@ -59,62 +80,97 @@ class Generator(FrontEnd):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""
-        magnitude, phase = self.spectrum(mel)
+        spectra = self.spectra(mel)
         with full_precision(mel.device):
-            return self.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()))
+            sound = self.frames(self.mel, spectra[..., 0]).synthesise(spectra).flatten(1)
+            return sound[:, self.mel.pad : self.mel.pad + mel.shape[2] * self.mel.hop_length]
 
-    def spectrum(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, n_mels, F) to magnitudes and phases in radians, both (B, F, n_fft / 2 + 1)."""
+    def spectra(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, F) to the real and imaginary parts of spectra, (B, F, n_fft / 2 + 1, 2)."""
         x = mel[:, :, None].to(self.embed.weight.dtype).contiguous(memory_format=torch.channels_last)
-        x = self.norm(self.embed(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = self.embed(x).permute(0, 2, 3, 1)  # (B, 1, F, C)
+        magnitude = unit = seen = None
+        with full_precision(mel.device):
+            if self.iterations:
+                magnitude, unit, seen = self._griffin_lim(wide(mel))
+            elif self.prior is not None:
+                magnitude = self._inverted(wide(mel))
+        if seen is not None:
+            x = x + self.start(seen.to(x.dtype))[:, None]
+        x = self.norm(x).permute(0, 3, 1, 2)
         for block in self.blocks:
             x = block(x)
         x = self.head(self.final_norm(x.permute(0, 2, 3, 1)))[:, 0]  # (B, F, n_fft + 2)
         with full_precision(mel.device):
-            magnitude, phase = wide(x).chunk(2, dim=-1)
-            if self.prior is not None:
-                magnitude = magnitude + self._inverted(wide(mel)).log()
-            return magnitude.exp().clamp(max=_LOUDEST), phase
+            factor, phase = wide(x).chunk(2, dim=-1)
+            loud = (factor if magnitude is None else factor + magnitude.log()).exp().clamp(max=_LOUDEST)
+            found = torch.stack([loud * phase.cos(), loud * phase.sin()], -1)
+            return found if unit is None else _product(found, unit)
+
+    def _bands(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, F) to linear bands (B, F, n_mels)."""
+        return (mel.exp() if self.mel.log == "ln" else 10**mel).transpose(1, 2)
 
     def _inverted(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to magnitudes max(|M+ bands|, 1e-5), (B, F, n_fft / 2 + 1), M+ the filters' pseudo-inverse (Lv et al. 2024)."""
         assert self.prior is not None
-        bands = mel.exp() if self.mel.log == "ln" else 10**mel
-        return (bands.transpose(1, 2) @ self.prior.to(bands.dtype).T).abs().clamp(min=_QUIETEST)
+        bands = self._bands(mel)
+        return (bands @ self.prior.to(bands.dtype).T).abs().clamp(min=_QUIETEST)
 
-    def inverse(self, spectrum: Tensor) -> Tensor:
-        """(B, F, n_fft / 2 + 1) complex to (B, F * hop_length): the inverse STFT of the front end's frames.
+    @torch.no_grad()
+    def _griffin_lim(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the fast Griffin-Lim algorithm (Perraudin et al. 2013) finds.
 
-        Windowed frames are added where they lie and divided by the squared windows' sum (Griffin & Lim 1984, eq. 6).
+        Deep Griffin-Lim iteration (Masuyama et al. 2019, arXiv:1903.03971) with one correction, by the network, after all of them.
+        Returns magnitudes (B, F, bins), unit phases (B, F, bins, 2), and what tells how far to trust them (B, F, 5 bins): the
+        logarithm of the factor by which magnitudes change in going to sound and back, and the advance of phases from bin to
+        bin and, less that of a bin's own frequency, from frame to frame.
+
+        Small differences, those of rounding among them, grow by a factor of ten thousand and more. Outside of training it is
+        therefore done in float64: the same mel, alone, in a batch or as a piece of a longer one, gives the same sound.
         """
-        mel = self.mel
-        window = F.pad(
-            torch.hann_window(mel.win_length, dtype=spectrum.real.dtype, device=spectrum.device), self._margins()
-        )
-        frames = torch.fft.irfft(spectrum, mel.n_fft) * window
-        sound = self._overlap(frames)
-        weight = self._overlap(window.square().expand(1, spectrum.shape[1], mel.n_fft))
-        length = spectrum.shape[1] * mel.hop_length
-        return (sound / weight.clamp(min=1e-8))[:, mel.pad : mel.pad + length]
-
-    def _margins(self) -> tuple[int, int]:
-        spare = self.mel.n_fft - self.mel.win_length
-        return spare // 2, spare - spare // 2
-
-    def _overlap(self, frames: Tensor) -> Tensor:
-        """(B, F, n_fft), each frame a hop later than the one before, to their sum; long enough for F hops after the padding."""
-        count, n_fft, hop = frames.shape[1], self.mel.n_fft, self.mel.hop_length
-        pieces = -(-n_fft // hop)
-        parts = F.pad(frames, (0, pieces * hop - n_fft)).unflatten(2, (pieces, hop))  # (B, F, pieces, hop)
-        rows = count + pieces
-        total = F.pad(parts[:, :, 0], (0, 0, 0, rows - count))
-        for i in range(1, pieces):
-            total = total + F.pad(parts[:, :, i], (0, 0, i, rows - count - i))
-        return total.flatten(1)
+        dtype = mel.dtype
+        mel = mel if self.training else mel.double()
+        filters = self.filters.to(mel.dtype)
+        magnitude, wanted = self._inverted(mel), self._bands(mel) @ filters
+        for _ in range(_UPDATES):  # as in `griffinlim.magnitudes_of`
+            magnitude = magnitude * wanted / ((magnitude @ filters.T) @ filters).clamp(min=1e-10)
+        magnitude = magnitude.clamp(min=_QUIETEST)
+        frames = self.frames(self.mel, magnitude)
+        # A sweep from the beginning of each frame to its end. Pulses are symmetric, and stay so until rounding decides.
+        bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
+        angle = math.pi * bins * (bins / self.mel.n_fft + 0.5)
+        unit = torch.stack([angle.cos(), angle.sin()], -1).expand(*magnitude.shape, 2)
+        found = before = None
+        for _ in range(self.iterations):
+            found = frames.analyse(frames.synthesise(unit * magnitude[..., None]))
+            unit = found if before is None else torch.lerp(before, found, 1 + MOMENTUM)
+            before = found
+            unit = unit * unit.square().sum(-1, keepdim=True).clamp(min=1e-20).rsqrt()
+        assert found is not None
+        kept = (0.5 * found.square().sum(-1).clamp(min=_QUIETEST**2).log() - magnitude.log()).clamp(-_UNSURE, _UNSURE)
+        back = unit * unit.new_tensor([1.0, -1.0])
+        across = _product(unit, F.pad(back[:, :, :-1], (0, 0, 1, 0)))
+        along = _product(unit, F.pad(back[:, :-1], (0, 0, 0, 0, 1, 0)))
+        angle = 2 * math.pi * self.mel.hop_length / self.mel.n_fft * bins
+        along = _product(along, torch.stack([angle.cos(), -angle.sin()], -1))
+        return magnitude.to(dtype), unit.to(dtype), torch.cat([kept, across.flatten(2), along.flatten(2)], 2).to(dtype)
 
     def context(self) -> int:
         """Frames on each side of a frame that its samples depend on."""
         mel = self.mel
         before = (mel.n_fft - 1 - mel.pad) // mel.hop_length
         after = (mel.hop_length - 1 + mel.pad) // mel.hop_length
-        return (1 + len(self.blocks)) * (_SIZE // 2) + max(before, after)
+        overlapping = (mel.n_fft - 1) // mel.hop_length  # on each side of a frame, in an iteration
+        return (
+            (1 + len(self.blocks)) * (_SIZE // 2)
+            + max(before, after)
+            + self.iterations * overlapping
+            + bool(self.iterations)
+        )
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Of complex numbers as parts (..., 2)."""
+    (x, y), (u, v) = a.unbind(-1), b.unbind(-1)
+    return torch.stack([x * u - y * v, x * v + y * u], -1)

@@ -1,0 +1,64 @@
+"""The short-time Fourier transform of a front end's frames, and its inverse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .melspec import MelSpec
+
+
+class Frames:
+    """Transforms for a number of frames. Spectra are (B, F, n_fft / 2 + 1, 2), real and imaginary parts as ONNX, too, knows them.
+
+    Sounds are in hops, (B, F + pieces, hop_length) for frames of ``pieces`` hops, and begin ``mel.pad`` samples before the first
+    hop of a recording.
+    """
+
+    def __init__(self, mel: MelSpec, like: Tensor) -> None:
+        """``like``: magnitudes (B, F, n_fft / 2 + 1) of the dtype and on the device of all that will come."""
+        self.n_fft, self.hop, self.count = mel.n_fft, mel.hop_length, like.shape[1]
+        self.pieces = -(-mel.n_fft // mel.hop_length)
+        spare = mel.n_fft - mel.win_length
+        window = torch.hann_window(mel.win_length, dtype=like.dtype, device=like.device)
+        self.window = F.pad(window, (spare // 2, spare - spare // 2))
+        weight = self._overlap(self.window.square() * torch.ones_like(like[:1, :, :1]))
+        self._weight = 1 / weight.clamp(min=1e-8)
+
+    def synthesise(self, spectra: Tensor) -> Tensor:
+        """The sound whose frames are nearest to spectra (Griffin & Lim 1984, eq. 6).
+
+        Windowed frames are added where they lie and divided by the squared windows' sum.
+        """
+        return self._overlap(self.to_samples(spectra) * self.window) * self._weight
+
+    def analyse(self, sound: Tensor) -> Tensor:
+        """A sound to its spectra."""
+        return self.to_spectra(self.cut(sound) * self.window)
+
+    def cut(self, sound: Tensor) -> Tensor:
+        """A sound to its frames (B, F, n_fft)."""
+        return sound.flatten(1).unfold(1, self.n_fft, self.hop)[:, : self.count]
+
+    def to_samples(self, spectra: Tensor) -> Tensor:
+        """Spectra to (B, F, n_fft)."""
+        return torch.fft.irfft(torch.view_as_complex(spectra), self.n_fft)
+
+    def to_spectra(self, frames: Tensor) -> Tensor:
+        """(B, F, n_fft) to spectra."""
+        return torch.view_as_real(torch.fft.rfft(frames))
+
+    def _overlap(self, frames: Tensor) -> Tensor:
+        """(B, F, n_fft), each frame a hop later than the one before, to their sum in hops."""
+        parts = F.pad(frames, (0, self.pieces * self.hop - self.n_fft)).unflatten(2, (self.pieces, self.hop))
+        total = F.pad(parts[:, :, 0], (0, 0, 0, self.pieces))
+        for i in range(1, self.pieces):
+            if torch.is_grad_enabled() or torch.onnx.is_in_onnx_export():
+                total = total + F.pad(parts[:, :, i], (0, 0, i, self.pieces - i))
+            else:
+                total[:, i : i + self.count] += parts[:, :, i]
+        return total
