@@ -140,14 +140,16 @@ class Generator(FrontEnd):
         # A sweep from the beginning of each frame to its end. Pulses are symmetric, and stay so until rounding decides.
         bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
         angle = math.pi * bins * (bins / self.mel.n_fft + 0.5)
-        unit = torch.stack([angle.cos(), angle.sin()], -1).expand(*magnitude.shape, 2)
+        spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
         found = before = None
         for _ in range(self.iterations):
-            found = frames.analyse(frames.synthesise(unit * magnitude[..., None]))
-            unit = found if before is None else torch.lerp(before, found, 1 + MOMENTUM)
+            found = frames.analyse(frames.synthesise(spectra))
+            ahead = found if before is None else torch.lerp(before, found, 1 + MOMENTUM)
             before = found
-            unit = unit * unit.square().sum(-1, keepdim=True).clamp(min=1e-20).rsqrt()
+            x, y = ahead.unbind(-1)
+            spectra = ahead * (magnitude / (x * x + y * y).clamp(min=1e-20).sqrt())[..., None]
         assert found is not None
+        unit = spectra / magnitude[..., None]
         kept = (0.5 * found.square().sum(-1).clamp(min=_QUIETEST**2).log() - magnitude.log()).clamp(-_UNSURE, _UNSURE)
         back = unit * unit.new_tensor([1.0, -1.0])
         across = _product(unit, F.pad(back[:, :, :-1], (0, 0, 1, 0)))
