@@ -1,7 +1,7 @@
 """Train a vocoder on a folder of recordings from Python, re-synthesise some that it never heard, and measure them.
 
     python examples/vocoder.py path/to/recordings                     # wav, flac, ogg or mp3; or the LJSpeech layout
-    python examples/vocoder.py path/to/recordings --steps 20000       # an hour or more on two cores
+    python examples/vocoder.py path/to/recordings --steps 20000       # an hour or two on two cores
     python examples/vocoder.py                                        # made-up notes, a minute or two
 
 Writes the report, a folder of held-out recordings beside their re-synthesis, and an ONNX file, and prints each score next to
