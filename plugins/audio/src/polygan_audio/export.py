@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,17 +111,24 @@ def _renamed(key: str) -> str:
     return f"upsampler.{key.removeprefix('ups.')}" if key.startswith("ups.") else key
 
 
-class _Matrices(Frames):
-    """The two transforms as products with matrices: ONNX has no complex numbers."""
+class _Bases(nn.Module):
+    """The matrices of the Fourier transform of ``n`` samples and its inverse, which stand in a file once."""
 
-    def __init__(self, mel: MelSpec, like: Tensor) -> None:
-        super().__init__(mel, like)
-        n = mel.n_fft
+    def __init__(self, n: int) -> None:
+        super().__init__()
         angle = 2 * math.pi / n * torch.outer(torch.arange(n // 2 + 1.0), torch.arange(float(n))).double()
         twice = torch.full((n // 2 + 1, 1), 2.0, dtype=torch.float64)  # all bins but 0 and n / 2 stand for two
         twice[0] = twice[-1] = 1
-        self.bins = torch.cat([angle.cos(), -angle.sin()]).T.to(like.dtype)  # (n_fft, n_fft + 2)
-        self.samples = torch.cat([twice / n * angle.cos(), -twice / n * angle.sin()]).to(like.dtype)
+        self.bins = nn.Buffer(torch.cat([angle.cos(), -angle.sin()]).T.contiguous())  # (n_fft, n_fft + 2)
+        self.samples = nn.Buffer(torch.cat([twice / n * angle.cos(), -twice / n * angle.sin()]))
+
+
+class _Matrices(Frames):
+    """The two transforms as products with matrices: ONNX has no complex numbers."""
+
+    def __init__(self, mel: MelSpec, like: Tensor, bases: _Bases) -> None:
+        super().__init__(mel, like)
+        self.bins, self.samples = bases.bins.to(like.dtype), bases.samples.to(like.dtype)
 
     def cut(self, sound: Tensor) -> Tensor:
         return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
@@ -149,7 +157,8 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     traced = ours
     if isinstance(ours, vocos_networks.Generator):
         traced = copy.deepcopy(ours)
-        traced.frames = _Matrices
+        traced.bases = _Bases(ours.mel.n_fft)
+        traced.frames = partial(_Matrices, bases=traced.bases)
     with warnings.catch_warnings():
         # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
         warnings.simplefilter("ignore")

@@ -15,6 +15,8 @@ from .frontend import FrontEnd
 from .griffinlim import MOMENTUM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .melspec import MelSpec
 
 _SIZE = 7  # of the convolutions along time, in frames
@@ -63,7 +65,7 @@ class Generator(FrontEnd):
         super().__init__(mel)
         self.register_buffer("prior", None if prior == "none" else torch.linalg.pinv(mel.filters().double()).float())
         self.iterations = iterations if prior == "griffin-lim" else 0
-        self.frames: type[Frames] = Frames
+        self.frames: Callable[[MelSpec, Tensor], Frames] = Frames
         if self.iterations:
             self.register_buffer("filters", mel.filters())
             self.start = nn.Linear(5 * (mel.n_fft // 2 + 1), dim)
