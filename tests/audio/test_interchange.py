@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pickle
 from functools import cache
@@ -488,9 +489,8 @@ def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
     generator = vocos_networks.Generator(mel, 16, 32, 2, prior=prior).eval()
     nn.init.normal_(generator.head.weight, 0, 0.3)
     (path,) = export.export_onnx(generator, tmp_path / "vocos.onnx")
-    assert path.stat().st_size < 2 * 3 * 8 * mel.n_fft * (
-        mel.n_fft + 2
-    )  # a matrix stands in the file once, not in each iteration
+    # A matrix stands in the file once, not in each iteration.
+    assert path.stat().st_size < 2 * 3 * 8 * mel.n_fft * (mel.n_fft + 2)
     x = noise(23, batch=2)
     (got,) = onnxruntime.InferenceSession(path).run(None, {"mel": x.numpy()})
     expected = sound(generator, x).numpy()
@@ -499,6 +499,18 @@ def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
     with pytest.raises(ConfigError, match="takes the generator of a vocoder; this is a Linear"):
         export.export_onnx(nn.Linear(1, 1), tmp_path / "x")
+
+
+def test_after_iterations_the_mean_difference_counts(tmp_path):
+    sound = torch.randn(2, 5000)
+    spike = sound.clone()
+    spike[0, 7] += 0.1
+    export._agree(sound, spike, tmp_path, iterations=32)
+    for other, iterations in ((spike, 0), (1.02 * sound, 32), (sound.roll(1), 32), (sound * math.nan, 32)):
+        with pytest.raises(CheckpointError, match="does not sound as its source"):
+            export._agree(sound, other, tmp_path, iterations=iterations)
+    with pytest.raises(CheckpointError, match=r"gives \[2, 4999\] samples in place of \[2, 5000\]"):
+        export._agree(sound, sound[:, 1:], tmp_path)
 
 
 def test_an_export_that_sounds_otherwise_is_refused(tmp_path, monkeypatch):

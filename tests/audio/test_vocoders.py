@@ -412,6 +412,7 @@ def test_vocos_settings_are_refused():
         ({"resolution_weight": -1.0}, "resolution_weight = -1.0"),
         ({"period_weight": float("inf")}, "period_weight = inf"),
         ({"period_weight": 0.0, "resolution_weight": 0.0}, "both 0, which leaves no discriminator"),
+        ({"iterations": 0}, "iterations = 0 must be finite and at least 1"),
         ({"prior": "pseudo"}, "known are griffin-lim, pseudo-inverse, none"),
         ({"discriminators": "big"}, "known are small, paper"),
     ):

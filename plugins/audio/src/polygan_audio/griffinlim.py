@@ -20,16 +20,22 @@ _UPDATES = 100
 def magnitudes_of(spec: MelSpec, mel: Tensor, updates: int = _UPDATES) -> Tensor:
     """Log-mel (n_mels, F) to magnitudes (n_fft / 2 + 1, F) >= 0 whose bands are nearest to the mel's.
 
-    The pseudo-inverse without its negative part, then ``updates`` multiplicative steps of non-negative least squares (Lee and
-    Seung 2001, "Algorithms for non-negative matrix factorization", eq. 4), none of which makes the distance larger.
+    The pseudo-inverse without its negative part, then ``updates`` steps of `nearer`.
     """
     bands = mel.exp() if spec.log == "ln" else 10**mel
     filters = spec.filters(mel.device)
-    found = (torch.linalg.pinv(filters.double()).to(bands) @ bands).clamp(min=1e-6)
+    return nearer((torch.linalg.pinv(filters.double()).to(bands) @ bands).clamp(min=1e-6), bands, filters, updates)
+
+
+def nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, updates: int) -> Tensor:
+    """Magnitudes (..., bins, F) > 0, after so many multiplicative steps of non-negative least squares to bands (..., n_mels, F).
+
+    Lee and Seung 2001, "Algorithms for non-negative matrix factorization", eq. 4: no step makes the distance larger.
+    """
     wanted = filters.T @ bands
     for _ in range(updates):
-        found = found * wanted / (filters.T @ (filters @ found)).clamp(min=1e-10)
-    return found
+        magnitudes = magnitudes * wanted / (filters.T @ (filters @ magnitudes)).clamp(min=1e-10)
+    return magnitudes
 
 
 def invertible(spec: MelSpec) -> bool:

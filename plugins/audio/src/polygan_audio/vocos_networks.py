@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .convolutions import full_precision, wide
 from .frames import Frames
 from .frontend import FrontEnd
-from .griffinlim import MOMENTUM
+from .griffinlim import MOMENTUM, nearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,11 +133,9 @@ class Generator(FrontEnd):
         """
         dtype = mel.dtype
         mel = mel if self.training else mel.double()
-        filters = self.filters.to(mel.dtype)
-        magnitude, wanted = self._inverted(mel), self._bands(mel) @ filters
-        for _ in range(_UPDATES):  # as in `griffinlim.magnitudes_of`
-            magnitude = magnitude * wanted / ((magnitude @ filters.T) @ filters).clamp(min=1e-10)
-        magnitude = magnitude.clamp(min=_QUIETEST)
+        magnitude, bands = (x.transpose(1, 2) for x in (self._inverted(mel), self._bands(mel)))
+        magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), _UPDATES).transpose(1, 2)
+        magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
         frames = self.frames(self.mel, magnitude)
         # A sweep from the beginning of each frame to its end. Pulses are symmetric, and stay so until rounding decides.
         bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
@@ -166,12 +164,8 @@ class Generator(FrontEnd):
         before = (mel.n_fft - 1 - mel.pad) // mel.hop_length
         after = (mel.hop_length - 1 + mel.pad) // mel.hop_length
         overlapping = (mel.n_fft - 1) // mel.hop_length  # on each side of a frame, in an iteration
-        return (
-            (1 + len(self.blocks)) * (_SIZE // 2)
-            + max(before, after)
-            + self.iterations * overlapping
-            + bool(self.iterations)
-        )
+        seen = self.iterations * overlapping + bool(self.iterations)  # and the advance from the frame before
+        return len(self.blocks) * (_SIZE // 2) + max(_SIZE // 2, seen) + max(before, after)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
