@@ -207,6 +207,16 @@ def test_vocos_pretrains_on_spectra_alone():
     assert not all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
 
 
+@pytest.mark.parametrize("make", [hifigan, small_vocos])
+def test_discriminators_may_have_a_rate_of_their_own(make):
+    def rates(**options):
+        players = make(**options).players()
+        return [players[name].optimizer.param_groups[0]["lr"] for name in ("generator", "discriminator")]
+
+    assert rates(learning_rate=3e-4) == [3e-4, 3e-4]
+    assert rates(learning_rate=3e-4, discriminator_learning_rate=2e-3) == [3e-4, 2e-3]
+
+
 def test_rates_fall_by_epoch_or_along_a_cosine():
     played = trainer(hifigan(decay=0.5, epoch=2), {"waveform": waveforms()})
     rates = []
@@ -392,6 +402,7 @@ def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_
         ({}, {"sample_rate": 8000}, r"fmax = 8000 Hz is over half the sample rate, 8000 / 2 = 4000"),
         ({"hop_length": 300, "upsample_rates": (8, 8, 4)}, {"segment": 2400}, r"8 x 8 x 4 = 256 do not give the 300"),
         ({"learning_rate": 0.0}, {}, r"learning_rate = 0.0 is outside"),
+        ({"discriminator_learning_rate": 2.0}, {}, r"discriminator_learning_rate = 2.0 is outside \[0, 1\]"),
         ({"beta2": 1.0}, {}, r"beta2 = 1.0 is outside"),
         ({"mel_weight": -1.0}, {}, r"mel_weight = -1.0"),
         ({"variant": "v4"}, {}, r"variant = 'v4'.*known are v1, v2, v3"),

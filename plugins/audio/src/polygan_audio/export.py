@@ -130,6 +130,9 @@ class _Matrices(Frames):
         super().__init__(mel, like)
         self.bins, self.samples = bases.bins.to(like.dtype), bases.samples.to(like.dtype)
 
+    def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
+        return self.analyse(self.synthesise(spectra))
+
     def cut(self, sound: Tensor) -> Tensor:
         return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
 

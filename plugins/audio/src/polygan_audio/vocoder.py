@@ -48,7 +48,9 @@ class VocoderConfig:
     fmax: float | None = None
     """Upper end of the highest band in Hz."""
     learning_rate: float = 2e-4
-    """Of both networks, (0, 1]."""
+    """Of the generator, and of the discriminators unless they have their own, (0, 1]."""
+    discriminator_learning_rate: float = 0.0
+    """Of the discriminators, [0, 1]; 0: that of the generator."""
     beta1: float = 0.8
     """Decay of the mean gradient, [0, 1)."""
     beta2: float = 0.99
@@ -63,6 +65,10 @@ class VocoderConfig:
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate <= 1:
             raise ConfigError(f"model.learning_rate = {self.learning_rate} is outside (0, 1]; 2e-4 is usual")
+        if not 0 <= self.discriminator_learning_rate <= 1:
+            raise ConfigError(
+                f"model.discriminator_learning_rate = {self.discriminator_learning_rate} is outside [0, 1]; 0 is usual"
+            )
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} = {getattr(self, name)} is outside [0, 1)")
@@ -191,7 +197,10 @@ class Vocoder(Recipe):
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """AdamW with the configured numbers."""
         c: VocoderConfig = self.config
-        return torch.optim.AdamW(module.parameters(), c.learning_rate, (c.beta1, c.beta2), weight_decay=c.weight_decay)
+        rate = c.learning_rate
+        if isinstance(module, Judges):
+            rate = c.discriminator_learning_rate or rate
+        return torch.optim.AdamW(module.parameters(), rate, (c.beta1, c.beta2), weight_decay=c.weight_decay)
 
     # Re-synthesis
 

@@ -62,7 +62,8 @@ class Config(VocoderConfig):
     discriminators: Literal["small", "paper"] = "small"
     """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
     learning_rate: float = 5e-4
-    """Of both networks at the start, (0, 1]; it falls to 0 along a cosine (Siuzdak 2023, section 4)."""
+    """Of the generator at the start, and of the discriminators unless they have their own, (0, 1]; rates fall to 0 along a cosine
+    (Siuzdak 2023, section 4)."""
     beta2: float = 0.99
     """Decay of the mean squared gradient, [0, 1)."""
     ema_half_life: float = 0.0

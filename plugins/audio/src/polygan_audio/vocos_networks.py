@@ -141,22 +141,26 @@ class Generator(FrontEnd):
         bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
         angle = math.pi * bins * (bins / self.mel.n_fft + 0.5)
         spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
+        spare, size = torch.empty_like(spectra), torch.empty_like(magnitude)
         found = before = None
         for _ in range(self.iterations):
-            found = frames.analyse(frames.synthesise(spectra))
-            ahead = found if before is None else torch.lerp(before, found, 1 + MOMENTUM)
+            found = frames.consistent(spectra, out=spare)
+            spare = spectra
+            spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
             before = found
-            x, y = ahead.unbind(-1)
-            spectra = ahead * (magnitude / (x * x + y * y).clamp(min=1e-20).sqrt())[..., None]
+            x, y = spectra.unbind(-1)
+            size.copy_(x).mul_(x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_().mul_(magnitude)
+            spectra *= size[..., None]
         assert found is not None
-        unit = spectra / magnitude[..., None]
+        unit = (spectra / magnitude[..., None]).to(dtype)
+        found, magnitude = found.to(dtype), magnitude.to(dtype)
         kept = (0.5 * found.square().sum(-1).clamp(min=_QUIETEST**2).log() - magnitude.log()).clamp(-_UNSURE, _UNSURE)
         back = unit * unit.new_tensor([1.0, -1.0])
         across = _product(unit, F.pad(back[:, :, :-1], (0, 0, 1, 0)))
         along = _product(unit, F.pad(back[:, :-1], (0, 0, 0, 0, 1, 0)))
         angle = 2 * math.pi * self.mel.hop_length / self.mel.n_fft * bins
-        along = _product(along, torch.stack([angle.cos(), -angle.sin()], -1))
-        return magnitude.to(dtype), unit.to(dtype), torch.cat([kept, across.flatten(2), along.flatten(2)], 2).to(dtype)
+        along = _product(along, torch.stack([angle.cos(), -angle.sin()], -1).to(dtype))
+        return magnitude, unit, torch.cat([kept, across.flatten(2), along.flatten(2)], 2)
 
     def context(self) -> int:
         """Frames on each side of a frame that its samples depend on."""
