@@ -5,7 +5,7 @@
 
 Each trains for the same time on the same first pictures of the training split, and is scored four times on the way: by the classifier of
 all training pictures, and by the discriminator's gap between the few it saw and those held out. Results are appended to --out as JSON
-lines, and what is there already is not done again.
+lines with a grid of pictures beside each, and what is there already is not done again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from polygan.recipe import evaluating
 from polygan.settings import TrainerSettings
 from polygan.trainer import Trainer
 from polygan_image import metrics
+from polygan_image.pictures import grid
 from polygan_image.stylegan import Config, StyleGAN
 
 BATCH, POINTS, SHOWN = 16, 4, 256
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--count", type=int, default=2_000, help="generated samples")
     parser.add_argument("--augment", nargs="+", default=["ada", "none"])
     parser.add_argument("--horizon", type=int, default=50_000, help="of ada, in pictures")
+    parser.add_argument("--limit", type=float, default=0.8, help="of its probability")
     parser.add_argument("--out", type=Path, default=Path("runs/small-data.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -67,12 +69,12 @@ def main():
         for augment in arguments.augment:
             row = {"data": arguments.data, "pictures": arguments.pictures, "minutes": arguments.minutes}
             row |= {"resolution": arguments.resolution, "threads": arguments.threads, "count": arguments.count}
-            row |= {"augment": augment, "horizon": arguments.horizon, "seed": seed}
+            row |= {"augment": augment, "horizon": arguments.horizon, "limit": arguments.limit, "seed": seed}
             if any((row | {"point": POINTS}).items() <= other.items() for other in done):
                 continue
             config = Config(
                 channel_base=512, channel_max=128, learning_rate=0.005, mode_seeking=0.1,
-                augment=augment, augment_horizon=arguments.horizon,
+                augment=augment, augment_horizon=arguments.horizon, augment_limit=arguments.limit,
             )  # fmt: skip
             recipe = StyleGAN(config, few.store.info)
             run = TrainerSettings(steps=10**9, batch_size=BATCH, seed=seed, hang_timeout=0)
@@ -88,10 +90,14 @@ def main():
                 values = {s.name: round(s.value, 4) for s in scores} | gap(
                     trainer, recipe, domain, few, splits["held_out"]
                 )
+                if augment == "ada":
+                    values["p"] = round(networks["augmentation"].p.item(), 3)
                 record = row | {"point": point, "shown": trainer.samples, "floor": scores[0].floor} | values
                 with arguments.out.open("a") as file:
                     file.write(json.dumps(record) + "\n")
                 print(json.dumps(record), flush=True)
+                picture = arguments.out.with_name(f"{arguments.out.stem}-{augment}-{seed}-{point}.png")
+                grid(recipe.sample(networks, 80, 1).data, 10, 2).save(picture)
 
 
 if __name__ == "__main__":

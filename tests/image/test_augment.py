@@ -176,6 +176,9 @@ def test_the_probability_follows_the_signs():
     state.record(-torch.ones(4))
     assert state.adapt(0.25, 0.6).item() == 0.75
     assert (state.signs.item(), state.count.item()) == (0, 0)
+    for expected in (0.85, 0.85):
+        state.record(torch.ones(4))
+        assert state.adapt(0.25, 0.6, 0.85).item() == pytest.approx(expected)
 
 
 def dcgan(**options):
@@ -200,6 +203,8 @@ def test_a_run_moves_it_every_fourth_iteration_by_its_share_of_the_horizon():
     assert p == pytest.approx(3 * 4 * 16 / 1000, rel=1e-5)  # after steps 0, 4 and 8
     assert means["ada/p"] == pytest.approx(2 / 3 * p, rel=1e-5)
     assert trained(augment="ada", augment_target=0.999).networks()["augmentation"].p.item() == 0
+    held = trained(augment="ada", augment_target=1e-6, augment_horizon=100, augment_limit=0.5, learning_rate=1e-2)
+    assert held.networks()["augmentation"].p.item() == 0.5
 
 
 @pytest.mark.parametrize("augmented", ["ada", "diffaugment"])

@@ -125,7 +125,7 @@ def test_other_sizes_are_refused_in_one_line(width, height, best):
     [{"latent_dim": 0}, {"mapping_layers": 0}, {"channel_base": 0}, {"channel_max": 0}, {"group": 0}, {"mixing": 1.1},
      {"gamma": -1.0}, {"r1_every": 0}, {"path_weight": float("nan")}, {"path_every": 0}, {"path_decay": 0.0},
      {"learning_rate": 0.0}, {"beta1": 1.0}, {"beta2": -0.1}, {"ema_half_life": -1.0}, {"augment": "adda"},
-     {"augment_target": 1.0}, {"augment_horizon": 0.0}],
+     {"augment_target": 1.0}, {"augment_horizon": 0.0}, {"augment_limit": 1.5}],
     ids=str,
 )  # fmt: skip
 def test_bad_settings_are_one_clear_line(options):

@@ -37,10 +37,10 @@ class Adaptive(nn.Module):
         self.signs += real_logits.detach().sign().float().mean()
         self.count += 1
 
-    def adapt(self, move: float, target: float) -> Tensor:
-        """Move p by ``move`` towards where r_t meets its target, start counting anew, and return p (a copy)."""
+    def adapt(self, move: float, target: float, limit: float = 1.0) -> Tensor:
+        """Move p by ``move``, within [0, limit], to where r_t meets its target, start counting anew, and return p (a copy)."""
         r_t = self.signs / self.count.clamp(min=1)
-        self.p.add_(move * (r_t - target).sign()).clamp_(0, 1)
+        self.p.add_(move * (r_t - target).sign()).clamp_(0, limit)
         self.signs.zero_()
         self.count.zero_()
         return self.p.clone()

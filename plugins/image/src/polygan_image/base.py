@@ -136,7 +136,8 @@ class ImageGAN(Recipe):
         """p goes up where r_t is above its target, else down (Karras et al. 2020, section 3.1); p is logged."""
         assert self.training is not None
         move = ADAPT_EVERY * self.training.batch_size / self.config.augment_horizon
-        return {"p": ctx["augmentation"].adapt(move, self.config.augment_target)}  # pyright: ignore[reportCallIssue]
+        target, limit = self.config.augment_target, self.config.augment_limit
+        return {"p": ctx["augmentation"].adapt(move, target, limit)}  # pyright: ignore[reportCallIssue]
 
     # Batch norm of an averaged generator
 

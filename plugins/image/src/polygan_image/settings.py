@@ -24,6 +24,8 @@ class ImageConfig:
     """r_t that adaptive augmentation aims at, (0, 1)."""
     augment_horizon: float = 500_000
     """Pictures after which its probability could have gone from 0 to 1, > 0 and finite."""
+    augment_limit: float = 0.8
+    """Its largest probability, (0, 1]; beyond 0.8 the alterations may begin to show in what is generated (Karras et al. 2020, section 2.2)."""
     reuse_fakes: bool = True
     """The generator's turn uses the fakes of the last discriminator step instead of drawing others: the same
     gradient in expectation for one generator pass less, at the cost of keeping its graph meanwhile."""
@@ -36,6 +38,7 @@ class ImageConfig:
         check_range(self, "augment_target", 0 < self.augment_target < 1, "(0, 1); 0.6 is the paper's")
         inside = 0 < self.augment_horizon < math.inf
         check_range(self, "augment_horizon", inside, "(0, inf); 500000 is the paper's, 100000 suits short runs")
+        check_range(self, "augment_limit", 0 < self.augment_limit <= 1, "(0, 1]; 0.8 is usual")
 
 
 def check_choices(config: Any, group: str = "model.") -> None:
