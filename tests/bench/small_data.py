@@ -56,6 +56,7 @@ def main():
     parser.add_argument("--count", type=int, default=2_000, help="generated samples")
     parser.add_argument("--augment", nargs="+", default=["ada", "none"])
     parser.add_argument("--horizon", type=int, default=50_000, help="of ada, in pictures")
+    parser.add_argument("--mode_seeking", type=float, default=0.1)
     parser.add_argument("--limit", type=float, default=0.8, help="of its probability")
     parser.add_argument("--out", type=Path, default=Path("runs/small-data.jsonl"))
     arguments = parser.parse_args()
@@ -69,11 +70,12 @@ def main():
         for augment in arguments.augment:
             row = {"data": arguments.data, "pictures": arguments.pictures, "minutes": arguments.minutes}
             row |= {"resolution": arguments.resolution, "threads": arguments.threads, "count": arguments.count}
+            row |= {"mode_seeking": arguments.mode_seeking}
             row |= {"augment": augment, "horizon": arguments.horizon, "limit": arguments.limit, "seed": seed}
             if any((row | {"point": POINTS}).items() <= other.items() for other in done):
                 continue
             config = Config(
-                channel_base=512, channel_max=128, learning_rate=0.005, mode_seeking=0.1,
+                channel_base=512, channel_max=128, learning_rate=0.005, mode_seeking=arguments.mode_seeking,
                 augment=augment, augment_horizon=arguments.horizon, augment_limit=arguments.limit,
             )  # fmt: skip
             recipe = StyleGAN(config, few.store.info)
