@@ -141,7 +141,7 @@ class Generator(FrontEnd):
         bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
         angle = math.pi * bins * (bins / self.mel.n_fft + 0.5)
         spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
-        spare, size = torch.empty_like(spectra), torch.empty_like(magnitude)
+        spare = torch.empty_like(spectra)
         found = before = None
         for _ in range(self.iterations):
             found = frames.consistent(spectra, out=spare)
@@ -149,8 +149,7 @@ class Generator(FrontEnd):
             spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
             before = found
             x, y = spectra.unbind(-1)
-            size.copy_(x).mul_(x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_().mul_(magnitude)
-            spectra *= size[..., None]
+            spectra *= (magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())[..., None]
         assert found is not None
         unit = (spectra / magnitude[..., None]).to(dtype)
         found, magnitude = found.to(dtype), magnitude.to(dtype)
