@@ -44,7 +44,7 @@ class Frames:
     def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
         """The spectra of the sound that is nearest to ``spectra``, in ``out``; without gradients.
 
-        The same as `analyse` of `synthesise`, in memory that is kept between calls, which is a fifth faster.
+        The same as `analyse` of `synthesise`, in memory that is kept between calls.
         """
         if self._buffers is None:
             b = spectra.shape[0]
