@@ -42,6 +42,21 @@ def test_pieces_have_no_seams(generator, frames, size):
     assert max(map(len, pieces)) <= 40 * 16
 
 
+@pytest.mark.parametrize("frames", [75, 85, 95, 105, 115, 200])
+def test_the_last_run_is_no_longer_than_quarters_that_hold_what_is_left(generator, frames):
+    made, seen = Synthesiser(generator, chunk=40), []
+    made.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[2]))
+    mel = torch.randn(8, frames)
+    with torch.no_grad():
+        torch.testing.assert_close(made(mel), generator(mel[None])[0], atol=2e-4, rtol=1e-5)
+    *runs, last = seen
+    assert runs == [40] * len(runs)
+    done = runs and 40 * len(runs) - (2 * len(runs) - 1) * made.context
+    needed = frames - done + made.context
+    assert last % 10 == 0
+    assert needed <= last < needed + 10
+
+
 def test_the_first_piece_comes_before_the_rest_is_read(generator):
     read = []
 

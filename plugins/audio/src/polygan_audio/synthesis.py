@@ -49,8 +49,8 @@ class Synthesiser:
     def stream(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
         """The same in pieces, from mels (n_mels, f) of any lengths that follow each other.
 
-        Each piece is what the network makes of the whole, since it sees its context on both sides. All runs but those of
-        short sounds have one length: convolutions on the CPU are prepared for a shape and kept.
+        Each piece is what the network makes of the whole, since it sees its context on both sides. Runs have one length, the
+        last one of a sound that or a quarter, a half or three of it: convolutions on the CPU are prepared for a shape and kept.
         """
         held = torch.zeros(0)  # the last ``chunk`` frames at most, and those that are still to come out
         first, done = 0, 0  # frame where ``held`` begins, and frames that came out
@@ -65,8 +65,11 @@ class Synthesiser:
                 held, first = held[:, keep - first :], keep
         total = first + held.shape[1] if len(held) else 0
         if done < total:
-            begin = max(0, total - self.chunk)
-            yield self._run(held, begin - first, self.chunk, done - begin, total - begin)
+            quarter = -(-self.chunk // 4)
+            needed = total - max(0, done - self.context)
+            frames = min(self.chunk, -(-needed // quarter) * quarter)
+            begin = max(0, total - frames)
+            yield self._run(held, begin - first, frames, done - begin, total - begin)
 
     def _run(self, held: Tensor, start: int, frames: int, begin: int, end: int) -> Tensor:
         """The samples of frames [begin, end) of the ``frames`` from ``start`` on."""
