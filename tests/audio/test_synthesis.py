@@ -77,7 +77,7 @@ def test_half_precision_is_close(generator):
 
 
 def test_networks_have_a_chunk_of_their_own_that_holds_their_context(generator, monkeypatch):
-    usual = 1024 if isinstance(generator, vocos_networks.Generator) else 256
+    usual = 1024 if isinstance(generator, vocos_networks.Generator) else 512
     assert Synthesiser(generator).chunk == usual
     monkeypatch.setattr(generator, "context", lambda: 2000)
     assert Synthesiser(generator).chunk == 6000

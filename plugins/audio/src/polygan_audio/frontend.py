@@ -18,7 +18,7 @@ class FrontEnd(nn.Module):
     """A generator from log-mel to waveform. Its front end goes into every checkpoint and is compared on loading."""
 
     mel_spec: Tensor
-    chunk: ClassVar[int] = 256
+    chunk: ClassVar[int] = 512
     """Frames that are synthesised at a time, the context on both sides among them."""
 
     def __init__(self, mel: MelSpec) -> None:
