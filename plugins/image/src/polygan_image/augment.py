@@ -50,12 +50,13 @@ def adaptive_augment(images: Tensor, p: Tensor, uniform: Tensor, normal: Tensor)
     """Pixel blitting, geometric and colour transformations, each with probability ``p`` (scalar in [0, 1]).
 
     Karras et al. 2020, "Training generative adversarial networks with limited data", appendix B, with bilinear instead of
-    wavelet-filtered resampling. ``uniform`` (n, 21) in [0, 1) and ``normal`` (n, 7) are the draws. p = 0 is the identity.
+    wavelet-filtered resampling, and without luma flips of grey pictures. ``uniform`` (n, 21) in [0, 1) and ``normal`` (n, 7) are
+    the draws. p = 0 is the identity.
     On CUDA the gradient of the resampling is summed in no fixed order, so that runs there repeat to rounding only.
     """
     _, _, height, width = images.shape
     images = resample(images, geometric_matrix(p, uniform[:, :14], normal[:, :4], height, width))
-    return recolour(images, colour_matrix(p, uniform[:, 14:], normal[:, 4:]))
+    return recolour(images, colour_matrix(p, uniform[:, 14:], normal[:, 4:], flips=images.shape[1] > 1))
 
 
 def _matrix(rows: list[list[Tensor | float]], like: Tensor) -> Tensor:
@@ -136,15 +137,16 @@ def _mirror(index: Tensor, size: int) -> Tensor:
     return (last - (index.remainder(2 * last) - last).abs()).clamp(max=size - 1).long()
 
 
-def colour_matrix(p: Tensor, u: Tensor, g: Tensor) -> Tensor:
+def colour_matrix(p: Tensor, u: Tensor, g: Tensor, flips: bool = True) -> Tensor:
     """(n, 4, 4) on (red, green, blue, 1): brightness, contrast, luma flip, hue, saturation, in this order.
 
-    ``u`` (n, 7) uniform, ``g`` (n, 3) normal.
+    ``u`` (n, 7) uniform, ``g`` (n, 3) normal. Not ``flips``: without luma flips. A flipped grey picture is its negative, which is
+    farther from the rest than any other picture, so that a term for variety finds it.
     """
     one, zero = torch.ones_like(u[:, 0]), torch.zeros_like(u[:, 0])
     brightness = torch.where(u[:, 0] < p, g[:, 0] * _BRIGHTNESS, zero)
     contrast = torch.where(u[:, 1] < p, torch.exp2(g[:, 1] * _CONTRAST), one)
-    flip = torch.where((u[:, 2] < p) & (u[:, 3] < 0.5), one, zero)
+    flip = torch.where((u[:, 2] < p) & (u[:, 3] < 0.5), one, zero) if flips else zero
     hue = torch.where(u[:, 4] < p, (u[:, 5] * 2 - 1) * math.pi, zero)
     saturation = torch.where(u[:, 6] < p, torch.exp2(g[:, 2] * _SATURATION), one)
     grey = torch.zeros(4, 4, device=u.device)
