@@ -455,6 +455,17 @@ def test_noise_of_the_protocol_reaches_every_layer():
     assert set(many.tolist()) == set(range(1, 9))
 
 
+def test_without_noise_there_is_none(tmp_path):
+    t = trainer(recipe(noise=False), 2)
+    assert t.recipe._inputs(t.context, 8)["noise"] == []
+    t.fit()
+    g = t.networks()["generator"]
+    assert not [name for name in g.state_dict() if "strength" in name]
+    assert t.recipe.sample(t.networks(), 4, 0).data.shape == (4, 3, 32, 32)
+    Image.new("L", (40, 50)).save(tmp_path / "target.png")
+    assert latent.read_target(g, str(tmp_path / "target.png")).shape == (1, 3, 32, 32)
+
+
 def test_a_mixing_grid_has_no_classes():
     assert generate(9, awake(generator()), CLASSES, mix="coarse").labels is None
 

@@ -202,7 +202,7 @@ def pyramid_distance(a: Tensor, b: Tensor) -> Tensor:
 
 def read_target(generator: Generator, path: str) -> Tensor:
     """A picture file as (1, C, R, R) in [-1, 1], its centre cropped. `DataError` names a file that cannot be read."""
-    size, channels = generator.noise_sizes[-1], generator.image_bias.shape[1]
+    size, channels = generator.resolution, generator.image_bias.shape[1]
 
     def read(picture: Image.Image) -> np.ndarray:
         return pictures.to_array(picture, (size, size), channels, "crop")

@@ -128,18 +128,20 @@ class ModulatedConv(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """A 3x3 `ModulatedConv`, noise of a learned strength, bias and leaky ReLU."""
+    """A 3x3 `ModulatedConv`, noise of a learned strength unless it has none, bias and leaky ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, style_dim: int, *, up: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, style_dim: int, *, up: bool = False, noise: bool = True) -> None:
         super().__init__()
         self.conv = ModulatedConv(inputs, outputs, 3, style_dim, up=up, gain=GAIN)
-        self.strength = nn.Parameter(torch.zeros(()))
+        self.strength = nn.Parameter(torch.zeros(())) if noise else None
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
         """``noise`` (n or 1, 1, H, W), standard normal."""
         y = self.conv(x, style, self.bias * GAIN)
-        return F.leaky_relu_(y + (noise * (self.strength * GAIN)).to(y.dtype), SLOPE)
+        if noise is not None and self.strength is not None:
+            y = y + (noise * (self.strength * GAIN)).to(y.dtype)
+        return F.leaky_relu_(y, SLOPE)
 
 
 class MinibatchStd(nn.Module):

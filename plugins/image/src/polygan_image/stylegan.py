@@ -39,6 +39,8 @@ class Config(ImageConfig):
     """Most channels of a map, >= 1; 512 in the paper."""
     group: int = 4
     """Most samples in a group of the minibatch standard deviation, >= 1; 1: none."""
+    noise: bool = True
+    """Whether each layer adds noise of a learned strength; without it where pictures are flat, as drawings are."""
     mixing: float = 0.9
     """Share of fakes whose later layers take the styles of another latent, [0, 1]."""
     gamma: float = 0.0
@@ -114,7 +116,7 @@ class StyleGAN(ImageGAN):
         c, classes = self.config, len(self.classes)
         size = {"channel_base": c.channel_base, "channel_max": c.channel_max, "classes": classes}
         depth = {"latent_dim": c.latent_dim, "mapping_layers": c.mapping_layers}
-        generator = Generator(self.shape[0], self.resolution, **depth, **size)
+        generator = Generator(self.shape[0], self.resolution, **depth, **size, noise=c.noise)
         discriminator = Discriminator(self.shape[0], self.resolution, group=c.group, **size)
         batch = self.training.batch_size if self.training else 1  # a network that only generates is not averaged
         return {

@@ -96,22 +96,22 @@ class Generator(nn.Module):
         channel_base: int = 4096,
         channel_max: int = 256,
         classes: int = 0,
+        noise: bool = True,
     ) -> None:
         super().__init__()
         widths = channels_at(resolution, channel_base, channel_max)
+        self.resolution = resolution
         self.mapping = Mapping(latent_dim, mapping_layers, classes)
         self.constant = nn.Parameter(torch.randn(1, widths[4], 4, 4))
         layers, to_image, before = [], [], widths[4]
-        self.noise_sizes: list[int] = []
         for size, width in widths.items():
             if size > 4:
-                layers.append(SynthesisLayer(before, width, latent_dim, up=True))
-                self.noise_sizes.append(size)
-            layers.append(SynthesisLayer(width, width, latent_dim))
-            self.noise_sizes.append(size)
+                layers.append(SynthesisLayer(before, width, latent_dim, up=True, noise=noise))
+            layers.append(SynthesisLayer(width, width, latent_dim, noise=noise))
             to_image.append(ModulatedConv(width, channels, 1, latent_dim, demodulate=False))
             before = width
         self.layers, self.to_image = nn.ModuleList(layers), nn.ModuleList(to_image)
+        self.noise_sizes = [size for size in widths for _ in range(1 if size == 4 else 2)] if noise else []
         self.image_bias = nn.Parameter(torch.zeros(len(to_image), channels))
         self.upsample = Resample("up")
         self.register_buffer("mean_latent", torch.zeros(latent_dim))
@@ -145,12 +145,13 @@ class Generator(nn.Module):
 
     def synthesise(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Pictures of styles (n, L, latent_dim); ``noise``: a map (n or 1, 1, r, r) for each of ``noise_sizes``."""
+        maps = noise or [None] * len(self.layers)
         x = self.constant.expand(len(styles), -1, -1, -1)
-        x = self.layers[0](x, styles[:, 0], noise[0])
+        x = self.layers[0](x, styles[:, 0], maps[0])
         image = self.to_image[0](x, styles[:, 1], self.image_bias[0])
         for i in range(1, len(self.to_image)):
             for k in (2 * i - 1, 2 * i):
-                x = self.layers[k](x, styles[:, k], noise[k])
+                x = self.layers[k](x, styles[:, k], maps[k])
             image = self.upsample(image) + self.to_image[i](x, styles[:, 2 * i + 1], self.image_bias[i])
         return image
 
