@@ -80,7 +80,8 @@ class Mapping(nn.Module):
 class Generator(nn.Module):
     """Latents to pictures (n, C, R, R), about in [-1, 1], by `styles` and `synthesise`.
 
-    ``mean_latent`` (latent_dim,) follows w, ``path_mean`` the path length; both are buffers.
+    ``mean_latent`` (latent_dim,) follows w, ``path_mean`` the path length; both are buffers. Without ``noise`` no layer adds any, and
+    ``noise_sizes`` is empty.
     """
 
     mean_latent: Tensor
