@@ -1,6 +1,7 @@
 """StyleGAN2 at 64x64x3, batch 16, 4.4M + 4.7M parameters, against the plain formulation, and what the extras and scores cost.
 
-The plain formulation (tests/image/plain.py) has a weight for each sample in grouped convolutions and FIR filters by zero insertion.
+The plain formulation (tests/image/plain.py) has a weight for each sample in grouped convolutions and FIR filters by zero insertion,
+these in the two ways that ports have: on each map alone, or as one depthwise convolution.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def turn(made, name):
     return lambda: made.play(found, index, 0, [{}])
 
 
-def plain_step():
-    """The usual loop: fresh fakes in each turn, nothing frozen, default Adam."""
+def plain_step(fir):
+    """The usual loop: fresh fakes in each turn, nothing frozen, default Adam. ``fir`` is `plain.each_map` or `plain.depthwise`."""
     players = StyleGAN(Config(augment="none"), INFO).players()
     g, d = (players[name].module for name in ("generator", "discriminator"))
     og, od = (torch.optim.Adam(m.parameters(), lr=2.5e-3, betas=(0.0, 0.99)) for m in (g, d))
@@ -59,16 +60,16 @@ def plain_step():
         styles = g.styles(
             torch.randn(BATCH, 256), None, torch.randn(BATCH, 256), torch.randint(1, g.style_count, (BATCH,))
         )
-        return plain.synthesise(g, styles, [torch.randn(BATCH, 1, s, s) for s in g.noise_sizes])
+        return plain.synthesise(g, styles, [torch.randn(BATCH, 1, s, s) for s in g.noise_sizes], fir)
 
     def run():
         od.zero_grad()
         with torch.no_grad():
             fake = fakes()
-        (F.softplus(-plain.judge(d, real)).mean() + F.softplus(plain.judge(d, fake)).mean()).backward()
+        (F.softplus(-plain.judge(d, real, fir)).mean() + F.softplus(plain.judge(d, fake, fir)).mean()).backward()
         od.step()
         og.zero_grad()
-        F.softplus(-plain.judge(d, fakes())).mean().backward()
+        F.softplus(-plain.judge(d, fakes(), fir)).mean().backward()
         og.step()
 
     return run
@@ -77,7 +78,8 @@ def plain_step():
 def bench_image(rounds):
     lazy = trainer(path_weight=2.0)
     runners = {
-        "plain formulation, fp32": plain_step(),
+        "plain formulation, fp32": plain_step(plain.each_map),
+        "the same, filters depthwise": plain_step(plain.depthwise),
         "polygan Trainer, fp32": step(trainer()),
         "polygan Trainer, fp32, fresh fakes": step(trainer(reuse_fakes=False)),
         "polygan Trainer, fp32, ada": step(trainer(augment="ada")),

@@ -66,9 +66,10 @@ def test_resampling_against_a_direct_sum(kind):
         ("antialias", {"pad": (2, 2)}),
     ],
 )
-def test_resampling_is_the_zero_insertion_formulation(kind, options):
+@pytest.mark.parametrize("fir", [plain.each_map, plain.depthwise])
+def test_resampling_is_the_zero_insertion_formulation(kind, options, fir):
     x = torch.randn(2, 5, 8, 8)
-    torch.testing.assert_close(Resample(kind)(x), plain.upfirdn(x, **options), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(Resample(kind)(x), plain.upfirdn(x, fir=fir, **options), atol=1e-6, rtol=1e-5)
 
 
 def test_a_constant_stays_what_it_is_in_the_middle():

@@ -69,7 +69,7 @@ def test_shapes_of_every_size(side, channels):
     assert g.style_count == 2 * side.bit_length() - 4
 
 
-def test_the_size_of_the_issue():
+def test_the_size_that_the_benchmark_names():
     g, d = Generator(3, 64), Discriminator(3, 64)
     assert sum(p.numel() for p in g.parameters()) == pytest.approx(4.5e6, rel=0.05)
     assert sum(p.numel() for p in d.parameters()) == pytest.approx(4.7e6, rel=0.05)
