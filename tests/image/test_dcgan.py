@@ -10,7 +10,7 @@ from polygan import ConfigError, Context, Noise, Recipe
 from polygan.losses import ADVERSARIAL
 from polygan_image.dcgan import DCGAN, Config, Discriminator, Generator
 from polygan_image.dcgan_networks import strides
-from polygan_image.sampling import Sampling, slerp_rows
+from polygan_image.sampling import Sampling, apportion, slerp_rows
 
 DIGITS = ("zero", "one", "two")
 TINY = {"latent_dim": 5, "generator_width": 4, "discriminator_width": 4, "embedding_dim": 3}
@@ -502,6 +502,30 @@ def test_samples_are_what_the_domain_wants():
     plain = generate(recipe(classes=()), 3)
     assert plain.labels is None
     assert tuple(plain.classes) == ()
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 7), (0, 5, 3), (85, 153, 2445), (1, 1, 1), (3, 0, 0)])
+def test_classes_are_as_often_as_in_the_data(counts):
+    """Every beginning is Webster's apportionment (Balinski & Young 1982): no seat moves without raising (2 a + 1) / count above."""
+    whole = apportion(200, counts)
+    assert whole.dtype == torch.int64
+    for n in (0, 1, 2, 3, 11, 200):
+        got = apportion(n, counts)
+        assert torch.equal(got, whole[:n])
+        seats = got.bincount(minlength=3).tolist()
+        gained = [(2 * a - 1) / c for a, c in zip(seats, counts, strict=True) if a]
+        refused = [(2 * a + 1) / c for a, c in zip(seats, counts, strict=True) if c]
+        assert max(gained, default=0) <= min(refused)
+        assert all(a == 0 for a, c in zip(seats, counts, strict=True) if not c)
+
+
+def test_samples_have_the_classes_of_the_data_and_rows_have_each():
+    r = recipe()
+    r.info["class_counts"] = [1, 2, 7]
+    nets = networks(r)
+    assert generate(r, 100, nets).labels.bincount().tolist() == [10, 20, 70]
+    assert generate(r, 12, nets, grid=True).labels.bincount().tolist() == [4, 4, 4]
+    assert generate(r, 4, nets, label="zero").labels.tolist() == [0] * 4
 
 
 @pytest.mark.parametrize("options", [{}, {"label": 1}, {"interpolate": 4}])

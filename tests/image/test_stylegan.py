@@ -336,6 +336,15 @@ def test_truncation_leads_to_the_mean_picture():
     assert not torch.allclose(generate(3, g).data, mean.expand(3, -1, -1, -1), atol=1e-2)
 
 
+def test_classes_follow_the_data_but_in_a_mixing_grid():
+    made, g = recipe(), generator()
+    made.info["class_counts"] = [0, 1, 3]
+    drawn = made.sample({"generator": g}, 8, 0, StyleSampling())
+    assert drawn.labels.tolist() == [2, 1, 2, 2, 2, 1, 2, 2]
+    mixed = (made.sample({"generator": g}, 4, 0, StyleSampling(mix="coarse")) for made in (made, recipe()))
+    assert torch.equal(*(m.data for m in mixed))
+
+
 @pytest.mark.parametrize(("which", "first", "last"), [("coarse", 0, 3), ("middle", 3, 7), ("fine", 7, 8)])
 def test_a_mixing_grid_has_its_sources_on_the_diagonal(which, first, last):
     styles = torch.randn(9, 8, 5)

@@ -30,7 +30,7 @@ class ArraySource(PictureSource):
     """Pictures in one array, read when the first is decoded.
 
     ``shape`` is (n, height, width, channels); ``load`` returns `Arrays` of that shape or raises `DataError`;
-    ``identity`` is a string that changes with the data.
+    ``identity`` is a string that changes with the data; ``labels`` (n,), if they are known by now, are counted.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ArraySource(PictureSource):
         classes: Sequence[str] | None,
         identity: str,
         settings: ImageSettings,
+        labels: np.ndarray | None = None,
     ) -> None:
         self._count, height, width, channels = shape
         if channels not in pictures.MODES:
@@ -56,6 +57,7 @@ class ArraySource(PictureSource):
             (side, side) if side else (width, height),
             settings.channels or channels,
             None if settings.labels == "none" else classes,
+            None if labels is None else labels.tolist(),
         )
 
     def __len__(self) -> int:
@@ -162,7 +164,7 @@ def idx_source(path: Path, settings: ImageSettings) -> ArraySource:
         indices, classes = class_indices(_idx_read(beside), str(beside), shape[0])
         identity = file_identity(path, beside)
     whole = (shape[0], shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
-    return ArraySource(str(path), whole, lambda: (_idx_read(path), indices), classes, identity, settings)
+    return ArraySource(str(path), whole, lambda: (_idx_read(path), indices), classes, identity, settings, indices)
 
 
 _NPZ_KEYS = (("images", "labels"), ("train_images", "train_labels"), ("x", "y"), ("x_train", "y_train"))
@@ -203,7 +205,7 @@ def npz_source(path: Path, settings: ImageSettings) -> ArraySource:
             raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
         return _to_uint8(path, np.moveaxis(images, 1, -1) if planar else images), indices
 
-    return ArraySource(str(path), whole, load, classes, file_identity(path), settings)
+    return ArraySource(str(path), whole, load, classes, file_identity(path), settings, indices)
 
 
 def _npy_header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

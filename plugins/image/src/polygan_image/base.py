@@ -174,7 +174,7 @@ class ImageGAN(Recipe):
         """``n`` pictures (n, C, H, W) float32 in [-1, 1], classes and order as `sampling.arrange` says."""
         from .domain import ImageDomain
 
-        order = arrange(options, n, self.classes)
+        order = arrange(options, n, self.classes, self.info.get("class_counts"))
         generator = networks["generator"]
         device = next(generator.parameters()).device
 

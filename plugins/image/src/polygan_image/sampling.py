@@ -24,7 +24,7 @@ class Sampling:
     """What is drawn."""
 
     label: str | int | None = None
-    """Class to draw, by its name, or else its number; None: all of them in turn."""
+    """Class to draw, by its name, or else its number; None: each as often as the data have it, and in rows all of them in turn."""
     grid: bool = False
     """One row per class (a square without classes or with ``label``): classes then depend on the number."""
     interpolate: int = 0
@@ -52,10 +52,10 @@ class Arrangement(NamedTuple):
     columns: int
 
 
-def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
+def arrange(options: Sampling, n: int, classes: Sequence[str], counts: Sequence[int] | None = None) -> Arrangement:
     """Which class each of ``n`` pictures has and in which rows they stand.
 
-    Without ``label`` picture i is of class i modulo their number; in a grid and in walks a row has one class.
+    Without ``label`` the classes are as often as ``counts``, or equally often; in a grid and in walks a row has one class.
     Raises `ConfigError` for an unknown class, or a grid whose ``n`` is no multiple of the classes.
     """
     label = class_index(options.label, classes)
@@ -77,8 +77,25 @@ def arrange(options: Sampling, n: int, classes: Sequence[str]) -> Arrangement:
         return Arrangement(None, kind, columns)
     if label is not None:
         return Arrangement(torch.full((n,), label), kind, columns)
-    row = places(n, keys_of_walk(options, n))[0] if options.walk else torch.arange(n) // max(columns, 1)
+    if kind == "set":
+        return Arrangement(apportion(n, counts or [1] * len(classes)), kind, columns)
+    row = places(n, keys_of_walk(options, n))[0] if options.walk else torch.arange(n) // columns
     return Arrangement(row % len(classes), kind, columns)
+
+
+def apportion(n: int, counts: Sequence[int]) -> Tensor:
+    """Classes (n,) that are as often as ``counts`` (classes,), at least one above 0, as nearly as whole numbers can.
+
+    Each beginning of them is shared out by Webster's method: the j-th picture of a class comes at (2 j - 1) / count. With equal counts
+    picture i is of class i modulo their number.
+    """
+    share = torch.tensor(counts, dtype=torch.float64)
+    candidates = (
+        share * (n + len(share)) / share.sum() + 0.5
+    ).long()  # n at least: each is less than 1/2 below its quota
+    label = torch.arange(len(share)).repeat_interleave(candidates)
+    place = torch.arange(len(label)) - (candidates.cumsum(0) - candidates)[label]
+    return label[((2 * place + 1) / share[label]).argsort(stable=True)[:n]]
 
 
 def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:

@@ -19,7 +19,7 @@ from polygan import ConfigError, DataError, Field, Source
 from . import pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from PIL import Image
 
@@ -37,9 +37,15 @@ class PictureSource(Source):
     settings: ImageSettings
 
     def _describe(
-        self, settings: ImageSettings, size: tuple[int, int], channels: int, classes: Sequence[str] | None
+        self,
+        settings: ImageSettings,
+        size: tuple[int, int],
+        channels: int,
+        classes: Sequence[str] | None,
+        labels: Iterable[int] | None = None,
     ) -> None:
-        """Set ``fields`` and ``info`` from (width, height), channels and class names (None: unlabelled)."""
+        """Set ``fields`` and ``info`` from (width, height), channels, class names (None: unlabelled) and, if they are known by now,
+        the labels, of which ``info`` has the counts."""
         if settings.labels == "folders" and not self.folders_are_labels:
             raise ConfigError("data.labels = folders fits a folder of pictures only; use auto or none")
         width, height = size
@@ -49,6 +55,9 @@ class PictureSource(Source):
             self.fields["label"] = Field("int64", ())
         facts = {"channels": channels, "height": height, "width": width}
         self.info = {**facts, "classes": list(classes or []), "filter": pictures.FILTER}
+        if classes is not None and labels is not None:
+            counts = Counter(labels)
+            self.info["class_counts"] = [counts[i] for i in range(len(classes))]
 
     def _fitted(self, picture: Image.Image) -> np.ndarray:
         s = self.settings
@@ -89,7 +98,7 @@ class FileSource(PictureSource):
             # One file with transparency among photographs must not add an empty channel to all of them.
             kinds = {kind for _, kind in seen.values()}
             channels = channels or (kinds.pop() if len(kinds) == 1 else 3)
-        self._describe(settings, size, channels, classes)
+        self._describe(settings, size, channels, classes, self.labels)
 
     def _one_size(self, seen: Mapping[int, tuple[tuple[int, int], int]]) -> tuple[int, int]:
         first = next(iter(seen))
@@ -137,24 +146,30 @@ class FolderSource(FileSource):
         if not self.files:
             found = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
             raise DataError(f"no pictures in {root}: {found}; looked for {' '.join(SUFFIXES)}, IDX and NPZ files")
-        classes = None
-        if settings.labels == "folders":
-            loose = next((f for f in self.files if os.sep not in f), None)
-            if loose:
-                raise DataError(
-                    f"{root / loose} lies in no subfolder; with data.labels = folders each class has its own"
-                )
-            tops = [f.split(os.sep, 1)[0] for f in self.files]
-            classes = sorted(set(tops))
-            counts = Counter(tops)
-            lonely = next((name for name in classes if counts[name] < 2), None)
-            if lonely is not None:
-                raise DataError(
-                    f"{root / lonely} holds one picture, and a class needs two or more; add some, or move the folder away"
-                )
+        classes, names = None, self._class_names(settings)
+        if names is not None:
+            classes = sorted(set(names))
             index = {name: i for i, name in enumerate(classes)}
-            self.labels = [index[top] for top in tops]
+            self.labels = [index[name] for name in names]
         self._survey(str(root), settings, classes)
+
+    def _class_names(self, settings: ImageSettings) -> list[str] | None:
+        """The class of each file, by name; None: no classes."""
+        if settings.labels != "folders":
+            return None
+        loose = next((f for f in self.files if os.sep not in f), None)
+        if loose:
+            raise DataError(
+                f"{self.root / loose} lies in no subfolder; with data.labels = folders each class has its own"
+            )
+        names = [f.split(os.sep, 1)[0] for f in self.files]
+        counts = Counter(names)
+        lonely = next((name for name in sorted(counts) if counts[name] < 2), None)
+        if lonely is not None:
+            raise DataError(
+                f"{self.root / lonely} holds one picture, and a class needs two or more; add some, or move the folder away"
+            )
+        return names
 
     def __len__(self) -> int:
         return len(self.files)
@@ -170,8 +185,8 @@ class FolderSource(FileSource):
         return path
 
     def fingerprint(self) -> str:
-        """Paths below the root, sizes and modification times of all files, and the settings."""
-        return self._fingerprint([(f, *_stat(self.root / f)) for f in self.files])
+        """Paths below the root, sizes, modification times and classes of all files, and the settings."""
+        return self._fingerprint([(f, *_stat(self.root / f)) for f in self.files], self.labels)
 
 
 def _stat(path: Path) -> tuple[int, int]:

@@ -200,7 +200,8 @@ class StyleGAN(ImageGAN):
 
     def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
         """``n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
-        return generate(networks["generator"], n, noise, options, self.classes)  # pyright: ignore[reportArgumentType]
+        generator, counts = networks["generator"], self.info.get("class_counts")
+        return generate(generator, n, noise, options, self.classes, counts)  # pyright: ignore[reportArgumentType]
 
 
 def path_lengths(images: Tensor, styles: Tensor, normal: Any) -> Tensor:
