@@ -506,7 +506,7 @@ def test_samples_are_what_the_domain_wants():
 
 @pytest.mark.parametrize("counts", [(1, 2, 7), (0, 5, 3), (85, 153, 2445), (1, 1, 1), (3, 0, 0)])
 def test_classes_are_as_often_as_in_the_data(counts):
-    """Every beginning is Webster's apportionment (Balinski & Young 1982): no seat moves without raising (2 a + 1) / count above."""
+    """Every beginning is Webster's apportionment (Balinski & Young 1982): no picture given had a later turn than one not given."""
     whole = apportion(200, counts)
     assert whole.dtype == torch.int64
     for n in (0, 1, 2, 3, 11, 200):
