@@ -659,6 +659,8 @@ def test_a_label_that_is_no_class_is_counted(tmp_path):
             Image.fromarray(gradient()).save(tmp_path / name / f"{i}.png")
     found = source(tmp_path, labels="folders")
     found.labels = [0, -1, 1, 1]
+    found._describe(found.settings, (8, 8), 1, ["a", "b", "unused"], [*found.labels, None])
+    assert found.info["class_counts"] == [1, 2, 0]
     assert int(found.decode(0)["label"]) == 0
     with pytest.raises(DataError, match="has the label -1, which is no class"):
         found.decode(1)
