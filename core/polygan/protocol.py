@@ -67,7 +67,7 @@ class Turn:
     precision: str | None = None
     """None: the run's; ``"fp32"``: no autocast (gradient penalties)."""
     eager: bool = False
-    """Never compiled: the loss differentiates twice."""
+    """The loss differentiates twice: never compiled, and its convolutions are made for second derivatives."""
 
     def due(self, step: int) -> bool:
         """Whether the turn is played in iteration ``step``."""

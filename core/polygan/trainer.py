@@ -10,6 +10,7 @@ import torch
 
 from .acting import Actor
 from .distributed import Watchdog, World
+from .double_backward import DoubleBackward
 from .errors import CheckpointError, ConfigError, DivergenceError, Preempted
 from .feeder import Batches, Feeder
 from .meter import Meter
@@ -192,7 +193,8 @@ class Trainer:
             seed_everything(mix(*where, part), self.device)
             context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
             context.cache = caches[micro]
-            with self._autocast(turn), torch.set_grad_enabled(bool(actors)):
+            twice = DoubleBackward() if turn.eager else nullcontext()
+            with self._autocast(turn), torch.set_grad_enabled(bool(actors)), twice:
                 terms = turn.loss(context, batch)
             if actors:
                 loss = sum_terms(turn, terms) / s.accumulate
