@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C import _are_functorch_transforms_active
+from torch._C._autograd import _top_saved_tensors_default_hooks
 from torch.autograd import Function, forward_ad
 from torch.overrides import TorchFunctionMode
 
@@ -120,7 +122,8 @@ class DoubleBackward(TorchFunctionMode):
     """A context manager under which convolutions are made for differentiating twice; the trainer enters it for eager turns.
 
     Values and derivatives of every order are torch's to rounding. Left to torch: what autocast casts, what the transforms of
-    `torch.func` or forward-mode differentiation look through, samples without a batch, and padding given as a word.
+    `torch.func` or forward-mode differentiation look through, activation checkpoints, samples without a batch, and padding given
+    as a word.
     """
 
     def __torch_function__(
@@ -141,7 +144,9 @@ def _ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether backward passes, and these alone, will ask for derivatives."""
     given = [t for t in (x, weight, bias) if t is not None]
     cast = x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)  # which autocast does not know
-    if cast or not any(t.requires_grad for t in given) or torch._C._are_functorch_transforms_active():
+    transformed = _are_functorch_transforms_active()
+    again = _top_saved_tensors_default_hooks(False)  # checkpoints compute again, without this mode
+    if cast or transformed or again or not any(t.requires_grad for t in given):
         return False
     return all(forward_ad.unpack_dual(t).tangent is None for t in given)
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 import polygan
 from polygan.double_backward import DoubleBackward
@@ -139,9 +140,12 @@ def test_what_it_does_not_serve_it_leaves_to_torch():
         with torch.autograd.forward_ad.dual_level():
             dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
             assert torch.autograd.forward_ad.unpack_dual(F.conv2d(dual, weight)).tangent is not None
+        computed_again = checkpoint(F.conv2d, x, weight, bias, use_reentrant=False)
         y = F.conv2d(x, weight, bias)
         torch.nn.functional.leaky_relu_(y, 0.2).sum().backward()  # in place, as recipes do
     assert all(t.grad is not None for t in (x, weight, bias))
+    (gradient,) = torch.autograd.grad(computed_again.pow(2).sum(), x, create_graph=True)
+    gradient.sum().backward()
 
 
 def test_a_map_changed_in_place_after_its_convolution_is_an_error_as_in_torch():
