@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from timing import PRECISIONS, interleave, table
 sys.path.insert(0, str(Path(__file__).parents[1] / "image"))
 import plain
 
+from polygan import trainer as trainer_module
 from polygan.settings import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.trainer import Trainer
@@ -47,6 +49,19 @@ def turn(made, name):
     """One turn alone."""
     index, found = next((i, t) for i, t in enumerate(made.turns) if t.name == name)
     return lambda: made.play(found, index, 0, [{}])
+
+
+def with_torchs_derivatives(run):
+    """A turn whose second derivatives are torch's own."""
+
+    def played():
+        ours, trainer_module.DoubleBackward = trainer_module.DoubleBackward, nullcontext
+        try:
+            run()
+        finally:
+            trainer_module.DoubleBackward = ours
+
+    return played
 
 
 def plain_step(fir):
@@ -85,7 +100,9 @@ def bench_image(rounds):
         "polygan Trainer, fp32, ada": step(trainer(augment="ada")),
         "polygan Trainer, fp32, diffaugment": step(trainer(augment="diffaugment")),
         "the turn r1 alone": turn(lazy, "r1"),
+        "the turn r1 alone, torch's second derivatives": with_torchs_derivatives(turn(lazy, "r1")),
         "the turn path alone": turn(lazy, "path"),
+        "the turn path alone, torch's second derivatives": with_torchs_derivatives(turn(lazy, "path")),
     }
     if "bf16" in PRECISIONS:
         runners["polygan Trainer, bf16"] = step(trainer("bf16"))
