@@ -97,15 +97,28 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometr
 
 
 def _forward(
-    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,  # these are torch's names, by which it may be called
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Any:
-    return x, weight, bias, (stride, padding, dilation, False, 0, groups)
+    return input, weight, bias, (stride, padding, dilation, False, 0, groups)
 
 
 def _transposed(
-    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1
-) -> Any:  # fmt: skip
-    return x, weight, bias, (stride, padding, dilation, True, output_padding, groups)
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    return input, weight, bias, (stride, padding, dilation, True, output_padding, groups)
 
 
 _ARGUMENTS: dict[Any, tuple[int, Callable[..., Any]]] = {

@@ -148,6 +148,16 @@ def test_what_it_does_not_serve_it_leaves_to_torch():
     gradient.sum().backward()
 
 
+def test_arguments_may_be_given_by_torchs_names():
+    x, weight, bias = tensors((2, 4, 5, 5), (4, 4, 3, 3), 4)
+    for name in ("conv2d", "conv_transpose2d"):
+        call = getattr(F, name)
+        with DoubleBackward():
+            named = call(input=x, weight=weight, bias=bias, stride=2, padding=1, dilation=1, groups=1)
+        assert not plain(named)
+        torch.testing.assert_close(named, call(x, weight, bias, stride=2, padding=1))
+
+
 def test_a_map_changed_in_place_after_its_convolution_is_an_error_as_in_torch():
     x, weight = tensors((2, 4, 9, 9), (4, 4, 3, 3), 4, bias=False)
     with DoubleBackward():
