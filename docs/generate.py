@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polygan
-from polygan.assembly import kinds
-from polygan.config import RunSettings
 from polygan.plugins import get_catalogue
+from polygan.runs.assembly import kinds
+from polygan.settings.trainer import RunSettings
 from polygan.testing import CHECKS
 
 if TYPE_CHECKING:

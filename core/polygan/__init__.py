@@ -30,46 +30,44 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
-    from .checkpoint import Checkpoints
-    from .data import Split, Stream, split_rows
-    from .domain import (
-        Batch,
-        DataSettings,
-        Domain,
-        Evaluation,
-        Field,
-        Passage,
-        Picture,
-        Piece,
-        Plot,
-        Samples,
-        Score,
-        Sound,
-        Source,
-    )
-    from .protocol import Context, Player, Turn
-    from .recipe import Recipe, in_chunks
-    from .run import resume, train
+    from .data.domain import Domain, Samples
+    from .data.pieces import Passage, Picture, Piece, Sound
+    from .data.source import Batch, DataSettings, Field, Source
+    from .data.store import Split, Store, split_rows
+    from .data.stream import Stream
+    from .game.protocol import Context, Player, Turn
+    from .game.recipe import Recipe
+    from .game.sampling import in_chunks
+    from .runs.exported import import_weights
+    from .runs.run import Run, load
+    from .runs.train import resume, train
+    from .scoring.evaluation import Evaluation, Plot, Score
     from .seeding import Noise, mix
-    from .settings import TrainerSettings, resolve_precision
-    from .store import Store
-    from .trained import Run, import_weights, load
-    from .trainer import Listener, Trainer
+    from .settings.trainer import TrainerSettings
+    from .training.checkpoint import Checkpoints
+    from .training.device import resolve_precision
+    from .training.trainer import Listener, Trainer
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "checkpoint": "Checkpoints",
-    "data": "Split Stream split_rows",
-    "domain": "Batch DataSettings Domain Evaluation Field Passage Picture Piece Plot Samples Score Sound Source",
-    "protocol": "Context Player Turn",
-    "recipe": "Recipe in_chunks",
-    "run": "resume train",
+    "data.domain": "Domain Samples",
+    "data.pieces": "Passage Picture Piece Sound",
+    "data.source": "Batch DataSettings Field Source",
+    "data.store": "Split Store split_rows",
+    "data.stream": "Stream",
+    "game.protocol": "Context Player Turn",
+    "game.recipe": "Recipe",
+    "game.sampling": "in_chunks",
+    "runs.exported": "import_weights",
+    "runs.run": "Run load",
+    "runs.train": "resume train",
+    "scoring.evaluation": "Evaluation Plot Score",
     "seeding": "Noise mix",
-    "settings": "TrainerSettings resolve_precision",
-    "store": "Store",
-    "trained": "Run import_weights load",
-    "trainer": "Listener Trainer",
+    "settings.trainer": "TrainerSettings",
+    "training.checkpoint": "Checkpoints",
+    "training.device": "resolve_precision",
+    "training.trainer": "Listener Trainer",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -58,3 +58,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not close:  # "dcgan" should find "image/dcgan"
         close = [k for k in known if k.rpartition("/")[2] == name or k.rpartition(".")[2] == name][:1]
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an exception on one line."""
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

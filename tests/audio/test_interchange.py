@@ -19,7 +19,7 @@ from torch import nn
 
 import polygan
 from polygan import CheckpointError, ConfigError
-from polygan.acting import load_module
+from polygan.training.weights import load_module
 from polygan_audio import export, vocos_networks
 from polygan_audio.discriminators import multi_period, multi_scale
 from polygan_audio.hifigan import Config, HiFiGAN

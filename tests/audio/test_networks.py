@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from polygan import CheckpointError, ConfigError
-from polygan.acting import load_module
+from polygan.training.weights import load_module
 from polygan_audio import vocos_networks
 from polygan_audio.convolutions import fold
 from polygan_audio.discriminators import (

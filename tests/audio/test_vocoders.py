@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Samples, TrainerSettings, Turn, testing
-from polygan.assembly import resolve
+from polygan.runs.assembly import resolve
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_audio import audio_losses, files, vocos
 from polygan_audio.domain import AudioDomain
 from polygan_audio.hifigan import Config, HiFiGAN

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from polygan import TrainerSettings
-from polygan.checkpoint import Checkpoints
-from polygan.distributed import world_from_environment
-from polygan.trainer import Trainer
+from polygan.training.checkpoint import Checkpoints
+from polygan.training.distributed import world_from_environment
+from polygan.training.trainer import Trainer
 from polygan_audio import hifigan, vocos
 
 INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from timing import PRECISIONS, interleave, table
 
-from polygan.settings import TrainerSettings
+from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_audio import hifigan, vocos
 from polygan_audio.convolutions import fold
 from polygan_audio.hifigan_networks import VARIANTS, Generator

@@ -18,10 +18,10 @@ from timing import PRECISIONS, interleave, table
 sys.path.insert(0, str(Path(__file__).parents[1] / "image"))
 import plain
 
-from polygan import trainer as trainer_module
-from polygan.settings import TrainerSettings
+from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training import trainer as trainer_module
+from polygan.training.trainer import Trainer
 from polygan_image.features import Classifier, extract
 from polygan_image.stylegan import Config, StyleGAN
 

@@ -25,13 +25,13 @@ import torch
 import torch.nn.functional as F
 
 import polygan
-from polygan.assembly import open_source
 from polygan.data import build_store, cache_folder, split_store
-from polygan.domain import Evaluation
 from polygan.plugins import get_catalogue
+from polygan.runs.assembly import open_source
+from polygan.scoring.evaluation import Evaluation
 from polygan.seeding import mix, seed_everything
-from polygan.settings import TrainerSettings
-from polygan.trainer import Trainer
+from polygan.settings.trainer import TrainerSettings
+from polygan.training.trainer import Trainer
 from polygan_image.dcgan import DCGAN, Config
 from polygan_image.domain import ImageDomain, ImageSettings
 from polygan_image.metrics import frechet

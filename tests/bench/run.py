@@ -29,9 +29,9 @@ from image import bench_image
 from text import bench_text
 from timing import PRECISIONS, interleave, table
 
-from polygan.settings import TrainerSettings
+from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 
 # DCGAN 64x64x3
 
@@ -255,7 +255,7 @@ def bench_store(rounds):
 
 
 def bench_checkpoint(rounds):
-    from polygan.checkpoint import Checkpoints
+    from polygan.training.checkpoint import Checkpoints
 
     tensors = {f"layer{i}": torch.randn(1024, 1024) for i in range(75)}  # 300 MB
     with tempfile.TemporaryDirectory() as folder:

@@ -21,10 +21,10 @@ from quality import evaluation_of, opened
 
 import polygan
 from polygan.data import Split
-from polygan.health import overfitting_signal
-from polygan.recipe import evaluating
-from polygan.settings import TrainerSettings
-from polygan.trainer import Trainer
+from polygan.game.sampling import evaluating
+from polygan.scoring.health import overfitting_signal
+from polygan.settings.trainer import TrainerSettings
+from polygan.training.trainer import Trainer
 from polygan_image import metrics
 from polygan_image.pictures import grid
 from polygan_image.stylegan import Config, StyleGAN

@@ -13,9 +13,9 @@ from timing import PRECISIONS, interleave, table
 from torch import nn
 
 from polygan.seeding import Noise
-from polygan.settings import TrainerSettings
+from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_text.discriminator import PAPER_FILTERS
 from polygan_text.draw import draw
 from polygan_text.policy import TransformerPolicy

@@ -17,8 +17,8 @@ from textwrap import dedent
 import pytest
 
 import polygan
+from polygan.cli.commands import VERBS
 from polygan.plugins import load_catalogue
-from polygan.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core/polygan").rglob("*.py"))
@@ -144,14 +144,14 @@ def test_no_line_of_a_built_in_plugin_uses_what_is_private():
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("from polygan.assembly import kinds", ["1: polygan.assembly.kinds"]),
-        ("from polygan import assembly", ["1: polygan.assembly"]),
-        ("from polygan.trainer import Trainer, Feeder", ["1: polygan.trainer.Feeder"]),
-        ("import polygan.store", ["1: polygan.store"]),
+        ("from polygan.runs.assembly import kinds", ["1: polygan.runs.assembly.kinds"]),
+        ("from polygan import runs", ["1: polygan.runs"]),
+        ("from polygan.training.trainer import Trainer, Feeder", ["1: polygan.training.trainer.Feeder"]),
+        ("import polygan.data.store", ["1: polygan.data.store"]),
         ("def f():\n    from polygan.plugins import get_catalogue", ["2: polygan.plugins.get_catalogue"]),
-        ("import polygan\npolygan.folder.run_folder('x')", ["2: polygan.folder"]),
-        ("import_module('polygan.folder')", ["1: the string polygan.folder"]),
-        ("from polygan.assembly import ConfigError", ["1: polygan.assembly.ConfigError"]),
+        ("import polygan\npolygan.runs.folder('x')", ["2: polygan.runs"]),
+        ("import_module('polygan.runs.folder')", ["1: the string polygan.runs.folder"]),
+        ("from polygan.runs.assembly import ConfigError", ["1: polygan.runs.assembly.ConfigError"]),
         ("from polygan.losses import _softplus", ["1: polygan.losses._softplus"]),
         ("from polygan.seeding import seed_everything", ["1: polygan.seeding.seed_everything"]),
         (

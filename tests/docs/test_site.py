@@ -16,10 +16,11 @@ from typing import Literal
 import pytest
 
 import polygan
-from polygan import discovery, errors, hookspecs, verbs
-from polygan.assembly import kinds
-from polygan.config import RunSettings
-from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan import errors, hookspecs
+from polygan.cli import commands as verbs
+from polygan.plugins import discovery, get_catalogue, load_catalogue, set_catalogue
+from polygan.runs.assembly import kinds
+from polygan.settings.trainer import RunSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

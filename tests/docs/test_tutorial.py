@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from polygan.contracts import Bench
-from polygan.recipe_checks import check_recipe_generates_as_many_as_asked
 from polygan.testing import Case, ContractError
+from polygan.testing.bench import Bench
+from polygan.testing.recipe_checks import check_recipe_generates_as_many_as_asked
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -61,7 +61,7 @@ def command(*words, cwd, code=0):
     """The command line in this process, whose imports it shares, with a cache in ``cwd``; test_startup starts real ones."""
     import pytest
 
-    from polygan import cli
+    from polygan.cli import command_line as cli
 
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -121,7 +121,7 @@ def attempt(words):
         with open("attempts.txt", "a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        from polygan import cli
+        from polygan.cli import command_line as cli
 
         cli.main([*PLUGIN, *words])
     except SystemExit as end:
@@ -179,8 +179,8 @@ def measure():
 def main(kills, seed, steps, options):
     import torch
 
-    import polygan.report
-    import polygan.run  # noqa: F401 - what a run imports late, once for all attempts
+    import polygan.report.page
+    import polygan.runs.train  # noqa: F401 - what a run imports late, once for all attempts
 
     torch.set_num_threads(1)
     rng = random.Random(seed)

@@ -203,7 +203,7 @@ def test_plugins_names_each_broken_one_with_its_remedy_and_the_one_that_hangs_me
 
 ALONE = """
     import json
-    from polygan.assembly import settings_parser
+    from polygan.runs.assembly import settings_parser
     from polygan.errors import PluginError
     from polygan.plugins import load_catalogue, set_catalogue
     said = {}

@@ -12,7 +12,7 @@ pytest.importorskip("polygan_image", reason="the image plugin is not installed")
 from PIL import Image
 
 import polygan
-from polygan import cli
+from polygan.cli import command_line as cli
 from polygan.plugins import set_catalogue
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("polygan_image", reason="the image plugin is not installed")
 from PIL import Image
 
-from polygan import cli
+from polygan.cli import command_line as cli
 from polygan.plugins import set_catalogue
 
 sys.path.insert(0, str(Path(__file__).parent))

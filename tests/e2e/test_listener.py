@@ -16,7 +16,7 @@ import pytest
 
 import polygan
 from polygan.plugins import load_catalogue, set_catalogue
-from polygan.records import read_log
+from polygan.record.log import read_log
 
 LISTENER = Path(__file__).parents[2] / "examples/csv_listener.py"
 TOY = Path(__file__).parents[1] / "toy_gan.py"

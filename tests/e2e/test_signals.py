@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import polygan
-from polygan import cli
+from polygan.cli import command_line as cli
 from polygan.plugins import load_catalogue, set_catalogue
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polygan import ConfigError, Noise, TrainerSettings, testing
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_image import augment
 from polygan_image.augment import Adaptive, adaptive_augment, diffaugment
 from polygan_image.dcgan import DCGAN, Config

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from polygan import TrainerSettings, testing
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_image.base import Fakes
 from polygan_image.dcgan import DCGAN, Config
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from polygan import ConfigError, TrainerSettings, testing
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_image.r3gan import R3GAN, Config
 from polygan_image.r3gan_networks import Discriminator, Generator, Residual
 from polygan_image.sampling import Sampling

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from polygan import ConfigError, Noise, TrainerSettings, losses, testing
-from polygan.config import build, option_values
-from polygan.trainer import Trainer
+from polygan.settings.parser import build, option_values
+from polygan.training.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, settings, sngan, stylegan
 from polygan_image.sampling import Sampling, class_index, keys_of_walk, latents
 

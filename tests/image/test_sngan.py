@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polygan import ConfigError, TrainerSettings, testing
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_image.sampling import Sampling
 from polygan_image.sngan import SNGAN, Config
 from polygan_image.sngan_networks import ClassNorm, Discriminator, Generator

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import plain
 
 from polygan import ConfigError, DataError, Noise, TrainerSettings, testing
-from polygan.checkpoint import Checkpoints
-from polygan.trainer import Trainer
+from polygan.training.checkpoint import Checkpoints
+from polygan.training.trainer import Trainer
 from polygan_image import latent
 from polygan_image.latent import StyleSampling, project
 from polygan_image.stylegan import Config, StyleGAN, path_lengths

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from polygan import Noise, TrainerSettings
-from polygan.checkpoint import Checkpoints
-from polygan.distributed import world_from_environment
-from polygan.trainer import Trainer
+from polygan.training.checkpoint import Checkpoints
+from polygan.training.distributed import world_from_environment
+from polygan.training.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, stylegan
 
 FACTS = {"channels": 3, "classes": ["a", "b", "c"], "count": 90}

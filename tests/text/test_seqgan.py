@@ -7,7 +7,7 @@ import torch
 
 from polygan import Checkpoints, ConfigError, Context, TrainerSettings, testing
 from polygan.testing import RepeatedBatch
-from polygan.trainer import Trainer
+from polygan.training.trainer import Trainer
 from polygan_text import discriminator
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
 from polygan_text.recurrent import RecurrentDiscriminator
@@ -394,7 +394,7 @@ def test_the_rollout_policy_lags_by_the_paper_s_weights():
 
 @pytest.mark.parametrize("policy", ["lstm", "gpt2"])
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, policy):
-    from polygan.checkpoint import Checkpoints
+    from polygan.training.checkpoint import Checkpoints
 
     options = {"policy": policy, **({"hidden_dim": 8} if policy == "gpt2" else {})}
     whole = train(recipe(**options), 9)

@@ -1,0 +1,47 @@
+"""From files to a memory-mapped store: sources, decoding, stores, streams of batches, domains.
+
+Names are imported on first use: the report reads samples of a run from here without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .build import build_store, cache_folder
+    from .domain import Domain, Samples
+    from .source import Batch, DataSettings, Field, Source
+    from .store import Split, Store, split_rows, split_store
+    from .stream import Stream
+
+_HOME = {
+    "build": "build_store cache_folder",
+    "domain": "Domain Samples",
+    "source": "Batch DataSettings Field Source",
+    "store": "Split Store split_rows split_store",
+    "stream": "Stream",
+}
+_LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "Batch",
+    "DataSettings",
+    "Domain",
+    "Field",
+    "Samples",
+    "Source",
+    "Split",
+    "Store",
+    "Stream",
+    "build_store",
+    "cache_folder",
+    "split_rows",
+    "split_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

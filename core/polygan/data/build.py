@@ -1,0 +1,139 @@
+"""From a source to a memory-mapped store: decoded once, in parallel threads, into a folder of arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DISK_FULL, DataError
+from .decoding import decoded
+from .store import FORMAT, FieldWriter, Store, to_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .source import DataSettings, Source
+
+_BUILDING = ".building-"
+_QUIET = 600
+"""Seconds without a write after which a build is taken for dead: true on every system, file system and container."""
+
+
+def cache_folder(settings: DataSettings) -> Path:
+    """``settings.cache``, else $POLYGAN_CACHE, else ~/.cache/polygan."""
+    return Path(settings.cache or os.environ.get("POLYGAN_CACHE") or "~/.cache/polygan").expanduser()
+
+
+def build_store(
+    source: Source, settings: DataSettings, *, progress: bool | None = None, workers: int | None = None
+) -> Store:
+    """The decoded source, from the cache if it is there. ``progress`` None: a bar on a terminal, else plain lines.
+
+    Unreadable samples are named, counted and skipped; more than ``settings.max_bad`` of them are a DataError, and so is
+    an empty source. Safe when several processes build the same store: the first to finish wins.
+    """
+    if len(source) == 0:
+        raise DataError(f"data {settings.source!r} is empty; point --data at samples")
+    identity = json.dumps([FORMAT, source.fingerprint(), _layout(source)])
+    key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    folder = cache_folder(settings) / "stores"
+    path = folder / key
+    if path.exists():
+        try:
+            store = Store.open(path)
+        except DataError as error:
+            print(f"polygan: {error}; decoding again", file=sys.stderr)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            # What may be skipped is no part of the key: a stricter setting finds the same store, and is held to it.
+            skipped = _judge(store.bad, len(source), settings)
+            if skipped and progress is not False:
+                print(f"{skipped}; remove {path} to read them again", file=sys.stderr)
+            return store
+    temporary = folder / f"{_BUILDING}{key}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        temporary.mkdir()
+        _decode_into(temporary, source, settings, key, progress, workers)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.exists():  # else another process finished first; its store is the same, so ours is discarded
+                raise
+    except OSError as error:
+        remedy = "free some space or name another folder with --data.cache"
+        if error.errno not in DISK_FULL:
+            remedy = "name a folder that can be written with --data.cache"
+        raise DataError(f"decoded data cannot be kept in {folder} ({error.strerror or error}): {remedy}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Store.open(path)
+
+
+def _layout(source: Source) -> dict[str, list[Any]]:
+    return {name: [field.dtype, list(field.shape)] for name, field in source.fields.items()}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what builds that died left: folders in which nothing was written for a while."""
+    for leftover in folder.glob(f"{_BUILDING}*"):
+        with suppress(OSError):  # it may be finished, or swept by another process, at this moment
+            if time.time() - max(p.stat().st_mtime for p in (leftover, *leftover.iterdir())) > _QUIET:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _decode_into(
+    folder: Path, source: Source, settings: DataSettings, key: str, progress: bool | None, workers: int | None
+) -> None:
+    """Decode every sample in order of index and write arrays, then store.json."""
+    bad: list[str] = []
+    total, count = len(source), 0
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(FieldWriter(folder, name, field)) for name, field in source.fields.items()}
+        samples = stack.enter_context(closing(decoded(source, settings, progress, workers)))
+        for index, sample in enumerate(samples):
+            if isinstance(sample, str):
+                bad.append(f"{source.name(index)}: {sample}")
+                if index > 1000 and len(bad) > settings.max_bad * total:
+                    break
+                continue
+            for name, writer in writers.items():
+                writer.add(sample[name])
+            count += 1
+        if skipped := _judge(bad, total, settings):
+            print(skipped, file=sys.stderr)
+        for writer in writers.values():
+            writer.finish()
+    facts = {
+        "format": FORMAT,
+        "key": key,
+        "count": count,
+        "fields": _layout(source),
+        "bad": bad,
+        "info": {**source.info, "count": count},
+    }
+    with (folder / "store.json").open("w", encoding="utf-8") as file:
+        json.dump(facts, file)
+        to_disk(file)
+
+
+def _judge(bad: Sequence[str], total: int, settings: DataSettings) -> str:
+    """What was skipped, in a line; DataError where that is too much."""
+    shown = "; ".join(bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
+    if len(bad) == total:
+        raise DataError(f"none of the {total} samples of {settings.source!r} can be read ({shown}); mend them")
+    if len(bad) > settings.max_bad * total:
+        raise DataError(
+            f"{len(bad)} of {total} samples of {settings.source!r} cannot be read, more than data.max_bad = "
+            f"{settings.max_bad:g} allows ({shown}); mend them or raise --data.max_bad"
+        )
+    return f"polygan: {len(bad)} of {total} samples of {settings.source!r} were skipped ({shown})" if bad else ""

@@ -1,0 +1,93 @@
+"""What a report shows of samples: pictures, sounds and passages of text, and their files in a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG to show."""
+
+    png: bytes
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A WAV to play, with an optional PNG (waveform, spectrogram) beside it. ``rate`` in Hz."""
+
+    wav: bytes
+    rate: int
+    caption: str = ""
+    png: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Text to read, as it is: the report escapes it."""
+
+    text: str
+    caption: str = ""
+
+
+Piece = Picture | Sound | Passage
+
+Record = dict[str, Any]
+
+
+def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
+    """Write ``000.png``, ``001.wav``, ..., and ``pieces.json``; the folder appears when it is whole."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True, exist_ok=True)
+    index: list[Record] = []
+    for i, piece in enumerate(pieces):
+        entry: Record = {"caption": piece.caption}
+        for key in ("png", "wav"):
+            if data := getattr(piece, key, None):
+                entry[key] = f"{i:03d}.{key}"
+                (temporary / entry[key]).write_bytes(data)
+        entry |= {key: getattr(piece, key) for key in ("rate", "text") if hasattr(piece, key)}
+        index.append(entry)
+    (temporary / "pieces.json").write_text(json.dumps(index, indent=1), "utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.replace(folder)
+
+
+def load_pieces(folder: Path) -> list[Piece]:
+    """The pieces that `save_pieces` wrote. Raises `polygan.DataError` when one cannot be read."""
+
+    kinds = {"wav": Sound, "png": Picture, "text": Passage}
+    return [next(kinds[key] for key in kinds if key in entry)(**entry) for entry in read_pieces(folder)]
+
+
+def read_pieces(folder: Path) -> list[Record]:
+    """The fields of each piece. A file is looked for in ``folder`` only, whatever the index says."""
+    entries: list[Record] = []
+    try:
+        for raw in json.loads((folder / "pieces.json").read_text("utf-8")):
+            entry: Record = {key: raw[key] for key in ("caption", "rate", "text") if key in raw}
+            for key in ("png", "wav"):
+                if key in raw:
+                    entry[key] = (folder / Path(raw[key]).name).read_bytes()
+            if not entry.keys() & {"png", "wav", "text"}:
+                raise ValueError("an entry has neither picture, sound nor text")
+            entries.append(entry)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it") from error
+    return entries

@@ -1,0 +1,1 @@
+"""The adversarial protocol: players, turns, recipes, and how samples are made."""

@@ -1,0 +1,219 @@
+"""What a run measured, as small line charts: inline SVG that takes its colours from the page around it."""
+
+from __future__ import annotations
+
+import math
+import re
+from html import escape
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .html import duration, finite, number, soft
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+Points = list[tuple[int, float]]
+Series = dict[str, Points]
+
+POINTS = 600
+"""Most points of a line; more would not be seen."""
+
+_PARTS = {
+    "grad": "Gradient norms",
+    "health": "Health and scores",
+    "score": "Health and scores",
+    "lr": "Learning rates and skipped steps",
+    "skipped": "Learning rates and skipped steps",
+    "other": "Other values",
+}
+_TICKS = (1, 2, 2.5, 5, 10)
+PLOT_COLOURS = ("c0", "c1", "c2", "c3")
+# Matplotlib writes these colours into the file, and the page's variables take their place.
+_FIXED = {name: f"#00001{i}" for i, name in enumerate(PLOT_COLOURS)}
+_VARIABLES = {"#00000a": "var(--soft)", "#00000b": "var(--line)", "#00000c": "var(--curve)"}
+_INK, _GRID, _LINE = _VARIABLES
+_VARIABLES |= {colour: f"var(--{name})" for name, colour in _FIXED.items()}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 7,
+    "text.usetex": False,
+    "axes.edgecolor": _GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
+
+
+def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
+    """The centred mean over ``share`` of all values (n,); not a number where the value itself is not."""
+    width = min(len(values), 2 * int(len(values) * share / 2) + 1)
+    finite = np.isfinite(values)
+    total = np.convolve(np.where(finite, values, 0), np.ones(width), "same")
+    count = np.convolve(finite.astype(float), np.ones(width), "same")
+    return np.where(finite, total / np.maximum(count, 1), np.nan)
+
+
+def chart(points: Points, name: str) -> str:
+    """An SVG element: the smoothed line of (step, value) over the raw one, which is fainter.
+
+    Charts of different names share no id. The value axis is logarithmic where positive values span more than
+    two decades. Colours come from the CSS variables ``--soft`` (text), ``--line`` (grid) and ``--curve``.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    x, raw = np.array(points, float).T  # (n,), (n,)
+    line = smoothed(raw)
+    keep = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int))
+    with style.context(["default", {**_STYLE, "svg.hashsalt": ascii(name)}]):
+        figure = Figure(figsize=(3.3, 1.75))
+        axes = figure.add_axes((0.14, 0.13, 0.83, 0.82))
+        axes.plot(x[keep], raw[keep], color=_LINE, alpha=0.28, linewidth=0.8)
+        axes.plot(x[keep], line[keep], color=_LINE, linewidth=1.5, solid_capstyle="round")
+        _scale(axes, x, raw, line)
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _inlined(file.getvalue(), escape(name))
+
+
+def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
+    """An SVG element: lines of (x, y) with a mark at each point, in the page's colours ``--c0``, ``--c1``, ..."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with style.context(["default", {**_STYLE, "svg.hashsalt": ascii(name)}]):
+        figure = Figure(figsize=(4.6, 3.1))
+        axes = figure.add_axes((0.14, 0.15, 0.83, 0.82))
+        for points, colour in zip(lines.values(), PLOT_COLOURS, strict=False):
+            xs, ys = np.array(points, float).reshape(-1, 2).T  # (n,), (n,)
+            axes.plot(xs, ys, color=_FIXED[colour], linewidth=1.5, marker="o", markersize=3.5)
+        for axis, label in ((axes.xaxis, x), (axes.yaxis, y)):
+            axis.set_label_text(label, color=_INK, parse_math=False)
+            axis.set_major_locator(MaxNLocator(5, steps=_TICKS))
+            axis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _inlined(file.getvalue(), escape(name))
+
+
+def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray) -> None:
+    """Limits that single spikes do not stretch, and few, short tick labels."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    bulk = raw[np.isfinite(raw)]
+    low, high = np.percentile(bulk, (1, 99)) if len(bulk) >= 50 else (bulk.min(), bulk.max())
+    low, high = min(low, np.nanmin(line)), max(high, np.nanmax(line))
+    if bulk.min() > 0 and high > 100 * low:
+        axes.set_yscale("log")
+        margin = (high / low) ** 0.06
+        axes.set_ylim(low / margin, high * margin)
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        margin = 0.06 * (high - low) or abs(high) * 0.1 or 1
+        axes.set_ylim(low - margin, high + margin)
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=_TICKS))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.5g}")
+    axes.set_xlim(x[0], max(x[-1], x[0] + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=_TICKS))
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+
+
+def _short(value: float) -> str:
+    """A step count in at most five characters: 800, 1.5k, 20k, 3M."""
+    for unit, suffix in ((1e6, "M"), (1e3, "k")):
+        if math.fabs(value) >= unit:
+            return f"{value / unit:g}{suffix}"
+    return f"{value:g}"
+
+
+def _inlined(svg: str, name: str) -> str:
+    """The SVG element without what only a file of its own needs: addresses, fonts, fixed colours and size."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    view = re.search(r'viewBox="[\d. ]+"', svg)
+    opening = f'<svg role="img" aria-label="{name}" {view[0] if view else ""}>'
+    svg = re.sub(r"^<svg[^>]*>", lambda _: opening, svg)
+    svg = re.sub(r' id="[\w.]+_\d+"| xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
+
+
+def series_of(records: Sequence[Mapping[str, Any]]) -> Series:
+    """``group/term`` -> [(step, value)] of all that was measured; NaN where it was not finite."""
+    series: Series = {}
+    for record in records:
+        values = record.get("values")
+        found = dict(values) if isinstance(values, dict) else {}
+        if record.get("event") == "health":
+            found = {f"health/{name.removeprefix('health/')}": value for name, value in found.items()}
+        found |= {f"score/{score.get('name')}": score.get("value") for score in scores_of(record)}
+        for name, value in found.items():
+            points = series.setdefault(name if "/" in name else f"other/{name}", [])
+            points.append((record["step"], finite(value)))
+    return series
+
+
+def scores_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores in a record of the log."""
+    scores = record.get("scores")
+    return [s for s in scores if isinstance(s, dict)] if isinstance(scores, list) else []
+
+
+def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
+    """Charts of the series that change, a colour for each group of names; the others as a sentence."""
+    figures, still = [], []
+    groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
+    for name, points in series.items():
+        values = [value for _, value in points if not math.isnan(value)]
+        group, _, term = map(escape, name.partition("/"))
+        if len(set(values)) < 2:
+            still.append(f"{group}/{term} {number(values[0] if values else None)}")
+            continue
+        colour = colours[groups.index(name.partition("/")[0]) % len(colours)]
+        figures.append(
+            f'<figure style="--curve:var(--{colour})"><figcaption><b><i>{group}/</i>{term}</b> '
+            f"<span>{number(points[-1][1])}</span></figcaption>{chart(points, name)}</figure>"
+        )
+    words = f"<p class=soft>Without change so far: {', '.join(still)}.</p>" if still else ""
+    return (f"<div class=curves>{''.join(figures)}</div>" if figures else "") + words
+
+
+def curves(series: Series) -> str:
+    """Charts of every series but speed, the turns' own first."""
+    parts: dict[str, Series] = {"Loss terms by turn": {}, **{title: {} for title in _PARTS.values()}}
+    for name, points in series.items():
+        group = name.partition("/")[0]
+        if group != "speed":
+            parts[_PARTS.get(group, "Loss terms by turn")][name] = points
+    intro = "Over steps: the mean of neighbours, the logged values behind it, and the last value above."
+    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS)}" for title, part in parts.items() if part]
+    return soft(intro) + "".join(drawn) if drawn else ""
+
+
+def speed(series: Series, seconds: float) -> str:
+    """Samples a second in words and over time."""
+    chosen = {name: points for name, points in series.items() if name.startswith("speed/")}
+    rates = [v for _, v in chosen.get("speed/samples_per_second", []) if not math.isnan(v)]
+    words = [f"{number(round(float(np.median(rates)), 1))} samples a second (median)"] if rates else []
+    words.append(f"{duration(seconds)} of training")
+    return soft(", ".join(words) + ".") + _charts(chosen, ("c2",)) if chosen else ""

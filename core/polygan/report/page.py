@@ -1,0 +1,302 @@
+"""One self-contained HTML file about a run.
+
+The report needs no script and no network, knows no domain, and escapes every text that it shows. The same
+files give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import yaml
+
+from ..data.pieces import read_pieces
+from ..errors import DataError
+from ..files import write_text
+from ..record.log import read_log
+from .charts import PLOT_COLOURS, curves, plot, scores_of, series_of, speed
+from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Record = dict[str, Any]
+T = TypeVar("T")
+
+BUDGET = {"newest": 1_200_000, "real": 600_000, "history": 2_000_000}
+"""Most bytes of pictures, sounds and text that a part of the report embeds; one piece is always shown."""
+HISTORY = 12
+"""Most steps that the sample history shows."""
+
+_STATUS = {
+    "finished": "finished",
+    "preempted": "stopped on request, ready to resume",
+    "interrupted": "interrupted, ready to resume",
+    "failed": "failed",
+}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+_SEVERITY = {"good": "✓", "info": "i", "warn": "!", "bad": "✕"}
+
+
+# What the run wrote
+
+
+def _mapping(path: Path) -> tuple[Record, str]:
+    """A YAML or JSON file's mapping, and a sentence if there is none."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+        found = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+    except FileNotFoundError:
+        return {}, f"{path.name} is missing from the run's folder, so nothing can be shown here."
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return {}, f"{path.name} cannot be read: {' '.join(str(error).split())}"
+    return (found, "") if isinstance(found, dict) else ({}, f"{path.name} holds no mapping.")
+
+
+# Samples
+
+
+def _evenly(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most ``most`` (2 or more) of the items, the first and the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def _sampled(folder: Path) -> tuple[list[tuple[int, list[Record]]], list[Record], list[str]]:
+    """[(step, pieces)] of at most `HISTORY` evenly chosen steps, the real pieces, and what was unreadable."""
+    steps = {int(p.name[5:]): p for p in folder.glob("samples/step-*") if p.name[5:].isdecimal()}
+    chosen = _evenly(sorted(steps), HISTORY)
+    history, real, notes = [], [], []
+    for step in chosen:
+        try:
+            history.append((step, read_pieces(steps[step])))
+        except DataError as error:
+            notes.append(str(error))
+    if (folder / "samples/real").is_dir():
+        try:
+            real = read_pieces(folder / "samples/real")
+        except DataError as error:
+            notes.append(str(error))
+    return [(step, pieces) for step, pieces in history if pieces], real, notes
+
+
+def _samples(history: Sequence[tuple[int, list[Record]]], real: Sequence[Record], notes: Sequence[str]) -> str:
+    if not history:
+        return soft("No samples have been drawn yet.") + "".join(map(soft, notes))
+    step, newest = history[-1]
+    columns = f"<div><h3>Generated, step {step:,}</h3>{gallery(newest, BUDGET['newest'])}</div>"
+    if real:
+        columns += f"<div><h3>Real</h3>{gallery(real, BUDGET['real'])}</div>"
+    return f"<div class=pair>{columns}</div>" + "".join(map(soft, notes))
+
+
+def _history(history: Sequence[tuple[int, list[Record]]]) -> str:
+    if len(history) < 2:
+        return ""
+    wide = any("wav" in piece or "text" in piece for _, pieces in history for piece in pieces)
+    largest = max(len(shrunk(pieces[0].get("png", b""))) + len(pieces[0].get("wav", b"")) for _, pieces in history)
+    history = _evenly(history, max(2, BUDGET["history"] // max(largest, 1)))
+    budget = BUDGET["history"] // len(history)
+    figures = "".join(
+        f"<figure><figcaption>step {step:,}</figcaption>"
+        f"{gallery(pieces, budget, most=2 if wide else 4, small=True)}</figure>"
+        for step, pieces in history
+    )
+    return (
+        f"<details open><summary>{len(history)} moments of the same fixed inputs</summary>"
+        f'<div class="strip{" wide" if wide else ""}">{figures}</div></details>'
+    )
+
+
+# Figures
+
+
+def _score_table(records: Sequence[Record]) -> str:
+    """The newest value of each score next to its floor."""
+    newest: dict[str, tuple[int, Record]] = {}
+    for record in records:
+        newest |= {str(score.get("name")): (record["step"], score) for score in scores_of(record)}
+    if not newest:
+        return soft("No scores have been computed yet.")
+    rows = "".join(
+        f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {_better(score)} is better</div></th>"
+        f"<td>{number(score.get('value'))}{_bar(score)}</td>"
+        f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
+        for name, (step, score) in newest.items()
+    )
+    head = "<thead><tr><th>Score</th><th>Value and floor</th><th>Note</th></tr></thead>"
+    floor = "The floor, marked by a stroke, is what held-out real samples get against real ones."
+    return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(floor)}"
+
+
+def _plots(records: Sequence[Record]) -> str:
+    """The newest of each plot that a metric drew."""
+    newest: dict[str, tuple[int, Record]] = {}
+    for record in records:
+        plots = record.get("plots")
+        found = [p for p in plots if isinstance(p, dict)] if isinstance(plots, list) else []
+        newest |= {str(p.get("name")): (record["step"], p) for p in found}
+    return "".join(_plot(name, step, p) for name, (step, p) in newest.items())
+
+
+def _plot(name: str, step: int, found: Record) -> str:
+    lines = found.get("lines") or {}
+    try:
+        svg = plot(lines, str(found.get("x")), str(found.get("y")), name)
+    except (ValueError, TypeError, AttributeError):
+        return soft(f"{name} of step {step:,} cannot be drawn.")
+    names = zip(lines, PLOT_COLOURS, strict=False)
+    legend = " ".join(f'<span style="color:var(--{colour})">● {safe(line)}</span>' for line, colour in names)
+    caption = f"<b>{safe(name)}</b> <span class=soft>step {step:,}</span><br>{legend}"
+    return f"<figure class=plot><figcaption>{caption}</figcaption>{svg}{soft(str(found.get('note') or ''))}</figure>"
+
+
+def _better(score: Record) -> str:
+    return "higher" if score.get("better") == "higher" else "lower"
+
+
+def _bar(score: Record) -> str:
+    """The value's bar with a stroke at the floor, and their ratio, where both are positive."""
+    value, floor = finite(score.get("value")), finite(score.get("floor"))
+    if math.isnan(floor):
+        return ""
+    if not (value >= 0 and floor > 0):
+        return f" <span class=soft>floor {number(floor)}</span>"
+    ratio = f"{value / floor:.0%} of real" if _better(score) == "higher" else f"{value / floor:.3g}× floor"
+    length, stroke = (100 * x / max(value, floor) for x in (value, floor))
+    bar = f'<i style="width:{length:.1f}%"></i><b style="left:calc({stroke:.1f}% - 1px)"></b>'
+    return f" <span class=soft>{ratio} ({number(floor)})</span><span class=bar>{bar}</span>"
+
+
+def _health(records: Sequence[Record]) -> str:
+    from ..scoring.health import describe
+
+    findings = "".join(
+        f"<li class={finding.level}><span class=mark aria-hidden=true>{_SEVERITY[finding.level]}</span>"
+        f"<div><b>{safe(finding.title)}</b><p>{safe(finding.text)}</p></div></li>"
+        for finding in describe(records)
+    )
+    return f"<ul class=findings>{findings}</ul>" if findings else soft("No signals have been logged yet.")
+
+
+# The page
+
+
+def _header(name: str, config: Record, data: Record, environment: Record, records: Sequence[Record]) -> str:
+    """What was trained on what, for how long, and how it ended."""
+    told = [r for r in records if r.get("event") not in ("evaluated", "diverged")]
+    state = next((r for r in reversed(told) if r.get("event") in ("started", "resumed", "ended")), {})
+    status = "running, or stopped without a word"
+    if not records:
+        status = "training has not logged anything yet"
+    elif state.get("event") == "ended":
+        status = _STATUS.get(str(state.get("status")), str(state.get("status")))
+    step, steps = told[-1]["step"] if told else 0, config.get("steps")
+    samples = max((finite(r.get("samples"), 0) for r in told), default=0)
+    count = finite(data.get("count"), 0)
+    kind = f"{data.get('domain', '')} samples".strip()
+    split = f"{number(data.get('train'))} for training, {number(data.get('held_out'))} held out"
+    threads = environment.get("threads")
+    facts = [
+        ("Steps", f"{step:,}", f"of {number(steps)}" if steps is not None else ""),
+        ("Samples seen", number(samples), f"{samples / count:,.1f} times the data" if count else ""),
+        ("Training time", duration(_seconds(records)), ""),
+        ("Data", f"{count:,.0f}" if count else "unknown", f"{kind}: {split}" if count else ""),
+        ("Device", environment.get("device", "unknown"), f"{threads} threads" if threads else ""),
+        ("Precision", environment.get("precision", config.get("precision", "unknown")), ""),
+    ]
+    tiles = "".join(
+        f"<div><dt>{term}</dt><dd>{safe(fact)}{f'<small>{safe(more)}</small>' if more else ''}</dd></div>"
+        for term, fact, more in facts
+    )
+    return (
+        f"<header>\n<div class=soft>polygan run {safe(name)}</div>\n"
+        f"<h1>{safe(config.get('recipe', 'An unknown recipe'))} on {safe(_source(config))}</h1>\n"
+        f"<p>{safe(status[:1].upper() + status[1:])}.</p>\n<dl class=facts>{tiles}</dl>\n</header>\n"
+    )
+
+
+def _seconds(records: Sequence[Record]) -> float:
+    return max((finite(r.get("seconds"), 0) for r in records), default=0)
+
+
+def _source(config: Record) -> str:
+    """The last part of the data's name or path."""
+    data = config.get("data")
+    source = str(data.get("source", "")) if isinstance(data, dict) else ""
+    return source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "unknown data"
+
+
+def _events(records: Sequence[Record]) -> str:
+    """Starts, resumes, divergences and ends, the newest 50."""
+    told = [r for r in records if r.get("event") in ("started", "resumed", "diverged", "ended")][-50:]
+    if not told:
+        return ""
+    words = [": ".join(str(r[key]) for key in ("event", "status", "message") if r.get(key)) for r in told]
+    lines = "".join(
+        f"<li>step {r['step']:,}, after {duration(r.get('seconds'))}: {safe(word)}</li>"
+        for r, word in zip(told, words, strict=True)
+    )
+    return f"<details><summary>What happened when</summary><ul>{lines}</ul></details>"
+
+
+def _facts(facts: Record, note: str, title: str = "") -> str:
+    return tables(facts, title) if facts else soft(note or "Nothing was recorded.")
+
+
+def _skipped(data: Record, note: str) -> str:
+    bad = data.get("bad")
+    if not isinstance(bad, list) or not bad:
+        return soft(note or "No file was skipped.")
+    lines = "".join(f"<li>{safe(reason)}</li>" for reason in bad[:100])
+    more = soft(f"and {len(bad) - 100:,} more in data.json") if len(bad) > 100 else ""
+    return f"<details open><summary>{len(bad):,} skipped</summary><ul>{lines}</ul>{more}</details>"
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``folder/report.html`` from what the run wrote so far, atomically; returns its path.
+
+    Missing parts are named in the report. Raises `polygan.DataError` when there are neither settings nor log.
+    """
+    folder = Path(folder)
+    if not any((folder / name).is_file() for name in ("config.yaml", "log.jsonl")):
+        raise DataError(f"{folder}: no run is here (no config.yaml); name a folder that `polygan train` made")
+    config, config_note = _mapping(folder / "config.yaml")
+    environment, environment_note = _mapping(folder / "environment.json")
+    data, data_note = _mapping(folder / "data.json")
+    records = read_log(folder / "log.jsonl")
+    series = series_of(records)
+    history, real, notes = _sampled(folder)
+    name = folder.resolve().name
+    about = {key: value for key, value in data.items() if key != "bad"}
+    body = "".join(
+        (
+            _header(name, config, data, environment, records),
+            section("Samples", _samples(history, real, notes)),
+            section("Scores", _score_table(records) + _plots(records)),
+            section("Health", _health(records) + _events(records)),
+            section("Samples over time", _history(history)),
+            section("Curves", curves(series)),
+            section("Speed", speed(series, _seconds(records))),
+            section("Settings", _facts(config, config_note)),
+            section("Data", _facts(about, data_note)),
+            section("Environment", _facts(environment, environment_note)),
+            section("Skipped files", _skipped(data, data_note)),
+        )
+    )
+    title = safe(f"{config.get('recipe', 'polygan')} on {_source(config)}: {name}")
+    css = Path(__file__).with_name("report.css").read_text("utf-8")
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+    path = folder / "report.html"
+    write_text(path, page)
+    return path

@@ -1,0 +1,43 @@
+"""Stop requests from outside: SIGTERM, SIGUSR1 and Ctrl-C."""
+
+from __future__ import annotations
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..training.trainer import Trainer
+
+
+@contextmanager
+def stop_signals(trainer: Trainer) -> Iterator[list[int]]:
+    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
+
+    Yields the signals that came.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def stop(number: int, _frame: Any) -> None:
+        # torchrun sends its processes a second Ctrl-C, after the terminal's own.
+        if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
+            if number in came:
+                raise KeyboardInterrupt
+            print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        came.append(number)
+        trainer.request_stop()
+
+    wanted = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, n)]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

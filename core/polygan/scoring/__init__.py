@@ -1,0 +1,1 @@
+"""Scores next to their floor, and signals of health."""

@@ -1,0 +1,72 @@
+"""Computing scores: what metrics are given, and what becomes of what they return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..data.build import cache_folder
+from ..errors import PluginError, PolyganError, one_line
+from ..game.recipe import sample_from
+from ..plugins.discovery import where
+from .evaluation import Evaluation, Plot, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import torch
+
+    from ..data.domain import Domain
+    from ..data.store import Split
+    from ..game.recipe import Recipe
+    from ..plugins.catalogue import Catalogue
+    from ..settings.parser import Settings
+
+
+def compute_scores(
+    catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
+) -> tuple[dict[str, list[Score]], dict[str, Any]]:
+    """The scores by metric, and the record for the log; a metric that cannot be computed is said and left out."""
+    found: dict[str, list[Score | Plot]] = {}
+    for name in metrics:
+        try:
+            found[name] = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
+        except PolyganError as error:
+            say(f"{name} was left out: {error}")
+        except Exception as error:  # a fault of the plugin: named, and no reason to lose the run or the other scores
+            owner = catalogue.owner("metric", name)
+            if catalogue.strict:
+                raise PluginError(f"metric {name!r} of {owner} raised {one_line(error)}{where(error)}") from error
+            say(f"{name} was left out: {owner} raised {one_line(error)}{where(error)}")
+    scores = {name: [e for e in entries if isinstance(e, Score)] for name, entries in found.items()}
+    plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
+    return scores, {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+
+
+def flat(scores: Mapping[str, list[Score]]) -> list[Score]:
+    """The scores of all metrics in a row."""
+    return [s for of_one in scores.values() for s in of_one]
+
+
+def make_evaluation(
+    settings: Settings,
+    domain: Domain,
+    splits: Mapping[str, Split],
+    recipe: Recipe,
+    networks: Mapping[str, torch.nn.Module],
+    device: torch.device,
+) -> Evaluation:
+    """What metrics may use."""
+    return Evaluation(
+        domain=domain,
+        info=splits["train"].store.info,
+        train=splits["train"],
+        held_out=splits["held_out"],
+        generate=lambda n, seed: sample_from(recipe, networks, domain, splits, n, seed),
+        cache=cache_folder(settings.data),
+        device=device,
+        count=settings.run.evaluate_samples,
+        seed=settings.run.seed,
+        judge=settings.run.judge,
+        recipe=recipe,
+        networks=networks,
+    )

@@ -1,0 +1,1 @@
+"""Settings: dataclasses, their ranges, and the one parser for options, YAML and keywords."""

@@ -1,0 +1,314 @@
+"""The contracts of a recipe, one check each."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+
+from ..data.pieces import Passage, Picture, Sound, save_pieces
+from ..errors import PolyganError
+from ..game.recipe import sample_from
+from ..game.sampling import evaluating
+from ..plugins import catalogue as plugins
+from ..runs.assembly import resolve
+from ..runs.folder import describe
+from ..runs.run import load
+from ..seeding import Noise
+from ..settings.parser import build
+from ..settings.trainer import TrainerSettings
+from ..training.checkpoint import Checkpoints
+from ..training.trainer import Trainer
+from .bench import Bench, ContractError, broken, difference, played, state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..data.domain import Samples
+    from ..data.source import Batch
+    from ..game.recipe import Recipe
+
+FEW, MANY = 3, 70  # samples; the noise of generation comes in blocks of 64 rows
+
+
+class RepeatedBatch:
+    """A stream that gives the same batch for ever."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def batch(self, i: int) -> Batch:
+        """The batch, whatever ``i``."""
+        return self._batch
+
+
+def check_devices(recipe: Recipe, batch: Mapping[str, Any], *, iterations: int = 0, **settings: Any) -> None:
+    """Play whole iterations on torch's ``meta`` device, where what would hurt on CUDA raises.
+
+    ``batch`` is a prepared batch of CPU tensors. Tensors of the meta device hold no numbers, so that a tensor made on
+    another device meets it and raises, and so does reading a value (``.item()``, ``bool(tensor)``, ``.tolist()``), which on CUDA is a
+    synchronisation inside the step. ``iterations``: 0 plays until every turn was due at least once, at least two; ``settings``
+    are those of `TrainerSettings`. Raises ContractError naming the turn.
+    """
+    size = len(next(iter(batch.values())))
+    turns = list(recipe.turns())
+    last = max(turn.start + -turn.start % turn.every for turn in turns)
+    steps = iterations or max(2, last + 1)
+    trainer = Trainer(
+        recipe,
+        {"train": RepeatedBatch(dict(batch)), "held_out": RepeatedBatch(dict(batch))},
+        TrainerSettings(steps=steps, batch_size=size, hang_timeout=0, **settings),
+        device="meta",
+    )
+    try:
+        for _ in range(steps):
+            trainer.iterate()
+    except PolyganError:
+        raise
+    except (RuntimeError, NotImplementedError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise ContractError(
+            f"turn {trainer.context.turn!r} of {type(recipe).__name__} at step {trainer.step} made a tensor on a fixed device or "
+            f"read a value inside the step: {first}"
+        ) from error
+
+
+def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], options: Any, key: int = 0) -> None:
+    """Sample i of a seed must not depend on how many samples are asked for. Raises ContractError."""
+    with evaluating(networks), torch.no_grad():
+        few, many = (recipe.generate(networks, n, Noise("cpu", block=64).reset(key), options) for n in (FEW, MANY))
+    _same_prefix(type(recipe).__name__, few, many)
+
+
+def _same_prefix(where: str, few: Samples, many: Samples) -> None:
+    if found := difference(few.data, many.data[: len(few)], tolerance=1e-5):
+        place, one, other = found
+        contract = f"sample i of a seed must not depend on n: sample{place} of n = {len(few)} and of n = {len(many)}"
+        raise broken(where, contract, one, other)
+
+
+def check_is_listed_without_torch(bench: Bench) -> None:
+    """A fresh process that loads the plugin and finds the spec has not imported torch.
+
+    A plugin of one local file that holds its networks too is exempt: it cannot be split.
+    """
+    catalogue = plugins.get_catalogue()
+    spec = getattr(catalogue, bench.case.kind)(bench.case.id)
+    owner = catalogue.owner(bench.case.kind, bench.case.id)
+    if not owner.distribution and spec.target.partition(":")[0] == Path(owner.module).stem:
+        return
+    script = (
+        "import json, sys; given = json.loads(sys.argv[1]); from polygan.plugins import load_catalogue; "
+        "catalogue = load_catalogue(allow=given['allow'], files=given['files'], strict=True); "
+        "getattr(catalogue, given['kind'])(given['id']); print('torch' in sys.modules)"
+    )
+    own = {"allow": [owner.name], "files": []} if owner.distribution else {"allow": [], "files": [owner.module]}
+    given = json.dumps({**own, "kind": bench.case.kind, "id": bench.case.id})
+    done = subprocess.run(
+        [sys.executable, "-c", script, given],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode or done.stdout.strip() != "False":
+        found = "torch among the modules" if not done.returncode else done.stderr.strip().splitlines()[-1]
+        contract = (
+            f"{owner} must be listed without importing torch (specs are data: import networks in their own module)"
+        )
+        raise broken(bench.where, contract, "no torch among the modules of a process that lists it", found)
+
+
+def check_recipe_settings_survive_yaml_and_options(bench: Bench) -> None:
+    """What a run writes to config.yaml, and what the command line is told, give the same settings again."""
+    settings = bench.settings
+    plain = settings.plain()["model"]
+    rest = {name: value for name, value in settings.plain().items() if name not in ("recipe", "model")}
+    words = [f"--model.{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in plain.items()]
+    for way, again in (
+        ("YAML", resolve(bench.case.id, [yaml.safe_load(settings.yaml())])),
+        ("options", resolve(bench.case.id, [rest], words)),
+    ):
+        if found := difference(plain, again.plain()["model"]):
+            raise broken(f"{bench.where}, model{found[0]}", f"settings must survive {way}", found[1], found[2])
+    kind = type(bench.recipe())
+    for config in (settings.model, kind.Sampling()):
+        if fields := dataclasses.fields(config):
+            try:
+                setattr(config, fields[0].name, getattr(config, fields[0].name))
+            except dataclasses.FrozenInstanceError:
+                continue
+            raise broken(bench.where, f"{type(config).__name__} must be frozen", "frozen=True", "it can be assigned to")
+    sampling = dataclasses.asdict(kind.Sampling())
+    if found := difference(sampling, dataclasses.asdict(build(kind.Sampling, sampling, bench.where))):
+        raise broken(f"{bench.where}, Sampling{found[0]}", "options of generation must survive", found[1], found[2])
+
+
+def check_recipe_terms_are_finite(bench: Bench) -> None:
+    """Every term of every turn, and every parameter after it, is a finite number."""
+    trainer = bench.reference
+    for name, value in trainer._meter.means().items():
+        if not math.isfinite(float(value)):
+            contract = f"terms must be finite over the first {bench.iterations} steps"
+            raise broken(f"{bench.where}, {name}", contract, "a finite number", float(value))
+    for name, value in state(trainer).items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise broken(f"{bench.where}, {name}", "networks must stay finite", "finite numbers", "nan or inf")
+
+
+def check_recipe_gradients_reach_only_acting_players(bench: Bench) -> None:
+    """A turn moves its own players and leaves those of other turns alone."""
+    trainer = bench.reference
+    for where, contract, expected, found in trainer.leaks:
+        raise broken(f"{bench.where}, {where}", contract, expected, found)
+    for (turn, player), norm in trainer.reached.items():
+        if not norm > 0:
+            contract = f"a gradient must reach an acting player within {bench.iterations} steps"
+            raise broken(f"{bench.where}, turn {turn!r}, {player}", contract, "a norm above 0", f"{norm:g}")
+
+
+def check_recipe_seed_decides(bench: Bench) -> None:
+    """The same seed gives bit-identical networks; another seed other ones, from the start."""
+    again = state(played(bench.trainer()))
+    if found := difference(state(bench.reference), again):
+        contract = f"the same seed must give the same networks after {bench.iterations} steps, to the bit"
+        raise broken(f"{bench.where}, {found[0][1:]}", contract, found[1], found[2])
+    one, other = bench.trainer(seed=0), bench.trainer(seed=1)
+    for name, actor in one.actors.items():
+        if actor.optimizer is None or not actor.parameters:
+            continue
+        first, second = (dict(t.actors[name].module.named_parameters()) for t in (one, other))
+        if difference(first, second) is None:
+            key, value = next(iter(first.items()))
+            contract = "another seed must give other initial parameters"
+            shown = value.flatten()[0].item()
+            raise broken(f"{bench.where}, {name}.{key}", contract, f"not {shown!r} for seed 1 too", repr(shown))
+
+
+def check_recipe_resumes_to_the_bit(bench: Bench) -> None:
+    """A run that stops in the middle and continues from its checkpoint ends where an uninterrupted one ends."""
+    k = bench.iterations // 2
+    checkpoints = Checkpoints(bench.folder / "resumed", writable=True)
+    played(bench.trainer(checkpoints=checkpoints), until=k).save()
+    resumed = bench.trainer()
+    resumed.restore(checkpoints.load(k))
+    if found := difference(state(bench.reference), state(played(resumed))):
+        contract = f"stopped after {k} of {bench.iterations} steps and resumed must equal uninterrupted, to the bit"
+        raise broken(f"{bench.where}, {found[0][1:]}", contract, found[1], found[2])
+
+
+def check_recipe_saves_and_loads(bench: Bench) -> None:
+    """A run opened from its folder, and an exported model, give the samples of the networks in memory."""
+    trainer, folder = bench.reference, bench.folder / "runs" / "saved"
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogue = plugins.get_catalogue()
+    describe(folder, bench.settings, bench.domain, bench.splits, trainer.device, trainer.precision, catalogue)
+    trainer.checkpoints = Checkpoints(folder / "checkpoints", writable=True)
+    trainer.save()
+    expected = bench.samples(trainer.networks(), FEW).data
+    run = load(folder, device="cpu")
+    exported = load(run.export(folder / "exported")[0], device="cpu")
+    for way, opened in (("a checkpoint", run), ("an exported model", exported)):
+        got = bench.samples(opened.networks, FEW, recipe=opened.recipe).data
+        if found := difference(expected, got):
+            contract = f"{way} must give the samples that were given before it was written"
+            raise broken(f"{bench.where}, sample{found[0]}", contract, found[1], found[2])
+
+
+def check_recipe_generates_as_many_as_asked(bench: Bench) -> None:
+    """n samples, whose first do not depend on n, as the domain's `Samples`."""
+    networks = bench.reference.networks()
+    made = {n: bench.samples(networks, n) for n in (1, FEW, MANY)}
+    for n, samples in made.items():
+        wanted = len(bench.rows(n)) if bench.reference.recipe.translates else n
+        if len(samples) != wanted:
+            raise broken(bench.where, f"n = {n} must give as many samples", wanted, len(samples))
+        if samples.domain.id != bench.domain.id:
+            raise broken(bench.where, "samples must be of the recipe's domain", bench.domain.id, samples.domain.id)
+    _same_prefix(bench.where, made[FEW], made[MANY])
+
+
+def check_recipe_generation_follows_the_seed(bench: Bench) -> None:
+    """The same seed gives the same samples, another seed others (but for a recipe that translates); networks stay as they are."""
+    trainer = bench.reference
+    before = state(trainer)
+    first, again, other = (bench.samples(trainer.networks(), 8, seed).data for seed in (0, 0, 1))
+    if found := difference(first, again):
+        contract = "the same seed must give the same samples, to the bit"
+        raise broken(f"{bench.where}, sample{found[0]}", contract, found[1], found[2])
+    if not trainer.recipe.translates and difference(first, other) is None:
+        raise broken(bench.where, "another seed must give other samples", "others for seed 1", "those of seed 0")
+    if found := difference(before, state(trainer)):
+        contract = "generating must not change the networks"
+        raise broken(f"{bench.where}, {found[0][1:]}", contract, found[1], found[2])
+
+
+def check_recipe_samples_can_be_written_and_shown(bench: Bench) -> None:
+    """The domain writes, draws and measures what is generated, the preview of training among it."""
+    recipe, networks = bench.reference.recipe, bench.reference.networks()
+    n, options = recipe.preview()
+    if not isinstance(options, recipe.Sampling):
+        expected, found = recipe.Sampling.__name__, type(options).__name__
+        raise broken(bench.where, "preview() must give a number and options of generation", expected, found)
+    preview = sample_from(recipe, networks, bench.domain, bench.splits, n, 0, options)
+    for name, samples in (("samples", bench.samples(networks, FEW)), ("preview", preview)):
+        check_shown(f"{bench.where}, {name}", samples, bench.folder / f"written-{name}")
+
+
+def check_shown(where: str, samples: Samples, folder: Path) -> None:
+    """Samples are written to files, drawn as pieces, and have one row of finite features each."""
+    files = samples.domain.write(samples, folder / "files")
+    missing = [str(f) for f in files if not Path(f).is_file() or not Path(f).stat().st_size]
+    if not files or missing:
+        raise broken(where, "write() must return the files that it wrote", "files with content", missing or "none")
+    pieces = samples.domain.render(samples)
+    wrong = [type(p).__name__ for p in pieces if not isinstance(p, (Picture, Sound, Passage))]
+    if not pieces or wrong:
+        expected = "at least one Picture, Sound or Passage"
+        raise broken(where, "render() must return pieces for a report", expected, wrong or "none")
+    for i, piece in enumerate(pieces):
+        starts = {"png": b"\x89PNG", "wav": b"RIFF"}
+        for key, magic in starts.items():
+            data = getattr(piece, key, None)
+            if data is not None and not data.startswith(magic):
+                raise broken(f"{where}, piece {i}", f"{key} must be a {key.upper()} file", magic, bytes(data[:4]))
+    save_pieces(folder / "pieces", pieces)
+    features = samples.domain.features(samples)
+    if features.dim() != 2 or len(features) != len(samples):
+        raise broken(where, "features() must be (n, d)", f"({len(samples)}, d)", tuple(features.shape))
+    if not bool(features.isfinite().all()):
+        raise broken(where, "features() must be finite", "finite numbers", "nan or inf")
+
+
+def check_recipe_critic_judges_each_sample(bench: Bench) -> None:
+    """`critic` gives one finite logit a sample, or None."""
+    split, rows = bench.splits["train"], bench.rows(FEW)
+    batch = bench.domain.prepare(bench.domain.collate(split, rows, torch.full((len(rows), 4), 0.5).numpy()))
+    live = bench.reference.networks(averaged=False)
+    with evaluating(live), torch.no_grad():
+        logits = bench.reference.recipe.critic(live, batch)
+    if logits is not None and (logits.shape != (len(rows),) or not bool(logits.isfinite().all())):
+        contract = "critic() must give a finite logit a sample"
+        raise broken(
+            bench.where, contract, f"({len(rows)},) finite", f"{tuple(logits.shape)}: {logits.flatten().tolist()[:4]}"
+        )
+
+
+def check_recipe_plays_on_the_meta_device(bench: Bench) -> None:
+    """`check_devices`: no turn names a device or reads a value."""
+    rows = bench.rows(bench.settings.run.batch_size)
+    draws = torch.full((len(rows), 4), 0.5).numpy()
+    batch = bench.domain.prepare(bench.domain.collate(bench.splits["train"], rows, draws))
+    try:
+        check_devices(bench.recipe(), copy.deepcopy(batch), iterations=bench.iterations)
+    except ContractError as error:
+        raise ContractError(f"{bench.where}, {error}") from error

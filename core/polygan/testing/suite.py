@@ -1,0 +1,185 @@
+"""The conformance suite: which checks a kind has, and how they are run."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, did_you_mean
+from ..testing import data_checks, recipe_checks
+from .bench import Bench, Case, ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Check = Callable[[Bench], None]
+
+_RECIPE = [
+    recipe_checks.check_recipe_settings_survive_yaml_and_options,
+    recipe_checks.check_recipe_terms_are_finite,
+    recipe_checks.check_recipe_gradients_reach_only_acting_players,
+    recipe_checks.check_recipe_seed_decides,
+    recipe_checks.check_recipe_resumes_to_the_bit,
+    recipe_checks.check_recipe_saves_and_loads,
+    recipe_checks.check_recipe_generates_as_many_as_asked,
+    recipe_checks.check_recipe_generation_follows_the_seed,
+    recipe_checks.check_recipe_samples_can_be_written_and_shown,
+    recipe_checks.check_recipe_critic_judges_each_sample,
+    recipe_checks.check_recipe_plays_on_the_meta_device,
+]
+_SOURCE = [
+    data_checks.check_source_is_what_it_says,
+    data_checks.check_source_decodes_what_its_fields_say,
+    data_checks.check_source_fingerprint_repeats,
+]
+_DOMAIN = [
+    data_checks.check_domain_refuses_what_is_not_there,
+    data_checks.check_domain_collates_by_draws_alone,
+    data_checks.check_domain_prepares_finite_batches,
+    data_checks.check_domain_real_samples_are_its_rows,
+    data_checks.check_domain_writes_and_draws,
+    data_checks.check_domain_features_repeat,
+]
+_METRIC = [
+    data_checks.check_metric_returns_finite_scores,
+    data_checks.check_metric_repeats,
+    data_checks.check_metric_leaves_networks_alone,
+]
+_LISTED = recipe_checks.check_is_listed_without_torch
+CHECKS: Mapping[str, Sequence[Check]] = {
+    "recipe": [_LISTED, *_RECIPE],
+    "domain": [_LISTED, *_SOURCE, *_DOMAIN],
+    "dataset": [_LISTED, *_SOURCE, data_checks.check_dataset_is_decoded_into_a_store],
+    "metric": [_LISTED, *_METRIC],
+}
+"""The checks of each kind, in the order in which they run."""
+
+
+def check_recipe(
+    id: str,
+    data: Any = "",
+    model: Mapping[str, Any] | None = None,
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    **more: Any,
+) -> None:
+    """Hold a recipe to its contracts: settings, two CPU steps, gradients, seeds, resume, save and load, generation, devices, listing.
+
+    ``data`` and ``model`` as for `Case`, whose other fields ``more`` holds; choose a model that trains in seconds and whose turns
+    all begin within 24 steps. ``expected_failures`` gives reasons by name of check: those must fail. Raises ContractError with a
+    line for each broken contract.
+    """
+    _check(Case(id, data, model or {}, "recipe", **more), expected_failures or {})
+
+
+def check_domain(id: str, data: Any, *, expected_failures: Mapping[str, str] | None = None, **more: Any) -> None:
+    """Hold a domain to its contracts: opening, refusing, decoding, collating, preparing, real samples, files, pieces, features.
+
+    ``data`` is a path, a named data set, data settings, or a function that makes them in the folder that it is given.
+    """
+    _check(Case(id, data, kind="domain", **more), expected_failures or {})
+
+
+def check_dataset(id: str, data: Any = "", *, expected_failures: Mapping[str, str] | None = None, **more: Any) -> None:
+    """Hold a named data set to its contracts: it opens, decodes, repeats. ``data``: data settings, e.g. ``{"size": 24}``."""
+    _check(Case(id, data or {}, kind="dataset", **more), expected_failures or {})
+
+
+def check_metric(
+    id: str, recipe: str, data: Any, *, expected_failures: Mapping[str, str] | None = None, **more: Any
+) -> None:
+    """Hold a metric to its contracts, on samples of a barely trained ``recipe``: finite scores that repeat, networks left alone."""
+    _check(Case(id, data, kind="metric", recipe=recipe, **more), expected_failures or {})
+
+
+def parametrize_with_checks(cases: Sequence[Case], expected_failures: Mapping[str, str] | None = None) -> Any:
+    """A pytest decorator: one test for each case and check, whose argument ``check`` is called without arguments.
+
+    ``expected_failures`` gives reasons by name of check, or by ``"ID:NAME"`` for that of one case: such a test is marked as expected
+    to fail, and fails if it passes.
+    """
+    import pytest
+
+    expected = dict(expected_failures or {})
+    names = [name for case in cases for check in CHECKS[case.kind] for name in _names(case, check)]
+    _known(expected, names)
+    parameters = []
+    for case in cases:
+        ready = _Ready(case)
+        for check in CHECKS[case.kind]:
+            reasons = [expected[name] for name in _names(case, check) if name in expected]
+            marks = [pytest.mark.xfail(reason=reasons[0], raises=ContractError, strict=True)] if reasons else []
+            parameters.append(pytest.param(_Call(ready, check), marks=marks, id=f"{case.id}-{check.__name__}"))
+    return pytest.mark.parametrize("check", parameters)
+
+
+class _Ready:
+    """The bench of a case, made at the first check and shared by the others."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.bench: Bench | None = None
+
+    def get(self) -> Bench:
+        if self.bench is None:
+            self.bench = Bench(self.case)
+        return self.bench
+
+
+class _Call:
+    """A check of a case, to be called."""
+
+    def __init__(self, ready: _Ready, check: Check) -> None:
+        self.ready, self.check = ready, check
+
+    def __repr__(self) -> str:
+        return f"{self.check.__name__} of {self.ready.case}"
+
+    def __call__(self) -> None:
+        _run(self.ready.get(), self.check)
+
+
+def _run(bench: Bench, check: Check) -> None:
+    """Run a check; whatever the plugin raises in it is a broken contract too. ConfigError for a case that cannot be made ready."""
+    with bench.catalogue():
+        bench.data_settings  # noqa: B018 - resolves the ids and settings of the case: its own mistakes are no broken contract
+        try:
+            check(bench)
+        except ContractError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split())
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise ContractError(
+                f"{bench.where}: {check.__name__} was stopped; expected no exception, found {type(error).__name__}: {line} "
+                f"({Path(last.filename).name}:{last.lineno})"
+            ) from error
+
+
+def _check(case: Case, expected: Mapping[str, str]) -> None:
+    checks = CHECKS[case.kind]
+    _known(expected, [check.__name__ for check in checks])
+    bench, failures = Bench(case), []
+    for check in checks:
+        try:
+            _run(bench, check)
+        except ContractError as error:
+            if check.__name__ not in expected:
+                failures.append(f"{check.__name__}: {error}")
+        else:
+            if check.__name__ in expected:
+                reason = expected[check.__name__]
+                failures.append(f"{check.__name__}: {case} passes; expected a failure ({reason}): drop the expectation")
+    if failures:
+        raise ContractError("\n".join(failures))
+
+
+def _names(case: Case, check: Check) -> tuple[str, str]:
+    return check.__name__, f"{case.id}:{check.__name__}"
+
+
+def _known(expected: Mapping[str, str], names: Sequence[str]) -> None:
+    for name in expected:
+        if name not in names:
+            raise ConfigError(f"expected_failures: no check {name!r}{did_you_mean(name, names)}")

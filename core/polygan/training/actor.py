@@ -1,0 +1,223 @@
+"""One player at work: its network on the device, its average, its guarded optimizer step."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.utils import get_total_norm
+
+from ..errors import ConfigError
+from ..losses import clamp_weights
+from .weights import load_module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from ..game.protocol import Player
+
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+_FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
+
+
+class Actor:
+    """A `Player` on its device. Decisions about non-finite gradients are made on the device; nothing is read.
+
+    ``skipped`` counts the steps that were skipped because a gradient was not finite, ``streak`` those in a row now, and
+    ``scale`` is the factor of the loss for fp16, one a player: an overflow in one does not shrink the other's.
+    """
+
+    def __init__(
+        self, player: Player, device: torch.device, memory_format: torch.memory_format, *, scaled: bool
+    ) -> None:
+        self.player, self.scaled = player, scaled
+        before = dict(player.module.named_parameters(remove_duplicate=False))
+        self.module = player.module.to(device=device).to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+        self.optimizer, self.scheduler = player.optimizer, player.scheduler
+        moved = _moved(self.module, before)
+        self.parameters = []
+        for group in self.optimizer.param_groups if self.optimizer else []:
+            if any(id(p) not in moved for p in group["params"]):
+                raise ConfigError(
+                    "an optimizer holds parameters that are not of its player's module; give each player its own"
+                )
+            # Some devices (meta among them) replace parameters instead of moving them in place.
+            group["params"] = [moved[id(p)] for p in group["params"]]
+            self.parameters += group["params"]
+        for p in self.module.parameters():
+            p.requires_grad_(False)
+        self.fused = self.optimizer is not None and _fuse(self.optimizer, device)
+        self.averaged: nn.Module | None = None
+        self._pair: list[list[Tensor]] = []
+        self.skipped, self.streak = torch.zeros((), device=device), torch.zeros((), device=device)
+        self.scale = torch.full((), _FIRST_SCALE if scaled else 1.0, device=device)
+        self._since_growth = torch.zeros((), device=device)
+
+    def start_average(self) -> None:
+        """Begin the averaged copy from the network as it is now."""
+        if self.player.ema_half_life > 0:
+            self.averaged = copy.deepcopy(self.module).requires_grad_(False).eval()
+            self._pair = [[p.detach() for p in m.parameters()] for m in (self.averaged, self.module)]
+
+    def require_gradients(self, on: bool) -> None:
+        """Let the trained parameters require gradients, or not."""
+        for p in self.parameters:
+            p.requires_grad_(on)
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients of every trained parameter; zeros where the loss did not reach one."""
+        for p in self.parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        return [p.grad for p in self.parameters]  # pyright: ignore[reportReturnType]
+
+    def buffers(self) -> list[Tensor]:
+        """What processes average beside gradients: floating-point buffers of the network, and of a copy that has its own.
+
+        As ``.data``: a graph that waits for a later turn of the iteration may hold them, though its gradient does not need their
+        values (running means of batch norm), and autograd would refuse it once they were written.
+        """
+        own = self.averaged is not None and not self.player.ema_buffers
+        modules = [self.module, self.averaged] if own else [self.module]
+        return [b.data for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
+
+    def spoilt(self) -> Tensor:
+        """Whether a buffer holds what is not a number, on the device: running means keep what one forward pass put in."""
+        found = [b.isnan().any() for b in self.module.buffers() if b.is_floating_point()]
+        return torch.stack(found).any() if found else torch.zeros((), dtype=torch.bool, device=self.skipped.device)
+
+    def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
+        """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.
+
+        ``scale`` is the factor that the loss was multiplied with. A fused optimizer skips on the device; another one is given
+        zero gradients instead, so that its parameters stay finite.
+        """
+        if self.optimizer is None:
+            raise ConfigError("a player without optimizer cannot act")
+        norm = get_total_norm(gradients)
+        factor = None if scale is None else 1 / scale
+        if factor is not None:
+            norm = norm * factor
+        bad = (~torch.isfinite(norm)).to(torch.float32)
+        if self.player.clip > 0:
+            shrink = (self.player.clip / (norm + 1e-6)).clamp(max=1.0)
+            factor = shrink if factor is None else factor * shrink
+        if factor is not None:
+            torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
+        if self.fused:
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            for g in gradients:
+                g.masked_fill_(bad.bool(), 0)
+        self.optimizer.step()
+        for p in self.parameters:
+            p.grad = None
+        if self.player.weight_clip > 0:
+            clamp_weights(self.module, self.player.weight_clip)
+        self.skipped += bad
+        self.streak += self.scale <= 1  # while an fp16 scale comes down, overflows are its way of searching
+        self.streak *= bad
+        if self.scaled:
+            self._rescale(bad)
+        return norm
+
+    def _rescale(self, bad: Tensor) -> None:
+        """Halve the scale after an overflow, double it after 2,000 steps without one."""
+        self._since_growth += 1
+        self._since_growth *= 1 - bad
+        grow = self._since_growth >= _GROWTH_INTERVAL
+        self.scale *= torch.where(bad.bool(), 0.5, torch.where(grow, 2.0, 1.0))
+        self._since_growth *= ~grow
+
+    def finish_iteration(self, batch: int, samples: int, *, acted: bool) -> None:
+        """Move the average by ``batch`` samples, copy buffers into it, and advance the scheduler of one that acted."""
+        if acted and self.scheduler is not None:
+            self.scheduler.step()
+        if self.averaged is None:
+            return
+        player = self.player
+        half_life = player.ema_half_life
+        if player.ema_ramp > 0:
+            half_life = min(half_life, samples * player.ema_ramp)
+        decay = 0.5 ** (batch / max(half_life, 1e-8))
+        with torch.no_grad():
+            ours, theirs = self._pair
+            if ours:
+                torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+            if player.ema_buffers:
+                for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                    mine.copy_(its)
+
+    # State
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the networks."""
+        return {
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "counters": torch.stack([x.cpu().double() for x in self._counters()]),
+        }
+
+    def _counters(self) -> tuple[Tensor, ...]:
+        return self.skipped, self.streak, self.scale, self._since_growth
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        if self.optimizer is not None:
+            saved, own = state["optimizer"], self.optimizer.param_groups
+            # Whether a kernel is fused is this device's matter, not that of the one that saved.
+            groups = [
+                g | {k: m[k] for k in ("fused",) if k in m} for g, m in zip(saved["param_groups"], own, strict=True)
+            ]
+            self.optimizer.load_state_dict({**saved, "param_groups": groups})
+            for p, values in self.optimizer.state.items():
+                for key, value in values.items():
+                    # Fused kernels walk memory: moments must lie in it as their parameter does (channels_last).
+                    if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
+                        values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        for mine, value in zip(self._counters(), state["counters"], strict=True):
+            mine.copy_(value)
+
+    def load_networks(self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
+        """Load the network and its average. Raises CheckpointError naming the first tensor that does not fit."""
+        load_module(self.module, networks, name, where)
+        if self.averaged is not None:
+            load_module(self.averaged, networks, f"{name}.ema", where)
+
+
+def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:
+    """What became of each parameter, by the old one's id. Those that were tied stay tied where a device replaced them."""
+    moved: dict[int, nn.Parameter] = {}
+    for name, new in list(module.named_parameters(remove_duplicate=False)):
+        first = moved.setdefault(id(before[name]), new)
+        if first is not new:
+            owner, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(owner), leaf, first)
+    return moved
+
+
+def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
+    """Ask for the fused kernel where the optimizer has one; whether it will be used."""
+    # A subclass may have a step of its own, which does not know of gradients that are not finite.
+    if device.type not in ("cpu", "cuda") or type(optimizer) not in _FUSED:
+        return False
+    for group in optimizer.param_groups:
+        if group.get("momentum") and group.get("dampening"):
+            return False
+        if group.get("foreach") or group.get("differentiable") or group.get("fused") is False:
+            return False
+        if not all(torch.is_floating_point(p) for p in group["params"]):
+            return False
+    for group in optimizer.param_groups:
+        group["fused"] = True
+        if group.get("momentum"):
+            # Else a first step that is skipped leaves torch's buffer as it was allocated; 0.9 * 0 + g is the first step's g.
+            for p in group["params"]:
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return True

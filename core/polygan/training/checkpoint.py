@@ -1,0 +1,261 @@
+"""Atomic, checksummed, pickle-free checkpoints.
+
+A checkpoint is a folder ``step-00012000`` of safetensors files, one JSON file of plain state, and ``manifest.json``, written last,
+with the size and SHA-256 of every other file and of itself. It is written beside its place and renamed into it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
+
+from ..errors import CheckpointError
+from .statefile import decode, encode, read_verified, sync_folder, tensor_blocks, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+FORMAT = 1
+_WRITING, _REPLACED, _DOOMED = ".writing-", ".replaced-", ".doomed-"
+Networks = dict[str, dict[str, "Tensor"]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A checkpoint on disk, as its manifest says; nothing is verified. ``foreign``: of another format, left alone."""
+
+    step: int
+    path: Path
+    good: bool
+    score: float | None
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded and verified checkpoint."""
+
+    step: int
+    path: Path
+    networks: Networks
+    training: Any
+    manifest: dict[str, Any]
+
+
+def _to_stderr(message: str) -> None:
+    print(f"polygan: {message}", file=sys.stderr, flush=True)
+
+
+class Checkpoints:
+    """The checkpoints of a run. ``writable`` sweeps what a killed save left behind."""
+
+    def __init__(
+        self, folder: Path, keep: int = 3, *, writable: bool = False, warn: Callable[[str], None] = _to_stderr
+    ) -> None:
+        self.folder, self.keep, self.warn = Path(folder), keep, warn
+        if writable and self.folder.is_dir():
+            for replaced in self.folder.glob(f"{_REPLACED}*"):  # killed between the two renames of `_install`
+                path = self.folder / replaced.name.removeprefix(_REPLACED)
+                with suppress(OSError):
+                    _remove(replaced) if path.exists() else replaced.rename(path)
+            for prefix in (_WRITING, _DOOMED):
+                for leftover in self.folder.glob(f"{prefix}*"):
+                    _remove(leftover)
+
+    # Writing
+
+    def save(
+        self,
+        step: int,
+        networks: Mapping[str, Mapping[str, Tensor]],
+        training: Any,
+        *,
+        seed: int,
+        good: bool,
+        score: float | None = None,
+    ) -> Path:
+        """Write a checkpoint durably and return its folder; older ones that need not be kept are removed after it.
+
+        ``training`` is nested plain data with tensors; ``score`` (lower is better) picks the best. Checkpoints of later steps
+        belong to a course that this one has left (a rollback, a damaged file) and are removed too. Raises CheckpointError
+        when it cannot be written; the older checkpoints are then as they were.
+        """
+        path = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f"{_WRITING}{path.name}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _remove(temporary)
+            temporary.mkdir()
+            facts = {"format": FORMAT, "step": step, "seed": seed, "good": good, "score": score}
+            self._write(temporary, networks, training, facts)
+            self._install(temporary, path)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            raise CheckpointError(
+                f"checkpoint {path} cannot be written ({error.strerror or error}); the older checkpoints are intact: "
+                f"{'free some space' if full else 'mend that'}, then resume"
+            ) from None
+        finally:
+            _remove(temporary)
+        self._prune(step)
+        return path
+
+    def _install(self, temporary: Path, path: Path) -> None:
+        """Rename into place. A folder that holds files cannot be replaced in one move: the old one steps aside."""
+        replaced = self.folder / f"{_REPLACED}{path.name}"
+        if path.exists():
+            _remove(replaced)
+            path.rename(replaced)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
+        sync_folder(self.folder)
+        _remove(replaced)
+
+    def _write(
+        self, folder: Path, networks: Mapping[str, Mapping[str, Tensor]], training: Any, facts: dict[str, Any]
+    ) -> None:
+        for name in networks:
+            if name == "training" or Path(name).name != name:
+                raise CheckpointError(
+                    f"a network cannot be called {name!r}: its file would be another's; rename the player"
+                )
+        tensors: dict[str, Tensor] = {}
+        plain = json.dumps(encode(training, tensors, "training"), indent=1).encode()
+        groups = {f"{name}.safetensors": dict(state) for name, state in networks.items()}
+        groups["training.safetensors"] = tensors
+        with ThreadPoolExecutor(2) as pool:
+            written = pool.map(lambda item: write_file(folder / item[0], tensor_blocks(item[1])), groups.items())
+            files = dict(zip(groups, written, strict=True))
+        files["training.json"] = write_file(folder / "training.json", [plain])
+        facts = {**facts, "files": files}
+        manifest = json.dumps({**facts, "sha256": _digest(facts)}, indent=1).encode()
+        write_file(folder / "manifest.json", [manifest])
+        sync_folder(folder)
+
+    def _prune(self, saved: int) -> None:
+        entries = [e for e in self.entries() if not e.foreign]
+        past = [e for e in entries if e.step <= saved]
+        kept = {e.step for e in past[-max(1, self.keep) :]}
+        kept |= {e.step for e in [e for e in past if e.good][-1:]}
+        scored = [e for e in past if e.score is not None]
+        if scored:
+            kept.add(min(scored, key=lambda e: (e.score, -e.step)).step)
+        for entry in entries:
+            if entry.step not in kept:
+                # Renamed first: a removal that is interrupted leaves no half checkpoint under a valid name.
+                doomed = self.folder / f"{_DOOMED}{entry.path.name}"
+                try:
+                    _remove(doomed)
+                    entry.path.rename(doomed)
+                    shutil.rmtree(doomed)
+                except OSError as error:
+                    self.warn(f"old checkpoint {entry.path} cannot be removed ({error.strerror or error})")
+
+    # Reading
+
+    def entries(self) -> list[Entry]:
+        """The checkpoints by step, oldest first, from their manifests alone; one without a readable manifest is not good."""
+        entries = []
+        for path in self.folder.glob("step-*"):
+            if path.name[5:].isdigit():
+                try:
+                    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+                    good, score = bool(manifest.get("good")), manifest.get("score")
+                    foreign = manifest.get("format", FORMAT) != FORMAT
+                except (OSError, ValueError, AttributeError):
+                    good, score, foreign = False, None, False
+                score = score if isinstance(score, (int, float)) and math.isfinite(score) else None
+                entries.append(Entry(int(path.name[5:]), path, good, score, foreign))
+        return sorted(entries, key=lambda e: e.step)
+
+    def load(self, step: int | None = None, *, good_only: bool = False) -> Checkpoint:
+        """The newest valid checkpoint (that is good), or that of ``step``. What is skipped is said, one line each.
+
+        Raises CheckpointError where there is none, naming each reason.
+        """
+        entries = self.entries()
+        if step is not None:
+            chosen = [e for e in entries if e.step == step]
+            if not chosen:
+                have = ", ".join(str(e.step) for e in entries) or "none"
+                raise CheckpointError(f"{self.folder} has no checkpoint of step {step}; it has {have}")
+            return read_checkpoint(chosen[0].path)
+        reasons = []
+        for entry in reversed([e for e in entries if e.good or not good_only]):
+            try:
+                checkpoint = read_checkpoint(entry.path)
+            except CheckpointError as error:
+                reasons.append(str(error))
+                self.warn(f"{error}; trying an older checkpoint")
+                continue
+            return checkpoint
+        kind = "good checkpoint" if good_only else "checkpoint"
+        why = f": {'; '.join(reasons)}" if reasons else ""
+        raise CheckpointError(f"{self.folder} holds no valid {kind}{why}")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and verify one checkpoint folder. Raises CheckpointError naming the file that is wrong, and how."""
+    manifest = _read_manifest(path)
+    if path.name.startswith("step-") and path.name != f"step-{manifest['step']:08d}":
+        raise CheckpointError(f"checkpoint {path} holds step {manifest['step']}; give the folder its name back")
+    files = manifest["files"]
+    with ThreadPoolExecutor(2) as pool:
+        contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name]), files), strict=True))
+    try:
+        training = decode(contents.pop("training.json"), contents.pop("training.safetensors"))
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {path} has no usable training state ({error})") from None
+    networks = {name.removesuffix(".safetensors"): tensors for name, tensors in contents.items()}
+    return Checkpoint(manifest["step"], path, networks, training, manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        version = manifest["format"]
+        if version == FORMAT and manifest.pop("sha256") != _digest(manifest):
+            raise ValueError("it does not match its checksum")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"damaged: {error}"
+        raise CheckpointError(f"checkpoint {path} has no usable manifest.json ({reason})") from None
+    if version != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} has format {version}, and this polygan reads {FORMAT}: upgrade polygan to use it"
+        )
+    return manifest
+
+
+def _read(path: Path, facts: Mapping[str, Any]) -> Any:
+    """The verified content of one file: tensors by name, or JSON data."""
+    data = read_verified(path, facts)
+    try:
+        return load_bytes(data) if path.suffix == ".safetensors" else json.loads(data)
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"checkpoint file {path} cannot be decoded ({error})") from None
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

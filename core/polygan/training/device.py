@@ -1,0 +1,53 @@
+"""What a device is and can: by name, with its precision."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import ConfigError
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``meta``; ConfigError where it is absent."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device {name!r} is not a device; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = local_rank if device.index is None else device.index
+        if index >= count:
+            raise ConfigError(
+                f"device cuda:{index} is absent: torch {torch.__version__} sees {count} CUDA device(s) here; use --device cpu"
+            )
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device mps is absent on this machine; use --device cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """What ``auto`` means on a device: bf16 where the hardware multiplies it, else fp32 (fp16 on older CUDA)."""
+    if device.type == "meta":
+        return "fp32"  # autocast does not know the meta device
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu":
+        return "bf16" if _cpu_multiplies_bf16() else "fp32"
+    return "fp32"
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether the hardware lacks the arithmetic of ``precision``, so that it costs time instead of saving it."""
+    if device.type == "cuda":
+        return precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (precision == "fp16" or (precision == "bf16" and not _cpu_multiplies_bf16()))
+
+
+def _cpu_multiplies_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "amx_tile"))

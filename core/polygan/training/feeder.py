@@ -1,0 +1,80 @@
+"""From streams to prepared micro-batches on the training device."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..data.source import Batch
+
+
+class Batches(Protocol):
+    """Anything that gives this process's share of global batch ``i``, on the CPU."""
+
+    def batch(self, i: int) -> Batch: ...
+
+
+class Feeder:
+    """Batch ``i`` of a stream as a list of micro-batches; equal requests within an iteration share the work.
+
+    On CUDA a thread collates and pins the next batch while the device computes, and the copy is asynchronous.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Batches],
+        device: torch.device,
+        *,
+        accumulate: int = 1,
+        prepare: Callable[[Batch], Batch] | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.streams, self.device, self.accumulate = streams, device, accumulate
+        self.prepare = prepare or (lambda batch: batch)
+        self.memory_format = memory_format
+        self._ready: dict[tuple[str, int], list[Batch]] = {}
+        self._ahead: dict[tuple[str, int], Future[Batch]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def forget(self) -> None:
+        """Drop the micro-batches of the past iteration."""
+        self._ready.clear()
+
+    def get(self, name: str, i: int) -> list[Batch]:
+        """``accumulate`` micro-batches; each call gets its own dicts over shared tensors."""
+        key = (name, i)
+        if key not in self._ready:
+            self._ready[key] = self._load(name, i)
+        return [dict(part) for part in self._ready[key]]
+
+    def _load(self, name: str, i: int) -> list[Batch]:
+        if self.device.type != "cuda":
+            batch = self.streams[name].batch(i)
+        else:
+            self._pool = self._pool or ThreadPoolExecutor(1, "polygan-feeder")
+            future = self._ahead.pop((name, i), None)
+            batch = future.result() if future else self._pinned(name, i)
+            self._ahead = {k: f for k, f in self._ahead.items() if k[0] != name or k[1] > i}
+            self._ahead[name, i + 1] = self._pool.submit(self._pinned, name, i + 1)
+        batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+        size = len(next(iter(batch.values()))) // self.accumulate
+        parts = ({k: v[m * size : (m + 1) * size] for k, v in batch.items()} for m in range(self.accumulate))
+        return [{k: self._format(v) for k, v in self.prepare(part).items()} for part in parts]
+
+    def _pinned(self, name: str, i: int) -> Batch:
+        return {k: v.pin_memory() for k, v in self.streams[name].batch(i).items()}
+
+    def _format(self, value: torch.Tensor) -> torch.Tensor:
+        return value.contiguous(memory_format=self.memory_format) if value.dim() == 4 else value
+
+    def close(self) -> None:
+        """End the thread and drop what it holds; the next `get` starts another."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+        self._ahead.clear()

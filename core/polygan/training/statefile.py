@@ -1,0 +1,170 @@
+"""State as files without pickle: tensors in the safetensors layout, everything else as JSON, hashed while written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_BLOCK = 8 << 20  # bytes written and hashed at a time
+_FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
+_AHEAD = 32  # blocks that writing may be ahead of hashing
+
+
+def encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
+    """JSON data in which a tensor is a reference into ``tensors``, and tuples and keys that are no strings survive.
+
+    Raises CheckpointError naming the place of a value that is neither plain data nor a tensor.
+    """
+    if isinstance(value, torch.Tensor):
+        while key in tensors:  # {1: a, "1": b}
+            key += "'"
+        tensors[key] = value
+        return {"$": "tensor", "key": key}
+    if isinstance(value, dict):
+        if all(isinstance(k, str) and k != "$" for k in value):
+            return {k: encode(v, tensors, f"{key}/{k}") for k, v in value.items()}
+        items = [[encode(k, tensors, key), encode(v, tensors, f"{key}/{k}")] for k, v in value.items()]
+        return {"$": "dict", "items": items}
+    if isinstance(value, tuple):
+        return {"$": "tuple", "items": [encode(v, tensors, f"{key}/{i}") for i, v in enumerate(value)]}
+    if isinstance(value, list):
+        return [encode(v, tensors, f"{key}/{i}") for i, v in enumerate(value)]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise CheckpointError(
+        f"state {key} is a {type(value).__name__}, which a checkpoint cannot hold; use tensors, numbers, strings, lists and dicts"
+    )
+
+
+def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """What `encode` was given. Raises KeyError, ValueError or TypeError for anything else."""
+    if isinstance(value, list):
+        return [decode(v, tensors) for v in value]
+    if not isinstance(value, dict):
+        return value
+    match value.get("$"):
+        case None:
+            return {k: decode(v, tensors) for k, v in value.items()}
+        case "tensor":
+            return tensors[value["key"]]
+        case "tuple":
+            return tuple(decode(v, tensors) for v in value["items"])
+        case "dict":
+            return {decode(k, tensors): decode(v, tensors) for k, v in value["items"]}
+        case other:
+            raise ValueError(f"unknown kind {other!r}")
+
+
+def tensor_blocks(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
+    """The bytes of a safetensors file: length of the header (8 bytes, little endian), JSON header, data.
+
+    Each tensor is written as it is, in C order: those that share memory become equal copies.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    # Wide types first, so that every tensor is aligned for readers that map the file.
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    for name in order:
+        tensor = tensors[name]
+        if tensor.dtype not in _DTYPES or tensor.layout != torch.strided or tensor.is_meta:
+            kind = f"{tensor.dtype} ({tensor.layout}, {tensor.device})"
+            raise CheckpointError(f"tensor {name} is {kind}, which a checkpoint cannot hold")
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    small = bytearray(len(text).to_bytes(8, "little") + text)
+    for name in order:
+        data = tensors[name].detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+        if not data.numel():
+            continue
+        view = data.view(torch.uint8).numpy().data
+        if len(view) < 1 << 16:  # a thousand biases make one block
+            small += view
+            continue
+        if small:
+            yield memoryview(small)
+            small = bytearray()
+        for begin in range(0, len(view), _BLOCK):
+            yield view[begin : begin + _BLOCK]
+    if small:
+        yield memoryview(small)
+
+
+def write_file(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, Any]:
+    """Write durably; hashing and flushing to the disk go on meanwhile. Returns ``{"size": bytes, "sha256": hex}``."""
+    digest, size, unflushed = hashlib.sha256(), 0, 0
+    pending: deque[Future[None]] = deque()
+    flushes: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as flusher, path.open("wb") as file:
+        for block in blocks:
+            pending.append(hasher.submit(digest.update, block))
+            file.write(block)
+            size += len(block)
+            unflushed += len(block)
+            if unflushed >= _FLUSH:
+                file.flush()
+                flushes.append(flusher.submit(os.fsync, file.fileno()))
+                unflushed = 0
+            if len(pending) > _AHEAD:
+                pending.popleft().result()
+        file.flush()
+        for flush in flushes:  # the system reports a failed write to one of them alone
+            flush.result()
+        os.fsync(file.fileno())
+    return {"size": size, "sha256": digest.hexdigest()}
+
+
+def read_verified(path: Path, facts: Mapping[str, Any]) -> bytes:
+    """A file's bytes. Raises CheckpointError where they are not those that `write_file` described."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint file {path} cannot be read ({error.strerror})") from None
+    if len(data) != facts["size"]:
+        raise CheckpointError(f"checkpoint file {path} has {len(data)} bytes instead of {facts['size']}")
+    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise CheckpointError(f"checkpoint file {path} does not match its checksum")
+    return data
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

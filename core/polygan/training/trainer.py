@@ -1,0 +1,345 @@
+"""The loop. `Trainer.fit` and `Trainer.play` read top to bottom; everything below them serves them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..errors import CheckpointError, ConfigError, DivergenceError, Preempted
+from ..game.protocol import Context, Turn, check_turns, sum_terms
+from ..seeding import mix, seed_everything
+from .actor import Actor
+from .device import resolve_precision
+from .distributed import World
+from .double_backward import DoubleBackward
+from .feeder import Batches, Feeder
+from .meter import Meter
+from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from ..data.source import Batch
+    from ..game.recipe import Recipe
+    from ..settings.trainer import TrainerSettings
+    from .checkpoint import Checkpoints
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_INIT = -1  # the counter that seeds the networks' initial parameters
+
+
+class Listener:
+    """What the trainer tells. Called between iterations, never inside one; the default ignores everything."""
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """Means since the last log."""
+
+    def sample(self, trainer: Trainer) -> None:
+        """Time to draw samples (first process only)."""
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Time to evaluate (first process only); the score by which the best checkpoint is kept, lower is better."""
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """A checkpoint is on disk (first process only)."""
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """The run goes back to a checkpoint, or gives up."""
+
+
+class Trainer:
+    """Trains the players of one recipe.
+
+    ``streams`` maps the names that turns use to objects with ``batch(i)``. State that a checkpoint holds: the players,
+    their averages, optimizers, schedulers and scalers, and three counters; all randomness is a function of the counters.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        streams: Mapping[str, Batches],
+        settings: TrainerSettings,
+        *,
+        device: torch.device | str = "cpu",
+        prepare: Callable[[Batch], Batch] | None = None,
+        checkpoints: Checkpoints | None = None,
+        listener: Listener | None = None,
+        world: World | None = None,
+    ) -> None:
+        self.recipe, self.settings = recipe, settings
+        self.device, self.world = torch.device(device), world or World()
+        self.checkpoints, self.listener = checkpoints, listener or Listener()
+        self.step = self.samples = self.rollbacks = 0
+        self.seconds = 0.0
+        self.stop_requested = False
+        self.precision = resolve_precision(settings.precision, self.device)
+        parts = settings.accumulate * self.world.size
+        if settings.batch_size % parts:
+            raise ConfigError(
+                f"batch_size = {settings.batch_size} cannot be shared by {self.world.size} process(es) x accumulate = "
+                f"{settings.accumulate}; use a multiple of {parts}"
+            )
+        if settings.deterministic and self.device.type == "cuda":
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        seed_everything(mix(settings.seed, _INIT), self.device)
+        recipe.training = settings
+        players = recipe.players()
+        self.turns = list(recipe.turns())
+        check_turns(self.turns, players, streams, settings.steps)
+        scaled = self.precision == "fp16"
+        self.actors = {
+            name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
+        }
+        self.world.broadcast(self._state())
+        for actor in self.actors.values():
+            actor.start_average()
+        self.context = Context(players, self.device, settings.steps)
+        self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
+        self._eager = dict(self.context._networks)
+        self._compiled: dict[str, Any] = (
+            {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
+        )
+        self._feeder = Feeder(
+            streams,
+            self.device,
+            accumulate=settings.accumulate,
+            prepare=prepare,
+            memory_format=recipe.memory_format,
+        )
+        self._rounds = max(turn.repeat for turn in self.turns)
+        self._acting: tuple[str, ...] = ()
+        self._meter = Meter()
+        self._stop = torch.zeros((), device=self.device)
+        self._window = (0, 0.0)
+
+    # The loop
+
+    def fit(self) -> None:
+        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
+        s = self.settings
+        self._window = (self.step, time.monotonic())
+        with closing(self._feeder), Watchdog(s.hang_timeout) as watchdog:
+            while self.step < s.steps:
+                begin = time.monotonic()
+                self.iterate()
+                self.seconds += time.monotonic() - begin
+                watchdog.tick()
+                last = self.step == s.steps
+                if (last or self.step % s.log_every == 0) and not self._log():
+                    continue  # rolled back
+                score = None
+                sampled, judged = last or _due(self.step, s.sample_every), _due(self.step, s.evaluate_every)
+                if sampled or judged:
+                    with watchdog.paused():  # listeners take what they take
+                        score = self._show(sampled=sampled, judged=judged)
+                stop = self._stopping()
+                if last or stop or score is not None or _due(self.step, s.save_every):
+                    self.save(score)
+                watchdog.tick()
+                if stop and not last:
+                    self.world.barrier()  # a launcher ends every process as soon as one has left; the first one is saving
+                    raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
+
+    def _show(self, *, sampled: bool, judged: bool) -> float | None:
+        """Samples and scores by the first process, for which the others wait; the score."""
+        score = None
+        try:
+            if self.world.first and sampled:
+                self.listener.sample(self)
+            if self.world.first and judged:
+                score = self.listener.evaluate(self)
+        finally:
+            self.world.follow(f"shown/{self.rollbacks}/{self.step}")
+        return score
+
+    def iterate(self) -> None:
+        """One iteration: every turn that is due, then averages and schedulers."""
+        context = self.context
+        context.step, context.samples, context.rollbacks = self.step, self.samples, self.rollbacks
+        caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
+        self._feeder.forget()
+        acted = set()
+        for index, turn in enumerate(self.turns):
+            if turn.due(self.step):
+                for repeat in range(turn.repeat):
+                    self.play(turn, index, repeat, caches)
+                acted.update(turn.players)
+        self.step += 1
+        self.samples += self.settings.batch_size
+        for name, actor in self.actors.items():
+            actor.finish_iteration(self.settings.batch_size, self.samples, acted=name in acted)
+
+    def play(self, turn: Turn, index: int, repeat: int, caches: list[dict[str, Any]]) -> None:
+        """One optimizer step of one turn: backward over the micro-batches, average over processes, step."""
+        s, context, world = self.settings, self.context, self.world
+        self._hand_over(turn.players)
+        actors = [self.actors[name] for name in turn.players]
+        context.turn = turn.name
+        context._networks = self._eager if turn.eager else self._compiled
+        scaled = bool(actors) and actors[0].scaled
+        scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
+        where = (s.seed, self.rollbacks, self.step, index, repeat)
+        batches = (
+            self._feeder.get(turn.data, self.step * self._rounds + repeat)
+            if turn.data
+            else [{} for _ in range(s.accumulate if actors else 1)]  # there is nothing to accumulate for a look
+        )
+        for micro, batch in enumerate(batches):
+            part = world.rank * s.accumulate + micro
+            seed_everything(mix(*where, part), self.device)
+            context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
+            context.cache = caches[micro]
+            twice = DoubleBackward() if turn.eager else nullcontext()
+            with self._autocast(turn), torch.set_grad_enabled(bool(actors)), twice:
+                terms = turn.loss(context, batch)
+            if actors:
+                loss = sum_terms(turn, terms) / s.accumulate
+                (loss if scale is None else loss * scale).backward()
+            self._record(turn, terms)
+        gradients = [a.gradients() for a in actors]
+        if world.size > 1:  # buffers ride along, so that every process always holds the same state
+            self._stop.fill_(float(self.stop_requested))
+            buffers = [b for a in self.actors.values() for b in a.buffers()]
+            world.average([g for gs in gradients for g in gs] + buffers + [self._stop])
+        for name, actor, grads in zip(turn.players, actors, gradients, strict=True):
+            norm = actor.update(grads, scale)
+            self._meter.add(f"grad/{name}", norm)
+
+    # What serves it
+
+    def _hand_over(self, players: tuple[str, ...]) -> None:
+        """Only the turn's players require gradients."""
+        if players != self._acting:
+            for name in set(self._acting) - set(players):
+                self.actors[name].require_gradients(False)
+            for name in set(players) - set(self._acting):
+                self.actors[name].require_gradients(True)
+            self._acting = players
+
+    def _autocast(self, turn: Turn) -> Any:
+        dtype = _AUTOCAST.get(turn.precision or self.precision)
+        return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
+
+    def _record(self, turn: Turn, terms: Mapping[str, Tensor]) -> None:
+        for name, value in terms.items():
+            self._meter.add(f"{turn.name}/{name}", value)
+        for name, value in self.context.observations:
+            self._meter.add(name, value)
+        self.context.observations.clear()
+
+    def _log(self) -> bool:
+        """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
+        means = self._meter.means()
+        names, numbers = list(means), list(means.values())
+        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak, a.spoilt())]
+        stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
+        self.world.average([stacked])
+        read = stacked.tolist()
+        values = dict(zip(names, read, strict=False))
+        problems = []
+        for k, (name, actor) in enumerate(self.actors.items()):
+            skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
+            if streak >= self.settings.max_skips:
+                problems.append(f"the last {int(streak)} gradients of {name} were not finite")
+            elif spoilt:
+                problems.append(f"buffers of {name} are not numbers")
+            if actor.optimizer is not None:
+                values[f"skipped/{name}"] = skipped
+                values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+        self._meter.clear()
+        step, since = self._window
+        self._window = (self.step, time.monotonic())
+        seconds = max(self._window[1] - since, 1e-9)
+        values["speed/samples_per_second"] = (self.step - step) * self.settings.batch_size / seconds
+        if self.world.first:
+            self.listener.logged(self, values)
+        if problems:
+            self._roll_back(f"{' and '.join(problems)} at step {self.step}")
+        return not problems
+
+    def _roll_back(self, what: str) -> None:
+        """Restore the last good checkpoint and go on with other randomness; the same one would diverge again."""
+        checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
+        if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
+            problem = f"{rollbacks} rollback(s) did not help"
+        elif self.world.first:
+            try:
+                found = checkpoints.load(good_only=True)
+            except CheckpointError as error:
+                problem = str(error)
+        # The first process says which one: all must go on from the same.
+        step, problem = self.world.share((found.step if found else None, problem))
+        if checkpoints is None or problem:
+            message = f"{what}, and {problem}: lower the learning rate, clip gradients, or train with --precision fp32"
+            self.listener.diverged(self, message)
+            raise DivergenceError(message)
+        self.restore(found or checkpoints.load(step))
+        self.rollbacks = rollbacks + 1
+        self.listener.diverged(self, f"{what}; went back to step {self.step}")
+        self._window = (self.step, time.monotonic())
+
+    def request_stop(self) -> None:
+        """Save and raise Preempted after the current iteration (safe in a signal handler; one process is enough)."""
+        self.stop_requested = True
+
+    def _stopping(self) -> bool:
+        if self.world.size == 1:
+            return self.stop_requested
+        # The flag is read at a bounded cadence: on CUDA reading is a synchronisation.
+        return (self.device.type == "cpu" or self.step % 10 == 0) and self._stop.item() > 0
+
+    # State
+
+    def networks(self, *, averaged: bool = True) -> dict[str, nn.Module]:
+        """The players' networks by name, averaged copies where there are any."""
+        return {
+            name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
+        }
+
+    def _state(self) -> list[Tensor]:
+        return [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
+
+    def save(self, score: float | None = None) -> None:
+        """Write a checkpoint (first process only)."""
+        if self.checkpoints is None or not self.world.first:
+            return
+        networks = {}
+        for name, actor in self.actors.items():
+            networks[name] = actor.module.state_dict()
+            if actor.averaged is not None:
+                networks[f"{name}.ema"] = actor.averaged.state_dict()
+        training = {
+            "step": self.step,
+            "samples": self.samples,
+            "rollbacks": self.rollbacks,
+            "seconds": self.seconds,
+            "actors": {name: actor.state() for name, actor in self.actors.items()},
+        }
+        actors = self.actors.values()
+        finite = all(bool(torch.isfinite(p).all()) for a in actors for p in a.module.parameters())
+        # Buffers may be infinite: a "lowest so far" begins there.
+        good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors)
+        path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
+        self.listener.saved(self, path)
+
+    def restore(self, checkpoint: Any) -> None:
+        """Continue from a loaded checkpoint. Raises CheckpointError where it does not fit the recipe."""
+        where = checkpoint.path
+        for name, actor in self.actors.items():
+            actor.load_networks(checkpoint.networks, name, where)
+        training = checkpoint.training
+        for name, actor in self.actors.items():
+            actor.load_state(training["actors"][name])
+        self.step, self.samples = training["step"], training["samples"]
+        self.rollbacks, self.seconds = training["rollbacks"], training["seconds"]
+        self._meter.clear()
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

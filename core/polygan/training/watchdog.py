@@ -1,0 +1,66 @@
+"""A watchdog for processes that hang."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import math
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Watchdog:
+    """Ends the process with every thread's stack when no `tick` came for ``timeout`` seconds (0: never).
+
+    A hung collective cannot be interrupted from Python; ending the process lets torchrun restart the group, which then
+    resumes from the newest checkpoint.
+    """
+
+    EXIT_CODE = 70
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._last = time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="polygan-watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        self.tick()
+        if self.timeout > 0:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def tick(self) -> None:
+        """Progress was made."""
+        self._last = time.monotonic()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No progress is expected inside."""
+        self._last = math.inf
+        try:
+            yield
+        finally:
+            self.tick()
+
+    def _watch(self) -> None:
+        while not self._done.wait(min(5.0, self.timeout / 4)):
+            silence = time.monotonic() - self._last
+            if silence > self.timeout:
+                print(
+                    f"polygan: no iteration finished for {silence:.0f} s (hang_timeout = {self.timeout:g}); "
+                    "the stacks of all threads follow, then the process ends so that a launcher can restart it",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(self.EXIT_CODE)

@@ -1,0 +1,174 @@
+"""Recipes that translate, exported models, imported weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import polygan
+from polygan.cli import command_line as cli
+from polygan.plugins import load_catalogue, set_catalogue
+
+TOY = Path(__file__).parents[2] / "toy_gan.py"
+MIRROR = TOY.with_name("mirror_gan.py")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(TOY.parent))
+    set_catalogue(load_catalogue(files=[TOY, MIRROR]))
+    yield
+    set_catalogue(None)
+
+
+def command(*words, code=0, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--plugin", str(TOY), "--plugin", str(MIRROR), *map(str, words)])
+    out = capsys.readouterr()
+    assert (end.value.code or 0) == code, out
+    return out
+
+
+def train(recipe="points/mirror", **kw):
+    return polygan.train(recipe, "ring", **{"quiet": True, "steps": 2, "precision": "fp32", "hang_timeout": 0, **kw})
+
+
+# Translation
+
+
+def test_a_translating_recipe_is_shown_held_out_samples(capsys):
+    run = train(sample_every=1)
+    held_out = run.splits()["held_out"]
+    real = held_out.store.gather("point", held_out.rows[:8])
+    torch.testing.assert_close(run.generate(8, scale=2.0).data, -2 * real)
+    assert len(run.generate(10_000)) == len(held_out)
+    scores = run.evaluate(quiet=True)
+    assert scores[0].name == "points/spread"
+    page = run.report().read_text()
+    assert "Samples" in page
+
+
+def test_files_are_translated_one_by_one(capsys):
+    run = train()
+    Path("in").mkdir()
+    for name in ("a", "b"):
+        np.save(f"in/{name}.npy", np.ones(3))
+    out = command("generate", run.folder, "--input", "in", "--out", "out", "--scale", "3", capsys=capsys)
+    assert "2 files" in out.out
+    assert np.load("out/b.npy").tolist() == [-3, -3, -3]
+    Path("empty").mkdir()
+    for words, message in (
+        (["--input", "missing"], "'missing' does not exist"),
+        (["--input", "empty"], "'empty' holds nothing that points/mirror reads"),
+    ):
+        assert message in command("generate", run.folder, *words, code=1, capsys=capsys).err
+    plain = train("points/mlp", name="plain")
+    message = command("generate", plain.folder, "--input", "in", code=2, capsys=capsys).err
+    assert "makes samples from noise" in message
+    assert "leave --input out" in message
+
+
+# Exported models
+
+
+def test_an_exported_model_opens_like_a_run(capsys):
+    run = train("points/mlp")
+    weights, _ = run.export("out/model")
+    again = polygan.load(weights)
+    torch.testing.assert_close(again.generate(5, seed=3).data, run.generate(5, seed=3).data)
+    assert again.step == run.step
+    assert "samples: out/model/generated" in command("generate", weights, "-n", 5, capsys=capsys).out
+    message = command("evaluate", weights, code=2, capsys=capsys).err
+    assert "is an exported model and has no data" in message
+    Path("out/model.json").write_text(json.dumps({"recipe": "points/mlp"}))
+    with pytest.raises(polygan.CheckpointError, match=r"model.json beside it cannot be used \(KeyError: 'model'\)"):
+        polygan.load(weights)
+    Path("out/model.json").unlink()
+    with pytest.raises(polygan.CheckpointError, match="No such file"):
+        polygan.load(weights)
+
+
+def test_formats_of_other_programs_are_the_recipes_own(capsys):
+    run = train()
+    assert command("export", run.folder, "--format", "npy", "--out", "w.npy", capsys=capsys).out.split() == ["w.npy"]
+    assert np.array_equal(np.load("w.npy"), run.networks["generator"][0].weight.numpy())
+    message = command("export", run.folder, "--format", "onx", "--out", "w", code=2, capsys=capsys).err
+    assert "export as 'onx'" in message
+    assert "points/mirror has safetensors, npy" in message
+
+
+# Imported weights
+
+
+def test_imported_weights_generate_and_are_a_start(capsys):
+    torch.manual_seed(5)
+    network = train(name="source", model={"width": 16}).networks["generator"]
+    torch.save(network.state_dict(), "other.pt")
+    files = command("import", "points/mirror", "other.pt", "--out", "model.safetensors", capsys=capsys).out.split()
+    assert files == ["model.safetensors", "model.json"]
+    loaded = polygan.load("model.safetensors")
+    assert loaded.settings.model.width == 16
+    for key, value in network.state_dict().items():
+        assert torch.equal(loaded.networks["generator"].state_dict()[key], value)
+    started = train(name="on", init_from="model.safetensors", model={"width": 16, "learning_rate": 1e-9}, steps=1)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(started.networks["generator"].state_dict()[key], value, atol=1e-6, rtol=0)
+
+
+def test_what_cannot_be_imported_is_said(capsys):
+    assert (
+        "missing.pt does not exist"
+        in command("import", "points/mirror", "missing.pt", "--out", "x", code=1, capsys=capsys).err
+    )
+    Path("other.pt").write_bytes(b"")
+    message = command("import", "points/mlp", "other.pt", "--out", "x", code=2, capsys=capsys).err
+    assert "MLPGAN knows no weights of other programs, and cannot import other.pt" in message
+    torch.save({"0.bias": torch.zeros(16)}, "part.pt")
+    message = command("import", "points/mirror", "part.pt", "--out", "x", code=1, capsys=capsys).err
+    assert "part.pt: generator.0.weight is missing in the checkpoint" in message
+
+
+# Scores
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_no_score_at_all_is_an_error(more, capsys, monkeypatch):
+    run = train("points/mlp")
+
+    def refuse(evaluation):
+        raise polygan.DataError("not for this")
+
+    monkeypatch.setattr("toy_gan.spread", refuse)
+    message = command("evaluate", run.folder, *more, code=2, capsys=capsys).err
+    assert "points/spread was left out: not for this" in message
+    assert "no metric could be computed" in message
+
+
+OPENS = """\
+import sys
+import torch
+import polygan
+from polygan.plugins import load_catalogue, set_catalogue
+
+set_catalogue(load_catalogue(files=sys.argv[2:]))
+run = polygan.load(sys.argv[1])
+run.generate(4)
+assert "torch._dynamo" not in sys.modules, "torch's compiler was imported"
+torch.optim.Adam(run.networks["generator"].parameters())
+assert "torch._dynamo" in sys.modules, "optimizers made afterwards are no longer what torch makes them"
+"""
+
+
+def test_a_model_is_opened_without_torchs_compiler():
+    """Its import takes 2 to 3 s; a process of its own, for it may be imported here."""
+    run = train("points/mlp")
+    words = [sys.executable, "-c", OPENS, str(run.folder), str(TOY), str(MIRROR)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+
+import polygan
+from polygan import ConfigError, DataSettings
+from polygan.settings.parser import SettingsParser, build, option_values, read_yaml
+from polygan.settings.trainer import RunSettings
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model."""
+
+    latent_dim: int = 100
+    """Size of the latent, >= 1."""
+    loss: Literal["minimax", "hinge"] = "minimax"
+    """Loss."""
+    label: int | str | None = None
+    """A class."""
+    widths: tuple[int, ...] = (1, 2)
+    """Widths."""
+    residual: bool = False
+    """Whether."""
+
+    def __post_init__(self):
+        if self.latent_dim < 1:
+            raise ConfigError(f"model.latent_dim = {self.latent_dim} is too small; 64 to 128 is usual")
+
+
+@pytest.fixture
+def parser():
+    return SettingsParser("points/x", Model, DataSettings, {"steps": 77})
+
+
+def test_layers_and_options_win_in_order(parser):
+    layers = [{"steps": 1, "model": {"latent_dim": 3}}, {"model": {"loss": "hinge"}, "data": "here"}]
+    settings = parser.parse(layers, ["--model.latent_dim", "5", "--data", "there", "--compile", "--no-deterministic"])
+    assert settings.model == Model(5, "hinge")
+    assert settings.data.source == "there"
+    assert (settings.run.steps, settings.run.compile, settings.run.deterministic) == (1, True, False)
+    assert parser.parse([{}]).run.steps == 77
+
+
+def test_yaml_reproduces_the_settings(parser):
+    settings = parser.parse([{"metrics": ["a/b"], "model": {"widths": (4, 5), "label": "3"}}], ["--name", "x y"])
+    assert parser.parse([yaml.safe_load(settings.yaml())]) == settings
+    assert yaml.safe_load(settings.yaml())["model"]["widths"] == [4, 5]
+
+
+def test_forms_of_options(parser):
+    for words in (["--batch_size", "8"], ["--batch-size=8"], ["--batch_size=8"]):
+        assert parser.parse([], words).run.batch_size == 8
+    run = parser.parse([], ["--metrics", "a/b", "c/d", "--compile", "false"]).run
+    assert run.metrics == ("a/b", "c/d")
+    assert run.compile is False
+    assert parser.parse([], ["--model.residual"]).model.residual is True
+
+
+@pytest.mark.parametrize(
+    ("layer", "words", "message"),
+    [
+        ({"stepz": 3}, [], r"unknown setting stepz .*did you mean 'steps'"),
+        ({"model": {"latent": 3}}, [], r"unknown setting model.latent .*did you mean 'model.latent_dim'"),
+        ({}, ["--model.latnt_dim", "3"], r"unknown setting --model.latnt_dim .*'model.latent_dim'"),
+        ({}, ["--latent_dim", "3"], r"did you mean 'model.latent_dim'"),
+        ({"steps": "many"}, [], r"steps = many is not of the right type; it takes int"),
+        ({"steps": 2.5}, [], r"steps = 2.5 is not of the right type; it takes int"),
+        ({"steps": 0}, [], r"steps = 0 is too small; the least is 1"),
+        ({"seed": -1}, [], r"seed = -1 is too small"),
+        ({}, ["--precision", "bf17"], r"precision = bf17 .*one of 'auto', 'fp32', 'bf16', 'fp16'"),
+        ({"model": {"loss": "l3"}}, [], r"model.loss = l3 .*one of 'minimax', 'hinge'"),
+        ({"model": {"latent_dim": 0}}, [], r"model.latent_dim = 0 is too small"),
+        ({"model": 3}, [], r"model = 3 is not a group"),
+        ({"data": {"held_out": 0.95}}, [], r"data.held_out = 0.95 is outside"),
+        ({"name": "../x"}, [], r"name = '\.\./x' is not a folder name"),
+        ({"name": ".."}, [], r"is not a folder name"),
+        ({"name": "a/b"}, [], r"is not a folder name"),
+        ({}, ["--steps"], r"--steps needs a value"),
+        ({}, ["steps", "3"], r"unexpected 'steps'"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_remedy(parser, layer, words, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        parser.parse([layer], words)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a: [", "is not YAML"),
+        (b"- 1", "holds a list"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read: No such"),
+    ],
+)
+def test_bad_settings_files(tmp_path, text, message):
+    path = tmp_path / "settings.yaml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(ConfigError, match=message):
+        read_yaml(path)
+
+
+def test_options_of_generation():
+    words = ["--label", "cat", "--residual", "--latent-dim=7"]
+    assert build(Model, option_values(Model, words, "x"), "x") == Model(7, label="cat", residual=True)
+    assert build(Model, option_values(Model, ["--label", "3"], "x"), "x").label == 3
+    for word in ("*", "@home", "yes", "2024-01-01"):  # names, whatever YAML thinks of them
+        assert build(Model, option_values(Model, ["--label", word], "x"), "x").label == word
+    with pytest.raises(ConfigError, match=r"--latent_dim = '\*' of x cannot be read"):
+        option_values(Model, ["--latent_dim", "*"], "x")
+    with pytest.raises(ConfigError, match=r"unknown option '--lable' of x .*'label'"):
+        option_values(Model, ["--lable", "3"], "x")
+    with pytest.raises(ConfigError, match=r"unknown option 'lable' of x"):
+        build(Model, {"lable": 3}, "x")
+    with pytest.raises(ConfigError, match=r"latent_dim = q is not of the right type"):
+        build(Model, {"latent_dim": "q"}, "x")
+
+
+def test_a_recipe_with_unknown_defaults_is_refused():
+    with pytest.raises(ConfigError, match="defaults that do not exist: stepz"):
+        SettingsParser("points/x", Model, DataSettings, {"stepz": 1})
+
+
+def test_a_recipe_sets_defaults_of_its_groups_which_every_way_in_overrides():
+    own = {"steps": 5, "data.held_out": 0.3, "model.latent_dim": 9}
+    parser = SettingsParser("points/x", Model, DataSettings, own)
+    for settings in (
+        parser.parse([{"data": "here", "model": {"loss": "hinge"}}]),
+        parser.parse([], ["--data", "here"]),
+    ):
+        assert (settings.data.source, settings.data.held_out, settings.model.latent_dim) == ("here", 0.3, 9)
+        assert parser.parse([yaml.safe_load(settings.yaml())]) == settings
+    assert parser.parse([{"data": {"held_out": 0.2}}], ["--model.latent_dim", "4"]).data.held_out == 0.2
+    assert parser.parse([{"model": {"latent_dim": 8}}], ["--model.latent_dim", "4"]).model.latent_dim == 4
+    assert "default: 0.3" in parser.help()
+
+
+@pytest.mark.parametrize("name", ["steps", "data.held_out", "model.loss"])
+def test_a_recipe_with_defaults_of_the_wrong_type_is_refused(name):
+    with pytest.raises(ConfigError, match=f"the defaults of recipe 'points/x' do not fit: {name} = x is not of the ri"):
+        SettingsParser("points/x", Model, DataSettings, {name: "x"})
+
+
+def test_help_names_every_setting_with_its_meaning(parser):
+    text = parser.help()
+    for name in parser.types:
+        assert f"--{name}" in text
+    assert "Size of the latent" in text
+
+
+def test_every_setting_is_read_somewhere():
+    source = [p.read_text() for p in Path(inspect.getfile(polygan)).parent.rglob("*.py")]
+    read = {n.attr for text in source for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute)}
+    unread = {f.name for c in (RunSettings, DataSettings) for f in dataclasses.fields(c)} - read
+    assert not unread

@@ -1,0 +1,716 @@
+"""The protocol and the loop, by numbers."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import polygan
+from polygan import testing
+from polygan.settings.trainer import TrainerSettings
+from polygan.training.actor import Actor
+from polygan.training.checkpoint import Checkpoints
+from polygan.training.device import resolve_precision
+from polygan.training.trainer import Listener, Trainer
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from toy_gan import MLPGAN, Config
+
+
+class Points:
+    """Batch i of normal points by a seed."""
+
+    def __init__(self, size, seed=0):
+        self.size, self.seed = size, seed
+
+    def batch(self, i):
+        generator = torch.Generator().manual_seed(1000 * self.seed + i)
+        return {"point": torch.randn(self.size, 2, generator=generator)}
+
+
+def make(config=None, *, steps=12, batch=16, checkpoints=None, listener=None, device="cpu", **settings):
+    settings = {"precision": "fp32", "hang_timeout": 0, "log_every": 4, "save_every": 4, **settings}
+    return Trainer(
+        MLPGAN(config or Config(), {}),
+        {"train": Points(batch)},
+        TrainerSettings(steps=steps, batch_size=batch, **settings),
+        checkpoints=checkpoints,
+        listener=listener,
+        device=device,
+    )
+
+
+def parameters(trainer):
+    names = trainer.networks(averaged=False) | {
+        f"{k}.ema": v for k, v in trainer.networks().items() if trainer.actors[k].averaged is not None
+    }
+    return {f"{n}.{k}": v.clone() for n, m in names.items() for k, v in m.state_dict().items()}
+
+
+def assert_equal(a, b, tolerance=0.0):
+    assert a.keys() == b.keys()
+    for k in a:
+        difference = (a[k].double() - b[k].double()).abs().max().item()
+        assert difference <= tolerance, f"{k} differs by {difference}"
+
+
+def train(**kw):
+    trainer = make(**kw)
+    trainer.fit()
+    return trainer
+
+
+# What a turn does
+
+
+def test_two_steps_of_sgd_are_those_of_a_loop_written_by_hand():
+    class Plain(MLPGAN):
+        def players(self):
+            players = super().players()
+            for p in players.values():
+                p.optimizer, p.scheduler, p.clip = torch.optim.SGD(p.module.parameters(), lr=0.1), None, 0
+            return players
+
+    recipe = Plain(Config(double=True), {})
+    settings = TrainerSettings(steps=2, batch_size=16, precision="fp32", hang_timeout=0)
+    trainer = Trainer(recipe, {"train": Points(16)}, settings)
+    g = copy.deepcopy(trainer.actors["generator"].module).requires_grad_(True)
+    d = copy.deepcopy(trainer.actors["discriminator"].module).requires_grad_(True)
+    noise = polygan.Noise()
+    for step in range(2):
+        trainer.iterate()
+        real = Points(16).batch(step)["point"].double()
+        fake = g(noise.reset(0, 0, step, 0, 0).normal(16, 4, dtype=torch.float64)).detach()
+        loss = nn.functional.softplus(-d(real)).mean() + nn.functional.softplus(d(fake)).mean()
+        for p, grad in zip(d.parameters(), torch.autograd.grad(loss, list(d.parameters())), strict=True):
+            p.data -= 0.1 * grad
+        fake = g(noise.reset(0, 0, step, 1, 0).normal(16, 4, dtype=torch.float64))
+        loss = nn.functional.softplus(-d(fake)).mean()
+        for p, grad in zip(g.parameters(), torch.autograd.grad(loss, list(g.parameters())), strict=True):
+            p.data -= 0.1 * grad
+    for mine, theirs in ((g, "generator"), (d, "discriminator")):
+        for a, b in zip(mine.parameters(), trainer.actors[theirs].module.parameters(), strict=True):
+            torch.testing.assert_close(a.detach(), b.detach(), rtol=0, atol=1e-14)
+
+
+def test_only_the_acting_players_require_gradients():
+    seen = {}
+
+    class Spy(MLPGAN):
+        def d(self, ctx, batch):
+            seen["d"] = {n: any(p.requires_grad for p in ctx[n].parameters()) for n in ctx.players}
+            return super().d(ctx, batch)
+
+        def g(self, ctx, batch):
+            seen["g"] = {n: any(p.requires_grad for p in ctx[n].parameters()) for n in ctx.players}
+            return super().g(ctx, batch)
+
+    trainer = Trainer(
+        Spy(Config(), {}), {"train": Points(16)}, TrainerSettings(steps=1, batch_size=16, precision="fp32")
+    )
+    trainer.iterate()
+    assert seen == {
+        "d": {"generator": False, "discriminator": True},
+        "g": {"generator": True, "discriminator": False},
+    }
+    assert all(p.grad is None for a in trainer.actors.values() for p in a.module.parameters())
+
+
+def test_turns_are_due_by_start_stop_every_and_repeat():
+    played = []
+
+    class Phases(MLPGAN):
+        def turns(self):
+            def loss(ctx, batch):
+                played.append((ctx.step, ctx.turn))
+                return self.d(ctx, batch)
+
+            def turn(name, **kw):
+                return polygan.Turn(name, ("discriminator",), loss, **kw)
+
+            return [turn("mle", stop=3), turn("adversarial", start=3, repeat=2), turn("lazy", every=4)]
+
+    settings = TrainerSettings(steps=6, batch_size=8, precision="fp32")
+    trainer = Trainer(Phases(Config(), {}), {"train": Points(8)}, settings)
+    for _ in range(6):
+        trainer.iterate()
+    assert played == [
+        (0, "mle"), (0, "lazy"), (1, "mle"), (2, "mle"), (3, "adversarial"), (3, "adversarial"),
+        (4, "adversarial"), (4, "adversarial"), (4, "lazy"), (5, "adversarial"), (5, "adversarial"),
+    ]  # fmt: skip
+    assert trainer.samples == 48
+
+
+def test_repeats_see_other_batches_and_the_generator_sees_the_first_one():
+    seen = []
+
+    class Spy(MLPGAN):
+        def d(self, ctx, batch):
+            seen.append(("d", batch["point"].sum().item()))
+            return super().d(ctx, batch)
+
+        def g(self, ctx, batch):
+            seen.append(("g", batch["point"].sum().item()))
+            return super().g(ctx, batch)
+
+    trainer = Trainer(
+        Spy(Config(critic_steps=2), {}),
+        {"train": Points(8)},
+        TrainerSettings(steps=2, batch_size=8, precision="fp32"),
+    )
+    trainer.iterate()
+    trainer.iterate()
+    sums = [Points(8).batch(i)["point"].sum().item() for i in range(4)]
+    assert seen == [
+        ("d", sums[0]),
+        ("d", sums[1]),
+        ("g", sums[0]),
+        ("d", sums[2]),
+        ("d", sums[3]),
+        ("g", sums[2]),
+    ]
+
+
+# Accumulation, averages, schedulers, clipping
+
+
+@pytest.mark.parametrize("config", [{}, {"loss": "hinge", "r1": 0.5}, {"policy": True}, {"r1": 1.0, "r1_every": 2}])
+def test_accumulation_equals_the_whole_batch(config):
+    whole = train(config=Config(double=True, **config))
+    parts = train(config=Config(double=True, **config), accumulate=4)
+    assert_equal(parameters(whole), parameters(parts), 1e-12)
+
+
+def test_average_halves_the_distance_every_half_life_of_samples():
+    module = nn.Linear(1, 1, bias=False)
+    player = polygan.Player(module, torch.optim.SGD(module.parameters(), lr=0.0), ema_half_life=64, ema_ramp=0)
+    for batch in (16, 64):
+        nn.init.zeros_(module.weight)
+        actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+        actor.start_average()
+        module.weight.data.fill_(1.0)
+        for i in range(128 // batch):
+            actor.finish_iteration(batch, (i + 1) * batch, acted=True)
+        assert actor.averaged.weight.item() == pytest.approx(0.75, abs=1e-6)
+
+
+def test_ramp_up_bounds_the_half_life_by_the_samples_seen():
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    player = polygan.Player(module, None, ema_half_life=1e9, ema_ramp=0.5)
+    actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+    actor.start_average()
+    module.weight.data.fill_(1.0)
+    actor.finish_iteration(10, 20, acted=False)  # half-life min(1e9, 0.5 * 20) = 10 samples: one half
+    assert actor.averaged.weight.item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_schedulers_advance_once_an_iteration_in_which_the_player_acted():
+    trainer = train(steps=7, config=Config(critic_steps=3))
+    for actor in trainer.actors.values():
+        assert actor.optimizer.param_groups[0]["lr"] == pytest.approx(2e-3 * 0.99**7)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop])
+def test_clipping_and_weight_clipping(optimizer):
+    module = nn.Linear(3, 1)
+    player = polygan.Player(module, optimizer(module.parameters(), lr=0.0), clip=0.5, weight_clip=0.1)
+    actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+    actor.require_gradients(True)
+    module(torch.full((4, 3), 10.0)).sum().backward()
+    before = [g.clone() for g in actor.gradients()]
+    gradients = actor.gradients()
+    norm = actor.update(gradients, None)
+    true = math.sqrt(sum(g.square().sum().item() for g in before))
+    assert norm.item() == pytest.approx(true, rel=1e-5)
+    for g, b in zip(gradients, before, strict=True):
+        torch.testing.assert_close(g, b * 0.5 / true, rtol=1e-4, atol=0)
+    assert max(p.abs().max().item() for p in module.parameters()) <= 0.1 + 1e-7
+
+
+# Non-finite numbers
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
+def test_a_non_finite_gradient_changes_nothing_and_is_counted(optimizer):
+    module = nn.Linear(3, 1)
+    player = polygan.Player(module, optimizer(module.parameters(), lr=0.1))
+    actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+    actor.require_gradients(True)
+    before = copy.deepcopy(module.state_dict())
+    for value in (float("nan"), float("inf")):
+        module(torch.full((1, 3), value)).sum().backward()
+        actor.update(actor.gradients(), None)
+    assert_equal(before, module.state_dict())
+    assert (actor.skipped.item(), actor.streak.item()) == (2, 2)
+    module(torch.ones(1, 3)).sum().backward()
+    actor.update(actor.gradients(), None)
+    assert (actor.skipped.item(), actor.streak.item()) == (2, 0)
+    assert not torch.equal(before["weight"], module.weight)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_skipped_first_step_leaves_no_momentum(nesterov):
+    def run(values):
+        module = nn.Linear(3, 1)
+        nn.init.ones_(module.weight)
+        optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9, nesterov=nesterov)
+        actor = Actor(polygan.Player(module, optimizer), torch.device("cpu"), torch.contiguous_format, scaled=False)
+        actor.require_gradients(True)
+        for value in values:
+            module(torch.full((1, 3), value)).sum().backward()
+            actor.update(actor.gradients(), None)
+        return module.weight.detach().clone()
+
+    torch.use_deterministic_algorithms(True)  # which fills memory that is not initialised with NaN
+    try:
+        assert torch.equal(run([math.nan, 1.0, 2.0]), run([1.0, 2.0]))
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_an_optimizer_with_a_step_of_its_own_is_given_no_nan():
+    class Own(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.add_(p.grad, alpha=-group["lr"])
+
+    module = nn.Linear(3, 1)
+    before = copy.deepcopy(module.state_dict())
+    player = polygan.Player(module, Own(module.parameters(), 0.1))
+    actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
+    actor.require_gradients(True)
+    module(torch.full((1, 3), math.nan)).sum().backward()
+    actor.update(actor.gradients(), None)
+    assert_equal(before, module.state_dict())
+
+
+def test_running_means_that_are_no_numbers_go_back_too(tmp_path):
+    """One forward pass overflows, whose gradient nobody sees: batch norm keeps it, and every sample after it is NaN."""
+
+    class Once(MLPGAN):
+        def g(self, ctx, batch):
+            if ctx.step == 9 and not ctx.rollbacks:
+                ctx["generator"](torch.full((4, 4), math.inf))
+            return super().g(ctx, batch)
+
+    settings = TrainerSettings(steps=40, batch_size=16, precision="fp32", hang_timeout=0, log_every=4, save_every=4)
+    recipe = Once(Config(batch_norm=True, latent_dim=4), {})
+    trainer = Trainer(recipe, {"train": Points(16)}, settings, checkpoints=Checkpoints(tmp_path))
+    trainer.fit()
+    assert trainer.rollbacks == 1
+    assert Checkpoints(tmp_path).entries()[-1].good
+    assert all(torch.isfinite(b).all() for b in trainer.networks()["generator"].buffers())
+
+
+def test_an_infinite_buffer_is_no_damage(tmp_path):
+    class Lowest(MLPGAN):
+        def players(self):
+            kept = nn.Module()
+            kept.register_buffer("lowest", torch.tensor(math.inf))
+            return super().players() | {"kept": polygan.Player(kept)}
+
+    settings = TrainerSettings(steps=1, batch_size=8, precision="fp32", hang_timeout=0)
+    Trainer(Lowest(Config(), {}), {"train": Points(8)}, settings, checkpoints=Checkpoints(tmp_path)).fit()
+    assert Checkpoints(tmp_path).entries()[-1].good
+
+
+def test_fusing_is_not_a_matter_of_the_checkpoint():
+    one, other = make(), make()
+    one.iterate()
+    state = one.actors["generator"].state()
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = None  # as from a device without such kernels
+    other.actors["generator"].load_state(state)
+    assert all(group["fused"] for group in other.actors["generator"].optimizer.param_groups)
+    other.iterate()
+
+
+def test_a_score_is_kept_with_its_checkpoint_whenever_it_comes(tmp_path):
+    scores = {7: 3.0, 14: 1.0, 21: 2.0, 28: 4.0}
+
+    class Judge(Listener):
+        def evaluate(self, trainer):
+            return scores[trainer.step]
+
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    train(steps=30, evaluate_every=7, save_every=5, checkpoints=checkpoints, listener=Judge())
+    assert {e.step: e.score for e in checkpoints.entries()}.get(14) == 1.0
+
+
+def test_divergence_goes_back_with_other_randomness_and_recovers(tmp_path):
+    messages = []
+
+    class Ears(Listener):
+        def diverged(self, trainer, message):
+            messages.append(message)
+
+    config = Config(poison_at=9, poison_rollbacks=1)
+    checkpoints = Checkpoints(tmp_path)
+    trainer = train(config=config, steps=40, max_skips=3, checkpoints=checkpoints, listener=Ears())
+    assert trainer.step == 40
+    assert trainer.rollbacks == 1
+    assert len(messages) == 1
+    assert "went back to step 8" in messages[0]
+    assert all(torch.isfinite(v).all() for v in parameters(trainer).values())
+
+
+def test_divergence_ends_with_advice(tmp_path):
+    with pytest.raises(polygan.DivergenceError, match=r"generator were not finite.*lower the learning rate"):
+        train(
+            config=Config(poison_at=9),
+            steps=400,
+            max_skips=3,
+            max_rollbacks=2,
+            checkpoints=Checkpoints(tmp_path),
+        )
+    with pytest.raises(polygan.DivergenceError, match="lower the learning rate"):
+        train(config=Config(poison_at=0), steps=400, max_skips=3)
+
+
+# Precision
+
+
+def test_fp16_has_one_scale_a_player():
+    trainer = make(precision="fp16", steps=3)
+    trainer.actors["generator"].scale.fill_(2.0**100)  # overflows fp16 at once; the discriminator's does not
+    before = copy.deepcopy(trainer.actors["generator"].module.state_dict())
+    trainer.iterate()
+    g, d = trainer.actors["generator"], trainer.actors["discriminator"]
+    assert g.scale.item() == 2.0**99
+    assert d.scale.item() == 2.0**16
+    assert (g.skipped.item(), d.skipped.item()) == (1, 0)
+    assert_equal(before, g.module.state_dict())
+    assert g.streak.item() == 0  # a scale that comes down is no divergence
+    g.scale.fill_(1.0)
+    g.require_gradients(True)
+    for p in g.parameters:
+        p.grad = torch.full_like(p, float("inf"))
+    g.update(g.gradients(), g.scale)
+    assert g.streak.item() == 1
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
+def test_low_precision_stays_near_fp32(precision, tolerance):
+    full, low = train(steps=6), train(steps=6, precision=precision)
+    assert_equal(parameters(full), parameters(low), tolerance)
+    with pytest.raises(AssertionError):
+        assert_equal(parameters(full), parameters(low), 0)
+
+
+def test_an_fp32_turn_is_an_island():
+    kinds = {}
+
+    class Spy(MLPGAN):
+        def d(self, ctx, batch):
+            kinds["d"] = ctx["discriminator"](batch["point"]).dtype
+            with ctx.fp32():
+                kinds["inside"] = ctx["discriminator"](batch["point"]).dtype
+            return super().d(ctx, batch)
+
+        def r1(self, ctx, batch):
+            kinds["r1"] = ctx["discriminator"](batch["point"]).dtype
+            return super().r1(ctx, batch)
+
+    settings = TrainerSettings(steps=1, batch_size=8, precision="bf16")
+    Trainer(Spy(Config(r1=1.0, r1_every=4), {}), {"train": Points(8)}, settings).iterate()
+    assert kinds == {"d": torch.bfloat16, "inside": torch.float32, "r1": torch.float32}
+
+
+def test_auto_precision():
+    assert resolve_precision("auto", torch.device("cpu")) in ("bf16", "fp32")
+    assert resolve_precision("bf16", torch.device("meta")) == "fp32"
+
+
+# Resume
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({}, {}),
+        ({"critic_steps": 2, "r1": 1.0, "r1_every": 3}, {"accumulate": 2}),
+        ({"optimizer": "rmsprop", "batch_norm": True}, {"precision": "bf16"}),
+        ({}, {"precision": "fp16"}),
+        ({"policy": True}, {}),
+    ],
+    ids=["plain", "lazy-accumulate", "rmsprop-bn-bf16", "fp16", "policy"],
+)
+def test_resume_is_bit_identical(case, tmp_path):
+    config, settings = Config(**case[0]), case[1]
+    whole = train(config=config, steps=12, **settings)
+    first = make(config=config, steps=12, checkpoints=Checkpoints(tmp_path), **settings)
+    for _ in range(7):
+        first.iterate()
+    first.save()
+    torch.manual_seed(99)  # whatever happened to the global generators in between
+    second = make(config=config, steps=12, checkpoints=Checkpoints(tmp_path), **settings)
+    second.restore(second.checkpoints.load())
+    assert second.step == 7
+    second.fit()
+    assert_equal(parameters(whole), parameters(second))
+    a, b = whole.actors["generator"].state(), second.actors["generator"].state()
+    assert torch.equal(a["counters"], b["counters"])
+    assert a["scheduler"]["last_epoch"] == b["scheduler"]["last_epoch"]
+
+
+def test_the_seed_decides_everything():
+    assert_equal(parameters(train(seed=3)), parameters(train(seed=3)))
+    with pytest.raises(AssertionError):
+        assert_equal(parameters(train(seed=3)), parameters(train(seed=4)))
+
+
+def test_a_requested_stop_saves_and_raises(tmp_path):
+    class Stop(Listener):
+        def logged(self, trainer, values):
+            trainer.request_stop()
+
+    with pytest.raises(polygan.Preempted, match="after step 4"):
+        train(checkpoints=Checkpoints(tmp_path), listener=Stop(), save_every=0)
+    assert [e.step for e in Checkpoints(tmp_path).entries()] == [4]
+
+
+def test_restore_refuses_another_shape(tmp_path):
+    train(checkpoints=Checkpoints(tmp_path))
+    other = make(config=Config(width=8), checkpoints=Checkpoints(tmp_path))
+    with pytest.raises(polygan.CheckpointError, match=r"generator\.0\.bias is \(16,\) in the checkpoint and \(8,\)"):
+        other.restore(other.checkpoints.load())
+
+
+# Values
+
+
+def test_logged_values_are_means_and_complete():
+    logs = []
+
+    class Ears(Listener):
+        def logged(self, trainer, values):
+            logs.append((trainer.step, dict(values)))
+
+    train(steps=10, listener=Ears())
+    assert [step for step, _ in logs] == [4, 8, 10]
+    names = {
+        "d/real",
+        "d/fake",
+        "d/r_t",
+        "d/accuracy",
+        "g/adversarial",
+        "grad/generator",
+        "grad/discriminator",
+    }
+    names |= {f"{k}/{p}" for k in ("lr", "skipped") for p in ("generator", "discriminator")}
+    assert set(logs[0][1]) == names | {"speed/samples_per_second"}
+    assert 0.3 < logs[0][1]["d/real"] < 1.5
+    assert -1 <= logs[0][1]["d/r_t"] <= 1
+
+
+def test_meter_folds_without_changing_the_mean():
+    from polygan.training.meter import Meter
+
+    meter = Meter()
+    for i in range(2000):
+        meter.add("a", torch.tensor(float(i)))
+    assert meter.means()["a"].item() == pytest.approx(999.5)
+    assert len(meter._pending["a"]) < Meter.FOLD
+
+
+# Mistakes in a recipe
+
+
+def broken(turns):
+    class Broken(MLPGAN):
+        pass
+
+    Broken.turns = turns
+    return Trainer(Broken(Config(), {}), {"train": Points(8)}, TrainerSettings(steps=1, batch_size=8, precision="fp32"))
+
+
+def test_mistakes_are_named():
+    def turn(loss, players=("discriminator",), **kw):
+        return lambda self: [polygan.Turn("t", players, loss, **kw)]
+
+    with pytest.raises(polygan.ConfigError, match="names player 'critic'"):
+        broken(turn(None, ("critic",)))
+    with pytest.raises(polygan.ConfigError, match="no turns"):
+        broken(lambda self: [])
+    with pytest.raises(polygan.ConfigError, match="every >= 1"):
+        broken(turn(None, every=0))
+    with pytest.raises(polygan.ConfigError, match="no terms"):
+        broken(turn(lambda ctx, batch: {})).iterate()
+    with pytest.raises(polygan.ConfigError, match=r"term 'x' is \(8,\), not a scalar"):
+        broken(turn(lambda ctx, batch: {"x": ctx["discriminator"](batch["point"])})).iterate()
+    with pytest.raises(polygan.ConfigError, match="turn 't' needs the stream 'paired'; this run has train"):
+        broken(turn(lambda ctx, batch: {}, data="paired"))
+    with pytest.raises(polygan.ConfigError, match="no turn starts"):
+        broken(turn(None, ()))  # who only watches learns nothing
+    with pytest.raises(polygan.ConfigError, match="no player 'critic'; this recipe has generator"):
+        broken(turn(lambda ctx, batch: {"x": ctx["critic"]})).iterate()
+    with pytest.raises(polygan.ConfigError, match="multiple of 3"):
+        make(batch=16, accumulate=3)
+
+
+def test_a_turn_without_players_observes():
+    """No gradients, terms logged, and what it does to a network stays: a copy that lags by a fixed share."""
+    seen = []
+
+    class Watched(MLPGAN):
+        def players(self):
+            return super().players() | {"lagged": polygan.Player(copy.deepcopy(super().players()["generator"].module))}
+
+        def turns(self):
+            watch = polygan.Turn("watch", (), self.watch, data=None, every=2, start=1)
+            return [*super().turns(), watch]
+
+        def watch(self, ctx, batch):
+            assert batch == {}
+            assert not torch.is_grad_enabled()
+            seen.append(ctx.step)
+            pairs = zip(ctx.players["lagged"].module.parameters(), ctx["generator"].parameters(), strict=True)
+            for mine, its in pairs:
+                assert not its.requires_grad
+                mine.lerp_(its, 0.25)
+            return {"norm": sum(p.square().sum() for p in ctx.players["lagged"].module.parameters())}
+
+    class Log(Listener):
+        def logged(self, trainer, values):
+            self.values = dict(values)
+
+    settings = TrainerSettings(steps=5, batch_size=16, precision="fp32", hang_timeout=0, log_every=5)
+    trainer = Trainer(Watched(Config(), {}), {"train": Points(16)}, settings, listener=Log())
+    expected = [p.clone() for p in trainer.actors["lagged"].module.parameters()]
+    while trainer.step < 4:
+        step = trainer.step
+        trainer.iterate()
+        if step in (2,):  # due at even steps from 1 on
+            generator = trainer.actors["generator"].module
+            expected = [e + 0.25 * (p - e) for e, p in zip(expected, generator.parameters(), strict=True)]
+    assert seen == [2]
+    for e, p in zip(expected, trainer.actors["lagged"].module.parameters(), strict=True):
+        torch.testing.assert_close(e, p)
+    trainer.fit()
+    assert seen == [2, 4]
+    norms = sum(p.square().sum() for p in trainer.actors["lagged"].module.parameters())
+    assert 0 < trainer.listener.values["watch/norm"] < 10 * float(norms)
+
+
+def test_an_observer_looks_once_without_data_and_at_each_micro_batch_with_it():
+    seen = {"none": 0, "train": 0}
+
+    class Watched(MLPGAN):
+        def turns(self):
+            def watch(name):
+                return lambda ctx, batch: seen.update({name: seen[name] + 1}) or {}
+
+            looks = [polygan.Turn("none", (), watch("none"), data=None), polygan.Turn("train", (), watch("train"))]
+            return [*super().turns(), *looks]
+
+    settings = TrainerSettings(steps=2, batch_size=18, accumulate=3, precision="fp32", hang_timeout=0)
+    trainer = Trainer(Watched(Config(), {}), {"train": Points(18)}, settings)
+    trainer.fit()
+    assert seen == {"none": 2, "train": 6}
+
+
+def test_a_parameter_that_the_loss_does_not_reach_gets_a_zero_gradient():
+    class Half(MLPGAN):
+        def turns(self):
+            return [polygan.Turn("d", ("discriminator",), lambda ctx, b: {"x": ctx["discriminator"][0].weight.mean()})]
+
+    trainer = Trainer(
+        Half(Config(), {}), {"train": Points(8)}, TrainerSettings(steps=1, batch_size=8, precision="fp32")
+    )
+    before = copy.deepcopy(trainer.actors["discriminator"].module.state_dict())
+    trainer.iterate()
+    after = trainer.actors["discriminator"].module.state_dict()
+    assert torch.equal(before["2.weight"], after["2.weight"])
+    assert not torch.equal(before["0.weight"], after["0.weight"])
+
+
+# Devices
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"r1": 1.0}, {"r1": 1.0, "r1_every": 4}, {"policy": True}, {"batch_norm": True}]
+)
+def test_whole_iterations_play_on_the_meta_device(config):
+    testing.check_devices(MLPGAN(Config(**config), {}), Points(8).batch(0), accumulate=2)
+
+
+def test_fp32_islands_play_on_the_meta_device():
+    class Island(MLPGAN):
+        def d(self, ctx, batch):
+            with ctx.fp32():
+                return super().d(ctx, batch)
+
+    testing.check_devices(Island(Config(), {}), Points(8).batch(0))
+
+
+def test_a_value_read_inside_a_step_is_caught():
+    with pytest.raises(testing.ContractError, match=r"turn 'd'.*read a value"):
+        testing.check_devices(MLPGAN(Config(sync=True), {}), Points(8).batch(0))
+
+
+def test_a_tensor_on_a_fixed_device_is_caught():
+    class Fixed(MLPGAN):
+        def g(self, ctx, batch):
+            return {"x": (ctx["generator"](ctx.noise.normal(8, 4)) - torch.ones(8, 2)).mean()}
+
+    with pytest.raises(testing.ContractError, match="turn 'g'"):
+        testing.check_devices(Fixed(Config(), {}), Points(8).batch(0))
+
+
+def test_compiled_networks_serve_turns_that_are_not_eager():
+    trainer = make(config=Config(r1=1.0, r1_every=2))
+    marks = {n: nn.Identity() for n in trainer.actors}
+    trainer._compiled = marks
+    kinds = []
+
+    def spy(ctx, batch):
+        kinds.append(isinstance(ctx["generator"], nn.Identity))
+        return {"x": trainer.actors["discriminator"].module[0].weight.mean()}
+
+    trainer.turns = [
+        polygan.Turn("a", ("discriminator",), spy),
+        polygan.Turn("b", ("discriminator",), spy, eager=True),
+    ]
+    trainer.iterate()
+    assert kinds == [True, False]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_trains_without_synchronisation_and_repeats(precision):
+    def run():
+        trainer = make(config=Config(r1=1.0, r1_every=2), device="cuda", precision=precision)
+        trainer.iterate()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(5):
+                trainer.iterate()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return parameters(trainer)
+
+    assert_equal(run(), run())
+
+
+def test_no_warning_is_raised_by_a_run(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(checkpoints=Checkpoints(tmp_path))
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_as_eager_ones_do():
+    """Inductor's own kernels, the penalty's turn eager: the same parameters to rounding. Needs a C++ compiler."""
+    config = Config(r1=1.0, r1_every=2)
+    compiled, eager = (train(config=config, steps=4, compile=c) for c in (True, False))
+    assert_equal(parameters(compiled), parameters(eager), 1e-4)
+    assert any(p.abs().max() > 0 for p in parameters(compiled).values())
