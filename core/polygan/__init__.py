@@ -22,6 +22,8 @@ from .hookspecs import (
     API_VERSION,
     DatasetSpec,
     DomainSpec,
+    FormatSpec,
+    ImportedWeights,
     MetricSpec,
     RecipeSpec,
     RunEvent,
@@ -34,10 +36,10 @@ if TYPE_CHECKING:
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.source import Batch, DataSettings, Field, Source
     from .data.store import Split, Store, split_rows
-    from .data.stream import Stream
+    from .data.stream import Stream, Streams
     from .game.protocol import Context, Player, Turn
-    from .game.recipe import Recipe
-    from .game.sampling import in_chunks
+    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
+    from .game.sampling import evaluating, in_chunks, make_samples
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -55,10 +57,10 @@ _HOME = {
     "data.pieces": "Passage Picture Piece Sound",
     "data.source": "Batch DataSettings Field Source",
     "data.store": "Split Store split_rows",
-    "data.stream": "Stream",
+    "data.stream": "Stream Streams",
     "game.protocol": "Context Player Turn",
-    "game.recipe": "Recipe",
-    "game.sampling": "in_chunks",
+    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
+    "game.sampling": "evaluating in_chunks make_samples",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
@@ -86,6 +88,11 @@ __all__ = [
     "DomainSpec",
     "Evaluation",
     "Field",
+    "FormatSpec",
+    "HasCritic",
+    "HasLikelihood",
+    "HasStream",
+    "ImportedWeights",
     "Listener",
     "MetricSpec",
     "Noise",
@@ -99,6 +106,7 @@ __all__ = [
     "Preempted",
     "Recipe",
     "RecipeSpec",
+    "Request",
     "Run",
     "RunEvent",
     "Samples",
@@ -108,15 +116,18 @@ __all__ = [
     "Split",
     "Store",
     "Stream",
+    "Streams",
     "Trainer",
     "TrainerSettings",
     "Turn",
     "did_you_mean",
+    "evaluating",
     "hookimpl",
     "import_weights",
     "in_chunks",
     "load",
     "losses",
+    "make_samples",
     "mix",
     "resolve_precision",
     "resume",

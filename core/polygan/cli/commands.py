@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,17 @@ def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[s
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = option_values(loaded.recipe.Sampling, rest, f"generate with {loaded.settings.recipe}")
     out = Path(arguments.out) if arguments.out else loaded.folder / "generated"
+    if arguments.input == "-":
+        made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
+        if arguments.out:
+            loaded.domain.write_file(made, out)
+            print(out)
+        else:
+            for samples in made:
+                print(*loaded.domain.lines(samples), sep="\n", flush=True)
+        return
     if arguments.input:
-        files = loaded.convert(arguments.input, out, **options)
+        files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
         print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
         return
     samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
@@ -87,9 +97,9 @@ def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[s
 
 
 def _import(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
-    from ..runs import exported as exported
+    from ..runs import exported
 
-    for path in exported.import_weights(arguments.recipe, arguments.file, arguments.out):
+    for path in exported.import_weights(arguments.recipe, arguments.file, arguments.out, format=arguments.format):
         print(path)
 
 
@@ -97,7 +107,7 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, judge=arguments.judge)
+    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
     loaded.report()
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
@@ -177,7 +187,11 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
         "write samples by seed",
         (
             (("run",), {"nargs": "?", "metavar": "RUN", "help": "a run's folder, or an exported .safetensors file"}),
-            (("--input",), {"metavar": "PATH", "help": "a file or folder to translate (vocoders and the like)"}),
+            (
+                ("--input",),
+                {"metavar": "PATH", "help": "a file or folder to make samples from; - for lines of standard input"},
+            ),
+            (("--format",), {"default": "", "help": "suffix of the files made from --input, e.g. flac (default: the domain's)"}),
             (("-n",), {"type": int, "default": 64, "help": "how many (default: 64)"}),
             (("--seed",), {"type": int, "default": 0, "help": "default: 0"}),
             (("--out",), {"help": "a folder, or one file such as grid.png (default: RUN/generated)"}),
@@ -199,7 +213,10 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
                 {"nargs": "+", "metavar": "ID", "help": "default: the run's, else all of its domain"},
             ),
             (("--samples",), {"type": int, "help": "generated samples a metric may ask for"}),
-            (("--judge",), {"help": "what metrics judge with: a file or a name (default: the run's, else their own)"}),
+            (
+                ("--features",),
+                {"help": "the feature network to measure with: a file or a name (default: the run's, else their own)"},
+            ),
             _STEP,
             _DEVICE,
             _JSON,
@@ -223,6 +240,7 @@ VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], 
             (("recipe",), {"metavar": "RECIPE", "help": "e.g. audio/hifigan"}),
             (("file",), {"metavar": "FILE", "help": "the weights"}),
             (("--out",), {"required": True, "help": "the .safetensors file to write"}),
+            (("--format",), {"default": "", "help": "the program's format, where plugins know several for the recipe"}),
         ),
         _import,
     ),

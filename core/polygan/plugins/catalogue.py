@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from pluggy import PluginManager
 
-    from ..hookspecs import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+    from ..hookspecs import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
-    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec
+    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec
 
 __all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
 
@@ -56,6 +56,7 @@ class Catalogue:
         self.recipes: dict[str, RecipeSpec] = {}
         self.datasets: dict[str, DatasetSpec] = {}
         self.metrics: dict[str, MetricSpec] = {}
+        self.formats: dict[str, FormatSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
         self._owners: dict[tuple[str, str], PluginStatus] = {}
@@ -77,6 +78,20 @@ class Catalogue:
     def metric(self, id: str) -> MetricSpec:
         """The metric of this id; `polygan.ConfigError` with a suggestion if there is none."""
         return self._find("metric", self.metrics, id)
+
+    def formats_of(self, recipe: str, direction: str) -> dict[str, FormatSpec]:
+        """The formats that a recipe's weights can be imported from or exported to, by name."""
+        found = (s for s in self.formats.values() if s.recipe == recipe and s.direction == direction)
+        return {spec.format: spec for spec in found}
+
+    def format(self, recipe: str, name: str, direction: str) -> FormatSpec:
+        """A format of a recipe; an empty ``name`` is the only one. `polygan.ConfigError` if there is none of that name."""
+        known = self.formats_of(recipe, direction)
+        if name in known or (not name and len(known) == 1):
+            return known[name or next(iter(known))]
+        named = f"{name!r}{did_you_mean(name, known)}" if name else "without --format"
+        there = ", ".join(known) or "none"
+        raise ConfigError(f"{direction} of {recipe} as {named}: no plugin has it; the formats are {there}")
 
     def owner(self, kind: str, id: str) -> PluginStatus:
         """The plugin that registered an id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"`` or ``"metric"``."""

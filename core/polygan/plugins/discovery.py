@@ -26,7 +26,7 @@ from pluggy import PluginManager, PluginValidationError
 
 from .. import hookspecs
 from ..errors import did_you_mean, one_line
-from ..hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+from ..hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +39,7 @@ KINDS: dict[str, type] = {
     "recipe": RecipeSpec,
     "dataset": DatasetSpec,
     "metric": MetricSpec,
+    "format": FormatSpec,
 }
 HOOKS = [name for name in vars(hookspecs) if name.startswith("polygan_")]
 PATIENCE = 3.0
@@ -269,7 +270,8 @@ def _check(spec: Any, kind: str, hook: str) -> None:
         elif not isinstance(value, str):
             raise Refused(f"{hook}(): {f.name} of {spec.id!r} is {value!r}: make it a string")
     scoped = kind in ("recipe", "metric")
-    if not re.fullmatch(f"{_NAME}/{_NAME}" if scoped else _NAME, spec.id):
+    form = f"{_NAME}/{_NAME}" if scoped else _NAME
+    if not re.fullmatch(f"{_NAME}/{_NAME}:{_NAME}:(import|export)" if kind == "format" else form, spec.id):
         form = "domain/name" if scoped else "one name"
         raise Refused(f"{hook}(): id {spec.id!r} is not allowed: use {form} of a-z, 0-9, '-', '_' and '.'")
     if not re.fullmatch(f"{_PATH}:{_PATH}", spec.target):

@@ -1,25 +1,26 @@
 """What a run is made of: from its settings to the recipe, the domain, the data and the metrics that they name."""
 
 from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from ..settings.parser import Settings, SettingsParser, read_yaml
-from ..data.stream import Stream
+
 from ..data.build import build_store
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, did_you_mean
 from ..plugins.catalogue import get_catalogue
+from ..record.job import Job
+from ..settings.parser import Settings, SettingsParser, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..data.store import Split
-    from ..training.distributed import World
-    from ..data.source import DataSettings, Source
     from ..data.domain import Domain
-    from ..plugins.catalogue import Catalogue
+    from ..data.source import DataSettings, Source
+    from ..data.store import Split
     from ..game.recipe import Recipe
+    from ..plugins.catalogue import Catalogue
 
 
 def resolve(recipe: str, layers: Sequence[Mapping[str, Any]], arguments: Sequence[str] = ()) -> Settings:
@@ -67,14 +68,13 @@ def open_splits(settings: Settings, domain: Domain, progress: bool | None = None
     return split_store(store, settings.data.held_out)
 
 
-def make_streams(settings: Settings, splits: Mapping[str, Split], domain: Domain, world: World) -> dict[str, Stream]:
-    """A stream for each split that holds a batch; the training split must."""
-    batch, seed = settings.run.batch_size, settings.run.seed
-    return {
-        name: Stream(split, domain, batch, seed, world.rank, world.size)
-        for name, split in splits.items()
-        if name == "train" or len(split) >= batch
-    }
+def make_job(settings: Settings, progress: bool | None = None) -> Job:
+    """The run that settings describe, with its data decoded. ``progress`` None: a bar on a terminal, else plain lines."""
+    catalogue = get_catalogue()
+    kind, domain = kinds(settings.recipe, catalogue)
+    metrics = metric_ids(settings.run.metrics, domain, catalogue)
+    splits = open_splits(settings, domain, progress)
+    return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
 
 
 def saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import CheckpointError, ConfigError, DivergenceError, Preempted
-from ..game.protocol import Context, Turn, check_turns, sum_terms
-from ..seeding import mix, seed_everything
-from .actor import Actor
+from ..game.protocol import Context, Turn, check_turns, complete_players, sum_terms
+from ..seeding import mix, preserved_generators, seed_everything
+from .actor import Actor, contents
 from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
@@ -20,7 +20,7 @@ from .meter import Meter
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -51,6 +51,38 @@ class Listener:
 
     def diverged(self, trainer: Trainer, message: str) -> None:
         """The run goes back to a checkpoint, or gives up."""
+
+
+class Listeners(Listener):
+    """Several listeners, told in their order; the first score that one returns counts."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self.listeners = listeners
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.logged(trainer, values)
+
+    def sample(self, trainer: Trainer) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.sample(trainer)
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Tell all; the first score."""
+        scores = [listener.evaluate(trainer) for listener in self.listeners]
+        return next((score for score in scores if score is not None), None)
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.saved(trainer, path)
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.diverged(trainer, message)
 
 
 class Trainer:
@@ -87,9 +119,10 @@ class Trainer:
             )
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        seed_everything(mix(settings.seed, _INIT), self.device)
-        recipe.training = settings
-        players = recipe.players()
+        with preserved_generators(self.device):
+            seed_everything(mix(settings.seed, _INIT), self.device)
+            networks = recipe.networks()
+            players = complete_players(networks, recipe.players(networks, settings))
         self.turns = list(recipe.turns())
         check_turns(self.turns, players, streams, settings.steps)
         scaled = self.precision == "fp16"
@@ -99,7 +132,7 @@ class Trainer:
         self.world.broadcast(self._state())
         for actor in self.actors.values():
             actor.start_average()
-        self.context = Context(players, self.device, settings.steps)
+        self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
         self._eager = dict(self.context._networks)
         self._compiled: dict[str, Any] = (
@@ -124,7 +157,7 @@ class Trainer:
         """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
         s = self.settings
         self._window = (self.step, time.monotonic())
-        with closing(self._feeder), Watchdog(s.hang_timeout) as watchdog:
+        with closing(self._feeder), preserved_generators(self.device), Watchdog(s.hang_timeout) as watchdog:
             while self.step < s.steps:
                 begin = time.monotonic()
                 self.iterate()
@@ -161,7 +194,7 @@ class Trainer:
     def iterate(self) -> None:
         """One iteration: every turn that is due, then averages and schedulers."""
         context = self.context
-        context.step, context.samples, context.rollbacks = self.step, self.samples, self.rollbacks
+        context.step, context.rollbacks = self.step, self.rollbacks
         caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
         self._feeder.forget()
         acted = set()
@@ -181,23 +214,21 @@ class Trainer:
         self._hand_over(turn.players)
         actors = [self.actors[name] for name in turn.players]
         context.turn = turn.name
-        context._networks = self._eager if turn.eager else self._compiled
+        context._networks = self._eager if turn.differentiates_twice else self._compiled
         scaled = bool(actors) and actors[0].scaled
         scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
-        batches = (
-            self._feeder.get(turn.data, self.step * self._rounds + repeat)
-            if turn.data
-            else [{} for _ in range(s.accumulate if actors else 1)]  # there is nothing to accumulate for a look
-        )
-        for micro, batch in enumerate(batches):
+        streams = [self._feeder.get(name, self.step * self._rounds + repeat) for name in turn.streams]
+        if not streams:  # there is nothing to accumulate for a look
+            streams = [[{} for _ in range(s.accumulate if actors else 1)]]
+        for micro, batches in enumerate(zip(*streams, strict=True)):
             part = world.rank * s.accumulate + micro
             seed_everything(mix(*where, part), self.device)
             context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
             context.cache = caches[micro]
-            twice = DoubleBackward() if turn.eager else nullcontext()
+            twice = DoubleBackward() if turn.differentiates_twice else nullcontext()
             with self._autocast(turn), torch.set_grad_enabled(bool(actors)), twice:
-                terms = turn.loss(context, batch)
+                terms = turn.loss(context, *batches)
             if actors:
                 loss = sum_terms(turn, terms) / s.accumulate
                 (loss if scale is None else loss * scale).backward()
@@ -223,7 +254,7 @@ class Trainer:
             self._acting = players
 
     def _autocast(self, turn: Turn) -> Any:
-        dtype = _AUTOCAST.get(turn.precision or self.precision)
+        dtype = None if turn.differentiates_twice else _AUTOCAST.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
 
     def _record(self, turn: Turn, terms: Mapping[str, Tensor]) -> None:
@@ -309,22 +340,14 @@ class Trainer:
         """Write a checkpoint (first process only)."""
         if self.checkpoints is None or not self.world.first:
             return
-        networks = {}
-        for name, actor in self.actors.items():
-            networks[name] = actor.module.state_dict()
-            if actor.averaged is not None:
-                networks[f"{name}.ema"] = actor.averaged.state_dict()
-        training = {
+        counters = {
             "step": self.step,
             "samples": self.samples,
             "rollbacks": self.rollbacks,
             "seconds": self.seconds,
-            "actors": {name: actor.state() for name, actor in self.actors.items()},
         }
-        actors = self.actors.values()
-        finite = all(bool(torch.isfinite(p).all()) for a in actors for p in a.module.parameters())
-        # Buffers may be infinite: a "lowest so far" begins there.
-        good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors)
+        networks, states, good = contents(self.actors)
+        training = {**counters, "actors": states}
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
