@@ -67,7 +67,7 @@ class Job:
             device=device,
             count=run.evaluate_samples,
             seed=run.seed,
-            features=run.judge,
+            features=run.features,
             recipe=self.recipe,
             networks=networks,
             kept=self.kept,
