@@ -22,7 +22,7 @@ from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training import trainer as trainer_module
 from polygan.training.trainer import Trainer
-from polygan_image.features import Classifier, extract
+from polygan_image.scores.features import Classifier, extract
 from polygan_image.stylegan import Config, StyleGAN
 
 SIDE, BATCH = 64, 16
@@ -132,7 +132,7 @@ def difference():
 
 def bench_scores(count=10_000):
     """What the scores cost once a classifier is there: the features of 10,000 pictures and the distances between them."""
-    from polygan_image.metrics import frechet_distance, kernel_distance, precision_recall
+    from polygan_image.scores.metrics import frechet_distance, kernel_distance, precision_recall
 
     network = Classifier(3, 32, 10).eval()
     pictures = torch.rand(count, 3, 32, 32) * 2 - 1

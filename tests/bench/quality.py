@@ -34,7 +34,7 @@ from polygan.settings.trainer import TrainerSettings
 from polygan.training.trainer import Trainer
 from polygan_image.dcgan import DCGAN, Config
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.metrics import frechet
+from polygan_image.scores.metrics import frechet
 
 BATCH = 64
 

@@ -25,8 +25,8 @@ from polygan.game.sampling import evaluating
 from polygan.scoring.health import overfitting_signal
 from polygan.settings.trainer import TrainerSettings
 from polygan.training.trainer import Trainer
-from polygan_image import metrics
-from polygan_image.pictures import grid
+from polygan_image.scores import metrics
+from polygan_image.data.pictures import grid
 from polygan_image.stylegan import Config, StyleGAN
 
 BATCH, POINTS, SHOWN = 16, 4, 256

@@ -9,7 +9,7 @@ import torch
 from polygan import ConfigError, Context, Noise, Recipe
 from polygan.losses import ADVERSARIAL
 from polygan_image.dcgan import DCGAN, Config, Discriminator, Generator
-from polygan_image.dcgan_networks import strides
+from polygan_image.networks.dcgan import strides
 from polygan_image.sampling import Sampling, apportion, slerp_rows
 
 DIGITS = ("zero", "one", "two")

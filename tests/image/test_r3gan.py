@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from polygan import ConfigError, TrainerSettings, testing
 from polygan.training.trainer import Trainer
 from polygan_image.r3gan import R3GAN, Config
-from polygan_image.r3gan_networks import Discriminator, Generator, Residual
+from polygan_image.networks.r3gan import Discriminator, Generator, Residual
 from polygan_image.sampling import Sampling
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}

@@ -7,7 +7,7 @@ from polygan import ConfigError, TrainerSettings, testing
 from polygan.training.trainer import Trainer
 from polygan_image.sampling import Sampling
 from polygan_image.sngan import SNGAN, Config
-from polygan_image.sngan_networks import ClassNorm, Discriminator, Generator
+from polygan_image.networks.sngan import ClassNorm, Discriminator, Generator
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4}
 

@@ -16,7 +16,7 @@ from polygan.training.trainer import Trainer
 from polygan_image import latent
 from polygan_image.latent import StyleSampling, project
 from polygan_image.stylegan import Config, StyleGAN, path_lengths
-from polygan_image.stylegan_networks import Discriminator, Generator, check_size
+from polygan_image.networks.stylegan import Discriminator, Generator, check_size
 
 TINY = {"latent_dim": 12, "channel_base": 128, "channel_max": 12}
 CLASSES = ("a", "b", "c")

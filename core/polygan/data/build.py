@@ -57,6 +57,8 @@ def build_store(
             skipped = _judge(store.bad, len(source), settings)
             if skipped and progress is not False:
                 print(f"{skipped}; remove {path} to read them again", file=sys.stderr)
+            # Facts that the fingerprint leaves out (how a pair is derived) are those of this source, not of the one that was decoded.
+            store.info.update(source.info)
             return store
     temporary = folder / f"{_BUILDING}{key}-{secrets.token_hex(4)}"
     try:

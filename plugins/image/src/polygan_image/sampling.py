@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, did_you_mean
+from polygan import ConfigError, class_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,22 +96,6 @@ def apportion(n: int, counts: Sequence[int]) -> Tensor:
     label = torch.arange(len(share)).repeat_interleave(candidates)
     place = torch.arange(len(label)) - (candidates.cumsum(0) - candidates)[label]
     return label[((2 * place + 1) / share[label]).argsort(stable=True)[:n]]
-
-
-def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by name, or else by its number. `ConfigError` for one that the model does not have."""
-    if label is None:
-        return None
-    if not classes:
-        raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
-    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
-        return list(classes).index(str(label))
-    if isinstance(label, str) and not label.isdecimal():
-        names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-        raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
-    if not 0 <= int(label) < len(classes):
-        raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
-    return int(label)
 
 
 def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
-from torch import Tensor
 
-from polygan import Context, Player, Turn, losses
+from polygan import Player, Turn, losses
 
 from .base import Fakes, ImageGAN
+from .game import Game
 from .latent import StyleSampling, generate
+from .networks.stylegan import Discriminator, Generator, check_size
 from .settings import ImageConfig, check_least, check_range, check_rates
-from .stylegan_networks import Discriminator, Generator, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
-    from polygan import Batch, Noise, Samples
+    from polygan import Batch, Context, Request, Samples, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,59 +74,54 @@ class Config(ImageConfig):
         check_range(self, "path_decay", 0 < self.path_decay <= 1, "(0, 1]; 0.01 is the paper's")
 
 
-class StyleGAN(ImageGAN):
+class StyleGAN(ImageGAN[Config]):
     """StyleGAN2: logistic game, lazy R1, optional path length, style mixing, adaptive augmentation by the data's size."""
 
     Config: ClassVar[type] = Config
     Sampling: ClassVar[type] = StyleSampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 32}
 
-    config: Config
+    game = Game("minimax")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; `ConfigError` also for sizes other than 32, 64, 128 and 256 pixels squared."""
         self.resolution = check_size(info["height"], info["width"])
         super().__init__(config, info)
+        self.latent_dim = config.latent_dim
 
-    def gamma(self) -> float:
+    def gamma(self, training: TrainerSettings) -> float:
         """Weight of R1: the setting, or 0.0002 R^2 / batch size (Karras et al. 2020, "limited data", appendix C)."""
-        if self.config.gamma:
-            return self.config.gamma
-        assert self.training is not None
-        return 0.0002 * self.resolution**2 / self.training.batch_size
+        return self.config.gamma or 0.0002 * self.resolution**2 / training.batch_size
 
-    def notes(self) -> list[str]:
-        """How gamma and the augmentation were chosen."""
+    def notes(self, training: TrainerSettings) -> list[str]:
+        """How gamma and the augmentation were chosen, and whether micro-batches are too small for their deviation."""
         rule = "" if self.config.gamma else ", by the rule 0.0002 * resolution^2 / batch size"
         advice = "where samples break up or r_t stays above its target try 4 times as much, where they stay blurred a quarter"
-        share = self.training.batch_size // self.training.accumulate if self.training else self.config.group
-        most = self.config.group
+        share, most = training.batch_size // training.accumulate, self.config.group
+        small = f"no group of 2 to {most} fits micro-batches of {share} (of one process): without minibatch standard deviation"
         alone = most > 1 and all(share % g for g in range(2, most + 1))
-        small = (
-            [
-                f"no group of 2 to {most} fits micro-batches of {share} (of one process): without minibatch standard deviation"
-            ]
-            if alone
-            else []
-        )
-        return [*super().notes(), *small, f"R1 has gamma = {self.gamma():.4g}{rule}; {advice}"]
+        gamma = f"R1 has gamma = {self.gamma(training):.4g}{rule}; {advice}"
+        return [*super().notes(training), *([small] if alone else []), gamma]
 
-    def players(self) -> dict[str, Player]:
-        """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""
+    def networks(self) -> dict[str, nn.Module]:
+        """``generator`` and ``discriminator``; ``augmentation`` if it is adaptive."""
         c, classes = self.config, len(self.classes)
         size = {"channel_base": c.channel_base, "channel_max": c.channel_max, "classes": classes}
         depth = {"latent_dim": c.latent_dim, "mapping_layers": c.mapping_layers}
-        generator = Generator(self.shape[0], self.resolution, **depth, **size, noise=c.noise)
-        discriminator = Discriminator(self.shape[0], self.resolution, group=c.group, **size)
-        batch = self.training.batch_size if self.training else 1  # a network that only generates is not averaged
         return {
-            "generator": Player(
-                generator,
-                self._adam(generator, c.path_every if c.path_weight else 0),
-                ema_half_life=c.ema_half_life or batch * 10_000 / 32,
-            ),
-            "discriminator": Player(discriminator, self._adam(discriminator, c.r1_every)),
-            **self._augmentation_player(),
+            "generator": Generator(self.shape[0], self.resolution, **depth, **size, noise=c.noise),
+            "discriminator": Discriminator(self.shape[0], self.resolution, group=c.group, **size),
+            **self._augmentation_network(),
+        }
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Adam for both, corrected for lazy penalties; the generator is averaged."""
+        c, generator, discriminator = self.config, networks["generator"], networks["discriminator"]
+        g, d = self._adam(generator, c.path_every if c.path_weight else 0), self._adam(discriminator, c.r1_every)
+        half_life = c.ema_half_life or training.batch_size * 10_000 / 32
+        return {
+            "generator": Player(generator, g, ema_half_life=half_life),
+            "discriminator": Player(discriminator, d),
         }
 
     def _adam(self, module: nn.Module, every: int) -> torch.optim.Adam:
@@ -140,11 +135,11 @@ class StyleGAN(ImageGAN):
 
     def turns(self) -> list[Turn]:
         """``d``, ``r1`` now and then, ``g``, ``path`` now and then, ``ada``."""
-        c, twice = self.config, {"precision": "fp32", "eager": True}  # what differentiates twice
-        path = [Turn("path", ("generator",), self.path_length, every=c.path_every, **twice)]
+        c = self.config
+        path = [Turn("path", ("generator",), self.path_length, every=c.path_every, differentiates_twice=True)]
         return [
             Turn("d", ("discriminator",), self.discriminator_loss),
-            Turn("r1", ("discriminator",), self.r1, every=c.r1_every, **twice),
+            Turn("r1", ("discriminator",), self.r1, every=c.r1_every, differentiates_twice=True),
             Turn("g", ("generator",), self.generator_loss),
             *(path if c.path_weight else []),
             *self._augmentation_turn(),
@@ -153,23 +148,23 @@ class StyleGAN(ImageGAN):
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(x)) - log(1 - s(D(G(z))))."""
         critic = self._critic(ctx, batch)
-        real, fake = critic(batch["image"]), critic(self._detached_fakes(ctx, batch))
-        self._observe(ctx, real, fake)
-        return losses.minimax_discriminator(real, fake)
+        real = critic(batch["image"])
+        return self._played(ctx, real, critic(self._detached_fakes(ctx, batch)))
 
     def r1(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """gamma/2 |grad D(x)|^2 as many times as iterations pass (StyleGAN2, section 3.1)."""
         real = batch["image"].detach().requires_grad_()
-        return {"penalty": losses.r1(self._critic(ctx, batch)(real), real, self.gamma() * self.config.r1_every)}
+        gamma = self.gamma(ctx.training) * self.config.r1_every
+        return {"penalty": losses.r1(self._critic(ctx, batch)(real), real, gamma)}
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(G(z)))."""
-        fakes = self._judged_fakes(ctx, batch)
-        return losses.minimax_generator(self._critic(ctx, fakes.batch)(fakes.images)) | self._mode_seeking(fakes)
+        fakes = self._shown_fakes(ctx, batch)
+        return self.game.generator(self._critic(ctx, fakes.batch)(fakes.images)) | self._mode_seeking(fakes)
 
     def path_length(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """(|J_w^T y| - a)^2 for y of unit expected length a pixel, a the running mean (StyleGAN2, eq. 4), on half the batch."""
-        generator: Any = ctx["generator"]
+        generator = cast("Generator", ctx["generator"])
         label = self._label(batch)
         inputs = self._inputs(ctx, len(batch["image"][::2]))
         second, crossover = inputs["second"], inputs["crossover"]
@@ -183,7 +178,7 @@ class StyleGAN(ImageGAN):
 
     def _inputs(self, ctx: Context, n: int) -> dict[str, Any]:
         """Random arguments of the generator for ``n`` fakes; a share of ``mixing`` crosses over at a uniform layer."""
-        generator: Any = ctx["generator"]
+        generator = cast("Generator", ctx["generator"])
         dim, count = self.config.latent_dim, generator.style_count
         u = ctx.noise.uniform(n, 2)
         crossover = torch.where(u[:, 0] < self.config.mixing, 1 + (u[:, 1] * (count - 1)).long(), count)
@@ -198,13 +193,13 @@ class StyleGAN(ImageGAN):
         inputs = self._inputs(ctx, len(batch["image"]))
         return Fakes(ctx["generator"](**inputs, label=self._label(batch)), inputs["latent"], batch)
 
-    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
-        """``n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
-        generator, counts = networks["generator"], self.info.get("class_counts")
-        return generate(generator, n, noise, options, self.classes, counts)  # pyright: ignore[reportArgumentType]
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """``request.n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
+        generator = cast("Generator", networks["generator"])
+        return generate(generator, request, self.classes, self.facts.get("class_counts"))
 
 
-def path_lengths(images: Tensor, styles: Tensor, normal: Any) -> Tensor:
+def path_lengths(images: Tensor, styles: Tensor, normal: Callable[..., Tensor]) -> Tensor:
     """|J^T y| (n,) of pictures (n, C, H, W) made from styles (n, L, d), with graph; ``normal(n, ...)`` draws y.
 
     y has the variance 1 / (H W), so that the length does not depend on the resolution; root mean square over layers.

@@ -15,9 +15,9 @@ from PIL import Image
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store
-from polygan_image import datasets, pictures
+from polygan_image.data import datasets, pictures
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.sources import FolderSource
+from polygan_image.data.sources import FolderSource
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
 

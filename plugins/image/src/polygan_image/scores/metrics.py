@@ -16,8 +16,8 @@ from torch import nn
 
 from polygan import DataError, Score
 
-from .features import Judge
-from .judging import judge_of
+from .feature_networks import features_of
+from .features import ClassifierFeatures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,20 +102,20 @@ def _draws(features: Tensor, n: int) -> list[Tensor]:
     return list(features[: len(features) // n * n].split(n))
 
 
-def _note(judge: Judge, text: str, unlike: str = "") -> str:
+def _note(seen: ClassifierFeatures, text: str, unlike: str = "") -> str:
     """What a reader must know to compare a score with another."""
-    info = judge.evaluation.info
+    info = seen.evaluation.info
     size = f"{info['width']}x{info['height']} {info.get('filter', '')}".strip()
-    return f"{text}; {judge.describe()}, {size}{unlike}"
+    return f"{text}; {seen.describe()}, {size}{unlike}"
 
 
 def frechet(evaluation: Evaluation) -> list[Score]:
     """``image/frechet``: mean `frechet_distance` of draws of fakes, and as the floor of held-out pictures.
 
-    With the judge ``inception`` its name is ``image/fid``.
+    With the feature network ``inception`` its name is ``image/fid``.
     """
-    judge = judge_of(evaluation)
-    train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
+    seen = features_of(evaluation)
+    train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
     n = min(len(real), len(fakes))
 
     def score(features: Tensor) -> float:
@@ -129,18 +129,18 @@ def frechet(evaluation: Evaluation) -> list[Score]:
     value, floor = score(fakes), score(real)
     text += f", {value / floor:.3g} times the floor" if floor > 0 else ""
     text += f", fewer than the {train.shape[1]} features" if n < train.shape[1] else ""
-    unlike = "" if judge.fid else _NO_FID
-    return [Score("image/fid" if judge.fid else "image/frechet", value, floor, note=_note(judge, text, unlike))]
+    unlike = "" if seen.fid else _NO_FID
+    return [Score("image/fid" if seen.fid else "image/frechet", value, floor, note=_note(seen, text, unlike))]
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
     """``image/kid``: `kernel_distance` of fakes to training pictures, and as the floor of held-out ones."""
-    judge = judge_of(evaluation)
-    train, real, fakes = judge.train.values, judge.held_out.values, judge.fakes.values
+    seen = features_of(evaluation)
+    train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)
     value, floor = kernel_distance(train, fakes, n), kernel_distance(train, real, n)
     text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training"
-    return [Score("image/kid", value, floor, note=_note(judge, text, _NO_FID))]
+    return [Score("image/kid", value, floor, note=_note(seen, text, _NO_FID))]
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
@@ -168,8 +168,8 @@ def manifolds(evaluation: Evaluation) -> list[Score]:
 
     Precision is quality, recall variety; the floors are those of held-out pictures. `DataError` for fewer than 4 of a kind.
     """
-    judge = judge_of(evaluation)
-    sides = [f.values for f in (judge.train, judge.held_out, judge.fakes)]
+    seen = features_of(evaluation)
+    sides = [f.values for f in (seen.train, seen.held_out, seen.fakes)]
     n = min(_MANIFOLD_MOST, *map(len, sides))
     if n <= _NEIGHBOURS:
         raise DataError(
@@ -178,7 +178,7 @@ def manifolds(evaluation: Evaluation) -> list[Score]:
         )
     train, real, fakes = (side[:n] for side in sides)
     values, floors = precision_recall(train, fakes, _NEIGHBOURS), precision_recall(train, real, _NEIGHBOURS)
-    note = _note(judge, f"{n} generated, floor {n} held-out, against {n} training pictures, {_NEIGHBOURS} neighbours")
+    note = _note(seen, f"{n} generated, floor {n} held-out, against {n} training pictures, {_NEIGHBOURS} neighbours")
     names = ("image/precision", "image/recall")
     return [Score(m, v, f, "higher", note) for m, v, f in zip(names, values, floors, strict=True)]
 
@@ -196,8 +196,8 @@ def diversity(evaluation: Evaluation) -> list[Score]:
     into classes by the classifier, on both sides; a class of which it sees fewer than two counts as 0.
     ``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures.
     """
-    judge = Judge.of(evaluation)
-    train, real, fakes = judge.train, judge.held_out, judge.fakes
+    seen = ClassifierFeatures.of(evaluation)
+    train, real, fakes = seen.train, seen.held_out, seen.fakes
     asked = fakes.labels is not None
     classes = len(evaluation.info["classes"])
 
@@ -215,7 +215,7 @@ def diversity(evaluation: Evaluation) -> list[Score]:
             f"{len(fakes.values)} generated and {len(real.values)} held-out pictures are too few for distances within "
             f"{classes} classes; evaluate more pictures or raise data.held_out"
         )
-    note = _note(judge, f"{len(fakes.values)} generated, {len(got)} of {classes} classes" + ("" if asked else _SORTED))
+    note = _note(seen, f"{len(fakes.values)} generated, {len(got)} of {classes} classes" + ("" if asked else _SORTED))
     means = [sum(x) / len(x) for x in (got, floor)]
     repeats = [duplicates(f.pixels[:same]) for f in (fakes, train)]
     text = f"share of {same} pictures that repeat an earlier one to less than a grey level, floor {same} training ones"
@@ -231,10 +231,10 @@ def recognised(evaluation: Evaluation) -> list[Score]:
 
     The floor is its accuracy on held-out pictures. `DataError` for samples without labels.
     """
-    judge = Judge.of(evaluation)
-    fakes = judge.fakes
+    seen = ClassifierFeatures.of(evaluation)
+    fakes = seen.fakes
     if fakes.labels is None:
         raise DataError("image/recognised needs samples of a class that was asked for; this model is unconditional")
     share = float((fakes.predicted == fakes.labels).float().mean())
-    note = _note(judge, f"{len(fakes.labels)} generated, floor {len(judge.held_out.values)} held-out")
-    return [Score("image/recognised", share, judge.accuracy, "higher", note)]
+    note = _note(seen, f"{len(fakes.labels)} generated, floor {len(seen.held_out.values)} held-out")
+    return [Score("image/recognised", share, seen.accuracy, "higher", note)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from .domain import ImageSettings
+    from .settings import ImageSettings
 
 Arrays = tuple[np.ndarray, np.ndarray | None]
 """Pictures (n, H, W) or (n, H, W, C) of uint8, and class indices (n,) or None."""

@@ -1,15 +1,10 @@
-"""The feature network of the scores: a small classifier, trained once on the labelled source and cached.
-
-No score here is comparable with a FID: that is measured by Inception weights, this by a network of the data itself.
-"""
+"""The classifier that scores measure with: a small network, trained once on the labelled source and cached."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,23 +12,20 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from polygan import DataError, mix
-
-from . import keeping
+from . import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
-    from polygan import Evaluation, Samples, Split
+    from polygan import Evaluation, Split
 
 VERSION = 1  # of the network and of how it is trained; part of the cache's key
 _SIDE = 64  # larger pictures are shrunk to this before the network sees them
 _MOST = 20_000  # pictures of a split that are looked at, at most
 _SEEN = 45_000  # pictures shown in training at most, counting repeats
-_CHUNK = 32 * 2**20  # bytes of float pictures in memory at once
 
 
 class Classifier(nn.Module):
@@ -116,7 +108,7 @@ def _repeatable() -> Iterator[None]:
         yield
 
 
-def _rows(split: Split) -> np.ndarray:
+def measured_rows(split: Split) -> np.ndarray:
     """At most 20,000 rows of a split in an order that is random and always the same."""
     return np.random.default_rng(0).permutation(np.asarray(split.rows))[:_MOST]
 
@@ -128,12 +120,12 @@ def train_classifier(evaluation: Evaluation) -> Classifier:
     of threads give the same network.
     """
     e, device = evaluation, evaluation.device
-    rows = _rows(e.train)
+    rows = measured_rows(e.train)
     batch, steps = training_steps(len(rows))
     most = max(1, min(max(e.info["height"], e.info["width"]), _SIDE) // 14)
     generator = torch.Generator().manual_seed(0)
     with _repeatable():
-        network = _blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
+        network = blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
         optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
         order = torch.empty(0, dtype=torch.int64)
@@ -154,121 +146,6 @@ def train_classifier(evaluation: Evaluation) -> Classifier:
     return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
 
 
-class Features(NamedTuple):
-    """What the scores keep of n pictures, on the CPU."""
-
-    values: Tensor
-    """(n, 96) features of the classifier."""
-    predicted: Tensor
-    """(n,) the class with the largest logit."""
-    labels: Tensor | None
-    """(n,) the class that a sample has or was asked for."""
-    pixels: Tensor
-    """(n, d) of `ImageDomain.features`: distances are root-mean-square differences of shrunk pictures, in [0, 2]."""
-
-
-class Judge:
-    """The trained `Classifier` of an evaluation's training split, with the features of the real and generated pictures.
-
-    ``train`` and ``held_out`` are features of at most 20,000 pictures each, in random order; ``accuracy`` is the share
-    of the held-out ones that the network puts into their class. Raises `DataError` when the source has no labels or too
-    few pictures.
-    """
-
-    _last: ClassVar[tuple[object, Classifier, Features, Features] | None] = None
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = e = evaluation
-        if len(e.info.get("classes") or ()) < 2 or "label" not in e.train.store.fields:
-            raise DataError(
-                "the scores need labels of two classes or more, which this source does not have; use one with "
-                "labels, a folder with a subfolder for each class and data.labels = folders, or another network (--judge)"
-            )
-        self.check_counts()
-        path = _cache_file(e)
-        key = path, str(e.device), np.asarray(e.held_out.rows).tobytes()
-        last = Judge._last
-        if last is not None and last[0] == key:  # a run evaluates again and again: the real pictures stay the same
-            _, self.network, self.train, self.held_out = last
-            return
-        network = _load(path, _blank(e.info).to(e.device))
-        self.network = network or train_classifier(e)
-        self.train, self.held_out = (self._of_split(split) for split in (e.train, e.held_out))
-        if network is None:
-            facts = {"held_out_accuracy": repr(self.accuracy)}
-            keeping.write(path, self.network.state_dict(), "the classifier is", facts)
-        Judge._last = key, self.network, self.train, self.held_out
-
-    def check_counts(self) -> None:
-        """Refuse an evaluation with fewer than two pictures of a kind."""
-        e = self.evaluation
-        if min(len(e.train), len(e.held_out), e.count) < 2:
-            raise DataError(
-                f"the scores need two pictures or more of each kind; here are {len(e.train)} for training, "
-                f"{len(e.held_out)} held out (data.held_out) and {e.count} to generate"
-            )
-
-    @classmethod
-    def of(cls, evaluation: Evaluation) -> Self:
-        """The judge of an evaluation, made once: several metrics look at the same fakes."""
-        shared = vars(evaluation).setdefault("_judges", {})
-        if cls not in shared:
-            shared[cls] = cls(evaluation)
-        return shared[cls]
-
-    def look(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (n, d) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU."""
-        return extract(self.network, data, self.evaluation.device)
-
-    @property
-    def fid(self) -> bool:
-        """Whether distances between the features are FIDs."""
-        return False
-
-    def describe(self) -> str:
-        """The network, for the reader of a score."""
-        return f"classifier of this source, {self.accuracy:.1%} right on held-out pictures"
-
-    @cached_property
-    def accuracy(self) -> float:
-        """Share of the held-out pictures that the network puts into their class."""
-        assert self.held_out.labels is not None
-        return float((self.held_out.predicted == self.held_out.labels).float().mean())
-
-    @cached_property
-    def fakes(self) -> Features:
-        """Of ``evaluation.count`` generated pictures, drawn in pieces with seeds that differ."""
-        e, k = self.evaluation, max(1, len(self.evaluation.info.get("classes") or ()))
-        # A whole number of turns through the classes, so that each is asked for equally often.
-        size = max(k, _chunk_rows(e.info) // k * k)
-        counts = [min(size, e.count - i) for i in range(0, e.count, size)]
-        return self._of(e.generate(n, mix(e.seed, i)) for i, n in enumerate(counts))
-
-    def _of_split(self, split: Split) -> Features:
-        rows, size = _rows(split), _chunk_rows(self.evaluation.info)
-        starts = tqdm(range(0, len(rows), size), "features of real pictures", disable=None, leave=False)
-        return self._of(self.evaluation.domain.real(split, rows[i : i + size]) for i in starts)
-
-    def _of(self, pieces: Iterable[Samples]) -> Features:
-        domain, parts = self.evaluation.domain, []
-        for samples in pieces:
-            # As they would be written: a network that diverged gets a bad score, not a failing eigenvalue solver.
-            samples = replace(samples, data=torch.nan_to_num(samples.data.float(), nan=0.0).clamp(-1, 1))
-            values, predicted = self.look(samples.data)
-            parts.append(Features(values, predicted, samples.labels, domain.features(samples).cpu()))
-        labels = [p.labels for p in parts if p.labels is not None]
-        return Features(
-            torch.cat([p.values for p in parts]),
-            torch.cat([p.predicted for p in parts]),
-            torch.cat(labels).cpu() if len(labels) == len(parts) else None,
-            torch.cat([p.pixels for p in parts]),
-        )
-
-
-def _chunk_rows(info: Mapping[str, Any]) -> int:
-    return max(1, min(1000, _CHUNK // (4 * info["channels"] * info["height"] * info["width"])))
-
-
 @torch.no_grad()
 def extract(network: Classifier, data: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features (n, 96) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU."""
@@ -280,7 +157,7 @@ def extract(network: Classifier, data: Tensor, device: torch.device) -> tuple[Te
     return torch.cat(values), torch.cat(predicted)
 
 
-def _blank(info: Mapping[str, Any]) -> Classifier:
+def blank(info: Mapping[str, Any]) -> Classifier:
     """The untrained network of the data, in evaluation mode; no generator is advanced."""
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(0)
@@ -288,7 +165,7 @@ def _blank(info: Mapping[str, Any]) -> Classifier:
     return network.eval().requires_grad_(False)
 
 
-def _cache_file(evaluation: Evaluation) -> Path:
+def cache_file(evaluation: Evaluation) -> Path:
     """Named by the version, the stored data and the rows that are trained on."""
     train = evaluation.train
     digest = hashlib.blake2b(f"{VERSION} {train.store.key} ".encode(), digest_size=10)
@@ -296,9 +173,9 @@ def _cache_file(evaluation: Evaluation) -> Path:
     return evaluation.cache / f"image-classifier-{digest.hexdigest()}.safetensors"
 
 
-def _load(path: Path, network: Classifier) -> Classifier | None:
+def load(path: Path, network: Classifier) -> Classifier | None:
     """``network`` with the weights of a file; None when it is absent, damaged or of another network."""
-    state = keeping.read(path)
+    state = cache.read(path)
     if state is None:
         return None
     try:

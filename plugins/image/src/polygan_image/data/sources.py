@@ -17,13 +17,14 @@ import numpy as np
 from polygan import ConfigError, DataError, Field, Source
 
 from . import pictures
+from .given import check_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from PIL import Image
 
-    from .domain import ImageSettings
+    from .settings import ImageInfo, ImageSettings
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _LOOK = 256  # headers that decide the number of channels
@@ -53,11 +54,19 @@ class PictureSource(Source):
         self.fields = {"image": Field("uint8", (channels, height, width))}
         if classes is not None:
             self.fields["label"] = Field("int64", ())
-        facts = {"channels": channels, "height": height, "width": width}
-        self.info = {**facts, "classes": list(classes or []), "filter": pictures.FILTER}
+        names = list(classes or [])
+        info: ImageInfo = {
+            "channels": channels, "height": height, "width": width, "classes": names, "filter": pictures.FILTER,
+        }  # fmt: skip
         if classes is not None and labels is not None:
             counts = Counter(labels)
-            self.info["class_counts"] = [counts[i] for i in range(len(classes))]
+            info["class_counts"] = [counts[i] for i in range(len(classes))]
+        self._decoded = dict(info)
+        info["fit"] = settings.fit
+        if settings.pairs:
+            check_pairs(settings.pairs, channels)
+            info["pairs"], info["given"] = settings.pairs, {"channels": 1}
+        self.info = dict(info)
 
     def _fitted(self, picture: Image.Image) -> np.ndarray:
         s = self.settings
@@ -65,7 +74,8 @@ class PictureSource(Source):
 
     def _fingerprint(self, *facts: object) -> str:
         s = self.settings
-        facts = (_VERSION, self.info, s.fit, s.labels, s.max_pixels, s.smaller, *facts)
+        # Pairs are derived when pictures are used: one store serves runs with and without them.
+        facts = (_VERSION, self._decoded, s.fit, s.labels, s.max_pixels, s.smaller, *facts)
         return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+
+log = logging.getLogger("polygan")
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -43,4 +46,4 @@ def write(path: Path, tensors: Mapping[str, Tensor], what: str, facts: Mapping[s
             save_file(plain, Path(folder) / path.name, {**(facts or {}), "sha256": _digest(plain)})
             os.replace(Path(folder) / path.name, path)
     except (OSError, SafetensorError) as error:
-        print(f"polygan: {what} not kept in {path.parent} ({error}); free some space", file=sys.stderr)
+        log.warning("%s not kept in %s (%s); free some space", what, path.parent, error)

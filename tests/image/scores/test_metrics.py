@@ -12,7 +12,7 @@ from polygan import DataError, Evaluation, Samples
 from polygan.data import build_store, split_store
 from polygan_image import features, metrics
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.features import Classifier, Judge
+from polygan_image.scores.features import Classifier, Judge
 
 DOMAIN = ImageDomain()
 CLASSES = 3

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dcgan_networks import strides
+from .dcgan import strides
 from .layers import SLOPE, Resample
-from .sngan_networks import widths
+from .sngan import widths
 
 _GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what leaky ReLU takes from the second moment
 EMBEDDING = 64

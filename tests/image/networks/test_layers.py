@@ -10,7 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import plain
 
-from polygan_image.layers import (
+from polygan_image.networks.layers import (
     EqualConv,
     EqualLinear,
     MinibatchStd,

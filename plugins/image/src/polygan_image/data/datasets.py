@@ -17,7 +17,7 @@ from .sources import FolderSource
 
 if TYPE_CHECKING:
     from .arrays import Arrays
-    from .domain import ImageSettings
+    from .settings import ImageSettings
 
 _EMOJI_LEAST, _EMOJI_SIDE = 32, 72
 

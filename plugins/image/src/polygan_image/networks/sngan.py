@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from polygan import losses
 
-from .dcgan_networks import strides
+from .dcgan import strides
 
 
 def widths(count: int, filters: int) -> list[int]:

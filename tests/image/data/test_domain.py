@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from polygan import ConfigError, Samples
-from polygan_image import pictures
+from polygan_image.data import pictures
 from polygan_image.domain import ImageDomain
 
 DOMAIN = ImageDomain()

@@ -7,8 +7,8 @@ import torch
 
 from polygan import ConfigError, Noise, TrainerSettings, testing
 from polygan.training.trainer import Trainer
-from polygan_image import augment
-from polygan_image.augment import Adaptive, adaptive_augment, diffaugment
+from polygan_image.networks import augment
+from polygan_image.networks.augment import Adaptive, adaptive_augment, diffaugment
 from polygan_image.dcgan import DCGAN, Config
 
 ONE, ZERO = torch.ones(()), torch.zeros(())

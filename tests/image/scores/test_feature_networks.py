@@ -13,8 +13,8 @@ from polygan import DataError, Evaluation, Samples
 from polygan.data import build_store, split_store
 from polygan_image import judging, metrics
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.features import Judge
-from polygan_image.judging import OutsideJudge, load_network
+from polygan_image.scores.features import Judge
+from polygan_image.scores.feature_networks import OutsideJudge, load_network
 
 DOMAIN, CPU = ImageDomain(), torch.device("cpu")
 
