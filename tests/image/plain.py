@@ -76,7 +76,7 @@ def synthesise(g, styles, noise, fir=each_map):
     return image
 
 
-def judge(d, image, fir=each_map):
+def discriminate(d, image, fir=each_map):
     """The forward pass of `polygan_image.networks.stylegan.Discriminator` without classes, from its parameters."""
 
     def conv(m, x, **options):

@@ -38,7 +38,7 @@ def split(images, labels=None, classes=()):
 
 def test_prepare_covers_the_range_and_keeps_labels():
     batch = {"image": torch.tensor([0, 255, 51], dtype=torch.uint8), "label": torch.tensor([1])}
-    out = DOMAIN.prepare(batch)
+    out = DOMAIN.prepare(batch, {})
     assert out["image"].dtype == torch.float32
     torch.testing.assert_close(out["image"], torch.tensor([-1.0, 1.0, -0.6]))
     assert out["label"] is batch["label"]
@@ -46,13 +46,13 @@ def test_prepare_covers_the_range_and_keeps_labels():
 
 
 def test_prepare_runs_where_the_batch_is():
-    out = DOMAIN.prepare({"image": torch.empty(2, 3, 4, 4, dtype=torch.uint8, device="meta")})
+    out = DOMAIN.prepare({"image": torch.empty(2, 3, 4, 4, dtype=torch.uint8, device="meta")}, {})
     assert out["image"].device.type == "meta"
 
 
 def test_every_byte_survives_a_round_trip():
     values = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    back = pictures.to_bytes(DOMAIN.prepare({"image": values})["image"])
+    back = pictures.to_bytes(DOMAIN.prepare({"image": values}, {})["image"])
     np.testing.assert_array_equal(back[0, :, :, 0], values[0, 0].numpy())
 
 

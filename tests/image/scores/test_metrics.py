@@ -1,6 +1,8 @@
 """Scores against direct computations, and whole evaluations of a toy source with generators of known faults."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,11 +10,15 @@ import pytest
 import scipy.linalg
 import torch
 
-from polygan import DataError, Evaluation, Samples
+sys.path.insert(0, str(Path(__file__).parent))
+from faked import Faked
+
+from polygan import DataError, Samples
 from polygan.data import build_store, split_store
-from polygan_image import features, metrics
 from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.scores.features import Classifier, Judge
+from polygan_image.scores import classifier, features, metrics
+from polygan_image.scores.classifier import Classifier
+from polygan_image.scores.features import ClassifierFeatures
 
 DOMAIN = ImageDomain()
 CLASSES = 3
@@ -77,8 +83,8 @@ def evaluate(splits, tmp_path_factory):
 
     def make(generate, **options):
         train = splits["train"]
-        facts = {"cache": cache, "device": torch.device("cpu"), "count": 180, **options}
-        return Evaluation(DOMAIN, train.store.info, train, splits["held_out"], generate, **facts)
+        facts = {"cache": cache, "device": torch.device("cpu"), "count": 180, "make": generate, **options}
+        return Faked(DOMAIN, train.store.info, train, splits["held_out"], None, {}, **facts)
 
     return make
 
@@ -175,67 +181,77 @@ def test_classifier_takes_any_size(channels, height, width):
 def test_shifts_move_pictures_and_repeat_borders():
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 4] = 1
-    moved = features._shift(x, 2, torch.Generator().manual_seed(0))
+    moved = classifier._shift(x, 2, torch.Generator().manual_seed(0))
     assert moved.shape == x.shape
     assert (moved.sum((1, 2, 3)) == 1).all()
     assert len(moved.flatten(1).argmax(1).unique()) == 25
-    assert (features._shift(torch.ones(5, 3, 4, 6), 2, torch.Generator()) == 1).all()
+    assert (classifier._shift(torch.ones(5, 3, 4, 6), 2, torch.Generator()) == 1).all()
 
 
 def test_training_time_is_bounded():
     for count in (2, 300, 4500, 20_000):
-        batch, steps = features.training_steps(count)
+        batch, steps = classifier.training_steps(count)
         assert batch <= count
         assert 6_000 <= batch * steps < 45_064
 
 
 def test_training_is_repeatable_and_disturbs_nothing(evaluate, monkeypatch):
-    monkeypatch.setattr(features, "training_steps", lambda count: (16, 6))
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 6))
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
     with torch.inference_mode():  # where a run evaluates
-        first = features.train_classifier(evaluate(good)).state_dict()
+        first = classifier.train_classifier(evaluate(good)).state_dict()
     assert torch.equal(torch.rand(3), expected)
     torch.manual_seed(99)
-    second = features.train_classifier(evaluate(good)).state_dict()
+    second = classifier.train_classifier(evaluate(good)).state_dict()
     assert all(torch.equal(first[k], second[k]) for k in first)
 
 
 def test_the_network_is_cached_verified_and_trained_again_when_damaged(evaluate, tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "training_steps", lambda count: (16, 2))
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 2))
     calls = []
     original = features.train_classifier
     monkeypatch.setattr(features, "train_classifier", lambda e: (calls.append(1), original(e))[1])
 
-    def judge(**options):
-        monkeypatch.setattr(Judge, "_last", None)
-        return Judge(evaluate(good, cache=tmp_path / "new", **options))
+    def seen(**options):
+        return ClassifierFeatures(evaluate(good, cache=tmp_path / "new", **options))
 
-    first = judge()
+    first = seen()
     (file,) = (tmp_path / "new").iterdir()
-    assert torch.equal(judge().held_out.values, first.held_out.values)
+    assert torch.equal(seen().held_out.values, first.held_out.values)
     assert len(calls) == 1
     whole = file.read_bytes()
     for damaged in (whole[:-100], whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:], b""):
         file.write_bytes(damaged)
-        assert torch.equal(judge().held_out.values, first.held_out.values)
+        assert torch.equal(seen().held_out.values, first.held_out.values)
     assert len(calls) == 4
     assert file.stat().st_size == len(whole)
-    monkeypatch.setattr(Judge, "_last", None)
     train = first.evaluation.train
     fewer = type(train)(train.store, train.rows[:-1], train.name)
-    Judge(replace(first.evaluation, train=fewer))
+    ClassifierFeatures(replace(first.evaluation, train=fewer))
     assert len(calls) == 5  # other rows, another network
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
-def test_a_cache_that_cannot_be_written_costs_no_scores(evaluate, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(features, "training_steps", lambda count: (16, 1))
-    monkeypatch.setattr(Judge, "_last", None)
+def test_a_cache_that_cannot_be_written_costs_no_scores(evaluate, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 1))
     (tmp_path / "file").touch()
-    assert Judge(evaluate(good, cache=tmp_path / "file" / "below")).train.values.shape == (270, Classifier.num_features)
-    assert "the classifier is not kept in" in capsys.readouterr().err
+    seen = ClassifierFeatures(evaluate(good, cache=tmp_path / "file" / "below"))
+    assert seen.train.values.shape == (270, Classifier.num_features)
+    assert "the classifier is not kept in" in caplog.text
+
+
+def test_evaluations_of_a_run_share_the_real_side_and_not_the_fakes(evaluate, monkeypatch):
+    """A run evaluates again and again: what it kept of the first evaluation must not stand for the next one's samples."""
+    kept, looked = {}, []
+    look = ClassifierFeatures.look
+    monkeypatch.setattr(ClassifierFeatures, "look", lambda self, data: looked.append(len(data)) or look(self, data))
+    (early,) = metrics.recognised(evaluate(shuffled, kept=kept))
+    assert sum(looked) == 360 + 180
+    (late,) = metrics.recognised(evaluate(good, kept=kept))
+    assert sum(looked) == 360 + 2 * 180
+    assert early.value < 0.1 < 0.9 < late.value
 
 
 # Whole evaluations
