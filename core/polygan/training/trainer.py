@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, DivergenceError, Preempted
+from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Context, Turn, check_turns, complete_players, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
 from .actor import Actor, contents
@@ -16,11 +16,11 @@ from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
 from .feeder import Batches, Feeder
-from .meter import Meter
+from .meter import Meter, read_values
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -53,38 +53,6 @@ class Listener:
         """The run goes back to a checkpoint, or gives up."""
 
 
-class Listeners(Listener):
-    """Several listeners, told in their order; the first score that one returns counts."""
-
-    def __init__(self, listeners: Sequence[Listener]) -> None:
-        self.listeners = listeners
-
-    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.logged(trainer, values)
-
-    def sample(self, trainer: Trainer) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.sample(trainer)
-
-    def evaluate(self, trainer: Trainer) -> float | None:
-        """Tell all; the first score."""
-        scores = [listener.evaluate(trainer) for listener in self.listeners]
-        return next((score for score in scores if score is not None), None)
-
-    def saved(self, trainer: Trainer, path: Path) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.saved(trainer, path)
-
-    def diverged(self, trainer: Trainer, message: str) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.diverged(trainer, message)
-
-
 class Trainer:
     """Trains the players of one recipe.
 
@@ -111,12 +79,7 @@ class Trainer:
         self.seconds = 0.0
         self.stop_requested = False
         self.precision = resolve_precision(settings.precision, self.device)
-        parts = settings.accumulate * self.world.size
-        if settings.batch_size % parts:
-            raise ConfigError(
-                f"batch_size = {settings.batch_size} cannot be shared by {self.world.size} process(es) x accumulate = "
-                f"{settings.accumulate}; use a multiple of {parts}"
-            )
+        self.world.check_shares(settings.batch_size, settings.accumulate)
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         with preserved_generators(self.device):
@@ -266,23 +229,7 @@ class Trainer:
 
     def _log(self) -> bool:
         """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
-        means = self._meter.means()
-        names, numbers = list(means), list(means.values())
-        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak, a.spoilt())]
-        stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
-        self.world.average([stacked])
-        read = stacked.tolist()
-        values = dict(zip(names, read, strict=False))
-        problems = []
-        for k, (name, actor) in enumerate(self.actors.items()):
-            skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
-            if streak >= self.settings.max_skips:
-                problems.append(f"the last {int(streak)} gradients of {name} were not finite")
-            elif spoilt:
-                problems.append(f"buffers of {name} are not numbers")
-            if actor.optimizer is not None:
-                values[f"skipped/{name}"] = skipped
-                values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+        values, problems = read_values(self._meter, self.actors, self.world, self.device, self.settings.max_skips)
         self._meter.clear()
         step, since = self._window
         self._window = (self.step, time.monotonic())

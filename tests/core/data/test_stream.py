@@ -62,7 +62,7 @@ def test_a_class_stream_holds_that_class_alone_and_all_of_it(splits):
 def test_a_side_may_be_smaller_than_a_batch(splits):
     stream = streams(splits, batch=32)["train/outer"]
     assert len(stream.split) < 32
-    counts = np.unique(stream.rows(5), return_counts=True)[1]
+    counts = np.unique(rows(stream, 5), return_counts=True)[1]
     assert len(counts) == len(stream.split)  # every sample of the side
     assert counts.max() - counts.min() <= 1  # as often as the others
     with pytest.raises(polygan.DataError, match="batch_size = 64 is larger than the data"):
