@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoints
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_COUNTERS = ("step", "samples", "rollbacks", "seconds")
 _INIT = -1  # the counter that seeds the networks' initial parameters
 
 
@@ -75,8 +76,7 @@ class Trainer:
         self.recipe, self.settings = recipe, settings
         self.device, self.world = torch.device(device), world or World()
         self.checkpoints, self.listener = checkpoints, listener or Listener()
-        self.step = self.samples = self.rollbacks = 0
-        self.seconds = 0.0
+        self.step, self.samples, self.rollbacks, self.seconds = 0, 0, 0, 0.0
         self.stop_requested = False
         self.precision = resolve_precision(settings.precision, self.device)
         self.world.check_shares(settings.batch_size, settings.accumulate)
@@ -92,8 +92,8 @@ class Trainer:
         self.actors = {
             name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
         }
-        self.world.broadcast(self._state())
         for actor in self.actors.values():
+            self.world.broadcast([*actor.module.parameters(), *actor.module.buffers()])
             actor.start_average()
         self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
@@ -101,13 +101,7 @@ class Trainer:
         self._compiled: dict[str, Any] = (
             {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
         )
-        self._feeder = Feeder(
-            streams,
-            self.device,
-            accumulate=settings.accumulate,
-            prepare=prepare,
-            memory_format=recipe.memory_format,
-        )
+        self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
         self._rounds = max(turn.repeat for turn in self.turns)
         self._acting: tuple[str, ...] = ()
         self._meter = Meter()
@@ -280,21 +274,12 @@ class Trainer:
             name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
 
-    def _state(self) -> list[Tensor]:
-        return [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
-
     def save(self, score: float | None = None) -> None:
         """Write a checkpoint (first process only)."""
         if self.checkpoints is None or not self.world.first:
             return
-        counters = {
-            "step": self.step,
-            "samples": self.samples,
-            "rollbacks": self.rollbacks,
-            "seconds": self.seconds,
-        }
         networks, states, good = contents(self.actors)
-        training = {**counters, "actors": states}
+        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states}
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
@@ -306,8 +291,8 @@ class Trainer:
         training = checkpoint.training
         for name, actor in self.actors.items():
             actor.load_state(training["actors"][name])
-        self.step, self.samples = training["step"], training["samples"]
-        self.rollbacks, self.seconds = training["rollbacks"], training["seconds"]
+        for name in _COUNTERS:
+            setattr(self, name, training[name])
         self._meter.clear()
 
 
