@@ -17,6 +17,15 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _messages_on_stderr():
+    """As a user sees them: pytest configures the logging of its process, which polygan would otherwise leave the lines to."""
+    from polygan.messages import shown_on_stderr
+
+    with shown_on_stderr():
+        yield
+
+
+@pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("POLYGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("POLYGAN_PLUGINS", "POLYGAN_STRICT"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 import json
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,13 @@ from ..settings.parser import Settings, build
 from ..training.device import choose_device
 from ..errors import CheckpointError, ConfigError, DataError, did_you_mean
 from .exported import read_facts, without_compiler, write_model
-from .folder import check_data, read_json, run_folder
+from .folder import check_data, read_data, run_folder
 from ..plugins.catalogue import get_catalogue
 from ..game.sampling import evaluating
 from ..game.recipe import sample_from
 from ..scoring.scores import compute_scores, flat, make_evaluation
 from ..record.log import append_record
+from ..messages import say as tell
 from ..seeding import seed_everything
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         settings = resolve(facts["recipe"], [{"model": facts["model"], "runs": str(path.parent)}])
         weights, where, at = load_weights(path, facts["networks"]), path, facts["step"]
     else:
-        settings, facts = saved_settings(run_folder(path), {}), read_json(path / "data.json")
+        settings, facts = saved_settings(run_folder(path), {}), read_data(path)
         checkpoint = Checkpoints(path / "checkpoints").load(step)
         weights, where, at = checkpoint.networks, checkpoint.path, checkpoint.step
     kind, domain = kinds(settings.recipe, get_catalogue())
@@ -153,7 +153,7 @@ class Run:
             evaluation.count = samples
         if judge is not None:
             evaluation.judge = judge
-        say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+        say = (lambda _: None) if quiet else tell
         scores, record = compute_scores(catalogue, names, evaluation, say)
         append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
         return flat(scores)
