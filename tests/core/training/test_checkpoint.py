@@ -303,7 +303,7 @@ def test_files_that_match_their_checksum_but_hold_something_else(tmp_path, monke
         Checkpoints(tmp_path).load(20)
 
 
-def test_default_warning_goes_to_stderr(tmp_path, capsys):
+def test_default_warning_goes_to_the_messages(tmp_path, capsys):
     truncate(two(tmp_path))
     Checkpoints(tmp_path).load()
     captured = capsys.readouterr()
@@ -419,7 +419,7 @@ def test_an_older_format_is_verified_before_it_is_migrated(tmp_path, monkeypatch
 def test_an_older_format_without_a_migration_says_who_reads_it(tmp_path, monkeypatch):
     checkpoints = older(tmp_path)
     with pytest.raises(
-        CheckpointError, match="has format 0, .*an older one without a migration; use the polygan that wrote it"
+        CheckpointError, match=r"has format 0, .*an older one without a migration; use the polygan that wrote it"
     ):
         checkpoints.load(10)
     monkeypatch.setitem(checkpoint.CHECKPOINT.readers, 0, "0.0.9")
@@ -428,7 +428,7 @@ def test_an_older_format_without_a_migration_says_who_reads_it(tmp_path, monkeyp
     keep_one(tmp_path, {"n": 1}, step=30)
     assert [e.step for e in checkpoints.entries() if e.foreign] == [10]  # left alone
     older(tmp_path / "odd", format="one")
-    with pytest.raises(CheckpointError, match="has format 'one', .*the file is damaged"):
+    with pytest.raises(CheckpointError, match=r"has format 'one', .*the file is damaged"):
         Checkpoints(tmp_path / "odd").load(10)
 
 

@@ -16,8 +16,8 @@ from torch import nn
 
 import polygan.training.checkpoint
 from polygan import CheckpointError
-from polygan.training import statefile
 from polygan.files import write_blocks
+from polygan.training import statefile
 from polygan.training.statefile import decode, encode, read_verified, tensor_blocks
 
 
