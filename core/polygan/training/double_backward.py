@@ -29,7 +29,8 @@ def _find_watchers() -> Callable[[], bool] | None:
         from torch._C import _are_functorch_transforms_active as transformed
         from torch._C._autograd import _top_saved_tensors_default_hooks as hooked
 
-        transformed(), hooked(False)
+        transformed()
+        hooked(False)  # which takes the argument
     except (ImportError, AttributeError, TypeError):
         return None
     # Hooks are those of activation checkpoints, which compute again without this mode.
