@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 
 from polygan import foreach
+
+ROOT = Path(__file__).parents[2]
 
 CALLS = {
     "scale": lambda tensors, ends: foreach.scale(tensors, torch.tensor(0.3)),
@@ -27,3 +32,29 @@ def test_the_numbers_do_not_depend_on_private_kernels(name, monkeypatch):
         assert torch.equal(a, b)
         assert not torch.equal(a, before) or name == "clamp"
     assert any(not torch.equal(a, before) for a, before in zip(fast, start, strict=True))
+
+
+def private_names(tree):
+    """The private names of torch that a module reads or imports, each with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            path = ast.unparse(node)
+            if (
+                path.startswith(("torch.", "nn.", "dist."))
+                and node.attr.startswith("_")
+                and not node.attr.startswith("__")
+            ):
+                yield f"{node.lineno}: {path}"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch"):
+            names = [*node.module.split("."), *(a.name for a in node.names)]
+            if any(name.startswith("_") for name in names):
+                yield f"{node.lineno}: {node.module}"
+
+
+def test_no_module_needs_a_private_name_of_torch():
+    """These two look whether torch has the names, and do without."""
+    guarded = {"foreach.py", "double_backward.py", "actor.py"}
+    paths = [*ROOT.glob("core/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    found = {p.name: list(private_names(ast.parse(p.read_text("utf-8")))) for p in paths if p.name not in guarded}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert list(private_names(ast.parse("torch._x(1)\nfrom torch._C import a\nfrom torch import _b\ntorch.x"))) != []

@@ -409,6 +409,13 @@ def test_pieces_come_back_as_they_were_saved(tmp_path):
         read_pieces(tmp_path / "nowhere")
 
 
+def test_the_index_of_samples_says_when_it_is_of_a_newer_format(tmp_path):
+    save_pieces(tmp_path / "x", MIXED[:1])
+    (tmp_path / "x/pieces.json").write_text('{"format": 2, "pieces": []}')
+    with pytest.raises(DataError, match=r"pieces\.json has format 2, and this polygan reads 1: upgrade polygan"):
+        read_pieces(tmp_path / "x")
+
+
 # The log
 
 
