@@ -7,15 +7,16 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DISK_FULL, DataError
+from ..files import sync_folder, write_text
+from ..messages import warn
 from .decoding import decoded
-from .store import FORMAT, FieldWriter, Store, to_disk
+from .store import FORMAT, FieldWriter, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,16 +51,14 @@ def build_store(
         try:
             store = Store.open(path)
         except DataError as error:
-            print(f"polygan: {error}; decoding again", file=sys.stderr)
+            warn(f"polygan: {error}; decoding again")
             shutil.rmtree(path, ignore_errors=True)
         else:
             # What may be skipped is no part of the key: a stricter setting finds the same store, and is held to it.
             skipped = _judge(store.bad, len(source), settings)
             if skipped and progress is not False:
-                print(f"{skipped}; remove {path} to read them again", file=sys.stderr)
-            # Facts that the fingerprint leaves out (how a pair is derived) are those of this source, not of the one that was decoded.
-            store.info.update(source.info)
-            return store
+                warn(f"{skipped}; remove {path} to read them again")
+            return _told_by(source, store)
     temporary = folder / f"{_BUILDING}{key}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +67,7 @@ def build_store(
         _decode_into(temporary, source, settings, key, progress, workers)
         try:
             temporary.rename(path)
+            sync_folder(folder)
         except OSError:
             if not path.exists():  # else another process finished first; its store is the same, so ours is discarded
                 raise
@@ -78,7 +78,13 @@ def build_store(
         raise DataError(f"decoded data cannot be kept in {folder} ({error.strerror or error}): {remedy}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Store.open(path)
+    return _told_by(source, Store.open(path))
+
+
+def _told_by(source: Source, store: Store) -> Store:
+    """The store with the facts of this source: another one with the same fingerprint may have decoded it, to derive other pairs."""
+    store.info.update(source.info)
+    return store
 
 
 def _layout(source: Source) -> dict[str, list[Any]]:
@@ -112,7 +118,7 @@ def _decode_into(
                 writer.add(sample[name])
             count += 1
         if skipped := _judge(bad, total, settings):
-            print(skipped, file=sys.stderr)
+            warn(skipped)
         for writer in writers.values():
             writer.finish()
     facts = {
@@ -123,9 +129,7 @@ def _decode_into(
         "bad": bad,
         "info": {**source.info, "count": count},
     }
-    with (folder / "store.json").open("w", encoding="utf-8") as file:
-        json.dump(facts, file)
-        to_disk(file)
+    write_text(folder / "store.json", json.dumps(facts))
 
 
 def _judge(bad: Sequence[str], total: int, settings: DataSettings) -> str:

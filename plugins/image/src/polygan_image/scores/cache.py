@@ -46,4 +46,4 @@ def write(path: Path, tensors: Mapping[str, Tensor], what: str, facts: Mapping[s
             save_file(plain, Path(folder) / path.name, {**(facts or {}), "sha256": _digest(plain)})
             os.replace(Path(folder) / path.name, path)
     except (OSError, SafetensorError) as error:
-        log.warning("%s not kept in %s (%s); free some space", what, path.parent, error)
+        log.warning("polygan: %s not kept in %s (%s); free some space", what, path.parent, error)
