@@ -82,8 +82,8 @@ def build_store(
 
 
 def _told_by(source: Source, store: Store) -> Store:
-    """The store with the facts of this source: another one with the same fingerprint may have decoded it, to derive other pairs."""
-    store.info.update(source.info)
+    """The store with the facts of this source, not of the one that was decoded: facts need not be part of the fingerprint."""
+    store.info = {**json.loads(json.dumps(source.info)), "count": store.info["count"]}
     return store
 
 

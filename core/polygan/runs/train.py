@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,8 @@ def execute(
         except PolyganError:
             if world.first and not resuming:  # nothing was trained: the name is free again
                 shutil.rmtree(place, ignore_errors=True)
+                with suppress(OSError):  # the folder of runs too, unless it holds others
+                    place.parent.rmdir()
             raise
         if recorder:
             if is_emulated(trainer.precision, device):
