@@ -26,25 +26,20 @@ from pluggy import PluginManager, PluginValidationError
 
 from .. import hookspecs
 from ..errors import did_you_mean, one_line
-from ..hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+from ..hookspecs import API_VERSION, OLDEST_API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+    from .kinds import Kind
+
 GROUP = "polygan"
 """The entry-point group; an entry point names a module with hook implementations."""
-KINDS: dict[str, type] = {
-    "domain": DomainSpec,
-    "recipe": RecipeSpec,
-    "dataset": DatasetSpec,
-    "metric": MetricSpec,
-}
 HOOKS = [name for name in vars(hookspecs) if name.startswith("polygan_")]
 PATIENCE = 3.0
 """Seconds after which an installed plugin that is still being loaded is named on stderr; a local file has ten times as long."""
 
-_NAME = r"[a-z0-9][a-z0-9_.-]*"
 _PATH = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _PIP = {"PIL": "pillow", "cv2": "opencv-python", "skimage": "scikit-image", "sklearn": "scikit-learn"}
 
@@ -65,7 +60,7 @@ class PluginStatus:
     reason: str = ""
     """One line with cause and remedy of a failure, or with a warning about a loaded plugin."""
     provides: Mapping[str, int] = field(default_factory=dict)
-    """How many ``domains``, ``recipes``, ``datasets``, ``metrics`` it registered, ``events`` it listens to."""
+    """How many of each kind it registered, by plural (``recipes``), and to how many ``events`` it listens."""
 
     def __str__(self) -> str:
         source = " ".join(filter(None, (self.distribution, self.version)))
@@ -239,9 +234,9 @@ def unmarked(plugin: Any) -> str:
     return f"not marked as a hook and ignored: {', '.join(names)}; add @polygan.hookimpl" if names else ""
 
 
-def collect(manager: PluginManager, kind: str) -> list[Any]:
+def collect(manager: PluginManager, kind: Kind) -> list[Any]:
     """The specs of a kind that the manager's plugin returns, checked; raises `Refused`."""
-    hook, cls = f"polygan_{kind}s", KINDS[kind]
+    hook, cls = kind.hook, kind.spec
     caller = getattr(manager.hook, hook)
     results = caller()
     if len(results) < len(caller.get_hookimpls()):  # pluggy drops None
@@ -252,28 +247,30 @@ def collect(manager: PluginManager, kind: str) -> list[Any]:
         for spec in result:
             if not isinstance(spec, cls):
                 raise Refused(f"{hook}() returned a list with {spec!r:.80}: return {cls.__name__} objects")
-            _check(spec, kind, hook)
+            _check(spec, kind)
     specs = [spec for result in results for spec in result]
-    for id, count in Counter(spec.id for spec in specs).items():
+    for id, count in Counter(map(kind.id, specs)).items():
         if count > 1:
             raise Refused(f"{hook}() registers {id!r} twice: remove one")
     return specs
 
 
-def _check(spec: Any, kind: str, hook: str) -> None:
+def _check(spec: Any, kind: Kind) -> None:
+    hook = kind.hook
     for f in dataclasses.fields(spec):
         value = getattr(spec, f.name)
-        if f.name == "tags":
-            if not isinstance(value, list | tuple) or not all(isinstance(tag, str) for tag in value):
-                raise Refused(f"{hook}(): tags of {spec.id!r} are {value!r}: make them a tuple of strings")
+        if isinstance(f.default, tuple):
+            if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+                raise Refused(f"{hook}(): {f.name} of {kind.id(spec)!r} are {value!r}: make them a tuple of strings")
         elif not isinstance(value, str):
-            raise Refused(f"{hook}(): {f.name} of {spec.id!r} is {value!r}: make it a string")
-    scoped = kind in ("recipe", "metric")
-    if not re.fullmatch(f"{_NAME}/{_NAME}" if scoped else _NAME, spec.id):
-        form = "domain/name" if scoped else "one name"
-        raise Refused(f"{hook}(): id {spec.id!r} is not allowed: use {form} of a-z, 0-9, '-', '_' and '.'")
-    if not re.fullmatch(f"{_PATH}:{_PATH}", spec.target):
-        raise Refused(f"{hook}(): target {spec.target!r} of {spec.id!r} is no import string: use 'module:name'")
+            raise Refused(f"{hook}(): {f.name} of {kind.id(spec)!r} is {value!r}: make it a string")
+    id = kind.id(spec)
+    if fault := kind.malformed(id):
+        raise Refused(f"{hook}(): {fault}")
+    for name in kind.imports:
+        value, may_be_empty = getattr(spec, name), name != kind.imports[0]
+        if not re.fullmatch(f"{_PATH}:{_PATH}", value) and not (may_be_empty and value == ""):
+            raise Refused(f"{hook}(): {name} {value!r} of {id!r} is no import string: use 'module:name'")
 
 
 def explain(error: BaseException, module: str, plugin: str) -> str:

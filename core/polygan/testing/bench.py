@@ -19,7 +19,7 @@ from ..data.build import build_store
 from ..data.store import split_store
 from ..errors import ConfigError
 from ..plugins import catalogue as plugins
-from ..runs.assembly import kinds, make_streams, open_source, resolve
+from ..runs.assembly import data_settings, kinds, make_streams, open_source, resolve
 from ..settings.parser import build
 from ..training.distributed import World
 from ..training.trainer import Trainer
@@ -180,7 +180,8 @@ class Bench:
         """The data settings, typed."""
         if self.case.kind in ("recipe", "metric"):
             return self.settings.data
-        return build(self.domain.Settings, self.data, f"data of {self.where}")
+        kind = data_settings(self.data["source"], self.domain, plugins.get_catalogue())
+        return build(kind, self.data, f"data of {self.where}")
 
     def open(self) -> Source:
         """The source, opened anew."""
