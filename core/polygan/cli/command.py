@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigError
-from ..settings.help import Entry, listing, plain_text, typed_text
-from ..settings.words import is_option, is_switch, read_words, stray, typed, written
+from ..settings.help import Entry, kind_text, listing, plain_text
+from ..settings.words import is_option, is_switch, read_words, stray, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,11 @@ Arguments = SimpleNamespace
 
 HELP = Literal["true", "all"]
 SHORT = {"-h": "help", "-n": "n"}
+
+
+def written(name: str) -> str:
+    """A command's own option as users type it: ``--dry-run``, ``-n``."""
+    return f"-{name}" if f"-{name}" in SHORT else f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,12 @@ class Option:
 
     def entry(self, name: str) -> Entry:
         """Its line in the help text."""
-        name = name.replace("_", "-")
-        left = written(name) if is_switch(self.kind) else typed_text(name, self.kind)
-        left = f"{written(name)} {self.value}" if self.value else left
+        value = self.value or ("" if is_switch(self.kind) else kind_text(self.kind))
         shown = self.default not in (None, "", (), False)
-        return Entry(left, f"{self.meaning} (default: {plain_text(self.default)})" if shown else self.meaning)
+        return Entry(
+            f"{written(name)} {value}".strip(),
+            f"{self.meaning} (default: {plain_text(self.default)})" if shown else self.meaning,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Command:
         kinds = {key: option.kind for key, option in self.options.items()}
         texts, rest = read_words(words, {**kinds, "help": HELP}, SHORT)
         values: dict[str, Any] = {key: option.default for key, option in self.options.items()}
-        values |= {key: typed(key, text, kinds[key]) for key, text in texts.items() if key != "help"}
+        values |= {key: typed(written(key), text, kinds[key]) for key, text in texts.items() if key != "help"}
         values["help"] = texts.get("help", "")
         remedy = f"`polygan {name} --help` lists them"
         for place in self.places:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .ranges import choices, parts, ranges_of
-from .words import is_list, written
+from .words import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,17 +63,15 @@ def option_entries(config: type, prefix: str = "", defaults: Mapping[str, Any] |
 
 
 def typed_text(name: str, kind: Any) -> str:
-    """An option as it is typed: ``--steps INT``, ``--loss hinge|minimax``, ``--[no-]compile``."""
-    if kind is bool:
-        return f"--[no-]{name}"
-    return f"{written(name)} {kind_text(kind)}"
+    """A setting as it is typed: ``--steps INT``, ``--loss hinge|minimax``, ``--[no-]compile``."""
+    return f"--[no-]{name}" if kind is bool else f"--{name} {kind_text(kind)}"
 
 
 def kind_text(kind: Any) -> str:
     """What stands for a value of a type: ``INT``, ``hinge|minimax``, ``TEXT ...`` for a list."""
     if is_list(kind):
-        (of,) = {kind_text(arg) for part in parts(kind) for arg in typing.get_args(part) if arg is not ...} or {"TEXT"}
-        return f"{of} ..."
+        of = {kind_text(arg) for part in parts(kind) for arg in typing.get_args(part) if arg is not ...} or {"TEXT"}
+        return f"{of.pop() if len(of) == 1 else 'VALUE'} ..."
     names = []
     for part in parts(kind):
         if part is not types.NoneType:

@@ -67,11 +67,6 @@ def is_list(kind: Any) -> bool:
     return str not in parts(kind) and any((typing.get_origin(part) or part) in _LISTS for part in parts(kind))
 
 
-def written(name: str) -> str:
-    """A name as users type it: ``--steps``, ``-n``."""
-    return f"-{name}" if len(name) == 1 else f"--{name}"
-
-
 def nested(values: Mapping[str, Text]) -> dict[str, Any]:
     """``{"model.width": x}`` as ``{"model": {"width": x}}``: the layer of settings that the options are."""
     layer: dict[str, Any] = {}
@@ -95,12 +90,12 @@ def stray(
     name = option.lstrip("-").replace("-", "_")
     names = list(known)
     close = (meant or {}).get(name) or closest(name, names) or closest(name.removeprefix("no_"), names)
-    hint = f" (did you mean {written(close)}?)" if close else ""
+    hint = f" (did you mean --{close}?)" if close else ""
     return ConfigError(f"unknown option {option} of {what}{hint}; {remedy}")
 
 
-def typed(name: str, text: Text, kind: Any) -> Any:
-    """A command's own option as a value of one of the simple types. Raises ConfigError."""
+def typed(option: str, text: Text, kind: Any) -> Any:
+    """The text of an option as a value of one of the simple types. Raises ConfigError, which names the option."""
     if isinstance(text, list):
         return tuple(text)
     for part in parts(kind):
@@ -116,7 +111,7 @@ def typed(name: str, text: Text, kind: Any) -> Any:
     names = ", ".join(map(str, choices(kind))) or " or ".join(
         part.__name__ for part in parts(kind) if part is not types.NoneType
     )
-    raise ConfigError(f"{written(name)} = {text!r} is not of the right type; it takes {names}")
+    raise ConfigError(f"{option} = {text!r} is not of the right type; it takes {names}")
 
 
 def _name(word: str, types: Mapping[str, Any], aliases: Mapping[str, str]) -> tuple[str, str | None]:

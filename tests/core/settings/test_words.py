@@ -105,7 +105,7 @@ def test_stray_words_are_answered_with_what_was_meant(word, message):
     ],
 )
 def test_simple_values(text, kind, value):
-    assert typed("x", text, kind) == value
+    assert typed("--x", text, kind) == value
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_simple_values(text, kind, value):
 )
 def test_simple_values_of_another_type_are_refused(text, kind, takes):
     with pytest.raises(ConfigError) as error:
-        typed("size", text, kind)
+        typed("--size", text, kind)
     assert str(error.value) == f"--size = {text!r} is not of the right type; it takes {takes}"
