@@ -199,7 +199,7 @@ def test_every_command_on_a_page_is_there():
     text = "".join(file.read_text(encoding="utf-8") for file in DOCS.glob("*.md"))
     used = set(re.findall(r"(?:^\$ |`)polygan (?:--plugin \S+ )?([a-z]+)\b", text, re.M))
     assert {"train", "generate", "resume", "plugins"} <= used
-    assert not used - set(verbs.VERBS) - {"generat"}
+    assert not used - set(verbs.VERBS) - {"generat", "greet"}
 
 
 # The site

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    from ..settings.parser import read_yaml
+    layers: list[dict[str, Any]] = []
+    if arguments.config:
+        from ..settings.parser import read_yaml
 
-    layers = [read_yaml(arguments.config)] if arguments.config else []
+        layers = [read_yaml(arguments.config)]
     recipe = arguments.recipe or (layers[0].get("recipe") if layers else None)
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
