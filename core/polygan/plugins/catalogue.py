@@ -10,7 +10,6 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,8 +23,8 @@ from .discovery import (
     PluginStatus,
     Refused,
     attach,
-    collect,
     explain,
+    imported,
     installed,
     load_file,
     unmarked,
@@ -33,6 +32,7 @@ from .discovery import (
     where,
 )
 from .kinds import KINDS, kind_of
+from .specs import collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,18 +139,13 @@ class Catalogue:
         """What an import string of a spec names. Raises `polygan.PluginError`."""
         kind = kind_of(spec)
         owner = self._owners.get((kind.name, kind.id(spec)))
-        module, _, attributes = path.partition(":")
         try:
-            with redirect_stdout(sys.stderr):  # a program may read stdout
-                target = import_module(module)
-                for attribute in attributes.split("."):
-                    target = getattr(target, attribute)
+            return imported(path)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            reason = explain(error, module, owner.name if owner and owner.distribution else "")
+            reason = explain(error, path.partition(":")[0], owner.name if owner and owner.distribution else "")
             raise PluginError(f"{self._place(spec)}: cannot import {path!r}: {reason}") from error
-        return target
 
     def emit(self, hook_name: str, **kwargs: Any) -> None:
         """Tell every plugin of a run event, one at a time.

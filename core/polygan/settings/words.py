@@ -122,7 +122,7 @@ def _name(word: str, types: Mapping[str, Any], aliases: Mapping[str, str]) -> tu
     if name in types:
         return name, text if equals else None
     positive = name.removeprefix("no_")
-    if positive != name and not equals and is_switch(types.get(positive)):
+    if positive != name and not equals and types.get(positive) is bool:
         return positive, "false"
     return "", None
 

@@ -321,8 +321,28 @@ def test_help(capsys):
     assert "[RECIPE] [options]" in command("train", "-h", capsys=capsys).out
     train(name="h", steps=1)
     assert "--scale" in command("generate", "runs/h", "--help", capsys=capsys).out
+    for words, message in (
+        (
+            ("--scal", "3"),
+            "unknown option --scal of polygan generate with points/mlp (did you mean --scale?); the recipe has",
+        ),
+        (("--sed", "3"), "did you mean --seed"),
+        (("3",), "unexpected '3'"),
+        (("--scale",), "--scale needs a value"),
+        (("--scale", "big"), "scale = big is not of the right type; it takes float"),
+    ):
+        assert message in command("generate", "runs/h", *words, code=2, capsys=capsys).err
     assert "which run?" in command("generate", code=2, capsys=capsys).err
     assert polygan.__version__ in command("--version", capsys=capsys).out
+
+
+def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsys):
+    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
+    monkeypatch.setattr(kind, "first_options", ("r1", "loss"), raising=False)
+    shown = command("train", "points/mlp", "--help", capsys=capsys).out
+    assert ["--model.r1", "--model.loss"] == [w for w in shown.split() if w.startswith("--model.")]
+    assert "--steps INT" in shown
+    assert "default: 20)" in shown  # the recipe's own default
 
 
 @pytest.mark.parametrize(
