@@ -171,3 +171,7 @@ def test_a_users_file_follows_the_same_rule(capsys, sets):
 def test_settings_that_are_resolved_pass():
     settings = resolve("points/mlp", [{"data": "ring"}])
     assert resolve(settings) is settings
+
+
+def test_a_data_set_with_settings_of_its_own_passes_the_conformance_suite(sets):
+    polygan.testing.check_dataset("disc", {"size": 30}, plugins=[TOY, sets])

@@ -340,7 +340,7 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
     kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
     monkeypatch.setattr(kind, "first_options", ("r1", "loss"), raising=False)
     shown = command("train", "points/mlp", "--help", capsys=capsys).out
-    assert ["--model.r1", "--model.loss"] == [w for w in shown.split() if w.startswith("--model.")]
+    assert [w for w in shown.split() if w.startswith("--model.")] == ["--model.r1", "--model.loss"]
     assert "--steps INT" in shown
     assert "default: 20)" in shown  # the recipe's own default
 
