@@ -1,4 +1,4 @@
-"""A plugin for the core's tests: a recipe that translates points instead of making them from noise."""
+"""A plugin for the core's tests: a recipe that makes points of given points, and formats of its weights."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ def polygan_recipes():
     return [polygan.RecipeSpec("points/mirror", "mirror_gan:Mirror", "points to points")]
 
 
+@polygan.hookimpl
+def polygan_formats():
+    return [
+        polygan.FormatSpec("points/mirror", "npy", "export", "mirror_gan:to_npy", "the first layer as .npy"),
+        polygan.FormatSpec("points/mirror", "pt", "import", "mirror_gan:from_npy", "tensors of the generator"),
+    ]
+
+
 @dataclass(frozen=True)
 class Sampling:
     scale: float = 1.0
 
 
 class Mirror(toy_gan.MLPGAN):
-    """Learns as its parent; its generator is heard only through translate."""
+    """Learns as its parent; what is given comes back mirrored."""
 
-    translates = True
-    formats = ("npy",)
+    given = "points"
     Sampling = Sampling
 
     def preview(self):
         return 8, Sampling()
 
-    def translate(self, networks, inputs, noise, options):
-        return polygan.Samples(-options.scale * inputs.data, inputs.domain)
+    def generate(self, networks, request):
+        return polygan.Samples(-request.options.scale * request.given.data)
 
-    def convert(self, networks, source, out, options):
-        for path in sorted(source.glob("*.npy")):
-            out.mkdir(parents=True, exist_ok=True)
-            np.save(out / path.name, -options.scale * np.load(path))
-            yield out / path.name
 
-    def export_as(self, networks, kind, path):
-        np.save(path, networks["generator"][0].weight.numpy())
-        return [path]
+def to_npy(recipe, networks, path):
+    np.save(path, networks["generator"][0].weight.numpy())
+    return [path]
 
-    @classmethod
-    def import_weights(cls, path):
-        tensors = torch.load(path, weights_only=True)
-        return {"width": int(tensors["0.bias"].shape[0])}, {"size": 2}, {"generator": tensors}
+
+def from_npy(path):
+    tensors = torch.load(path, weights_only=True)
+    return polygan.ImportedWeights({"width": int(tensors["0.bias"].shape[0])}, {"size": 2}, {"generator": tensors})

@@ -59,6 +59,7 @@ def ring(settings):
 
 class Points(polygan.Domain):
     id = "points"
+    reads, writes = (".npy",), (".csv", ".npy")
 
     def open(self, settings):
         try:
@@ -76,8 +77,29 @@ class Points(polygan.Domain):
     def write(self, samples, path):
         path = path if path.suffix else path / "points.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savetxt(path, samples.data.numpy(), delimiter=",")
+        if path.suffix == ".npy":
+            np.save(path, samples.data.numpy())
+        else:
+            np.savetxt(path, samples.data.numpy(), delimiter=",")
         return [Path(path)]
+
+    def read(self, path, info):
+        try:
+            points = np.load(path)
+        except (OSError, ValueError, EOFError) as error:
+            raise polygan.DataError(f"{path} is not a .npy file: {error}") from None
+        for begin in range(0, len(points), 16):
+            yield polygan.Samples(torch.from_numpy(points[begin : begin + 16].astype("float32")), self)
+
+    def take(self, value, info):
+        return polygan.Samples(torch.as_tensor(value, dtype=torch.float32), self)
+
+    def read_text(self, lines, info):
+        for line in lines:
+            yield polygan.Samples(torch.tensor([[float(word) for word in line.split()]]), self)
+
+    def lines(self, samples):
+        return [f"{x:g} {y:g}" for x, y in samples.data.tolist()]
 
     def render(self, samples):
         return [polygan.Passage("\n".join(f"{x:.2f} {y:.2f}" for x, y in samples.data[:8].tolist()), "<points>")]
@@ -153,7 +175,7 @@ class MLPGAN(polygan.Recipe):
     Sampling = Sampling
     defaults = {"steps": 20, "batch_size": 32, "log_every": 5, "sample_every": 10, "save_every": 5}
 
-    def players(self):
+    def networks(self):
         c = self.config
         norm = [nn.BatchNorm1d(c.width)] if c.batch_norm else []
         g = nn.Sequential(nn.Linear(c.latent_dim, c.width), *norm, nn.ReLU(), nn.Linear(c.width, 2))
@@ -161,6 +183,10 @@ class MLPGAN(polygan.Recipe):
         g = Policy() if c.policy else g
         if c.double:
             g, d = g.double(), d.double()
+        return {"generator": g, "discriminator": d}
+
+    def players(self, networks, training):
+        c = self.config
 
         def player(module, half_life):
             make = torch.optim.Adam if c.optimizer == "adam" else torch.optim.RMSprop
@@ -168,14 +194,14 @@ class MLPGAN(polygan.Recipe):
             scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.99)
             return polygan.Player(module, optimizer, scheduler, ema_half_life=half_life, clip=1.0)
 
-        return {"generator": player(g, 200), "discriminator": player(d, 0)}
+        return {"generator": player(networks["generator"], 200), "discriminator": player(networks["discriminator"], 0)}
 
     def turns(self):
         c = self.config
         inline = c.r1 > 0 and c.r1_every == 1
-        d = polygan.Turn("d", ("discriminator",), self.d, repeat=c.critic_steps, eager=inline)
+        d = polygan.Turn("d", ("discriminator",), self.d, repeat=c.critic_steps, differentiates_twice=inline)
         g = polygan.Turn("g", ("generator",), self.policy_gradient if c.policy else self.g)
-        r1 = polygan.Turn("r1", ("discriminator",), self.r1, every=c.r1_every, precision="fp32", eager=True)
+        r1 = polygan.Turn("r1", ("discriminator",), self.r1, every=c.r1_every, differentiates_twice=True)
         return [d, r1, g] if c.r1 > 0 and not inline else [d, g]
 
     def _real(self, batch):
@@ -225,9 +251,9 @@ class MLPGAN(polygan.Recipe):
         reward = ctx["discriminator"](points).detach()
         return {"policy": -(reward * policy.logits.log_softmax(0)[action]).mean()}
 
-    def generate(self, networks, n, noise, options):
-        latents = noise.normal(n, self.config.latent_dim) * options.scale
-        return polygan.Samples(networks["generator"](latents), Points())
+    def generate(self, networks, request):
+        latents = request.noise.normal(request.n, self.config.latent_dim) * request.options.scale
+        return polygan.Samples(networks["generator"](latents))
 
     def preview(self):
         return 16, Sampling()

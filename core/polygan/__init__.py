@@ -23,6 +23,8 @@ from .hookspecs import (
     CommandSpec,
     DatasetSpec,
     DomainSpec,
+    FormatSpec,
+    ImportedWeights,
     MetricSpec,
     RecipeSpec,
     RunEvent,
@@ -35,10 +37,10 @@ if TYPE_CHECKING:
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.source import Batch, DataSettings, Field, Source
     from .data.store import Split, Store, split_rows
-    from .data.stream import Stream
+    from .data.stream import Stream, Streams
     from .game.protocol import Context, Player, Turn
-    from .game.recipe import Recipe
-    from .game.sampling import in_chunks
+    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
+    from .game.sampling import evaluating, in_chunks, make_samples
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -57,10 +59,10 @@ _HOME = {
     "data.pieces": "Passage Picture Piece Sound",
     "data.source": "Batch DataSettings Field Source",
     "data.store": "Split Store split_rows",
-    "data.stream": "Stream",
+    "data.stream": "Stream Streams",
     "game.protocol": "Context Player Turn",
-    "game.recipe": "Recipe",
-    "game.sampling": "in_chunks",
+    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
+    "game.sampling": "evaluating in_chunks make_samples",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
@@ -91,6 +93,11 @@ __all__ = [
     "DomainSpec",
     "Evaluation",
     "Field",
+    "FormatSpec",
+    "HasCritic",
+    "HasLikelihood",
+    "HasStream",
+    "ImportedWeights",
     "Listener",
     "MetricSpec",
     "Noise",
@@ -104,6 +111,7 @@ __all__ = [
     "Preempted",
     "Recipe",
     "RecipeSpec",
+    "Request",
     "Run",
     "RunEvent",
     "Samples",
@@ -113,15 +121,18 @@ __all__ = [
     "Split",
     "Store",
     "Stream",
+    "Streams",
     "Trainer",
     "TrainerSettings",
     "Turn",
     "did_you_mean",
+    "evaluating",
     "hookimpl",
     "import_weights",
     "in_chunks",
     "load",
     "losses",
+    "make_samples",
     "mix",
     "ranged",
     "resolve_precision",

@@ -8,7 +8,7 @@ listing what is installed imports neither torch nor a plugin's networks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-API_VERSION = 1
+    from torch import Tensor
+
+API_VERSION = 2
 """Version of this contract. A plugin module may set ``POLYGAN_API = N``; one newer than this is refused by name."""
-OLDEST_API = 1
+OLDEST_API = 2
 """The oldest version that plugins may be written for; those between it and `API_VERSION` load as they are."""
 
 hookspec = pluggy.HookspecMarker("polygan")
@@ -85,6 +87,37 @@ class CommandSpec:
 
 
 @dataclass(frozen=True)
+class FormatSpec:
+    """A format of other programs that a recipe's weights are written in or read from, also a recipe of another plugin.
+
+    ``target`` of an export names a callable ``(recipe, networks, path) -> list[Path]`` that writes files and returns them, that of an
+    import a callable ``(path) -> polygan.ImportedWeights``.
+    """
+
+    recipe: str
+    """The id of the recipe."""
+    format: str
+    """What a user calls the format: ``"onnx"``."""
+    direction: Literal["export", "import"]
+    target: str
+    summary: str
+
+    @property
+    def id(self) -> str:
+        """One name for each recipe, format and direction."""
+        return f"{self.recipe}:{self.format}:{self.direction}"
+
+
+@dataclass(frozen=True)
+class ImportedWeights:
+    """Weights of another program: settings of the recipe, facts of the data (`Source.info`), tensors by network and name."""
+
+    model: Mapping[str, Any]
+    info: Mapping[str, Any]
+    networks: Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class RunEvent:
     """What a listener is told about the run that an event belongs to.
 
@@ -122,6 +155,11 @@ def polygan_metrics() -> Sequence[MetricSpec]:  # pyright: ignore[reportReturnTy
 @hookspec
 def polygan_commands() -> Sequence[CommandSpec]:  # pyright: ignore[reportReturnType]
     """Called once. The commands that the plugin adds to the command line."""
+
+
+@hookspec
+def polygan_formats() -> Sequence[FormatSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The formats that the plugin imports weights from or exports them to."""
 
 
 # Events: called on the first process only, between iterations, never inside a step. What a listener raises is reported

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def mix(*counters: int) -> int:
@@ -35,6 +36,21 @@ def seed_everything(seed: int, device: torch.device | None = None) -> None:
     if device is not None and device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].manual_seed(seed)
+
+
+@contextmanager
+def preserved_generators(device: torch.device | None = None) -> Iterator[None]:
+    """The global generators of Python, NumPy and torch (and of a CUDA device) are afterwards as they were before."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if cuda is not None and device is not None:
+            torch.cuda.set_rng_state(cuda, device)
 
 
 class Noise:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,17 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
     out = Path(arguments.out) if arguments.out else loaded.folder / "generated"
+    if arguments.input == "-":
+        made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
+        if arguments.out:
+            loaded.domain.write_file(made, out)
+            print(out)
+        else:
+            for samples in made:
+                print(*loaded.domain.lines(samples), sep="\n", flush=True)
+        return
     if arguments.input:
-        files = loaded.convert(arguments.input, out, **options)
+        files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
         print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
         return
     samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
@@ -102,9 +112,9 @@ def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Any]:
 
 
 def _import(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
-    from ..runs import exported as exported
+    from ..runs import exported
 
-    for path in exported.import_weights(arguments.recipe, arguments.file, arguments.out):
+    for path in exported.import_weights(arguments.recipe, arguments.file, arguments.out, format=arguments.format):
         print(path)
 
 
@@ -112,7 +122,7 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, judge=arguments.judge)
+    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
     loaded.report()
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
@@ -166,7 +176,7 @@ _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", va
 
 VERBS: dict[str, Command] = {
     "list": Command(
-        "what is installed: recipes, data sets, metrics, domains, commands", list_registered, options=_JSON
+        "what is installed: recipes, data sets, metrics, domains, formats, commands", list_registered, options=_JSON
     ),
     "plugins": Command("every plugin: loaded, disabled or failed, and why", list_plugins, options=_JSON),
     "train": Command(
@@ -193,7 +203,8 @@ VERBS: dict[str, Command] = {
         _generate,
         (Place("run", "a run's folder, or an exported .safetensors file"),),
         {
-            "input": Option(str, "a file or folder to translate (vocoders and the like)", value="PATH"),
+            "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
+            "format": Option(str, "suffix of the files made from --input, e.g. flac; without it, the domain's", ""),
             "n": Option(int, "how many", default=64),
             "seed": Option(int, "decides which samples", default=0),
             "out": Option(str, "a folder, or one file such as grid.png; without it, RUN/generated", value="PATH"),
@@ -209,7 +220,9 @@ VERBS: dict[str, Command] = {
         {
             "metrics": Option(tuple[str, ...], "without it, the run's, else all of its domain", value="ID ..."),
             "samples": Option(int, "generated samples a metric may ask for"),
-            "judge": Option(str, "what metrics judge with: a file or a name; without it, the run's, else their own"),
+            "features": Option(
+                str, "the feature network to measure with: a file or a name; without it, the run's, else their own"
+            ),
             **_STEP,
             **_DEVICE,
             **_JSON,
@@ -232,7 +245,10 @@ VERBS: dict[str, Command] = {
         "turn weights of another program into an exported model",
         _import,
         (Place("recipe", "e.g. audio/hifigan"), Place("file", "the weights")),
-        {"out": Option(str, "the .safetensors file to write", required=True, value="FILE")},
+        {
+            "out": Option(str, "the .safetensors file to write", required=True, value="FILE"),
+            "format": Option(str, "the program's format, where plugins know several for the recipe", "", value="NAME"),
+        },
     ),
     "new": Command(
         "write a plugin of your own to start from: installable, typed, tested",

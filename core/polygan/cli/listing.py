@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..messages import warn
 from ..plugins.kinds import KINDS, counted
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ COLUMNS = ("paper", "licence", "tags")
 
 def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     """`polygan list`: what the loaded plugins registered."""
-    kinds = [KINDS[name] for name in ("recipe", "dataset", "metric", "domain", "command")]
+    kinds = [KINDS[name] for name in ("recipe", "dataset", "metric", "domain", "format", "command")]
     if arguments.json:
         rows = [_row(catalogue, kind, spec) for kind in kinds for spec in catalogue.table(kind.name).values()]
         print(json.dumps(rows, indent=1))
@@ -102,4 +103,4 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 def _mention_failures(catalogue: Catalogue) -> None:
     for plugin in catalogue.plugins:
         if plugin.status == "failed":
-            print(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why", file=sys.stderr)
+            warn(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why")

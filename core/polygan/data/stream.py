@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..seeding import mix
+from .store import Split
 
 if TYPE_CHECKING:
     from .domain import Domain
     from .source import Batch
-    from .store import Split
-_DRAWS = 4
 
 
 class Stream:
     """Batches by index: batch i is a pure function of (seed, i).
 
     Global batch i holds rows i*B .. (i+1)*B - 1 of an endless sequence of epochs, each a permutation of the split; a process
-    gets its contiguous share. Raises DataError where the batch is larger than the split.
+    gets its contiguous share. Raises DataError for an empty split, and where the batch is larger than the split unless it
+    ``repeats``: then a batch may hold a sample several times.
     """
 
-    def __init__(self, split: Split, domain: Domain, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        if batch_size > len(split):
+    def __init__(
+        self,
+        split: Split,
+        domain: Domain,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        *,
+        repeats: bool = False,
+    ) -> None:
+        if not len(split) or (batch_size > len(split) and not repeats):
             raise DataError(
                 f"batch_size = {batch_size} is larger than the data: {len(split)} {split.name} samples; use a smaller "
                 "--batch_size, or more data"
@@ -60,5 +71,62 @@ class Stream:
         share = self.batch_size // self.world
         mine = slice(self.rank * share, (self.rank + 1) * share)
         rng = np.random.Generator(np.random.Philox(key=mix(self.seed, 2, i)))
-        draws = rng.random((self.batch_size, _DRAWS))
+        draws = rng.random((self.batch_size, self.domain.draws))
         return self.domain.collate(self.split, self.rows(i)[mine], draws[mine])
+
+
+class Streams(Mapping[str, Stream]):
+    """The streams of a run by name, each made when it is first asked for.
+
+    ``train`` and ``held_out`` give batches of a split; a split with fewer samples than a batch has no stream, but training needs one.
+    Labelled data (a field ``label``, and the names in ``info["classes"]``) has a stream for each class beside them: ``train/horse``,
+    ``held_out/zebra``. Classes differ freely in size, and each is drawn in an order of its own.
+    """
+
+    def __init__(
+        self, splits: Mapping[str, Split], domain: Domain, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self._splits, self._domain = splits, domain
+        self._how = (batch_size, seed, rank, world)
+        self._made: dict[str, Stream] = {}
+        self._labels: dict[str, np.ndarray] = {}
+        self._names = [n for n, split in splits.items() if n == "train" or len(split) >= batch_size]
+        store = splits["train"].store
+        self._classes = list(store.info.get("classes", ())) if "label" in store.fields else []
+
+    def __getitem__(self, name: str) -> Stream:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        split, _, kind = str(name).partition("/")
+        return name in self._names or (kind in self._classes and len(self._rows(split, kind)) > 0)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._names
+        yield from (f"{s}/{c}" for s in self._splits for c in self._classes if len(self._rows(s, c)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _make(self, name: str) -> Stream:
+        if name not in self:
+            raise KeyError(name)
+        batch, seed, rank, world = self._how
+        if name in self._names:
+            return Stream(self._splits[name], self._domain, batch, seed, rank, world)
+        split, _, kind = name.partition("/")
+        side = Split(self._splits[split].store, self._rows(split, kind), name)
+        # With one seed, sides of equal size would be shuffled alike, and the same two samples would always meet.
+        own = mix(seed, 3, self._classes.index(kind))
+        return Stream(side, self._domain, batch, own, rank, world, repeats=True)
+
+    def _rows(self, split: str, kind: str) -> np.ndarray:
+        """The store rows of one class of a split."""
+        if split not in self._splits:
+            return np.empty(0, np.int64)
+        found = self._splits[split]
+        if split not in self._labels:
+            self._labels[split] = found.store.gather("label", found.rows).numpy()
+        return found.rows[self._labels[split] == self._classes.index(kind)]

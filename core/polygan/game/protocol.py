@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from ..data.source import Batch
+    from ..settings.trainer import TrainerSettings
 
 
 @dataclass
@@ -52,10 +52,11 @@ class Turn:
     players: tuple[str, ...]
     """Only these require gradients during the turn. None at all: the turn observes - its loss runs without gradients,
     its terms are logged and not minimised, and what it does to parameters and buffers (a lagged copy, a snapshot) stays."""
-    loss: Callable[[Context, Batch], Mapping[str, Tensor]]
-    """Named, already weighted terms; their sum is minimised."""
-    data: str | None = "train"
-    """The stream that the batch comes from; None: an empty batch, for a turn that observes once and not once a micro-batch."""
+    loss: Callable[..., Mapping[str, Tensor]]
+    """``loss(ctx, batch)``: named, already weighted terms; their sum is minimised. One batch for each name in ``data``."""
+    data: str | tuple[str, ...] | None = "train"
+    """The stream that the batch comes from: ``train``, ``held_out``, or one class of labelled data, ``train/horse``. Several names:
+    one batch of each, in their order. None: an empty batch, for a turn that observes once and not once a micro-batch."""
     every: int = 1
     """Due when step % every == 0 (lazy regularisation)."""
     repeat: int = 1
@@ -64,10 +65,13 @@ class Turn:
     """First iteration."""
     stop: int | None = None
     """First iteration no longer played."""
-    precision: str | None = None
-    """None: the run's; ``"fp32"``: no autocast (gradient penalties)."""
-    eager: bool = False
-    """The loss differentiates twice: never compiled, and its convolutions are made for second derivatives."""
+    differentiates_twice: bool = False
+    """The loss takes gradients of gradients (penalties): fp32, never compiled, and convolutions made for second derivatives."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams that batches come from."""
+        return (self.data,) if isinstance(self.data, str) else self.data or ()
 
     def due(self, step: int) -> bool:
         """Whether the turn is played in iteration ``step``."""
@@ -83,12 +87,11 @@ class Context:
     not the later turn's: keep the batch beside it.
     """
 
-    def __init__(self, players: Mapping[str, Player], device: torch.device, steps: int) -> None:
+    def __init__(self, players: Mapping[str, Player], device: torch.device, training: TrainerSettings) -> None:
         self.players = players
         self.device = device
-        self.steps = steps
+        self.training = training
         self.step = 0
-        self.samples = 0
         self.rollbacks = 0
         self.turn = ""
         self.noise = Noise(device)
@@ -140,6 +143,21 @@ class Context:
         return torch.autocast(self.device.type, enabled=False)
 
 
+def complete_players(networks: Mapping[str, nn.Module], players: Mapping[str, Player]) -> dict[str, Player]:
+    """A player for each network, in the networks' order; those that the recipe left out are never trained by themselves.
+
+    Raises ConfigError for a player that is no network, or that holds another module than the network of its name.
+    """
+    for name, player in players.items():
+        if name not in networks:
+            raise ConfigError(f"players() returned {name!r}; networks() has {', '.join(networks)}")
+        if player.module is not networks[name]:
+            raise ConfigError(
+                f"player {name!r} holds another module than the network {name!r}; pass on networks[{name!r}]"
+            )
+    return {name: players.get(name) or Player(network) for name, network in networks.items()}
+
+
 def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
     """The sum of a turn's loss terms, each a scalar."""
     if not terms:
@@ -164,12 +182,13 @@ def check_turns(turns: list[Turn], players: Mapping[str, Any], streams: Collecti
                 raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
             if players[name].optimizer is None:
                 raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
-        if turn.data is not None and turn.data not in streams:
-            raise ConfigError(
-                f"turn {turn.name!r} needs the stream {turn.data!r}; this run has {', '.join(streams) or 'none'}: a split "
-                "with fewer samples than a batch has none (use a smaller --batch_size, or a larger --data.held_out)"
-            )
-        if turn.every < 1 or turn.repeat < 1 or turn.precision not in (None, "fp32"):
-            raise ConfigError(f"turn {turn.name!r} needs every >= 1, repeat >= 1 and precision None or 'fp32'")
+        for stream in turn.streams:
+            if stream not in streams:
+                raise ConfigError(
+                    f"turn {turn.name!r} needs the stream {stream!r}; this run has {', '.join(streams) or 'none'}: a split "
+                    "with fewer samples than a batch has none (use a smaller --batch_size, or a larger --data.held_out)"
+                )
+        if turn.every < 1 or turn.repeat < 1:
+            raise ConfigError(f"turn {turn.name!r} needs every >= 1 and repeat >= 1")
     if not any(turn.players and turn.start < steps for turn in turns):
         raise ConfigError(f"no turn starts before step {steps}; train for more steps")

@@ -1,16 +1,119 @@
-"""Samples from networks: in evaluation mode, by seed, in pieces."""
+"""Samples from networks: by seed, in evaluation mode, in pieces, from noise or from what is given."""
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..errors import ConfigError
+from ..seeding import Noise, mix, preserved_generators, seed_everything
+from .recipe import HasStream, Request
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
+
+    from ..data.domain import Domain, Samples
+    from ..data.store import Split
+    from .recipe import Recipe
+
+
+def make_samples(
+    recipe: Recipe[Any],
+    networks: Mapping[str, nn.Module],
+    n: int,
+    seed: int = 0,
+    options: Any = None,
+    *,
+    given: Samples | None = None,
+    domain: Domain | None = None,
+) -> Samples:
+    """``n`` samples by seed, or one for each of ``given``. Sample i of a seed does not depend on ``n``.
+
+    Networks are in evaluation mode meanwhile, and the caller's random generators stay as they were. ``options`` is an instance of
+    the recipe's ``Sampling``; None: its defaults. ``domain`` is what the samples belong to, which can write and draw them.
+    """
+    _check_given(recipe, given is not None)
+    device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
+    with preserved_generators(device), evaluating(networks), torch.no_grad():
+        seed_everything(mix(seed, 1), device)
+        made = recipe.generate(networks, Request(n if given is None else len(given), noise, options, device, given))
+    return _finished(made, given, domain)
+
+
+def stream_samples(
+    recipe: Recipe[Any],
+    networks: Mapping[str, nn.Module],
+    pieces: Iterable[Samples],
+    seed: int = 0,
+    options: Any = None,
+    *,
+    domain: Domain | None = None,
+) -> Iterator[Samples]:
+    """What the pieces of one given file become, in order, one piece in memory at a time."""
+    _check_given(recipe, True)
+    if not isinstance(recipe, HasStream):
+        for piece in pieces:
+            yield make_samples(recipe, networks, len(piece), seed, options, given=piece, domain=domain)
+        return
+    device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
+    made = recipe.stream(networks, iter(pieces), Request(1, noise, options, device))
+    while True:
+        with preserved_generators(device), evaluating(networks), torch.no_grad():
+            piece = next(made, None)
+        if piece is None:
+            return
+        yield _finished(piece, None, domain)
+
+
+def seeded_noise(seed: int) -> Noise:
+    """Noise from the CPU's generator, so that a seed shows the same samples on every device."""
+    return Noise("cpu", block=64).reset(seed)
+
+
+def _check_given(recipe: Recipe[Any], there: bool) -> None:
+    if not there and recipe.given is not None and not recipe.invents:
+        raise ConfigError(
+            f"{type(recipe).__name__} makes samples from {recipe.given} and was given none; hand it some as given=..., or --input PATH"
+        )
+    if there and recipe.given is None:
+        raise ConfigError(f"{type(recipe).__name__} makes samples from noise and takes no input; leave the input out")
+
+
+def _device_of(networks: Mapping[str, nn.Module]) -> torch.device:
+    return next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
+
+
+def _finished(made: Samples, given: Samples | None, domain: Domain | None) -> Samples:
+    """Samples with the domain that they belong to, and the names of what they were made from."""
+    names = made.names or (given.names if given is not None else ())
+    return dataclasses.replace(made, domain=domain or made.domain, names=names)
+
+
+def given_of(recipe: Recipe[Any], domain: Domain, splits: Mapping[str, Split], n: int) -> Samples | None:
+    """What the first ``n`` samples of a run are made from, where its recipe needs something given; else None.
+
+    Held-out samples where the data has any, since what a network was trained on proves little.
+    """
+    if recipe.given is None or recipe.invents:
+        return None
+    split = _shown_split(recipe, splits)
+    return domain.given(split, split.rows[: min(n, len(split))])
+
+
+def shown_beside(recipe: Recipe[Any], domain: Domain, splits: Mapping[str, Split], n: int) -> Samples:
+    """Real samples to stand beside the first ``n`` generated ones: of the training split, or those that `given_of` comes from."""
+    split = _shown_split(recipe, splits)
+    return domain.real(split, split.rows[: min(n, len(split))])
+
+
+def _shown_split(recipe: Recipe[Any], splits: Mapping[str, Split]) -> Split:
+    held_out = splits["held_out"]
+    return held_out if recipe.given is not None and not recipe.invents and len(held_out) else splits["train"]
 
 
 @contextmanager

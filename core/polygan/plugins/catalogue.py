@@ -9,16 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections import Counter
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ConfigError, PluginError, did_you_mean, one_line
+from ..errors import ConfigError, PluginError, did_you_mean
 from ..settings.checks import unfit
 from .discovery import (
-    HOOKS,
     Candidate,
     PluginStatus,
     Refused,
@@ -29,9 +27,9 @@ from .discovery import (
     load_file,
     unmarked,
     watched,
-    where,
 )
 from .kinds import KINDS, kind_of
+from .listeners import Listeners
 from .specs import collect
 
 if TYPE_CHECKING:
@@ -40,9 +38,9 @@ if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from ..data.source import DataSettings
-    from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+    from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
-    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | CommandSpec
+    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec
 
 __all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
 
@@ -57,12 +55,12 @@ class Catalogue:
         self.recipes: dict[str, RecipeSpec] = {}
         self.datasets: dict[str, DatasetSpec] = {}
         self.metrics: dict[str, MetricSpec] = {}
+        self.formats: dict[str, FormatSpec] = {}
         self.commands: dict[str, CommandSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
         self._owners: dict[tuple[str, str], PluginStatus] = {}
-        self._listeners: list[tuple[PluginStatus, PluginManager]] = []
-        self._raised: Counter[tuple[str, str]] = Counter()
+        self._listeners = Listeners()
 
     def domain(self, id: str) -> DomainSpec:
         """The domain of this id; `polygan.ConfigError` with a suggestion if there is none."""
@@ -80,8 +78,24 @@ class Catalogue:
         """The metric of this id; `polygan.ConfigError` with a suggestion if there is none."""
         return self._find("metric", self.metrics, id)
 
+    def formats_of(self, recipe: str, direction: str) -> dict[str, FormatSpec]:
+        """The formats that a recipe's weights can be imported from or exported to, by name."""
+        found = (s for s in self.formats.values() if s.recipe == recipe and s.direction == direction)
+        return {spec.format: spec for spec in found}
+
+    def format(self, recipe: str, name: str, direction: str) -> FormatSpec:
+        """A format of a recipe; an empty ``name`` is the only one. `polygan.ConfigError` if there is none of that name."""
+        known = self.formats_of(recipe, direction)
+        if name in known or (not name and len(known) == 1):
+            return known[name or next(iter(known))]
+        named = f" as {name!r}{did_you_mean(name, known)}" if name else ""
+        fault = "name one with --format" if known and not name else "no plugin has it"
+        own = ("safetensors",) if direction == "export" else ()
+        there = ", ".join((*own, *known)) or "none"
+        raise ConfigError(f"{direction} of {recipe}{named}: {fault}; the formats are {there}")
+
     def table(self, kind: str) -> dict[str, Any]:
-        """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"`` or ``"command"``."""
+        """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"``, ``"format"`` or ``"command"``."""
         if kind not in KINDS:
             raise ConfigError(f"no kind {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
         return getattr(self, KINDS[kind].plural)
@@ -148,28 +162,8 @@ class Catalogue:
             raise PluginError(f"{self._place(spec)}: cannot import {path!r}: {reason}") from error
 
     def emit(self, hook_name: str, **kwargs: Any) -> None:
-        """Tell every plugin of a run event, one at a time.
-
-        What a listener raises is one line on stderr the first time and counted after that; the count is printed
-        when the run ends. Strict mode raises `polygan.PluginError` instead.
-        """
-        if hook_name not in HOOKS:
-            raise ValueError(f"no hook {hook_name!r}{did_you_mean(hook_name, HOOKS)}")
-        for status, manager in self._listeners:
-            try:
-                getattr(manager.hook, hook_name)(**kwargs)
-            except Exception as error:
-                line = f"{status}: {hook_name} raised {one_line(error)}{where(error)}"
-                if self.strict:
-                    raise PluginError(f"{line}: correct it or leave it out") from error
-                self._raised[str(status), hook_name] += 1
-                if self._raised[str(status), hook_name] == 1:
-                    print(f"{line}; the run goes on, repeats are counted", file=sys.stderr)
-        if hook_name == "polygan_run_ended":
-            for (plugin, hook), count in self._raised.items():
-                if count > 1:
-                    print(f"{plugin}: {hook} raised {count} times", file=sys.stderr)
-            self._raised.clear()
+        """Tell every plugin of a run event (`Listeners.emit`); strict mode raises what a listener raises."""
+        self._listeners.emit(hook_name, self.strict, kwargs)
 
     def _find(self, kind: str, table: Mapping[str, _T], id: str) -> _T:
         if id in table:
@@ -202,7 +196,7 @@ class Catalogue:
         for name, found in ids.items():
             self.table(name).update(found)
             self._owners.update({(name, id): status for id in found})
-        self._listeners.append((status, manager))
+        self._listeners.add(status, manager)
 
 
 def load_catalogue(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
+from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("dataset", "datasets", "polygan_datasets", DatasetSpec, imports=("target", "settings")),
         Kind("metric", "metrics", "polygan_metrics", MetricSpec, shape="domain/name", pattern=_SCOPED),
+        Kind(
+            "format",
+            "formats",
+            "polygan_formats",
+            FormatSpec,
+            shape="a recipe's id domain/name and a format's name",
+            pattern=f"{_SCOPED}:{_NAME}:(import|export)",
+        ),
         Kind("command", "commands", "polygan_commands", CommandSpec, id=attrgetter("name"), taken=COMMANDS),
     )
 }

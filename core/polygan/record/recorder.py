@@ -11,46 +11,32 @@ import numpy as np
 import torch
 
 from ..data.pieces import save_pieces
-from ..game.recipe import sample_from, shown
+from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
 from ..scoring.health import collapse_signals, overfitting_signal
-from ..scoring.scores import compute_scores, flat, make_evaluation
+from ..scoring.scores import compute_scores, flat
 from ..training.trainer import Listener
 from .log import append_record, keep_records
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from ..data.domain import Domain, Samples
+    from ..data.domain import Samples
     from ..data.source import Batch
     from ..data.store import Split
-    from ..game.recipe import Recipe
-    from ..plugins.catalogue import Catalogue
-    from ..settings.parser import Settings
     from ..training.trainer import Trainer
+    from .job import Job
 
 
 class Recorder(Listener):
     """The run's record. Created on the first process only."""
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: Settings,
-        catalogue: Catalogue,
-        domain: Domain,
-        recipe: Recipe,
-        splits: Mapping[str, Split],
-        metrics: Sequence[str],
-        *,
-        quiet: bool = False,
-    ) -> None:
-        self.folder, self.settings, self.catalogue = folder, settings, catalogue
-        self.domain, self.recipe, self.splits, self.metrics = domain, recipe, splits, metrics
-        self.progress = Progress(settings.run.steps, quiet=quiet)
+    def __init__(self, folder: Path, job: Job, *, quiet: bool = False) -> None:
+        self.folder, self.job = folder, job
+        self.progress = Progress(job.settings.run.steps, quiet=quiet)
         self._log = folder / "log.jsonl"
 
     def write(self, trainer: Trainer | None, event: str, **facts: Any) -> None:
@@ -62,16 +48,17 @@ class Recorder(Listener):
 
     def event(self, trainer: Trainer) -> RunEvent:
         """What hooks are told."""
-        return RunEvent(self.folder, self.settings.recipe, self.settings.plain(), trainer.step, trainer.samples)
+        settings = self.job.settings
+        return RunEvent(self.folder, settings.recipe, settings.plain(), trainer.step, trainer.samples)
 
     # The trainer's events
 
     def started(self, trainer: Trainer, *, resumed: bool) -> None:
         """Training starts or resumes; the lines of an interrupted attempt that come after are dropped."""
         keep_records(self._log, trainer.step if resumed else -1)
-        notes = list(self.recipe.notes())
+        notes = list(self.job.recipe.notes(trainer.settings))
         self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}))
-        self.catalogue.emit("polygan_run_started", event=self.event(trainer))
+        self.job.catalogue.emit("polygan_run_started", event=self.event(trainer))
         for note in notes:
             self.progress.say(note)
         self.progress.start(trainer.step)
@@ -79,70 +66,69 @@ class Recorder(Listener):
             shutil.rmtree(leftover, ignore_errors=True)
         real = self.folder / "samples" / "real"
         if not real.exists():
-            beside = shown(self.recipe, self.domain, self.splits, self.recipe.preview()[0])
-            save_pieces(real, self.domain.render(beside))
+            save_pieces(real, self.job.domain.render(self.job.real(self.job.recipe.preview()[0])))
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """A log line, the progress line, the hook."""
         clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.write(trainer, "logged", values=clean)
         self.progress.show(trainer, values)
-        self.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
+        self.job.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
 
     def sample(self, trainer: Trainer) -> None:
         """Samples of the fixed latent batch, and what they say of health."""
-        n, options = self.recipe.preview()
-        networks = trainer.networks()
-        samples = sample_from(self.recipe, networks, self.domain, self.splits, n, self.settings.run.seed, options)
+        job, networks = self.job, trainer.networks()
+        n, options = job.recipe.preview()
+        samples = job.samples(networks, n, job.settings.run.seed, options)
         folder = self.folder / "samples" / f"step-{trainer.step:08d}"
-        pieces = self.domain.render(samples)
+        pieces = job.domain.render(samples)
         save_pieces(folder, pieces)
         self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
-        self.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
+        self.job.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
 
     def _health(self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples) -> dict[str, float]:
-        train, held_out = self.splits["train"], self.splits["held_out"]
+        domain, recipe = self.job.domain, self.job.recipe
+        train, held_out = self.job.splits["train"], self.job.splits["held_out"]
         n = min(len(fakes), len(train))
-        real = self.domain.real(train, np.sort(train.rows[:n]))
-        signals = collapse_signals(self.domain.features(fakes), self.domain.features(real))
-        fake = self.domain.batch_of(fakes)
-        if fake is None or min(len(train), len(held_out)) < 16:
+        real = domain.real(train, np.sort(train.rows[:n]))
+        signals = collapse_signals(domain.features(fakes), domain.features(real))
+        fake = domain.batch_of(fakes)
+        if fake is None or min(len(train), len(held_out)) < 16 or not isinstance(recipe, HasCritic):
             return signals
         live = trainer.networks(averaged=False)
         batches = [self._real_batch(trainer, train), self._real_batch(trainer, held_out), fake]
+        if recipe.given is not None and "given" in batches[1]:  # what the fakes were made of stands beside them
+            batches[2] = {"given": batches[1]["given"][: len(fakes)], **fake}
         with evaluating(live), torch.no_grad():
             moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
-            logits = [x for x in (self.recipe.critic(live, batch) for batch in moved) if x is not None]
-        if len(logits) == 3:
-            signals |= overfitting_signal(*logits)
-        return signals
+            logits = [recipe.critic(live, batch) for batch in moved]
+        return signals | overfitting_signal(*logits)
 
     def _real_batch(self, trainer: Trainer, split: Split) -> Batch:
-        rows = split.rows[: min(256, len(split))]
-        batch = self.domain.collate(split, rows, np.full((len(rows), 4), 0.5))
-        return self.domain.prepare({k: v.to(trainer.device) for k, v in batch.items()})
+        rows, domain = split.rows[: min(256, len(split))], self.job.domain
+        batch = domain.collate(split, rows, np.full((len(rows), domain.draws), 0.5))
+        return self.job.prepare({k: v.to(trainer.device) for k, v in batch.items()})
 
     def diverged(self, trainer: Trainer, message: str) -> None:
         """Say it, log it, tell the hook."""
         if trainer.world.first:
             self.progress.say(message)
             self.write(trainer, "diverged", message=message)
-            self.catalogue.emit("polygan_diverged", event=self.event(trainer), message=message)
+            self.job.catalogue.emit("polygan_diverged", event=self.event(trainer), message=message)
 
     def evaluate(self, trainer: Trainer) -> float | None:
         """Scores now; the first metric's first score picks the best checkpoint."""
-        evaluation = make_evaluation(
-            self.settings, self.domain, self.splits, self.recipe, trainer.networks(), trainer.device
-        )
-        by_metric, record = compute_scores(self.catalogue, self.metrics, evaluation, self.progress.say)
+        metrics = self.job.metrics
+        evaluation = self.job.evaluation(trainer.networks(), trainer.device)
+        by_metric, record = compute_scores(self.job.catalogue, metrics, evaluation, self.progress.say)
         scores = flat(by_metric)
         self.write(trainer, "evaluated", **record)
         for s in scores:
             floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
             self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
-        self.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
-        leading = next(iter(by_metric.get(self.metrics[0], [])), None) if self.metrics else None
+        self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
+        leading = next(iter(by_metric.get(metrics[0], [])), None) if metrics else None
         if leading is None:
             return None
         return leading.value if leading.better == "lower" else -leading.value
@@ -150,11 +136,11 @@ class Recorder(Listener):
     def saved(self, trainer: Trainer, path: Path) -> None:
         """A checkpoint is on disk."""
         self.write(trainer, "saved", checkpoint=path.relative_to(self.folder).as_posix())
-        self.catalogue.emit("polygan_saved", event=self.event(trainer), checkpoint=path)
+        self.job.catalogue.emit("polygan_saved", event=self.event(trainer), checkpoint=path)
 
     def ended(self, trainer: Trainer, status: str) -> None:
         """The last line."""
         self.progress.close()
         with suppress(OSError):  # a full disk: the error that ends the run says so, and `resume` completes the record
             self.write(trainer, "ended", status=status)
-        self.catalogue.emit("polygan_run_ended", event=self.event(trainer), status=status)
+        self.job.catalogue.emit("polygan_run_ended", event=self.event(trainer), status=status)

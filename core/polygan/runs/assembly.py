@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.build import build_store
 from ..data.store import split_store
-from ..data.stream import Stream
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
 from ..plugins.catalogue import get_catalogue
+from ..record.job import Job
 from ..settings.formats import Names, migrated
 from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
 from ..settings.words import nested, read_words
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..game.recipe import Recipe
     from ..hookspecs import DatasetSpec
     from ..plugins.catalogue import Catalogue
-    from ..training.distributed import World
 
 
 def resolve(
@@ -37,6 +36,8 @@ def resolve(
     Layers from a file (`read_yaml`) have the number of their format, and become today's format here.
     """
     if isinstance(recipe, Settings):
+        if arguments or any(layers):
+            raise ConfigError("settings that are resolved take no others: give the recipe's id with them instead")
         return recipe
     parser, layers, words = prepared(recipe, layers, arguments)
     return parser.parse(layers, words)
@@ -119,14 +120,13 @@ def open_splits(settings: Settings, domain: Domain, progress: bool | None = None
     return split_store(store, settings.data.held_out)
 
 
-def make_streams(settings: Settings, splits: Mapping[str, Split], domain: Domain, world: World) -> dict[str, Stream]:
-    """A stream for each split that holds a batch; the training split must."""
-    batch, seed = settings.run.batch_size, settings.run.seed
-    return {
-        name: Stream(split, domain, batch, seed, world.rank, world.size)
-        for name, split in splits.items()
-        if name == "train" or len(split) >= batch
-    }
+def make_job(settings: Settings, progress: bool | None = None) -> Job:
+    """The run that settings describe, with its data decoded. ``progress`` None: a bar on a terminal, else plain lines."""
+    catalogue = get_catalogue()
+    kind, domain = kinds(settings.recipe, catalogue)
+    metrics = metric_ids(settings.run.metrics, domain, catalogue)
+    splits = open_splits(settings, domain, progress)
+    return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
 
 
 def saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:

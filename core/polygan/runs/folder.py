@@ -1,6 +1,7 @@
 """The run's folder: made once, locked while in use, described in three small files."""
 
 from __future__ import annotations
+
 import glob
 import json
 import os
@@ -11,18 +12,19 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import torch
+
 from ..errors import ConfigError, DataError, did_you_mean
 from ..files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..settings.parser import Settings
-    from ..data.store import Split
     from ..data.domain import Domain
+    from ..data.store import Split, Store
     from ..plugins.catalogue import Catalogue
-    from ..data.store import Store
+    from ..settings.parser import Settings
 
 
 def run_folder(path: str | Path) -> Path:

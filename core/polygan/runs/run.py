@@ -1,43 +1,46 @@
-"""What was trained: a run or an exported model, opened to generate, to be scored and to be exported."""
+"""A trained run or an exported model, opened to generate, to be scored and to be exported."""
 
 from __future__ import annotations
-import json
-import sys
-from contextlib import contextmanager
+
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import torch
-from ..training.weights import load_module
-from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
-from ..training.checkpoint import Checkpoints
-from ..training.weights import load_weights
-from ..settings.parser import Settings, build
-from ..training.device import choose_device
-from ..errors import CheckpointError, ConfigError, DataError, did_you_mean
-from .exported import read_facts, without_compiler, write_model
-from .folder import check_data, read_json, run_folder
+
+from ..data.domain import Samples
+from ..errors import ConfigError, DataError
+from ..game.sampling import make_samples
+from ..messages import say
 from ..plugins.catalogue import get_catalogue
-from ..game.sampling import evaluating
-from ..game.recipe import sample_from
-from ..scoring.scores import compute_scores, flat, make_evaluation
+from ..record.job import Job
 from ..record.log import append_record
-from ..seeding import seed_everything
+from ..scoring.scores import compute_scores, flat
+from ..seeding import preserved_generators, seed_everything
+from ..settings.parser import build
+from ..training.checkpoint import Checkpoints
+from ..training.device import choose_device
+from ..training.weights import load_module, load_weights
+from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
+from .exported import read_facts, write_model
+from .folder import check_data, read_json, run_folder
+from .given import Maker, convert_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
+    from ..data.domain import Domain
     from ..data.store import Split
-    from ..data.domain import Domain, Samples
-    from ..scoring.evaluation import Score
     from ..game.recipe import Recipe
+    from ..scoring.evaluation import Score
 
 
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
     """Open a run from its newest valid checkpoint, or from that of ``step``; or a model that `Run.export` wrote.
 
-    The data is not needed to generate. Players that an exported model lacks (a discriminator) stay as they are made.
+    The data is not needed to generate. Networks that an exported model lacks (a discriminator) stay as they are made.
     """
     path = Path(path)
     exported = path.suffix == ".safetensors"
@@ -49,23 +52,25 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         settings, facts = saved_settings(run_folder(path), {}), read_json(path / "data.json")
         checkpoint = Checkpoints(path / "checkpoints").load(step)
         weights, where, at = checkpoint.networks, checkpoint.path, checkpoint.step
-    kind, domain = kinds(settings.recipe, get_catalogue())
-    seed_everything(settings.run.seed)
-    recipe = kind(settings.model, facts["info"])
-    networks: dict[str, nn.Module] = {}
-    with without_compiler():
-        players = recipe.players()
-    for name, player in players.items():
+    catalogue = get_catalogue()
+    kind, domain = kinds(settings.recipe, catalogue)
+    recipe, place = kind(settings.model, facts["info"]), choose_device(device)
+    with preserved_generators():
+        seed_everything(settings.run.seed)
+        networks = dict(recipe.networks())
+    for name, module in networks.items():
         key = f"{name}.ema" if f"{name}.ema" in weights else name
         if key in weights or not exported:
-            load_module(player.module, weights, key, where)
+            load_module(module, weights, key, where)
         # The layout of training: a convolution in another one is the same to rounding only.
-        module = player.module.to(choose_device(device)).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
-        networks[name] = module.requires_grad_(False)
-    return Run(path.with_suffix("") if exported else path, settings, recipe, domain, networks, at, None)
+        moved = module.to(place).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
+        networks[name] = moved.requires_grad_(False)
+    metrics = metric_ids(settings.run.metrics, domain, catalogue)
+    job = Job(settings, catalogue, domain, recipe, {}, metrics)
+    return Run(path.with_suffix("") if exported else path, job, networks, at)
 
 
-def recipe_of(path: str | Path) -> type[Recipe]:
+def recipe_of(path: str | Path) -> type[Recipe[Any]]:
     """The recipe's class of a run or an exported model."""
     path = Path(path)
     name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
@@ -75,86 +80,116 @@ def recipe_of(path: str | Path) -> type[Recipe]:
 class Run:
     """A trained run. ``networks`` are the averaged ones where the recipe averages."""
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: Settings,
-        recipe: Recipe,
-        domain: Domain,
-        networks: Mapping[str, nn.Module],
-        step: int,
-        splits: Mapping[str, Split] | None,
-    ) -> None:
-        self.folder, self.settings, self.recipe, self.domain = folder, settings, recipe, domain
-        self.networks, self.step = networks, step
-        self._splits = splits
+    def __init__(self, folder: Path, job: Job, networks: Mapping[str, nn.Module], step: int) -> None:
+        self.folder, self.networks, self.step = folder, networks, step
+        self._job = job
+        self.settings, self.recipe, self.domain = job.settings, job.recipe, job.domain
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, recipe={self.settings.recipe!r}, step={self.step})"
 
-    def generate(self, n: int, *, seed: int = 0, **options: Any) -> Samples:
+    @property
+    def given_domain(self) -> Domain:
+        """The domain of what samples are made from. ConfigError where the recipe makes them from noise alone."""
+        given, catalogue = self.recipe.given, self._job.catalogue
+        if given is None:
+            raise ConfigError(
+                f"{self.settings.recipe} makes samples from noise and takes no input; leave --input (given=...) out"
+            )
+        return self.domain if given == self.domain.id else catalogue.resolve(catalogue.domain(given))()
+
+    def generate(self, n: int | None = None, *, given: Any = None, seed: int = 0, **options: Any) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
-        A recipe that translates makes them of the first n held-out samples of the run's data, at most.
+        ``given`` is what samples are made from: a file's path, an array, or `polygan.Samples`; one sample is made of each. Without
+        it, a recipe that needs something given makes samples of the first n held-out samples of the run's data, at most.
+        `convert` takes whole folders. Raises ConfigError where n and given do not fit the recipe.
         """
+        sampling = self._sampling(options)
+        if given is not None:
+            if n is not None:
+                raise ConfigError("give either n or given: one sample is made of each that is given")
+            return self._from_given(given, seed, sampling)
+        n = 64 if n is None else n
         if n < 1:
             raise ConfigError(f"n = {n} samples cannot be generated; ask for at least 1")
-        sampling = self._sampling(options)
-        if not self.recipe.translates:
-            return self.recipe.sample(self.networks, n, seed, sampling)
-        return sample_from(self.recipe, self.networks, self.domain, self.splits(), n, seed, sampling)
+        if self.recipe.given is None or self.recipe.invents:
+            return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)
+        return self._whole_job().samples(self.networks, n, seed, sampling)
 
-    def convert(self, source: str | Path, out: str | Path, **options: Any) -> list[Path]:
-        """Translate a file, or every file of a folder, into the folder ``out``; returns the files written.
+    def _from_given(self, given: Any, seed: int, sampling: Any) -> Samples:
+        if isinstance(given, str | Path):
+            path = Path(given)
+            if path.is_dir():
+                raise ConfigError(
+                    f"{path} is a folder; use convert({str(path)!r}, OUT), which takes its files one by one"
+                )
+            if not path.exists():
+                raise DataError(f"{path} does not exist; name a file")
+            return self.domain.join(self._maker(seed, sampling).of_file(path))
+        domain = self.given_domain
+        samples = given if isinstance(given, Samples) else domain.take(given, self.recipe.info)
+        return make_samples(self.recipe, self.networks, 0, seed, sampling, given=samples, domain=self.domain)
 
-        For recipes that make samples from given ones, with their ``Sampling`` options.
+    def convert(
+        self, source: str | Path, out: str | Path, *, format: str = "", seed: int = 0, **options: Any
+    ) -> list[Path]:
+        """Make a file of each file: of ``source``, or of every file of that folder, into the folder ``out``; returns what was written.
+
+        ``format`` is the suffix of the files (empty: the domain's usual one); ``out`` may also be one file. Files are read and made
+        piece by piece. Raises DataError for what cannot be read, once the others are written.
         """
-        sampling, source = self._sampling(options), Path(source)
-        if not source.exists():
-            raise DataError(f"input {str(source)!r} does not exist; name a file or a folder")
-        with evaluating(self.networks), torch.no_grad():
-            files = list(self.recipe.convert(self.networks, source, Path(out), sampling))
-        if not files:
-            raise DataError(f"input {str(source)!r} holds nothing that {self.settings.recipe} reads")
-        return files
+        maker = self._maker(seed, self._sampling(options))
+        return list(convert_files(maker, Path(source), Path(out), format))
+
+    def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: Any) -> Iterator[Samples]:
+        """What lines of text become (standard input), piece by piece, for a given domain with a textual form."""
+        return self._maker(seed, self._sampling(options)).of_lines(lines)
+
+    def _maker(self, seed: int, sampling: Any) -> Maker:
+        return Maker(self.recipe, self.networks, self.domain, self.given_domain, seed, sampling)
 
     def _sampling(self, options: Mapping[str, Any]) -> Any:
         return build(self.recipe.Sampling, options, f"generate with {self.settings.recipe}")
 
-    def splits(self) -> Mapping[str, Split]:
-        """The data that the run was trained on: ``train`` and ``held_out``."""
-        if self._splits is None:
+    def _whole_job(self) -> Job:
+        """The job with the data that the run was trained on, decoded at the first use."""
+        if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
             splits = open_splits(self.settings, self.domain)
             check_data(self.folder, splits["train"].store)
-            self._splits = splits
-        return self._splits
+            self._job = dataclasses.replace(self._job, splits=splits)
+        return self._job
+
+    def splits(self) -> Mapping[str, Split]:
+        """The data that the run was trained on: ``train`` and ``held_out``."""
+        return self._whole_job().splits
 
     def evaluate(
         self,
         metrics: Sequence[str] = (),
         *,
         samples: int | None = None,
-        judge: str | None = None,
+        features: str | None = None,
         quiet: bool = False,
     ) -> list[Score]:
         """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log.
 
-        ``samples`` and ``judge`` take the place of the run's ``evaluate_samples`` and ``judge``.
+        ``samples`` and ``features`` take the place of the run's ``evaluate_samples`` and ``features``.
         """
-        catalogue = get_catalogue()
-        names = metric_ids(metrics or self.settings.run.metrics, self.domain, catalogue)
+        job = self._whole_job()
+        names = metric_ids(metrics, self.domain, job.catalogue) if metrics else job.metrics
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-        evaluation = make_evaluation(self.settings, self.domain, self.splits(), self.recipe, self.networks, device)
+        evaluation = job.evaluation(self.networks, device)
         if samples is not None:
             if samples < 1:
                 raise ConfigError(f"samples = {samples} is too small; the least is 1")
             evaluation.count = samples
-        if judge is not None:
-            evaluation.judge = judge
-        say = (lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
-        scores, record = compute_scores(catalogue, names, evaluation, say)
+        if features is not None:
+            evaluation.features = features
+        with preserved_generators(device):
+            scores, record = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
         append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
         return flat(scores)
 
@@ -167,13 +202,9 @@ class Run:
     def export(self, path: str | Path, kind: str = "safetensors") -> list[Path]:
         """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json).
 
-        ``kind`` may be one of the recipe's ``formats``, for other programs. ConfigError for one that it does not have.
+        ``kind`` may be a format that a plugin has for the recipe, for other programs. ConfigError for an unknown one.
         """
-        known = ("safetensors", *self.recipe.formats)
-        if kind not in known:
-            raise ConfigError(
-                f"export as {kind!r}{did_you_mean(kind, known)}; {self.settings.recipe} has {', '.join(known)}"
-            )
-        if kind != "safetensors":
-            return self.recipe.export_as(self.networks, kind, Path(path))
-        return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
+        if kind == "safetensors":
+            return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
+        write = self._job.catalogue.resolve(self._job.catalogue.format(self.settings.recipe, kind, "export"))
+        return list(write(self.recipe, self.networks, Path(path)))

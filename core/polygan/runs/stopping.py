@@ -1,6 +1,7 @@
 """Stop requests from outside: SIGTERM, SIGUSR1 and Ctrl-C."""
 
 from __future__ import annotations
+
 import os
 import signal
 import sys

@@ -1,32 +1,39 @@
 """The run: a folder on disk, and `train` and `resume` that make one."""
 
 from __future__ import annotations
+
 import shutil
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 import torch
-from ..training.weights import load_module
-from .assembly import kinds, make_streams, metric_ids, open_splits, resolve, saved_settings
-from ..training.checkpoint import Checkpoints
-from ..training.weights import load_weights
-from ..settings.parser import Settings, read_yaml
-from ..training.distributed import world_from_environment
+
+from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted
-from .folder import check_data, describe, locked, new_folder, run_folder
-from ..plugins.catalogue import get_catalogue
-from ..record.recorder import Recorder
+from ..record.listeners import Listeners
 from ..record.log import read_log
+from ..record.recorder import Recorder
+from ..seeding import preserved_generators
+from ..settings.parser import Settings, read_yaml
+from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
-from .stopping import stop_signals
-from .run import Run
+from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
+from ..training.weights import load_module, load_weights
+from .assembly import make_job, resolve, saved_settings
+from .folder import check_data, describe, locked, new_folder, run_folder
+from .run import Run
+from .stopping import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..data.store import Split
+    from ..record.job import Job
+    from ..training.distributed import World
+    from ..training.trainer import Listener
 
 
 def train(
@@ -36,6 +43,7 @@ def train(
     config: str | Path | None = None,
     model: Mapping[str, Any] | None = None,
     arguments: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -43,43 +51,32 @@ def train(
 
     ``data``: a path, a named data set, or the domain's data settings; ``model``: the recipe's settings; ``settings``: those
     of `RunSettings` (steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file that comes before them,
-    ``arguments`` are command-line options that come after. Raises a `PolyganError` for every foreseen mistake.
+    ``arguments`` are command-line options that come after. ``listeners`` are told what happens, on the first process only.
+    Raises a `PolyganError` for every foreseen mistake.
     """
     layers: list[Mapping[str, Any]] = [read_yaml(config)] if config else []
     layers.append({k: v for k, v in (("data", data), ("model", model)) if v is not None} | settings)
-    return _execute(resolve(recipe, layers, arguments), None, quiet=quiet)
+    return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
 
 
-def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) -> Run:
-    """Train in a new folder, or continue in ``folder``."""
-    catalogue = get_catalogue()
-    kind, domain = kinds(settings.recipe, catalogue)
-    metrics = metric_ids(settings.run.metrics, domain, catalogue)
-    if settings.run.threads:
-        torch.set_num_threads(settings.run.threads)
+def execute(
+    settings: Settings, folder: Path | None = None, *, listeners: Sequence[Listener] = (), quiet: bool = False
+) -> Run:
+    """Train in a new folder, or continue in ``folder``. The caller's generators and number of threads stay as they were."""
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
+        stack.enter_context(preserved_generators(device))
+        stack.enter_context(_threads(settings.run.threads))
         with world.first_goes_first():
-            splits = open_splits(settings, domain, progress=None if world.first and not quiet else False)
-        recipe = kind(settings.model, splits["train"].store.info)
-        streams = make_streams(settings, splits, domain, world)
+            job = make_job(settings, progress=None if world.first and not quiet else False)
         place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
         if world.first:
             stack.enter_context(locked(place))
-            recorder = Recorder(place, settings, catalogue, domain, recipe, splits, metrics, quiet=quiet)
+            recorder = Recorder(place, job, quiet=quiet)
         try:
-            trainer = Trainer(
-                recipe,
-                streams,
-                settings.run,
-                device=device,
-                prepare=domain.prepare,
-                checkpoints=Checkpoints(place / "checkpoints", keep=settings.run.keep, writable=world.first),
-                listener=recorder,
-                world=world,
-            )
-            _begin(trainer, settings, place, splits, resuming=resuming)
+            trainer = _trainer(job, place, device, world, [recorder, *listeners] if recorder else [])
+            _begin(trainer, settings, place, job.splits, resuming=resuming)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained: the name is free again
                 shutil.rmtree(place, ignore_errors=True)
@@ -90,9 +87,35 @@ def _execute(settings: Settings, folder: Path | None, *, quiet: bool = False) ->
                     f"precision = {trainer.precision} is emulated on this {device.type} device, which is far slower than "
                     "fp32; --precision auto takes what the hardware has"
                 )
-            describe(place, settings, domain, splits, device, trainer.precision, catalogue)
+            describe(place, settings, job.domain, job.splits, device, trainer.precision, job.catalogue)
         _fit(trainer, recorder, place)
-        return Run(place, settings, recipe, domain, trainer.networks(), trainer.step, splits)
+        return Run(place, job, trainer.networks(), trainer.step)
+
+
+def _trainer(job: Job, place: Path, device: torch.device, world: World, listeners: Sequence[Listener]) -> Trainer:
+    run = job.settings.run
+    return Trainer(
+        job.recipe,
+        Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size),
+        run,
+        device=device,
+        prepare=job.prepare,
+        checkpoints=Checkpoints(place / "checkpoints", keep=run.keep, writable=world.first),
+        listener=Listeners(listeners),
+        world=world,
+    )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch on so many threads meanwhile (0: as many as it uses)."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
@@ -159,7 +182,14 @@ def _try_report(folder: Path, recorder: Recorder) -> None:
         recorder.progress.say(f"the report could not be written: {error}")
 
 
-def resume(path: str | Path, *, steps: int | None = None, device: str | None = None, quiet: bool = False) -> Run:
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    device: str | None = None,
+    listeners: Sequence[Listener] = (),
+    quiet: bool = False,
+) -> Run:
     """Continue a run from its newest valid checkpoint, to ``steps`` iterations in all if given.
 
     The result is bit-identical to a run that was never interrupted (same machine, settings and number of processes).
@@ -172,7 +202,7 @@ def resume(path: str | Path, *, steps: int | None = None, device: str | None = N
         raise ConfigError(
             f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
         )
-    return _execute(settings, folder, quiet=quiet)
+    return execute(settings, folder, listeners=listeners, quiet=quiet)
 
 
 def _finished_step(folder: Path, steps: int) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..game.sampling import given_of, make_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from ..data.domain import Domain, Samples
     from ..data.store import Split
     from ..game.recipe import Recipe
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,48 @@ class Plot:
 
 @dataclass
 class Evaluation:
-    """What a metric may use. ``generate(n, seed)`` returns `Samples` of the averaged networks with default options (of a
-    recipe that translates: of the first n held-out samples at most).
-
-    ``recipe`` and ``networks`` (by player) are there for metrics of what a recipe can do beside generating: likelihoods,
-    other sampling options (`Recipe.sample`), the networks of another phase.
-    """
+    """What a metric may use: the data, the trained networks, and samples of them."""
 
     domain: Domain
     info: Mapping[str, Any]
+    """The facts of the data."""
     train: Split
     held_out: Split
-    generate: Callable[[int, int], Samples]
+    recipe: Recipe[Any]
+    networks: Mapping[str, torch.nn.Module]
+    """By name, averaged where the recipe averages."""
     cache: Path
+    """A folder for what is costly to make."""
     device: torch.device
     count: int = 1000
+    """Samples that a metric may ask for."""
     seed: int = 0
-    judge: str = ""
-    """What to judge with, where a metric has a choice (a feature network, a recogniser): a file or a name; empty: its own."""
-    recipe: Recipe | None = None
-    networks: Mapping[str, torch.nn.Module] = field(default_factory=dict)
+    features: str = ""
+    """The feature network (or recogniser) to measure with, where a metric has a choice: a file or a name; empty: its own."""
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+    """What `once` keeps; evaluations of one run share it."""
+
+    def generate(
+        self,
+        n: int,
+        seed: int,
+        options: Any = None,
+        *,
+        networks: Mapping[str, torch.nn.Module] | None = None,
+        given: Samples | None = None,
+    ) -> Samples:
+        """``n`` samples by seed, with the recipe's options (None: defaults), of these networks or others of the recipe.
+
+        A recipe that makes samples from something is given held-out samples, unless ``given`` says otherwise; there may be
+        fewer than n.
+        """
+        if given is None:
+            splits = {"train": self.train, "held_out": self.held_out}
+            given = given_of(self.recipe, self.domain, splits, n)
+        return make_samples(self.recipe, networks or self.networks, n, seed, options, given=given, domain=self.domain)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make()`` returns, made at the first call with this key: for metrics that share what is costly."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]

@@ -1,25 +1,18 @@
-"""Computing scores: what metrics are given, and what becomes of what they return."""
+"""Computing the scores of metrics, and what becomes of one that fails."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..data.build import cache_folder
 from ..errors import PluginError, PolyganError, one_line
-from ..game.recipe import sample_from
 from ..plugins.discovery import where
-from .evaluation import Evaluation, Plot, Score
+from .evaluation import Plot, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import torch
-
-    from ..data.domain import Domain
-    from ..data.store import Split
-    from ..game.recipe import Recipe
     from ..plugins.catalogue import Catalogue
-    from ..settings.parser import Settings
+    from .evaluation import Evaluation
 
 
 def compute_scores(
@@ -45,28 +38,3 @@ def compute_scores(
 def flat(scores: Mapping[str, list[Score]]) -> list[Score]:
     """The scores of all metrics in a row."""
     return [s for of_one in scores.values() for s in of_one]
-
-
-def make_evaluation(
-    settings: Settings,
-    domain: Domain,
-    splits: Mapping[str, Split],
-    recipe: Recipe,
-    networks: Mapping[str, torch.nn.Module],
-    device: torch.device,
-) -> Evaluation:
-    """What metrics may use."""
-    return Evaluation(
-        domain=domain,
-        info=splits["train"].store.info,
-        train=splits["train"],
-        held_out=splits["held_out"],
-        generate=lambda n, seed: sample_from(recipe, networks, domain, splits, n, seed),
-        cache=cache_folder(settings.data),
-        device=device,
-        count=settings.run.evaluate_samples,
-        seed=settings.run.seed,
-        judge=settings.run.judge,
-        recipe=recipe,
-        networks=networks,
-    )

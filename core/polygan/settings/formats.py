@@ -1,6 +1,6 @@
 """Formats of saved settings, by number, and what makes an earlier format today's.
 
-1: no number on top; every run of a domain holds the settings of all its data sets.
+1: no number on top; every run of a domain holds the settings of all its data sets; ``features`` is called ``judge``.
 2: a run holds the settings of its own data set alone.
 """
 
@@ -47,8 +47,9 @@ def migrated(layer: Layer, names: Names) -> Layer:
     return layer
 
 
-def _without_settings_of_other_sets(layer: Layer, names: Names) -> Layer:
-    """1 -> 2: leave out the data settings that only other data sets have."""
+def _to_format_2(layer: Layer, names: Names) -> Layer:
+    """Leave out the data settings that only other data sets have; ``judge`` is called ``features``."""
+    layer = {"features" if name == "judge" else name: value for name, value in layer.items()}
     data = layer.get("data")
     if not isinstance(data, Mapping) or all(name in names.own for name in data):
         return layer
@@ -56,5 +57,5 @@ def _without_settings_of_other_sets(layer: Layer, names: Names) -> Layer:
     return {**layer, "data": {name: value for name, value in data.items() if name not in others}}
 
 
-MIGRATIONS: Mapping[int, Callable[[Layer, Names], Layer]] = {1: _without_settings_of_other_sets}
+MIGRATIONS: Mapping[int, Callable[[Layer, Names], Layer]] = {1: _to_format_2}
 """What makes a format the next one, by the number of the earlier."""

@@ -63,8 +63,9 @@ class RunSettings(TrainerSettings):
     """A run, checkpoint or .safetensors file whose networks are the start (transfer); optimizers and counters start fresh."""
     metrics: tuple[str, ...] = ()
     """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain."""
-    judge: str = ""
-    """What the metrics judge with, where they have a choice: a file, or a name that the domain's plugin knows; empty: their own."""
+    features: str = ""
+    """The feature network that metrics measure with, where they have a choice: a file, or a name that the domain's plugin knows;
+    empty: their own."""
     evaluate_samples: int = ranged(1000, "[1, inf)")
     """Generated samples a metric may ask for."""
     threads: int = ranged(0, "[0, inf)")

@@ -17,18 +17,20 @@ import torch
 
 from ..data.build import build_store
 from ..data.store import split_store
+from ..data.stream import Streams
 from ..errors import ConfigError
+from ..game.sampling import make_samples
 from ..plugins import catalogue as plugins
-from ..runs.assembly import data_settings, kinds, make_streams, open_source, resolve
+from ..record.job import Job
+from ..runs.assembly import data_settings, kinds, open_source, resolve
 from ..settings.parser import build
-from ..training.distributed import World
 from ..training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..data.domain import Domain, Samples
-    from ..data.source import Source
+    from ..data.source import Batch, Source
     from ..data.store import Split
     from ..game.protocol import Turn
     from ..game.recipe import Recipe
@@ -203,16 +205,42 @@ class Bench:
     def recipe(self) -> Recipe:
         """A fresh recipe."""
         kind, _ = kinds(self.trained_id, plugins.get_catalogue())
-        made = kind(self.settings.model, copy.deepcopy(self.splits["train"].store.info))
-        made.training = self.settings.run
-        return made
+        return kind(self.settings.model, copy.deepcopy(self.info))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The facts of the data."""
+        return self.splits["train"].store.info
+
+    @property
+    def needs_given(self) -> bool:
+        """Whether the recipe makes samples from something given alone."""
+        recipe = self.reference.recipe
+        return recipe.given is not None and not recipe.invents
+
+    @cached_property
+    def job(self) -> Job:
+        """The run of the case."""
+        recipe, catalogue = self.reference.recipe, plugins.get_catalogue()
+        return Job(self.settings, catalogue, self.domain, recipe, self.splits, self.settings.run.metrics)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """A prepared batch of training rows, all draws 0.5."""
+        draws = np.full((len(rows), self.domain.draws), 0.5)
+        return self.domain.prepare(self.domain.collate(self.splits["train"], rows, draws), self.info)
 
     def trainer(self, seed: int = 0, steps: int = 0, checkpoints: Checkpoints | None = None) -> Watched:
         """A fresh trainer on the CPU."""
         run = dataclasses.replace(self.settings.run, seed=seed, steps=steps or self.iterations)
-        settings = dataclasses.replace(self.settings, run=run)
-        streams = make_streams(settings, self.splits, self.domain, World())
-        return Watched(self.recipe(), streams, run, prepare=self.domain.prepare, checkpoints=checkpoints)
+        streams = Streams(self.splits, self.domain, run.batch_size, run.seed)
+        info = self.info
+        return Watched(
+            self.recipe(),
+            streams,
+            run,
+            prepare=lambda batch: self.domain.prepare(batch, info),
+            checkpoints=checkpoints,
+        )
 
     @cached_property
     def iterations(self) -> int:
@@ -233,10 +261,9 @@ class Bench:
     def samples(
         self, networks: Mapping[str, torch.nn.Module], n: int, seed: int = 0, recipe: Recipe | None = None
     ) -> Samples:
-        """``n`` samples with default options; of real ones where the recipe translates, as many as there are."""
-        recipe = recipe or self.recipe()
-        inputs = self.domain.real(self.splits["train"], self.rows(n)) if recipe.translates else None
-        return recipe.sample(networks, n, seed, None, inputs)
+        """``n`` samples with default options; made from training samples where the recipe needs some, as many as there are."""
+        given = self.domain.given(self.splits["train"], self.rows(n)) if self.needs_given else None
+        return make_samples(recipe or self.recipe(), networks, n, seed, given=given, domain=self.domain)
 
 
 class Watched(Trainer):

@@ -18,7 +18,6 @@ from ..data.source import Field, Source
 from ..errors import DataError, PolyganError
 from ..plugins import catalogue as plugins
 from ..scoring.evaluation import Evaluation, Plot, Score
-from ..scoring.scores import make_evaluation
 from .bench import Bench, broken, difference, state
 from .recipe_checks import check_shown
 
@@ -139,10 +138,10 @@ def check_domain_prepares_finite_batches(bench: Bench) -> None:
     rows = bench.rows(_ROWS)
     batch = _batch(bench, rows, np.full((len(rows), 4), 0.5))
     before = copy.deepcopy(batch)
-    first = copy.deepcopy(bench.domain.prepare(dict(batch)))
+    first = copy.deepcopy(bench.domain.prepare(dict(batch), bench.info))
     if found := difference(before, batch):
         raise broken(f"{bench.where}, {found[0][1:]}", "prepare() must not change its input", found[1], found[2])
-    if found := difference(first, bench.domain.prepare(dict(batch))):
+    if found := difference(first, bench.domain.prepare(dict(batch), bench.info)):
         raise broken(f"{bench.where}, {found[0][1:]}", "prepare() must repeat", found[1], found[2])
     for name, value in first.items():
         if len(value) != len(rows):
@@ -167,7 +166,7 @@ def check_domain_real_samples_are_its_rows(bench: Bench) -> None:
     judged = bench.domain.batch_of(samples)
     if judged is None:
         return
-    prepared = bench.domain.prepare(_batch(bench, rows, np.full((len(rows), 4), 0.5)))
+    prepared = bench.batch(rows)
     for name, value in judged.items():
         like = prepared.get(name)
         if like is None or value.dtype != like.dtype or len(value) != len(rows) or value.dim() != like.dim():
@@ -178,7 +177,8 @@ def check_domain_real_samples_are_its_rows(bench: Bench) -> None:
 
 def check_domain_writes_and_draws(bench: Bench) -> None:
     """Real samples are written to files, drawn as pieces, and have features."""
-    check_shown(bench.where, bench.domain.real(bench.splits["train"], bench.rows(_ROWS)), bench.folder / "written")
+    real = bench.domain.real(bench.splits["train"], bench.rows(_ROWS))
+    check_shown(bench.where, bench.domain, real, bench.folder / "written")
 
 
 def check_domain_features_repeat(bench: Bench) -> None:
@@ -211,8 +211,7 @@ def check_dataset_is_decoded_into_a_store(bench: Bench) -> None:
 
 def _evaluation(bench: Bench) -> Evaluation:
     trainer = bench.reference
-    settings = bench.settings
-    return make_evaluation(settings, bench.domain, bench.splits, trainer.recipe, trainer.networks(), trainer.device)
+    return bench.job.evaluation(trainer.networks(), trainer.device)
 
 
 def _evaluated(bench: Bench) -> list[Any]:

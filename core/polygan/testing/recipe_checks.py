@@ -17,13 +17,12 @@ import yaml
 
 from ..data.pieces import Passage, Picture, Sound, save_pieces
 from ..errors import PolyganError
-from ..game.recipe import sample_from
-from ..game.sampling import evaluating
+from ..game.recipe import HasCritic
+from ..game.sampling import evaluating, make_samples
 from ..plugins import catalogue as plugins
 from ..runs.assembly import resolve
 from ..runs.folder import describe
 from ..runs.run import load
-from ..seeding import Noise
 from ..settings.parser import build
 from ..settings.trainer import TrainerSettings
 from ..training.checkpoint import Checkpoints
@@ -33,7 +32,7 @@ from .bench import Bench, ContractError, broken, difference, played, state
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..data.domain import Samples
+    from ..data.domain import Domain, Samples
     from ..data.source import Batch
     from ..game.recipe import Recipe
 
@@ -65,7 +64,7 @@ def check_devices(recipe: Recipe, batch: Mapping[str, Any], *, iterations: int =
     steps = iterations or max(2, last + 1)
     trainer = Trainer(
         recipe,
-        {"train": RepeatedBatch(dict(batch)), "held_out": RepeatedBatch(dict(batch))},
+        {name: RepeatedBatch(dict(batch)) for turn in turns for name in ("train", *turn.streams)},
         TrainerSettings(steps=steps, batch_size=size, hang_timeout=0, **settings),
         device="meta",
     )
@@ -84,8 +83,7 @@ def check_devices(recipe: Recipe, batch: Mapping[str, Any], *, iterations: int =
 
 def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], options: Any, key: int = 0) -> None:
     """Sample i of a seed must not depend on how many samples are asked for. Raises ContractError."""
-    with evaluating(networks), torch.no_grad():
-        few, many = (recipe.generate(networks, n, Noise("cpu", block=64).reset(key), options) for n in (FEW, MANY))
+    few, many = (make_samples(recipe, networks, n, key, options) for n in (FEW, MANY))
     _same_prefix(type(recipe).__name__, few, many)
 
 
@@ -229,23 +227,21 @@ def check_recipe_generates_as_many_as_asked(bench: Bench) -> None:
     networks = bench.reference.networks()
     made = {n: bench.samples(networks, n) for n in (1, FEW, MANY)}
     for n, samples in made.items():
-        wanted = len(bench.rows(n)) if bench.reference.recipe.translates else n
+        wanted = len(bench.rows(n)) if bench.needs_given else n
         if len(samples) != wanted:
             raise broken(bench.where, f"n = {n} must give as many samples", wanted, len(samples))
-        if samples.domain.id != bench.domain.id:
-            raise broken(bench.where, "samples must be of the recipe's domain", bench.domain.id, samples.domain.id)
     _same_prefix(bench.where, made[FEW], made[MANY])
 
 
 def check_recipe_generation_follows_the_seed(bench: Bench) -> None:
-    """The same seed gives the same samples, another seed others (but for a recipe that translates); networks stay as they are."""
+    """The same seed gives the same samples, another seed others (but for a recipe that needs something given); networks stay as they are."""
     trainer = bench.reference
     before = state(trainer)
     first, again, other = (bench.samples(trainer.networks(), 8, seed).data for seed in (0, 0, 1))
     if found := difference(first, again):
         contract = "the same seed must give the same samples, to the bit"
         raise broken(f"{bench.where}, sample{found[0]}", contract, found[1], found[2])
-    if not trainer.recipe.translates and difference(first, other) is None:
+    if not bench.needs_given and difference(first, other) is None:
         raise broken(bench.where, "another seed must give other samples", "others for seed 1", "those of seed 0")
     if found := difference(before, state(trainer)):
         contract = "generating must not change the networks"
@@ -259,18 +255,18 @@ def check_recipe_samples_can_be_written_and_shown(bench: Bench) -> None:
     if not isinstance(options, recipe.Sampling):
         expected, found = recipe.Sampling.__name__, type(options).__name__
         raise broken(bench.where, "preview() must give a number and options of generation", expected, found)
-    preview = sample_from(recipe, networks, bench.domain, bench.splits, n, 0, options)
+    preview = bench.job.samples(networks, n, 0, options)
     for name, samples in (("samples", bench.samples(networks, FEW)), ("preview", preview)):
-        check_shown(f"{bench.where}, {name}", samples, bench.folder / f"written-{name}")
+        check_shown(f"{bench.where}, {name}", bench.domain, samples, bench.folder / f"written-{name}")
 
 
-def check_shown(where: str, samples: Samples, folder: Path) -> None:
+def check_shown(where: str, domain: Domain, samples: Samples, folder: Path) -> None:
     """Samples are written to files, drawn as pieces, and have one row of finite features each."""
-    files = samples.domain.write(samples, folder / "files")
+    files = domain.write(samples, folder / "files")
     missing = [str(f) for f in files if not Path(f).is_file() or not Path(f).stat().st_size]
     if not files or missing:
         raise broken(where, "write() must return the files that it wrote", "files with content", missing or "none")
-    pieces = samples.domain.render(samples)
+    pieces = domain.render(samples)
     wrong = [type(p).__name__ for p in pieces if not isinstance(p, (Picture, Sound, Passage))]
     if not pieces or wrong:
         expected = "at least one Picture, Sound or Passage"
@@ -282,7 +278,7 @@ def check_shown(where: str, samples: Samples, folder: Path) -> None:
             if data is not None and not data.startswith(magic):
                 raise broken(f"{where}, piece {i}", f"{key} must be a {key.upper()} file", magic, bytes(data[:4]))
     save_pieces(folder / "pieces", pieces)
-    features = samples.domain.features(samples)
+    features = domain.features(samples)
     if features.dim() != 2 or len(features) != len(samples):
         raise broken(where, "features() must be (n, d)", f"({len(samples)}, d)", tuple(features.shape))
     if not bool(features.isfinite().all()):
@@ -290,13 +286,15 @@ def check_shown(where: str, samples: Samples, folder: Path) -> None:
 
 
 def check_recipe_critic_judges_each_sample(bench: Bench) -> None:
-    """`critic` gives one finite logit a sample, or None."""
-    split, rows = bench.splits["train"], bench.rows(FEW)
-    batch = bench.domain.prepare(bench.domain.collate(split, rows, torch.full((len(rows), 4), 0.5).numpy()))
+    """`critic`, where a recipe has one, gives one finite logit a sample."""
+    recipe, rows = bench.reference.recipe, bench.rows(FEW)
+    if not isinstance(recipe, HasCritic):
+        return
+    batch = bench.batch(rows)
     live = bench.reference.networks(averaged=False)
     with evaluating(live), torch.no_grad():
-        logits = bench.reference.recipe.critic(live, batch)
-    if logits is not None and (logits.shape != (len(rows),) or not bool(logits.isfinite().all())):
+        logits = recipe.critic(live, batch)
+    if logits.shape != (len(rows),) or not bool(logits.isfinite().all()):
         contract = "critic() must give a finite logit a sample"
         raise broken(
             bench.where, contract, f"({len(rows)},) finite", f"{tuple(logits.shape)}: {logits.flatten().tolist()[:4]}"
@@ -305,9 +303,7 @@ def check_recipe_critic_judges_each_sample(bench: Bench) -> None:
 
 def check_recipe_plays_on_the_meta_device(bench: Bench) -> None:
     """`check_devices`: no turn names a device or reads a value."""
-    rows = bench.rows(bench.settings.run.batch_size)
-    draws = torch.full((len(rows), 4), 0.5).numpy()
-    batch = bench.domain.prepare(bench.domain.collate(bench.splits["train"], rows, draws))
+    batch = bench.batch(bench.rows(bench.settings.run.batch_size))
     try:
         check_devices(bench.recipe(), copy.deepcopy(batch), iterations=bench.iterations)
     except ContractError as error:

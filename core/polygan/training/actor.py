@@ -191,6 +191,19 @@ class Actor:
             load_module(self.averaged, networks, f"{name}.ema", where)
 
 
+def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], bool]:
+    """What a checkpoint holds: the networks and their averages by name, the actors' states, and whether all of it is sound."""
+    networks = {}
+    for name, actor in actors.items():
+        networks[name] = actor.module.state_dict()
+        if actor.averaged is not None:
+            networks[f"{name}.ema"] = actor.averaged.state_dict()
+    finite = all(bool(torch.isfinite(p).all()) for a in actors.values() for p in a.module.parameters())
+    # Buffers may be infinite: a "lowest so far" begins there.
+    good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors.values())
+    return networks, {name: actor.state() for name, actor in actors.items()}, good
+
+
 def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:
     """What became of each parameter, by the old one's id. Those that were tied stay tied where a device replaced them."""
     moved: dict[int, nn.Parameter] = {}

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, DivergenceError, Preempted
-from ..game.protocol import Context, Turn, check_turns, sum_terms
-from ..seeding import mix, seed_everything
-from .actor import Actor
+from ..errors import CheckpointError, DivergenceError, Preempted
+from ..game.protocol import Context, Turn, check_turns, complete_players, sum_terms
+from ..seeding import mix, preserved_generators, seed_everything
+from .actor import Actor, contents
 from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
 from .feeder import Batches, Feeder
-from .meter import Meter
+from .meter import Meter, read_values
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoints
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_COUNTERS = ("step", "samples", "rollbacks", "seconds")
 _INIT = -1  # the counter that seeds the networks' initial parameters
 
 
@@ -75,43 +76,32 @@ class Trainer:
         self.recipe, self.settings = recipe, settings
         self.device, self.world = torch.device(device), world or World()
         self.checkpoints, self.listener = checkpoints, listener or Listener()
-        self.step = self.samples = self.rollbacks = 0
-        self.seconds = 0.0
+        self.step, self.samples, self.rollbacks, self.seconds = 0, 0, 0, 0.0
         self.stop_requested = False
         self.precision = resolve_precision(settings.precision, self.device)
-        parts = settings.accumulate * self.world.size
-        if settings.batch_size % parts:
-            raise ConfigError(
-                f"batch_size = {settings.batch_size} cannot be shared by {self.world.size} process(es) x accumulate = "
-                f"{settings.accumulate}; use a multiple of {parts}"
-            )
+        self.world.check_shares(settings.batch_size, settings.accumulate)
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        seed_everything(mix(settings.seed, _INIT), self.device)
-        recipe.training = settings
-        players = recipe.players()
+        with preserved_generators(self.device):
+            seed_everything(mix(settings.seed, _INIT), self.device)
+            networks = recipe.networks()
+            players = complete_players(networks, recipe.players(networks, settings))
         self.turns = list(recipe.turns())
         check_turns(self.turns, players, streams, settings.steps)
         scaled = self.precision == "fp16"
         self.actors = {
             name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
         }
-        self.world.broadcast(self._state())
         for actor in self.actors.values():
+            self.world.broadcast([*actor.module.parameters(), *actor.module.buffers()])
             actor.start_average()
-        self.context = Context(players, self.device, settings.steps)
+        self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
         self._eager = dict(self.context._networks)
         self._compiled: dict[str, Any] = (
             {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
         )
-        self._feeder = Feeder(
-            streams,
-            self.device,
-            accumulate=settings.accumulate,
-            prepare=prepare,
-            memory_format=recipe.memory_format,
-        )
+        self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
         self._rounds = max(turn.repeat for turn in self.turns)
         self._acting: tuple[str, ...] = ()
         self._meter = Meter()
@@ -124,7 +114,7 @@ class Trainer:
         """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
         s = self.settings
         self._window = (self.step, time.monotonic())
-        with closing(self._feeder), Watchdog(s.hang_timeout) as watchdog:
+        with closing(self._feeder), preserved_generators(self.device), Watchdog(s.hang_timeout) as watchdog:
             while self.step < s.steps:
                 begin = time.monotonic()
                 self.iterate()
@@ -161,7 +151,7 @@ class Trainer:
     def iterate(self) -> None:
         """One iteration: every turn that is due, then averages and schedulers."""
         context = self.context
-        context.step, context.samples, context.rollbacks = self.step, self.samples, self.rollbacks
+        context.step, context.rollbacks = self.step, self.rollbacks
         caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
         self._feeder.forget()
         acted = set()
@@ -181,23 +171,21 @@ class Trainer:
         self._hand_over(turn.players)
         actors = [self.actors[name] for name in turn.players]
         context.turn = turn.name
-        context._networks = self._eager if turn.eager else self._compiled
+        context._networks = self._eager if turn.differentiates_twice else self._compiled
         scaled = bool(actors) and actors[0].scaled
         scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
-        batches = (
-            self._feeder.get(turn.data, self.step * self._rounds + repeat)
-            if turn.data
-            else [{} for _ in range(s.accumulate if actors else 1)]  # there is nothing to accumulate for a look
-        )
-        for micro, batch in enumerate(batches):
+        streams = [self._feeder.get(name, self.step * self._rounds + repeat) for name in turn.streams]
+        if not streams:  # there is nothing to accumulate for a look
+            streams = [[{} for _ in range(s.accumulate if actors else 1)]]
+        for micro, batches in enumerate(zip(*streams, strict=True)):
             part = world.rank * s.accumulate + micro
             seed_everything(mix(*where, part), self.device)
             context.noise.reset(*where, part=part, parts=world.size * s.accumulate)
             context.cache = caches[micro]
-            twice = DoubleBackward() if turn.eager else nullcontext()
+            twice = DoubleBackward() if turn.differentiates_twice else nullcontext()
             with self._autocast(turn), torch.set_grad_enabled(bool(actors)), twice:
-                terms = turn.loss(context, batch)
+                terms = turn.loss(context, *batches)
             if actors:
                 loss = sum_terms(turn, terms) / s.accumulate
                 (loss if scale is None else loss * scale).backward()
@@ -223,7 +211,7 @@ class Trainer:
             self._acting = players
 
     def _autocast(self, turn: Turn) -> Any:
-        dtype = _AUTOCAST.get(turn.precision or self.precision)
+        dtype = None if turn.differentiates_twice else _AUTOCAST.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
 
     def _record(self, turn: Turn, terms: Mapping[str, Tensor]) -> None:
@@ -235,23 +223,7 @@ class Trainer:
 
     def _log(self) -> bool:
         """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
-        means = self._meter.means()
-        names, numbers = list(means), list(means.values())
-        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak, a.spoilt())]
-        stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
-        self.world.average([stacked])
-        read = stacked.tolist()
-        values = dict(zip(names, read, strict=False))
-        problems = []
-        for k, (name, actor) in enumerate(self.actors.items()):
-            skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
-            if streak >= self.settings.max_skips:
-                problems.append(f"the last {int(streak)} gradients of {name} were not finite")
-            elif spoilt:
-                problems.append(f"buffers of {name} are not numbers")
-            if actor.optimizer is not None:
-                values[f"skipped/{name}"] = skipped
-                values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+        values, problems = read_values(self._meter, self.actors, self.world, self.device, self.settings.max_skips)
         self._meter.clear()
         step, since = self._window
         self._window = (self.step, time.monotonic())
@@ -302,29 +274,12 @@ class Trainer:
             name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
 
-    def _state(self) -> list[Tensor]:
-        return [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
-
     def save(self, score: float | None = None) -> None:
         """Write a checkpoint (first process only)."""
         if self.checkpoints is None or not self.world.first:
             return
-        networks = {}
-        for name, actor in self.actors.items():
-            networks[name] = actor.module.state_dict()
-            if actor.averaged is not None:
-                networks[f"{name}.ema"] = actor.averaged.state_dict()
-        training = {
-            "step": self.step,
-            "samples": self.samples,
-            "rollbacks": self.rollbacks,
-            "seconds": self.seconds,
-            "actors": {name: actor.state() for name, actor in self.actors.items()},
-        }
-        actors = self.actors.values()
-        finite = all(bool(torch.isfinite(p).all()) for a in actors for p in a.module.parameters())
-        # Buffers may be infinite: a "lowest so far" begins there.
-        good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors)
+        networks, states, good = contents(self.actors)
+        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states}
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
@@ -336,8 +291,8 @@ class Trainer:
         training = checkpoint.training
         for name, actor in self.actors.items():
             actor.load_state(training["actors"][name])
-        self.step, self.samples = training["step"], training["samples"]
-        self.rollbacks, self.seconds = training["rollbacks"], training["seconds"]
+        for name in _COUNTERS:
+            setattr(self, name, training[name])
         self._meter.clear()
 
 

@@ -170,7 +170,10 @@ def test_a_users_file_follows_the_same_rule(capsys, sets):
 
 def test_settings_that_are_resolved_pass():
     settings = resolve("points/mlp", [{"data": "ring"}])
-    assert resolve(settings) is settings
+    assert resolve(settings, [{}]) is settings
+    for more in (([{"steps": 3}],), ([], ["--steps", "3"])):
+        with pytest.raises(polygan.ConfigError, match="settings that are resolved take no others"):
+            resolve(settings, *more)
 
 
 def test_a_data_set_with_settings_of_its_own_passes_the_conformance_suite(sets):

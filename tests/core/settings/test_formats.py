@@ -39,9 +39,9 @@ def test_a_later_format_is_refused_with_the_remedy(tmp_path):
 
 
 def test_the_first_format_loses_the_settings_of_other_data_sets_and_nothing_else():
-    layer = {"format": 1, "steps": 3, "data": {"source": "x", "size": 5, "tones": 7, "typo": 1}}
+    layer = {"format": 1, "steps": 3, "judge": "net.pt", "data": {"source": "x", "size": 5, "tones": 7, "typo": 1}}
     assert migrated(layer, names())["data"] == {"source": "x", "size": 5, "typo": 1}
-    assert migrated(layer, names())["steps"] == 3
+    assert (migrated(layer, names())["steps"], migrated(layer, names())["features"]) == (3, "net.pt")
     assert migrated({**layer, "format": 2}, names())["data"] == layer["data"]
 
 

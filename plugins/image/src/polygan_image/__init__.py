@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
 
-POLYGAN_API = 1
+POLYGAN_API = 2
 
 
 @hookimpl

@@ -1,0 +1,77 @@
+"""What polygan tells a person while it works: one logger, ``polygan``, that a program can silence or redirect.
+
+As long as a program has configured no logging, each message is a line on stderr. ``logging.getLogger("polygan")`` takes handlers and
+a level: ``setLevel(logging.ERROR)`` silences, ``addHandler`` redirects.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOGGER = logging.getLogger("polygan")
+
+
+class _OnStderr(logging.Handler):
+    """Prints the text alone, to what stderr is at that moment; above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+            if "tqdm" in sys.modules:
+                from tqdm import tqdm
+
+                tqdm.write(text, file=sys.stderr)
+            else:
+                print(text, file=sys.stderr)
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
+_ON_STDERR = _OnStderr()
+
+
+def say(text: str) -> None:
+    """Tell what happens: a line of level INFO."""
+    _tell(logging.INFO, text)
+
+
+def warn(text: str) -> None:
+    """Tell what may be wrong: a line of level WARNING."""
+    _tell(logging.WARNING, text)
+
+
+def fail(text: str) -> None:
+    """Tell the error that ends a command: a line of level ERROR."""
+    _tell(logging.ERROR, text)
+
+
+def _tell(level: int, text: str) -> None:
+    if _LOGGER.hasHandlers():
+        _LOGGER.log(level, "%s", text)
+    elif level >= (_LOGGER.level or logging.INFO) and level > logging.root.manager.disable and not _LOGGER.disabled:
+        _ON_STDERR.handle(_LOGGER.makeRecord(_LOGGER.name, level, "", 0, text, (), None))
+
+
+@contextmanager
+def shown_on_stderr() -> Iterator[None]:
+    """Every message is a line on stderr inside, whatever a plugin does to the logging of the process."""
+    level, propagate = _LOGGER.level, _LOGGER.propagate
+    added = _ON_STDERR not in _LOGGER.handlers
+    if added:
+        _LOGGER.addHandler(_ON_STDERR)
+    _LOGGER.setLevel(level or logging.INFO)
+    _LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        _LOGGER.setLevel(level)
+        _LOGGER.propagate = propagate
+        if added:
+            _LOGGER.removeHandler(_ON_STDERR)

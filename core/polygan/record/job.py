@@ -1,0 +1,74 @@
+"""What a run is made of, in one value: settings, plugins, domain, recipe, data and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..data.build import cache_folder
+from ..game.sampling import given_of, make_samples, shown_beside
+from ..scoring.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    import torch
+
+    from ..data.domain import Domain, Samples
+    from ..data.source import Batch
+    from ..data.store import Split
+    from ..game.recipe import Recipe
+    from ..plugins.catalogue import Catalogue
+    from ..settings.parser import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run's settings with everything that they name. Nothing here changes during the run."""
+
+    settings: Settings
+    catalogue: Catalogue
+    domain: Domain
+    recipe: Recipe[Any]
+    splits: Mapping[str, Split]
+    """``train`` and ``held_out``."""
+    metrics: Sequence[str]
+    """The ids of the metrics to compute, the leading one first."""
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+    """What the metrics of all evaluations share."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The facts of the data."""
+        return self.splits["train"].store.info
+
+    def prepare(self, batch: Batch) -> Batch:
+        """What networks see of a collated batch."""
+        return self.domain.prepare(batch, self.info)
+
+    def samples(self, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any = None) -> Samples:
+        """``n`` samples by seed; at most as many as there are held-out samples to make them from, where the recipe needs some."""
+        given = given_of(self.recipe, self.domain, self.splits, n)
+        return make_samples(self.recipe, networks, n, seed, options, given=given, domain=self.domain)
+
+    def real(self, n: int) -> Samples:
+        """Real samples to stand beside the first ``n`` of `samples`."""
+        return shown_beside(self.recipe, self.domain, self.splits, n)
+
+    def evaluation(self, networks: Mapping[str, torch.nn.Module], device: torch.device) -> Evaluation:
+        """What metrics may use."""
+        run = self.settings.run
+        return Evaluation(
+            domain=self.domain,
+            info=self.info,
+            train=self.splits["train"],
+            held_out=self.splits["held_out"],
+            cache=cache_folder(self.settings.data),
+            device=device,
+            count=run.evaluate_samples,
+            seed=run.seed,
+            features=run.features,
+            recipe=self.recipe,
+            networks=networks,
+            kept=self.kept,
+        )

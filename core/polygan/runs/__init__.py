@@ -1,0 +1,1 @@
+"""Runs: training, resuming, opening, exporting."""
