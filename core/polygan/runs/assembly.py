@@ -58,7 +58,7 @@ def prepared(
 def settings_parser(recipe: str, data: type[DataSettings] | None = None) -> SettingsParser:
     """The parser of one recipe's settings; ``data`` is the class of a data set's settings, None: the domain's."""
     kind, domain = kinds(recipe, get_catalogue())
-    first = getattr(kind, "first_options", ())
+    first = kind.first_options
     return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, data or domain.Settings, kind.defaults, first)
 
 
