@@ -174,5 +174,7 @@ def test_mode_seeking_needs_classes_and_a_weight_that_is_not_negative(name):
     assert recipe(name, mode_seeking=0.0)._mode_seeking(fakes) == {}
     assert recipe(name, classes=(), mode_seeking=1.0)._mode_seeking(fakes) == {}
     for wrong in (-1, math.nan, math.inf):
-        with pytest.raises(ConfigError, match=r"model\.mode_seeking = .* must be finite and at least 0"):
+        with pytest.raises(
+            ConfigError, match=r"model\.mode_seeking = .* (too small; the least is|is not finite; use at least) 0"
+        ):
             recipe(name, mode_seeking=wrong)

@@ -373,7 +373,7 @@ def test_a_mixing_grid_has_its_sources_on_the_diagonal(which, first, last):
         (3, {"walk": 3}, "-n 6 or more"),
         (4, {"truncation": 3.0}, "truncation = 3.0"),
         (4, {"walk": 1}, "walk = 1"),
-        (4, {"mix": "course"}, "^mix = 'course' .did you mean 'coarse'"),
+        (4, {"mix": "course"}, "^mix = 'course' is unknown .did you mean 'coarse'"),
         (4, {"mix": "coarse", "walk": 2}, "mix and walk"),
         (4, {"project": "x.png", "grid": True}, "project and grid"),
         (4, {"project_steps": 0}, "project_steps = 0"),

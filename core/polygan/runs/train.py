@@ -96,9 +96,10 @@ def execute(
 
 def _trainer(job: Job, place: Path, device: torch.device, world: World, listeners: Sequence[Listener]) -> Trainer:
     run = job.settings.run
-    return Trainer(
+    streams = Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size)
+    trainer = Trainer(
         job.recipe,
-        Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size),
+        streams,
         run,
         device=device,
         prepare=job.prepare,
@@ -106,6 +107,9 @@ def _trainer(job: Job, place: Path, device: torch.device, world: World, listener
         listener=Listeners(listeners),
         world=world,
     )
+    for name in {name for turn in trainer.turns for name in turn.streams}:
+        streams[name]  # too few samples are an error now, before the folder counts as a run
+    return trainer
 
 
 @contextmanager

@@ -569,7 +569,9 @@ def test_small_pictures_of_an_array_are_refused_too(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8))
     with pytest.raises(DataError, match="8x8 pixels are too few for 16x16"):
         source(tmp_path / "a.npz", resolution=16, smaller="refuse").decode(0)
-    with pytest.raises(ConfigError, match=r"data.smaller = 'refused'; known are enlarge, refuse"):
+    with pytest.raises(
+        ConfigError, match=r"data.smaller = 'refused' is unknown .did you mean 'refuse'\?.; known are enlarge, refuse"
+    ):
         ImageSettings(smaller="refused")
 
 

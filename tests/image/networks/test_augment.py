@@ -237,7 +237,7 @@ def test_the_number_of_pictures_chooses(count, chosen):
     recipe = DCGAN(Config(augment="auto"), info)
     assert recipe.augmentation == chosen
     assert ("augmentation" in recipe.networks()) == (chosen == "ada")
-    assert [note.split(":")[0] for note in recipe.notes()] == [f"model.augment = auto is {chosen}"]
+    assert [note.split(":")[0] for note in recipe.notes(TrainerSettings())] == [f"model.augment = auto is {chosen}"]
 
 
 def test_a_critic_without_signs_is_refused():

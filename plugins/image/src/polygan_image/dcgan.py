@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from polygan import ConfigError, Player
+from polygan import ConfigError, Player, ranged
 
 from .base import ImageGAN
 from .game import Adversarial, Game, Penalty
 from .networks.dcgan import Discriminator, Generator, strides
-from .settings import Augment, ImageConfig, check_least, check_range, check_rates
+from .settings import Augment, ImageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,55 +28,49 @@ PENALTY_WEIGHT = 10.0  # of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DR
 class Config(ImageConfig):
     """What is trained. The defaults are the paper's, but for classes and averaging; ``penalty``, ``loss`` and the rest combine freely."""
 
-    latent_dim: int = 100
-    """Numbers in a latent vector (standard normal), >= 1."""
-    generator_width: int = 64
-    """Channels of the generator's last hidden layer, >= 1; deeper ones have 2, 4, at most 8 times as many."""
-    discriminator_width: int = 64
-    """Channels of the discriminator's first layer, >= 1; deeper ones have 2, 4, at most 8 times as many."""
-    embedding_dim: int = 50
-    """Numbers that stand for a class beside the latent vector of a conditional generator, >= 1."""
+    latent_dim: int = ranged(100, "[1, inf)")
+    """Numbers in a latent vector (standard normal)."""
+    generator_width: int = ranged(64, "[1, inf)")
+    """Channels of the generator's last hidden layer; deeper ones have 2, 4, at most 8 times as many."""
+    discriminator_width: int = ranged(64, "[1, inf)")
+    """Channels of the discriminator's first layer; deeper ones have 2, 4, at most 8 times as many."""
+    embedding_dim: int = ranged(50, "[1, inf)")
+    """Numbers that stand for a class beside the latent vector of a conditional generator."""
     loss: Adversarial = "minimax"
     """The game (`polygan.losses.ADVERSARIAL`); minimax is the non-saturating one of the paper."""
     penalty: Penalty = "none"
     """Gradient penalty on the discriminator."""
-    penalty_weight: float = 0.0
-    """Weight of the penalty, >= 0: gamma of r1 and r2, lambda of the others; 0: 10, as in their papers."""
-    penalty_every: int = 1
-    """Iterations between penalties, >= 1; above 1 a turn of its own with that many times the weight."""
-    critic_steps: int = 1
-    """Discriminator steps an iteration, >= 1; 5 is usual for wasserstein."""
+    penalty_weight: float = ranged(0.0, "[0, inf)")
+    """Weight of the penalty: gamma of r1 and r2, lambda of the others; 0: 10, as in their papers."""
+    penalty_every: int = ranged(1, "[1, inf)")
+    """Iterations between penalties; above 1 a turn of its own with that many times the weight."""
+    critic_steps: int = ranged(1, "[1, inf)")
+    """Discriminator steps an iteration; 5 is usual for wasserstein."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Of both networks; rmsprop is the one of the clipped wasserstein game."""
-    learning_rate: float = 2e-4
-    """Of the generator, and of the discriminator unless it has its own, (0, 1]."""
-    discriminator_learning_rate: float = 0.0
-    """Of the discriminator, [0, 1]; 0: that of the generator."""
-    beta1: float = 0.5
-    """Decay of the mean gradient in adam, [0, 1); rmsprop has none."""
-    beta2: float = 0.999
-    """Decay of the mean squared gradient in adam and rmsprop, [0, 1)."""
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of the generator, and of the discriminator unless it has its own."""
+    discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
+    """Of the discriminator; 0: that of the generator."""
+    beta1: float = ranged(0.5, "[0, 1)")
+    """Decay of the mean gradient in adam; rmsprop has none."""
+    beta2: float = ranged(0.999, "[0, 1)")
+    """Decay of the mean squared gradient in adam and rmsprop."""
     norm: Literal["auto", "batch", "none"] = "auto"
     """Of the discriminator. auto: batch norm, but none with a gradient penalty or with spectral norm."""
     spectral_norm: bool = False
     """Spectral norm in every layer of the discriminator (Miyato et al. 2018)."""
-    weight_clip: float = 0.0
-    """The discriminator's parameters are clamped to [-weight_clip, weight_clip], >= 0 (WGAN 0.01); 0: not."""
-    ema_half_life: float = 20_000
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
-    mode_seeking: float = 0.3
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
+    weight_clip: float = ranged(0.0, "[0, inf)")
+    """The discriminator's parameters are clamped to [-weight_clip, weight_clip] (WGAN 0.01); 0: not."""
+    ema_half_life: float = ranged(20_000, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+    mode_seeking: float = ranged(0.3, "[0, inf)")
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
     augment: Augment = "none"
     """How pictures are altered before the discriminator: ada (adaptive), diffaugment (always), none; auto: ada below 100,000 pictures."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("latent_dim", "generator_width", "discriminator_width", "embedding_dim")
-        check_least(self, 1, *counts, "penalty_every", "critic_steps")
-        check_least(self, 0, "penalty_weight", "weight_clip", "ema_half_life")
-        check_rates(self, "2e-4")
-        inside = 0 <= self.discriminator_learning_rate <= 1
-        check_range(self, "discriminator_learning_rate", inside, "[0, 1]; 0 is usual")
         if self.norm == "batch" and self.penalty != "none":
             raise ConfigError(
                 f"model.norm = batch does not go with model.penalty = {self.penalty}: batch norm mixes the "
@@ -89,6 +83,7 @@ class DCGAN(ImageGAN[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 10_000, "batch_size": 64}
+    first_options = ("loss", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; `ConfigError` also for sizes that doublings do not reach."""

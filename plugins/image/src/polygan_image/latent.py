@@ -11,11 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, Noise, Samples, in_chunks
+from polygan import ConfigError, DataError, Noise, Samples, in_chunks, ranged
 
 from .data import pictures
 from .sampling import Sampling, arrange, keys_of_walk, latents, places
-from .settings import check_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,23 +35,18 @@ _CHUNK = 64
 class StyleSampling(Sampling):
     """What is drawn."""
 
-    truncation: float = 1.0
-    """How far from the mean picture, [0, 2]: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
+    truncation: float = ranged(1.0, "[0, 2]", hint="1 draws as trained, 0.7 is usual")
+    """How far from the mean picture: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
     mix: Literal["none", "coarse", "middle", "fine"] = "none"
     """A square grid: row i, column j takes the styles of these layers (to 8 pixels, 16 and 32, above) from the i-th, the others from
     the j-th picture on the diagonal."""
     project: str = ""
     """A picture file: the ``n`` pictures lead from the mean to the closest that the generator makes."""
-    project_steps: int = 300
-    """Optimizer steps of a projection, >= 1."""
+    project_steps: int = ranged(300, "[1, inf)", usual=300)
+    """Optimizer steps of a projection."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, "")
-        if not 0 <= self.truncation <= 2:
-            raise ConfigError(f"truncation = {self.truncation} is outside [0, 2]; 1 draws as trained, 0.7 is usual")
-        if self.project_steps < 1:
-            raise ConfigError(f"project_steps = {self.project_steps} is too small; 300 is usual")
         ways = {"mix": self.mix != "none", "project": bool(self.project)}
         ways |= {"grid": self.grid, "interpolate": self.interpolate > 0, "walk": self.walk > 0}
         used = [name for name, on in ways.items() if on]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from polygan import Player
+from polygan import Player, ranged
 
 from .base import ImageGAN
 from .game import Game
 from .networks.dcgan import strides
 from .networks.r3gan import Discriminator, Generator
-from .settings import ImageConfig, check_least, check_rates
+from .settings import ImageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,37 +28,31 @@ class Config(ImageConfig):
     """What is trained: the paper's method with narrower networks, without its schedules, and with a term that keeps the pictures of a
     class apart."""
 
-    latent_dim: int = 64
-    """Numbers in a latent vector (standard normal), >= 1."""
-    generator_width: int = 64
-    """Channels of the generator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    discriminator_width: int = 64
-    """Channels of the discriminator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    depth: int = 2
-    """Residual blocks a resolution, >= 1."""
-    group: int = 16
-    """Channels that a 3x3 convolution mixes, >= 1."""
-    gamma: float = 1.0
-    """Weight of R1 and of R2, >= 0; the harder the data and the larger the pictures, the more."""
-    penalty_every: int = 1
-    """Iterations between the penalties, >= 1; 1 as in the paper, above a turn of its own with that many times the weight, which
+    latent_dim: int = ranged(64, "[1, inf)")
+    """Numbers in a latent vector (standard normal)."""
+    generator_width: int = ranged(64, "[1, inf)")
+    """Channels of the generator's finest map; coarser ones have 2 and 4 times as many."""
+    discriminator_width: int = ranged(64, "[1, inf)")
+    """Channels of the discriminator's finest map; coarser ones have 2 and 4 times as many."""
+    depth: int = ranged(2, "[1, inf)")
+    """Residual blocks a resolution."""
+    group: int = ranged(16, "[1, inf)")
+    """Channels that a 3x3 convolution mixes."""
+    gamma: float = ranged(1.0, "[0, inf)")
+    """Weight of R1 and of R2; the harder the data and the larger the pictures, the more."""
+    penalty_every: int = ranged(1, "[1, inf)")
+    """Iterations between the penalties; 1 as in the paper, above a turn of its own with that many times the weight, which
     spares most of the second derivatives."""
-    learning_rate: float = 2e-4
-    """Of both networks, (0, 1]."""
-    beta1: float = 0.0
-    """Decay of Adam's mean gradient, [0, 1)."""
-    beta2: float = 0.99
-    """Decay of Adam's mean squared gradient, [0, 1)."""
-    ema_half_life: float = 20_000
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
-    mode_seeking: float = 0.3
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "depth", "group", "penalty_every")
-        check_least(self, 0, "gamma", "ema_half_life")
-        check_rates(self, "2e-4")
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of both networks."""
+    beta1: float = ranged(0.0, "[0, 1)")
+    """Decay of Adam's mean gradient."""
+    beta2: float = ranged(0.99, "[0, 1)")
+    """Decay of Adam's mean squared gradient."""
+    ema_half_life: float = ranged(20_000, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+    mode_seeking: float = ranged(0.3, "[0, inf)")
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
 
 
 class R3GAN(ImageGAN[Config]):
@@ -66,6 +60,7 @@ class R3GAN(ImageGAN[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
+    first_options = ("gamma", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, class_index
+from polygan import Checked, ConfigError, class_index, ranged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,24 +20,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Checked):
     """What is drawn."""
 
     label: str | int | None = None
     """Class to draw, by its name, or else its number; None: each as often as the data have it, and in rows all of them in turn."""
     grid: bool = False
     """One row per class (a square without classes or with ``label``): classes then depend on the number."""
-    interpolate: int = 0
-    """Pictures in a row that walks from one latent vector to the next, >= 2; 0: no walks."""
-    walk: int = 0
-    """Pictures from one latent vector to the next of one closed walk, >= 2, about: all are spread evenly. To be written as an animation
+    interpolate: int = ranged(0, "0 or [2, inf)")
+    """Pictures in a row that walks from one latent vector to the next; 0: no walks."""
+    walk: int = ranged(0, "0 or [2, inf)")
+    """Pictures from one latent vector to the next of one closed walk, about: all are spread evenly. To be written as an animation
     (.webp, .gif); 0: none."""
 
     def __post_init__(self) -> None:
-        if self.interpolate < 0 or self.interpolate == 1:
-            raise ConfigError(f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row")
-        if self.walk < 0 or self.walk == 1:
-            raise ConfigError(f"walk = {self.walk}: use 0 (no walk) or at least 2 pictures between latent vectors")
+        super().__post_init__()
         if self.interpolate and self.grid:
             raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
         if self.walk and (self.interpolate or self.grid):

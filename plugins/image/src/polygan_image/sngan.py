@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from polygan import Player
+from polygan import Player, ranged
 
 from .base import ImageGAN
 from .game import Game
 from .networks.dcgan import strides
 from .networks.sngan import Discriminator, Generator
-from .settings import ImageConfig, check_least, check_rates
+from .settings import ImageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,28 +27,22 @@ if TYPE_CHECKING:
 class Config(ImageConfig):
     """What is trained. The defaults are the paper's but for narrower networks and an averaged generator."""
 
-    latent_dim: int = 128
-    """Numbers in a latent vector (standard normal), >= 1."""
-    generator_width: int = 64
-    """Channels of the generator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    discriminator_width: int = 64
-    """Channels of the discriminator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    critic_steps: int = 5
-    """Discriminator steps an iteration, >= 1."""
-    learning_rate: float = 2e-4
-    """Of both networks at the start, (0, 1]; it falls linearly to 0 at the last iteration."""
-    beta1: float = 0.0
-    """Decay of Adam's mean gradient, [0, 1)."""
-    beta2: float = 0.9
-    """Decay of Adam's mean squared gradient, [0, 1)."""
-    ema_half_life: float = 20_000
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "critic_steps")
-        check_least(self, 0, "ema_half_life")
-        check_rates(self, "2e-4")
+    latent_dim: int = ranged(128, "[1, inf)")
+    """Numbers in a latent vector (standard normal)."""
+    generator_width: int = ranged(64, "[1, inf)")
+    """Channels of the generator's finest map; coarser ones have 2 and 4 times as many."""
+    discriminator_width: int = ranged(64, "[1, inf)")
+    """Channels of the discriminator's finest map; coarser ones have 2 and 4 times as many."""
+    critic_steps: int = ranged(5, "[1, inf)")
+    """Discriminator steps an iteration."""
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of both networks at the start; it falls linearly to 0 at the last iteration."""
+    beta1: float = ranged(0.0, "[0, 1)")
+    """Decay of Adam's mean gradient."""
+    beta2: float = ranged(0.9, "[0, 1)")
+    """Decay of Adam's mean squared gradient."""
+    ema_half_life: float = ranged(20_000, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
 
 
 class SNGAN(ImageGAN[Config]):
@@ -56,6 +50,7 @@ class SNGAN(ImageGAN[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
+    first_options = ("generator_width", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""

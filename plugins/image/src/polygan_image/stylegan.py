@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 
-from polygan import Player, Turn, losses
+from polygan import Player, Turn, losses, ranged
 
 from .base import Fakes, ImageGAN
 from .game import Game
 from .latent import StyleSampling, generate
 from .networks.stylegan import Discriminator, Generator, check_size
-from .settings import ImageConfig, check_least, check_range, check_rates
+from .settings import ImageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,49 +29,40 @@ class Config(ImageConfig):
     """What is trained. The defaults are the paper's but for the size, about 4.5 + 4.7 million parameters at 64 pixels, and for a
     term that keeps the pictures of a class apart."""
 
-    latent_dim: int = 256
-    """Numbers in a latent vector z (standard normal) and in w, >= 1; 512 in the paper."""
-    mapping_layers: int = 2
-    """Layers between z and w, >= 1; 8 in the paper, 2 where it is trained with little data."""
-    channel_base: int = 4096
-    """Channels of a map are this number / its resolution, >= 1; 32768 in the paper (16384 below 512 pixels)."""
-    channel_max: int = 256
-    """Most channels of a map, >= 1; 512 in the paper."""
-    group: int = 4
-    """Most samples in a group of the minibatch standard deviation, >= 1; 1: none."""
+    latent_dim: int = ranged(256, "[1, inf)")
+    """Numbers in a latent vector z (standard normal) and in w; 512 in the paper."""
+    mapping_layers: int = ranged(2, "[1, inf)")
+    """Layers between z and w; 8 in the paper, 2 where it is trained with little data."""
+    channel_base: int = ranged(4096, "[1, inf)")
+    """Channels of a map are this number / its resolution; 32768 in the paper (16384 below 512 pixels)."""
+    channel_max: int = ranged(256, "[1, inf)")
+    """Most channels of a map; 512 in the paper."""
+    group: int = ranged(4, "[1, inf)")
+    """Most samples in a group of the minibatch standard deviation; 1: none."""
     noise: bool = True
     """Whether each layer adds noise of a learned strength; without it where pictures are flat, as drawings are."""
-    mixing: float = 0.9
-    """Share of fakes whose later layers take the styles of another latent, [0, 1]."""
-    gamma: float = 0.0
-    """Weight of R1, >= 0; 0: by the rule 0.0002 * resolution^2 / batch size, which is said at the start."""
-    r1_every: int = 16
-    """Iterations between R1 penalties, >= 1."""
-    path_weight: float = 0.0
-    """Weight of the path length penalty, >= 0; 2 in the paper, 0: none."""
-    path_every: int = 4
-    """Iterations between path length penalties, >= 1."""
-    path_decay: float = 0.01
-    """How far the mean path length moves an update, (0, 1]."""
-    learning_rate: float = 2.5e-3
-    """Of both networks before the correction for lazy penalties, (0, 1]."""
-    beta1: float = 0.0
-    """Decay of Adam's mean gradient, [0, 1)."""
-    beta2: float = 0.99
-    """Decay of Adam's mean squared gradient, [0, 1)."""
-    ema_half_life: float = 0.0
-    """Half-life of the averaged generator in samples, >= 0; 0: batch size * 10,000 / 32."""
-    mode_seeking: float = 0.1
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, 1, "latent_dim", "mapping_layers", "channel_base", "channel_max", "group")
-        check_least(self, 1, "r1_every", "path_every")
-        check_least(self, 0, "gamma", "path_weight", "ema_half_life")
-        check_rates(self, "2.5e-3")
-        check_range(self, "mixing", 0 <= self.mixing <= 1, "[0, 1]; 0.9 is the paper's")
-        check_range(self, "path_decay", 0 < self.path_decay <= 1, "(0, 1]; 0.01 is the paper's")
+    mixing: float = ranged(0.9, "[0, 1]", hint="0.9 is the paper's")
+    """Share of fakes whose later layers take the styles of another latent."""
+    gamma: float = ranged(0.0, "[0, inf)")
+    """Weight of R1; 0: by the rule 0.0002 * resolution^2 / batch size, which is said at the start."""
+    r1_every: int = ranged(16, "[1, inf)")
+    """Iterations between R1 penalties."""
+    path_weight: float = ranged(0.0, "[0, inf)")
+    """Weight of the path length penalty; 2 in the paper, 0: none."""
+    path_every: int = ranged(4, "[1, inf)")
+    """Iterations between path length penalties."""
+    path_decay: float = ranged(0.01, "(0, 1]", hint="0.01 is the paper's")
+    """How far the mean path length moves an update."""
+    learning_rate: float = ranged(2.5e-3, "(0, 1]", usual="2.5e-3")
+    """Of both networks before the correction for lazy penalties."""
+    beta1: float = ranged(0.0, "[0, 1)")
+    """Decay of Adam's mean gradient."""
+    beta2: float = ranged(0.99, "[0, 1)")
+    """Decay of Adam's mean squared gradient."""
+    ema_half_life: float = ranged(0.0, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: batch size * 10,000 / 32."""
+    mode_seeking: float = ranged(0.1, "[0, inf)")
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
 
 
 class StyleGAN(ImageGAN[Config]):
@@ -80,6 +71,7 @@ class StyleGAN(ImageGAN[Config]):
     Config: ClassVar[type] = Config
     Sampling: ClassVar[type] = StyleSampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 32}
+    first_options = ("gamma", "augment")
 
     game = Game("minimax")
 

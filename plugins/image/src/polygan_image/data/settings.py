@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
-from PIL import Image
-
-from polygan import ConfigError, DataSettings
+from polygan import DataSettings, ranged
 
 
 class Given(TypedDict):
@@ -43,9 +41,9 @@ class ImageInfo(TypedDict):
 class ImageSettings(DataSettings):
     """How pictures are read."""
 
-    resolution: int = 0
+    resolution: int = ranged(0, "[0, 8192]", hint="0 keeps the source's own")
     """Height and width in pixels that pictures are brought to (Lanczos); 0: their own, if all share it."""
-    channels: int = 0
+    channels: int = ranged(0, "0 or 1 or 3 or 4")
     """1 (grey), 3 (colour) or 4 (colour and alpha); 0: what the pictures have, 3 when they differ."""
     fit: Literal["crop", "pad"] = "crop"
     """What becomes of another aspect ratio: cropped to the centre, or padded (black or transparent)."""
@@ -55,24 +53,5 @@ class ImageSettings(DataSettings):
     """auto: those that IDX, NPZ and named sets bring; folders: the subfolder is the class; none: not used."""
     pairs: Literal["", "grey"] = ""
     """What a recipe is given beside each picture: grey, the picture without its colours; empty: nothing."""
-    max_pixels: int = 64_000_000
-    """A file with more pixels is not decoded but counts as unreadable, [1, 89478485] (Pillow's own limit)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.resolution <= 8192:
-            raise ConfigError(f"data.resolution = {self.resolution} is outside [0, 8192]; 0 keeps the source's own")
-        if self.channels not in (0, 1, 3, 4):
-            raise ConfigError(f"data.channels = {self.channels}; 1, 3 and 4 are known, 0 takes the source's own")
-        for name, value, known in (
-            ("fit", self.fit, ("crop", "pad")),
-            ("smaller", self.smaller, ("enlarge", "refuse")),
-            ("labels", self.labels, ("auto", "folders", "none")),
-            ("pairs", self.pairs, ("", "grey")),
-        ):
-            if value not in known:
-                raise ConfigError(f"data.{name} = {value!r}; known are {', '.join(filter(None, known))}")
-        if not 1 <= self.max_pixels <= (Image.MAX_IMAGE_PIXELS or self.max_pixels):
-            raise ConfigError(
-                f"data.max_pixels = {self.max_pixels} is not in [1, {Image.MAX_IMAGE_PIXELS}], Pillow's limit"
-            )
+    max_pixels: int = ranged(64_000_000, "[1, 89478485]", hint="the most is Pillow's limit")
+    """A file with more pixels is not decoded but counts as unreadable."""
