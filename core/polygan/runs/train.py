@@ -107,8 +107,9 @@ def _trainer(job: Job, place: Path, device: torch.device, world: World, listener
         listener=Listeners(listeners),
         world=world,
     )
-    for name in {name for turn in trainer.turns for name in turn.streams}:
-        streams[name]  # too few samples are an error now, before the folder counts as a run
+    for turn in trainer.turns:
+        for name in turn.streams:
+            streams[name]  # too few samples are an error now, before the folder counts as a run
     return trainer
 
 
