@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,28 +97,31 @@ def missing(error: BaseException | None) -> str:
     return ""
 
 
+@cache
+def catalogue() -> Catalogue:
+    """The plugins of this checkout, installed or not, and the tests' own."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [ROOT / "tests" / "toy_gan.py"]
+        for package in sorted(ROOT.glob("plugins/*/src/polygan_*/__init__.py")):
+            file = Path(folder) / f"device_{package.parent.name}.py"
+            file.write_text(f"from {package.parent.name} import *  # noqa: F403\n", encoding="utf-8")
+            files.append(file)
+        return load_catalogue(allow=(), files=files)
+
+
 @dataclass(frozen=True)
 class Subject:
-    """The device, how much to do, and a temporary folder."""
+    """The device, how much to do, a temporary folder, and which recipes to play."""
 
     device: torch.device
     quick: bool
     folder: Path
+    recipes: tuple[str, ...] = tuple(CASES)
 
     @property
     def steps(self) -> int:
         """Iterations of a recipe."""
         return 4 if self.quick else 20
-
-    @cached_property
-    def catalogue(self) -> Catalogue:
-        """The plugins of this checkout, installed or not, and the tests' own."""
-        files = [ROOT / "tests" / "toy_gan.py"]
-        for package in sorted(ROOT.glob("plugins/*/src/polygan_*/__init__.py")):
-            file = self.folder / f"device_{package.parent.name}.py"
-            file.write_text(f"from {package.parent.name} import *  # noqa: F403\n", encoding="utf-8")
-            files.append(file)
-        return load_catalogue(allow=(), files=files)
 
     @cached_property
     def _opened(self) -> dict[str, Any]:
@@ -135,17 +139,15 @@ class Subject:
         return self._opened[id]
 
     def _open(self, id: str) -> Any:
-        case, catalogue = CASES[id], self.catalogue
-        kind = catalogue.resolve(catalogue.recipe(id))
-        domain = catalogue.resolve(catalogue.domain(kind.domain))()
+        case, known = CASES[id], catalogue()
+        kind = known.resolve(known.recipe(id))
+        domain = known.resolve(known.domain(kind.domain))()
         source = case.source
         if callable(source):
             source = source(self.folder)
         settings = domain.Settings(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
-        if source in catalogue.datasets:
-            opened = catalogue.resolve(catalogue.dataset(source))(settings)
-        else:
-            opened = domain.open(settings)
+        named = source in known.datasets
+        opened = known.resolve(known.dataset(source))(settings) if named else domain.open(settings)
         splits = split_store(build_store(opened, settings, progress=False), settings.held_out)
         return SimpleNamespace(kind=kind, domain=domain, splits=splits)
 

@@ -1,6 +1,6 @@
 """`make device`: what polygan computes on an accelerator, and how fast, in at most 8 minutes. Writes one table.
 
-    python tests/device/run.py [--minutes 8] [--device cuda] [--quick] [--parts losses,repeat]
+    python tests/device/run.py [--minutes 8] [--device cuda] [--quick] [--parts losses,repeat] [--recipes image/dcgan]
 
 Needs torch and what polygan depends on; polygan need not be installed, and nothing is fetched. The table goes to the terminal, and to
 $OUT/device.md and $OUT/device.json if OUT is set. Exit status: 0 if every check passed or was skipped, 1 if one failed.
@@ -80,6 +80,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cuda, cuda:1, cpu; default: cuda where there is one")
     parser.add_argument("--quick", action="store_true", help="tiny sizes and few iterations, to try the script itself")
     parser.add_argument("--parts", default="", help="comma separated; default: all")
+    parser.add_argument("--recipes", default="", help="comma separated; default: all")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -97,14 +98,16 @@ def chosen(names: str) -> list[Part]:
 def worker(options: argparse.Namespace) -> int:
     """Run parts in this process."""
     import torch
-    from device.cases import Subject
+    from device.cases import CASES, Subject
 
     device = torch.device(options.device)
     if device.type == "cuda":
         device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="worker-") as folder:
-        return work(chosen(options.parts), Subject(device, options.quick, Path(folder)), Path(options.worker))
+        recipes = tuple(filter(None, options.recipes.split(","))) or tuple(CASES)
+        subject = Subject(device, options.quick, Path(folder), recipes)
+        return work(chosen(options.parts), subject, Path(options.worker))
 
 
 def run(options: argparse.Namespace) -> list[Row]:
@@ -120,6 +123,7 @@ def run(options: argparse.Namespace) -> list[Row]:
 
         def command(names: Sequence[str], file: Path) -> list[str]:
             words = [sys.executable, __file__, "--device", options.device, "--parts", ",".join(names)]
+            words += ["--recipes", options.recipes]
             return [*words, "--worker", str(file), "--folder", folder, *(["--quick"] if options.quick else [])]
 
         try:
