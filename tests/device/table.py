@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 Result = Literal["passed", "failed", "skipped", "measured"]
@@ -43,6 +43,11 @@ def count(rows: Sequence[Row]) -> str:
     """How many rows have which result."""
     number = {kind: sum(r.result == kind for r in rows) for kind in ("passed", "failed", "skipped", "measured")}
     return ", ".join(f"{n} {kind}" for kind, n in number.items())
+
+
+def has_failed(rows: Sequence[Row], measurements: Collection[str]) -> bool:
+    """Whether a check failed. A part that only measures is no check."""
+    return any(row.result == "failed" and row.part not in measurements for row in rows)
 
 
 def markdown(rows: Sequence[Row], facts: Mapping[str, str]) -> str:

@@ -15,10 +15,10 @@ import torch
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from device import correctness, paths, speed
+from device import correctness, losses, paths, speed
 from device.cases import CASES, Subject, missing, play, state
 from device.supervise import Part, is_fatal, supervise
-from device.table import Row, count, markdown, one_line, write
+from device.table import Row, count, has_failed, markdown, one_line, write
 
 
 @pytest.fixture
@@ -83,6 +83,12 @@ def test_table_escapes_and_counts(tmp_path):
     assert text.endswith("1 passed, 1 failed, 1 skipped, 0 measured\n")
     write(tmp_path / "new", rows, {})
     assert json.loads((tmp_path / "new" / "device.json").read_text())["rows"][0]["detail"] == "two\nlines"
+
+
+def test_a_measurement_that_breaks_is_no_failed_check():
+    rows = [Row("sync", "x", "skipped"), Row("dcgan", "y", "failed")]
+    assert not has_failed(rows, {"dcgan"})
+    assert has_failed([*rows, Row("losses", "z", "failed")], {"dcgan"})
 
 
 def test_an_error_is_one_short_line():
@@ -199,28 +205,28 @@ def test_running_out_of_memory_does_not_poison():
 def test_gaps_are_relative_and_see_what_is_not_a_number():
     wanted = [{"d/real": 1.0, "grad/d": 5.0, "d/r_t": 1.0, "lr/d": 1.0}, {"d/real": 3.0, "g/fake": 1.0}]
     found = [{"d/real": 1.1, "grad/d": 9.0, "d/r_t": -1.0, "lr/d": 7.0}, {"d/real": 3.0, "g/fake": 1.5}]
-    first, mean, name = correctness.gaps(found, wanted)
+    first, mean, name = losses.gaps(found, wanted)
     assert first == pytest.approx(0.05)
     assert (mean, name) == (pytest.approx(0.5), "g/fake")
     found[1]["d/real"] = float("nan")
-    assert correctness.gaps(found, wanted)[2] == "d/real"
-    assert correctness.gaps(found[:1], wanted[:1])[1] == pytest.approx(0.1)
+    assert losses.gaps(found, wanted)[2] == "d/real"
+    assert losses.gaps(found[:1], wanted[:1])[1] == pytest.approx(0.1)
 
 
 def test_a_loss_that_is_wrong_on_the_device_fails(subject, monkeypatch):
     """The discriminator's terms are 1.3 times what they should be, on the device alone."""
-    wanted = correctness.losses_of(subject, "points/mlp", subject.device)
-    assert correctness.compare(subject, "points/mlp", "fp32", wanted)[0] == "passed"
+    wanted = losses.losses_of(subject, "points/mlp", subject.device)
+    assert losses.compare(subject, "points/mlp", "fp32", wanted)[0] == "passed"
     kind = subject.opened("points/mlp").kind
     right = kind.d
     monkeypatch.setattr(kind, "d", lambda self, *given: {k: 1.3 * v for k, v in right(self, *given).items()})
-    result, detail = correctness.compare(subject, "points/mlp", "fp32", wanted)
+    result, detail = losses.compare(subject, "points/mlp", "fp32", wanted)
     assert result == "failed"
     assert "bound 0.001" in detail
 
 
 def test_losses_repeat_and_sync_of_the_gan_of_the_tests(subject):
-    rows = [*correctness.check_losses(subject), *correctness.check_repeat(subject), *correctness.check_sync(subject)]
+    rows = [*losses.check_losses(subject), *correctness.check_repeat(subject), *correctness.check_sync(subject)]
     results = {f"{row.part}: {row.what}": row.result for row in rows}
     assert results == {
         "losses: points/mlp, fp32": "passed",
@@ -275,17 +281,14 @@ def test_a_package_that_is_absent_skips_by_name(subject, monkeypatch):
 # Measuring
 
 
-def test_runners_are_timed_in_turn(subject):
+def test_runners_are_timed_in_turn(subject, monkeypatch):
     order = []
     runners = {
         name: speed.Runner(lambda name=name: lambda: order.append(name), plain=name == "plain")
         for name in ("plain", "ours")
     }
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    try:
-        rows = list(speed.compare("part", "title", "steps/s", 1, runners, subject))
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    rows = list(speed.compare("part", "title", "steps/s", 1, runners, subject))
     assert order[-2:] == ["plain", "ours"]
     assert [row.what for row in rows] == ["title: plain", "title: ours"]
     assert rows[0].numbers["ratio"] == 1
