@@ -89,10 +89,12 @@ def stylegan_step(
         od.zero_grad()
         with torch.no_grad():
             fake = fakes()
-        (F.softplus(-plain.judge(d, real, fir)).mean() + F.softplus(plain.judge(d, fake, fir)).mean()).backward()
+        (
+            F.softplus(-plain.discriminate(d, real, fir)).mean() + F.softplus(plain.discriminate(d, fake, fir)).mean()
+        ).backward()
         od.step()
         og.zero_grad()
-        F.softplus(-plain.judge(d, fakes(), fir)).mean().backward()
+        F.softplus(-plain.discriminate(d, fakes(), fir)).mean().backward()
         og.step()
 
     return step

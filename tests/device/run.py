@@ -46,15 +46,15 @@ MEASUREMENTS = (
 )
 
 
-def parts() -> list[Part]:
-    """Every part in its order: correctness first."""
+def parts(patience: float = 1.0) -> list[Part]:
+    """Every part in its order: correctness first. ``patience`` multiplies the time that a part may take."""
     module = {"losses": "losses", "compile": "losses"}
     checks = [
         Part(name, what, f"device.{module.get(name, 'correctness')}:check_{name}", limit)
         for name, what, limit in CHECKS
     ]
     measured = [
-        Part(name, what, f"device.speed:measure_{name.replace('-', '_')}", 60, correctness=False)
+        Part(name, what, f"device.speed:measure_{name.replace('-', '_')}", 60 * patience, correctness=False)
         for name, what in MEASUREMENTS
     ]
     return checks + measured
@@ -90,9 +90,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def chosen(names: str) -> list[Part]:
-    """The parts of these names; SystemExit with what there is for one that is not there."""
-    known = {part.name: part for part in parts()}
+def chosen(names: str, device: str) -> list[Part]:
+    """The parts of these names; SystemExit with what there is for one that is not there. A CPU may take four times as long."""
+    known = {part.name: part for part in parts(4.0 if device == "cpu" else 1.0)}
     wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known)
     if unknown := [name for name in wanted if name not in known]:
         raise SystemExit(f"no part {', '.join(unknown)}; there are {', '.join(known)}")
@@ -111,7 +111,7 @@ def worker(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="worker-") as folder:
         recipes = tuple(filter(None, options.recipes.split(","))) or tuple(CASES)
         subject = Subject(device, options.quick, Path(folder), recipes)
-        return work(chosen(options.parts), subject, Path(options.worker))
+        return work(chosen(options.parts, options.device), subject, Path(options.worker))
 
 
 def run(options: argparse.Namespace) -> list[Row]:
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> list[Row]:
             return [*words, "--worker", str(file), "--folder", folder, *(["--quick"] if options.quick else [])]
 
         try:
-            supervise(chosen(options.parts), command, Path(folder), begin + 60 * options.minutes, show)
+            supervise(chosen(options.parts, options.device), command, Path(folder), begin + 60 * options.minutes, show)
         except KeyboardInterrupt:
             show(Row("all", "interrupted", "failed", "the parts that are left were not run", time.monotonic() - begin))
     return rows
