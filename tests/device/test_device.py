@@ -71,9 +71,6 @@ def test_every_part_that_a_cpu_can_try():
     assert "not installed" not in done.stdout
 
 
-# The table
-
-
 def test_table_escapes_and_counts(tmp_path):
     rows = [Row("a", "x | y", "passed", "two\nlines", 1.25), Row("b", "z", "failed"), Row("b", "w", "skipped")]
     text = markdown(rows, {"Device": "a device"})
@@ -276,9 +273,6 @@ def test_a_package_that_is_absent_skips_by_name(subject, monkeypatch):
     monkeypatch.setattr(Subject, "_open", absent)
     row = next(iter(correctness.check_repeat(subject)))
     assert (row.result, row.detail) == ("skipped", "soundfile is not installed")
-
-
-# Measuring
 
 
 def test_runners_are_timed_in_turn(subject, monkeypatch):
