@@ -12,7 +12,10 @@ import torch
 from polygan import ConfigError, DataError, Passage, Samples
 from polygan.data import build_store, split_store
 from polygan_text import datasets, grammar
-from polygan_text.domain import TextDomain, TextSettings, class_index, decode, encode_prefix
+from polygan_text.data_settings import TextSettings
+from polygan_text.domain import TextDomain
+from polygan_text.settings import class_index
+from polygan_text.tokenizing import decode, encode_prefix
 
 DOMAIN = TextDomain()
 LINES = [
@@ -224,7 +227,7 @@ def test_impossible_settings(settings, message):
 def test_a_prefix_becomes_tokens_or_says_which_words_are_unknown(source):
     made, _ = source(LINES, held_out=0.0)
     ids = encode_prefix("the old dog", made.info)
-    assert decode(ids[None], made.info) == ["the old dog"]
+    assert decode(torch.tensor([ids]), made.info) == ["the old dog"]
     with pytest.raises(ConfigError, match=r"'zebra', 'flies' are not in the vocabulary of \d+ tokens"):
         encode_prefix("the zebra flies", made.info)
     with pytest.raises(ConfigError, match="at most 8"):

@@ -39,7 +39,7 @@ def evaluation(splits, policy=None, started=1, **options):
     """Of a recipe whose generator is ``policy``, or a fresh one."""
     torch.manual_seed(0)
     recipe = SeqGAN(Config(embedding_dim=4, hidden_dim=8), splits["train"].store.info)
-    networks = {k: p.module for k, p in recipe.players().items()}
+    networks = recipe.networks()
     networks["mle"].ready.fill_(started)
     if policy is not None:
         networks["generator"] = policy
@@ -48,7 +48,6 @@ def evaluation(splits, policy=None, started=1, **options):
         info=splits["train"].store.info,
         train=splits["train"],
         held_out=splits["held_out"],
-        generate=lambda n, seed: recipe.sample(networks, n, seed),
         cache=None,
         device=torch.device("cpu"),
         recipe=recipe,
@@ -151,7 +150,7 @@ def test_one_text_for_ever_is_seen_by_every_score_of_variety(data):
     one = found.domain.real(found.train, found.train.rows[:1])
     samples = found.domain.real(found.train, found.train.rows[[0] * 200])
     assert samples.data == one.data * 200
-    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[[0] * n])
+    found.generate = lambda n, seed, *_, **__: found.domain.real(found.train, found.train.rows[[0] * n])
     scores = by_name(metrics.self_bleu(found) + metrics.distinct(found) + metrics.entropy(found) + metrics.bleu(found))
     assert scores["text/self-bleu-4"].value == pytest.approx(1)
     assert scores["text/self-bleu-4"].floor < 0.95
@@ -166,7 +165,7 @@ def test_real_text_is_grammatical_and_noise_is_not(data):
     found = evaluation(data["grammar"])
     score = metrics.grammatical(found)[0]
     assert (score.value, score.floor) == (0.0, 1.0)
-    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[:n])
+    found.generate = lambda n, seed, *_, **__: found.domain.real(found.train, found.train.rows[:n])
     assert metrics.grammatical(found)[0].value == 1.0
 
 

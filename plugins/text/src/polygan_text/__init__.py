@@ -41,7 +41,7 @@ def polygan_datasets() -> list[DatasetSpec]:
             "oracle",
             "text",
             "polygan_text.datasets:oracle",
-            "sequences of a random LSTM that also judges what is generated (the synthetic task of SeqGAN)",
+            "sequences of a random LSTM that also scores what is generated (the synthetic task of SeqGAN)",
         ),
         DatasetSpec(
             "grammar",

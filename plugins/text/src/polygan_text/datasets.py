@@ -9,12 +9,12 @@ import numpy as np
 from polygan import ConfigError, mix
 
 from .corpus import Corpus
-from .domain import TextSource
 from .grammar import CLASSES, write_sentence
 from .oracle import OracleSource
+from .source import TextSource
 
 if TYPE_CHECKING:
-    from .domain import TextSettings
+    from .data_settings import TextSettings
 
 
 def oracle(settings: TextSettings) -> OracleSource:

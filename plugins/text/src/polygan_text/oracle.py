@@ -1,4 +1,4 @@
-"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and judges what is generated."""
+"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and scores what is generated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .domain import TextSettings
+    from .data_settings import TextSettings
 
 LENGTH = 20
 WIDTH = 32

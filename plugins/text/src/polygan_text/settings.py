@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from polygan import ConfigError
+from polygan import ConfigError, did_you_mean
 
 from .discriminator import PAPER_FILTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ class Config:
     discriminator_rate: float | None = None
     """Learning rate of the discriminator, (0, 1] (default 1e-3, paper 1e-4)."""
     discriminator: Literal["cnn", "lstm"] = "cnn"
-    """The paper's convolutions over windows of tokens, or an LSTM that judges each token by those before it."""
+    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by those before it."""
     discriminator_embedding_dim: int = 64
     """Numbers that stand for a token in the discriminator, and the width of its LSTM, >= 1."""
     discriminator_dropout: float = 0.25
@@ -169,3 +172,15 @@ class Sampling:
             raise ConfigError(
                 f"temperature = {self.temperature} must be above 0 and finite; 1 is the model's own, 0.01 nearly greedy"
             )
+
+
+def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by name, or else by its number. Raises ConfigError for one that the model does not have."""
+    if label is None:
+        return None
+    if str(label) in classes:  # a name comes first: classes may be called 1 and 0
+        return list(classes).index(str(label))
+    if str(label).isdecimal() and int(label) < len(classes):
+        return int(label)
+    names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+    raise ConfigError(f"label = {label!r}: no such class{did_you_mean(str(label), classes)}; there are {names}")
