@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import numpy as np
@@ -11,11 +12,11 @@ import torch
 
 from polygan import ConfigError, DataError, Passage, Samples
 from polygan.data import build_store, split_store
-from polygan_text import datasets, grammar
+from polygan_text import datasets, domain, grammar
 from polygan_text.data_settings import TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.settings import class_index
-from polygan_text.tokenizing import decode, encode_prefix
+from polygan_text.tokenizing import OPEN, decode, encode_prefix, encode_prefixes
 
 DOMAIN = TextDomain()
 LINES = [
@@ -230,6 +231,13 @@ def test_a_prefix_becomes_tokens_or_says_which_words_are_unknown(source):
     assert decode(torch.tensor([ids]), made.info) == ["the old dog"]
     with pytest.raises(ConfigError, match=r"'zebra', 'flies' are not in the vocabulary of \d+ tokens"):
         encode_prefix("the zebra flies", made.info)
+    with pytest.raises(ConfigError, match=r"^line 3: 'the zebra': 'zebra' is not in the vocabulary"):
+        encode_prefixes(["the old", "the zebra"], ["1", "3"], made.info)
+    assert encode_prefixes(["the old dog", "", "the"], (), made.info).tolist() == [
+        ids,
+        [OPEN] * 3,
+        [ids[0], OPEN, OPEN],
+    ]
     with pytest.raises(ConfigError, match="at most 8"):
         encode_prefix("the old dog sees the bird the river.", made.info)
 
@@ -241,6 +249,57 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
     assert DOMAIN.write(Samples(["x"], DOMAIN), tmp_path / "folder") == [tmp_path / "folder/samples.txt"]
     with pytest.raises(ConfigError, match=r"out\.png: text is written as \.txt"):
         DOMAIN.write(samples, tmp_path / "out.png")
+
+
+def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(domain, "ROWS", 2)
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone two\r\n\r\n  \nthree four\n five")
+    pieces = list(DOMAIN.read(tmp_path / "a.txt", {}))
+    assert [p.data for p in pieces] == [["one two", "three four"], [" five"]]
+    assert [list(p.names) for p in pieces] == [["1", "4"], ["5"]]
+    given = list(DOMAIN.read_text(["\ufeffone two\r\n", "\n", "three four\n", " five"], {}))
+    assert [p.data for p in given] == [p.data for p in pieces]
+    assert [list(p.names) for p in given] == [["1", "3"], ["4"]]
+
+
+def test_a_file_of_a_user_is_read_only_as_far_as_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(domain, "ROWS", 1)
+    (tmp_path / "a.txt").write_bytes(b"good\nalso good\nstra\xdfe\n")
+    pieces = DOMAIN.read(tmp_path / "a.txt", {})
+    assert [next(pieces).data, next(pieces).data] == [["good"], ["also good"]]
+    with pytest.raises(DataError, match=r"a\.txt line 3: is not UTF-8 \(byte 0xdf at 5\)"):
+        next(pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"text\nhello", r"a\.csv is no plain text; save the beginnings one a line as \.txt"),
+        ("a.txt.gz", b"x", "is no plain text"),
+        ("a.txt", b"ab\0c", "is a binary file"),
+        ("a.txt", b"x" * ((1 << 20) + 9), "line 1: has more than 1,048,576 bytes"),
+    ],
+)
+def test_files_of_a_user_that_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(DOMAIN.read(tmp_path / name, {}))
+
+
+def test_standard_input_that_is_no_utf8_is_said():
+    for lines in (["fine\n", "stra\udcdfe\n"], io.TextIOWrapper(io.BytesIO(b"stra\xdfe\n"), "utf-8")):
+        with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert it"):
+            list(DOMAIN.read_text(lines, {}))
+
+
+def test_pieces_are_written_as_they_come(tmp_path):
+    def pieces():
+        yield Samples(["one\ntwo"], DOMAIN, torch.tensor([1]), ("a", "b"))
+        raise DataError("the end of it")
+
+    with pytest.raises(DataError, match="the end of it"):
+        DOMAIN.write_file(pieces(), tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "b\tone two\n"
 
 
 def test_a_report_shows_passages():

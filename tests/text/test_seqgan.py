@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan import Checkpoints, ConfigError, Context, Samples, TrainerSettings, make_samples, testing
+from polygan import Checkpoints, ConfigError, Context, HasLikelihood, TrainerSettings, make_samples, testing
 from polygan.game.protocol import complete_players
+from polygan.game.sampling import stream_samples
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
 from polygan_text import discriminator as cnn
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
+from polygan_text.domain import TextDomain
+from polygan_text.facts import ROWS
 from polygan_text.recurrent_discriminator import RecurrentDiscriminator
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
@@ -555,3 +558,83 @@ def test_every_setting_is_read():
     for name, value in changed.items():
         common = gpt2 if name == "heads" else {}
         assert facts(Config(**{**common, name: value})) != facts(Config(**common) if common else base), name
+
+
+# Texts that go on from given ones
+
+WORDS = {"vocabulary": 12, "length": 6, "start": 0, "eos": None, "classes": []}
+
+
+def continued(made, texts, seed=0, networks=None, **options):
+    given = TextDomain().take(texts, made.info)
+    return make_samples(made, networks or made.networks(), 0, seed, Sampling(**options), given=given)
+
+
+def test_each_given_text_is_continued_and_lengths_may_differ():
+    made = recipe(WORDS)
+    torch.manual_seed(0)
+    networks = made.networks()
+    texts = ["3 4", "", "5", "7 8 9 10 11"]
+    found = continued(made, texts, networks=networks)
+    assert len(found) == 4
+    for text, begin in zip(found.data, texts, strict=True):
+        assert text.startswith(f"{begin} ".lstrip())
+        assert len(text.split()) == 6
+    assert found.extra["tokens"].shape == (4, 6)
+    # A text does not depend on its neighbours, and the option prefix gives the same.
+    assert continued(made, texts[:1], networks=networks).data == found.data[:1]
+    assert make_samples(made, networks, 1, 0, Sampling(prefix="3 4")).data == found.data[:1]
+    assert make_samples(made, networks, 2, 0).data[1] == found.data[1]  # the empty one is invented
+    assert continued(made, texts, seed=1, networks=networks).data != found.data
+
+
+def test_a_given_text_ends_only_after_what_was_given():
+    """The end token is drawn for a text while another one is still given."""
+    made = recipe()
+    networks = made.networks()
+    policy = networks["generator"]
+    torch.nn.init.zeros_(policy.head.weight)
+    policy.head.bias.data = torch.nn.functional.one_hot(torch.tensor(1), 12) * 100.0  # it always says the end
+    found = continued(made, ["3", "4 5 6", ""], networks=networks)
+    assert found.extra["tokens"].tolist() == [[3, 1, 1, 1, 1, 1], [4, 5, 6, 1, 1, 1], [1, 1, 1, 1, 1, 1]]
+
+
+def test_pieces_of_a_file_are_what_one_list_gives(tmp_path):
+    """More texts than are read at a time: the same noise, and classes go on from piece to piece."""
+    made = recipe({**WORDS, "classes": ["a", "b", "c"]})
+    networks = made.networks()
+    texts = ["3"] * (ROWS + 3)
+    (tmp_path / "in.txt").write_text("\n".join(texts))
+    whole = continued(made, texts, networks=networks)
+    pieces = list(TextDomain().read(tmp_path / "in.txt", made.info))
+    assert [len(p) for p in pieces] == [ROWS, 3]
+    streamed = TextDomain().join(stream_samples(made, networks, pieces))
+    assert streamed.data == whole.data
+    assert torch.equal(streamed.labels, whole.labels)
+    assert torch.equal(streamed.extra["tokens"], whole.extra["tokens"])
+    assert streamed.names == [str(i + 1) for i in range(ROWS + 3)]
+    assert whole.data[ROWS:] != whole.data[:3]  # each piece has numbers of its own
+
+
+def test_given_texts_keep_their_classes():
+    made = recipe({**WORDS, "classes": ["a", "b", "c"]})
+    given = TextDomain().take(["3", "4"], made.info)
+    given.labels = torch.tensor([2, 2])
+    networks = made.networks()
+    assert make_samples(made, networks, 0, given=given).labels.tolist() == [2, 2]
+    assert make_samples(made, networks, 0, 0, Sampling(label="b"), given=given).labels.tolist() == [1, 1]
+
+
+def test_given_texts_that_cannot_be():
+    made = recipe(WORDS)
+    with pytest.raises(ConfigError, match=r"^prefix '3 cats': this data has no words, only numbers below 12"):
+        continued(made, ["3", "3 cats"])
+    with pytest.raises(ConfigError, match=r"prefix = '3': the given texts are prefixes already; leave the prefix out"):
+        continued(made, ["3"], prefix="3")
+    for nothing in ([], [1], 3.5):
+        with pytest.raises(ConfigError, match="must be a list of at least one string"):
+            continued(made, nothing)
+
+
+def test_likelihood_is_a_capability():
+    assert isinstance(recipe(), HasLikelihood)

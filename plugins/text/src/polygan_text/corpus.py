@@ -79,6 +79,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             place = 0
             while line := file.readline(LONGEST + 2):
                 place += 1
+                if len(line) > LONGEST + 1:  # else the rest of the line would be a line of its own
+                    raise DataError(f"{path} line {place}: has more than {LONGEST:,} bytes; a sample is one line")
                 if b"\0" in line:
                     raise DataError(f"{path} is a binary file, not UTF-8 text; name a text file")
                 line = line.removeprefix(_MARK) if place == 1 else line

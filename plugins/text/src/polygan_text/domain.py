@@ -86,10 +86,10 @@ class TextDomain(Domain):
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
         """A list of strings, or one string: how texts begin. An empty string says nothing of its text."""
-        texts = [value] if isinstance(value, str) else list(value)
-        if not texts or not all(isinstance(text, str) for text in texts):
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
             raise ConfigError("given = ... must be a list of at least one string: how each text begins")
-        return Samples(texts, self)
+        return Samples(list(texts), self)
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
         """The texts of all pieces in a row, with their tokens and classes."""

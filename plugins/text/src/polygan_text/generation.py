@@ -45,7 +45,8 @@ def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence
             ).cpu()
         )
     tokens = torch.cat(pieces)
-    return Samples(decode(tokens, info), labels=labels, classes=classes, extra=text_extra(tokens))
+    names = () if given is None else given.names
+    return Samples(decode(tokens, info), labels=labels, classes=classes, names=names, extra=text_extra(tokens))
 
 
 def _prefixes(options: Sampling, given: Samples | None, info: TextInfo) -> Tensor | None:
