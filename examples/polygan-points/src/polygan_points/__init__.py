@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polygan
 
+POLYGAN_API = 2
+
 
 @polygan.hookimpl
 def polygan_domains() -> list[polygan.DomainSpec]:
