@@ -18,7 +18,6 @@ from polygan_audio import metrics, pairs, scores, words
 from polygan_audio.griffinlim import griffin_lim, invertible, magnitudes_of
 from polygan_audio.melspec import MelSpec, resolve
 
-SPEECH = Path(__file__).parents[3] / "shared" / "data" / "speech-en"
 RATE = 16_000
 SPEC = resolve("hifigan", RATE)
 
@@ -451,16 +450,22 @@ def test_dnsmos_looks_at_windows_and_takes_the_published_polynomials(monkeypatch
 # Real speech
 
 
-def speech(*names):
+@pytest.fixture
+def speech(shared_data):
+    """Gives recordings of a woman's voice by name, and their texts."""
     soundfile = pytest.importorskip("soundfile")
-    if not SPEECH.is_dir():
-        pytest.skip(f"{SPEECH} is not there: recordings that are not part of the project")
-    texts = dict(line.split("|", 1) for line in (SPEECH / "metadata.csv").read_text("utf-8").splitlines())
-    clips = [torch.from_numpy(soundfile.read(SPEECH / "wavs" / f"{n}.flac", dtype="float32")[0]) for n in names]
-    return clips, [texts[n] for n in names]
+    folder = shared_data("speech-en")
+    texts = dict(line.split("|", 1) for line in (folder / "metadata.csv").read_text("utf-8").splitlines())
+
+    def read(*names):
+        clips = [torch.from_numpy(soundfile.read(folder / "wavs" / f"{n}.flac", dtype="float32")[0]) for n in names]
+        return clips, [texts[n] for n in names]
+
+    return read
 
 
-def test_real_speech_and_its_griffin_lim():
+@pytest.mark.slow
+def test_real_speech_and_its_griffin_lim(speech):
     """With the front end of HiFi-GAN, Griffin-Lim is intelligible (STOI) and does not sound well (PESQ)."""
     for package in ("pystoi", "pesq"):
         pytest.importorskip(package)
@@ -473,7 +478,8 @@ def test_real_speech_and_its_griffin_lim():
     assert pesq["audio/pesq"].value < pesq["audio/pesq"].floor == pytest.approx(4.644, abs=1e-3)
 
 
-def test_a_recogniser_hears_real_speech_and_not_noise():
+@pytest.mark.slow
+def test_a_recogniser_hears_real_speech_and_not_noise(speech):
     pytest.importorskip("pocketsphinx")
     clips, texts = speech("conf-hasleft")
     heard = words.recognise([*clips, noisy(0.3 * clips[0], 0.1)[:12_000]], RATE)
@@ -481,7 +487,8 @@ def test_a_recogniser_hears_real_speech_and_not_noise():
     assert words.error_rate(texts, heard[1:]) > 0.5
 
 
-def test_dnsmos_of_real_speech_is_the_packages(monkeypatch):
+@pytest.mark.slow
+def test_dnsmos_of_real_speech_is_the_packages(speech, monkeypatch):
     """Against speechmos' own code, whose import of librosa feeds only a score that is not asked for."""
     for package in ("speechmos", "onnxruntime"):
         pytest.importorskip(package)

@@ -87,6 +87,9 @@ class PointDomain(polygan.Domain):
         """The points of a user's file, for a recipe that makes something from points."""
         yield polygan.Samples(torch.as_tensor(load_points(path), dtype=torch.float32), self)
 
+    def lines(self, samples: polygan.Samples) -> list[str]:
+        return [f"{x:.6g},{y:.6g}" for x, y in samples.data.tolist()]
+
     def write(self, samples: polygan.Samples, path: Path) -> list[Path]:
         """A .npy or .csv file, or ``points.csv`` in a folder."""
         path = path if path.suffix in (".npy", ".csv") else path / "points.csv"

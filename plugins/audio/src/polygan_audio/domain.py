@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -229,7 +229,9 @@ def _say_clipped(counts: Mapping[Path, int]) -> None:
     if clipped:
         first, more = next(iter(clipped)), f" and {len(clipped) - 1:,} more" if len(clipped) > 1 else ""
         total = sum(clipped.values())
-        print(f"polygan: {total:,} samples of {first}{more} were beyond full scale and are clipped", file=sys.stderr)
+        logging.getLogger("polygan").warning(
+            f"polygan: {total:,} samples of {first}{more} were beyond full scale and are clipped"
+        )
 
 
 def _caption(samples: Samples, index: int) -> str:

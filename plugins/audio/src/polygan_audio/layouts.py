@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from polygan import DataError
@@ -62,9 +62,8 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
         raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
     if loose:
         shown = ", ".join(loose[:3]) + (", ..." if len(loose) > 3 else "")
-        print(
-            f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})",
-            file=sys.stderr,
+        logging.getLogger("polygan").warning(
+            f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})"
         )
     return RecordingSource(recordings, settings, text=True)
 

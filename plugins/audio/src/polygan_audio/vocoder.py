@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -255,7 +255,7 @@ class Vocoder(Recipe):
             except DataError as error:
                 if not source.is_dir():
                     raise
-                print(f"polygan: {error}", file=sys.stderr)
+                logging.getLogger("polygan").warning(f"polygan: {error}")
                 failed += 1
             else:
                 yield target
