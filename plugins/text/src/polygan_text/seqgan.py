@@ -83,26 +83,11 @@ class SeqGAN(Recipe[Config]):
         return self.method.mle_steps + self.method.pretrain_steps
 
     def _policy(self) -> Policy:
-        m, info, classes = self.method, self.text, len(self.classes)
-        if self.config.policy == "gpt2":
-            return TransformerPolicy(
-                info["vocabulary"],
-                info["length"],
-                m.hidden_dim,
-                layers=self.config.layers,
-                heads=self.config.heads,
-                classes=classes,
-                start_token=info["start"],
-            )
-        return LSTMPolicy(
-            info["vocabulary"],
-            m.embedding_dim,
-            m.hidden_dim,
-            layers=self.config.layers,
-            classes=classes,
-            start_token=info["start"],
-            init_std=m.init_std,
-        )
+        m, c, info = self.method, self.config, self.text
+        shared = {"layers": c.layers, "classes": len(self.classes), "start_token": info["start"]}
+        if c.policy == "gpt2":
+            return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
+        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, **shared)
 
     def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
         c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
