@@ -145,6 +145,15 @@ def test_bleu_is_nltk_s():
     assert bleu.against_each_other(texts) == pytest.approx(expected.tolist(), abs=1e-12)
 
 
+def test_real_texts_are_counted_once_for_all_evaluations_of_a_run(data, monkeypatch):
+    counted, kept = [], {}
+    monkeypatch.setattr(metrics, "References", lambda texts: counted.append(len(texts)) or bleu.References(texts))
+    first, second = (by_name(metrics.bleu(evaluation(data["grammar"], kept=kept, seed=seed))) for seed in (0, 1))
+    assert counted == [90]
+    assert first["text/bleu-2"].floor == second["text/bleu-2"].floor
+    assert first["text/bleu-2"].value != second["text/bleu-2"].value  # what is generated is not kept
+
+
 def test_one_text_for_ever_is_seen_by_every_score_of_variety(data):
     found = evaluation(data["grammar"])
     one = found.domain.real(found.train, found.train.rows[:1])
