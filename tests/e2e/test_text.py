@@ -102,7 +102,7 @@ def test_resume_goes_on(run):
             "line 3: 'the zebra flies': 'zebra', 'flies' are not in",
         ),
         (["generate", "runs/r", "--input", "latin.txt", "--out", "z.txt"], "latin.txt line 1: is not UTF-8"),
-        (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 must be above 0"),
+        (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 is too small; use more than 0"),
         (["generate", "runs/r", "--label", "order"], "no such class"),
         (["train", "text/seqgan", "--data", "empty.txt"], "holds no text"),
         (["train", "text/seqgan", "--data", "grammar", "--model.rollout", "3"], "did you mean --model.rollouts?"),

@@ -13,7 +13,7 @@ import torch
 from polygan import ConfigError, DataError, Passage, Samples
 from polygan.data import build_store, split_store
 from polygan_text import datasets, domain, grammar
-from polygan_text.data_settings import TextSettings
+from polygan_text.data_settings import MadeUpSettings, OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.settings import class_index
 from polygan_text.tokenizing import OPEN, decode, encode_prefix, encode_prefixes
@@ -97,7 +97,7 @@ def test_a_test_file_that_cannot_be(source, tmp_path):
         source(LINES, test=str(tmp_path / "empty"))
     for made_up in (datasets.oracle, datasets.grammar):
         with pytest.raises(ConfigError, match="a set that is made up holds out a share"):
-            made_up(TextSettings(test="exam.txt"))
+            made_up(OracleSettings(test="exam.txt"))
 
 
 def test_the_split_does_not_depend_on_what_is_dropped(source):
@@ -219,7 +219,7 @@ def test_a_line_of_another_encoding_is_named_and_counted(source):
 )
 def test_impossible_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
-        TextSettings(**settings)
+        MadeUpSettings(**settings)
 
 
 # Prefixes, files, report
@@ -341,7 +341,7 @@ def test_every_rule_s_chances_sum_to_one():
 
 
 def test_the_set_grammar_with_and_without_classes(tmp_path):
-    options = TextSettings(source="grammar", size=300, label_column="mood", cache=str(tmp_path))
+    options = MadeUpSettings(source="grammar", size=300, label_column="mood", cache=str(tmp_path))
     made = datasets.grammar(options)
     store = build_store(made, options, progress=False)
     samples = DOMAIN.real(split_store(store, 0.1)["train"], np.arange(50))
@@ -349,9 +349,9 @@ def test_the_set_grammar_with_and_without_classes(tmp_path):
     assert all(
         grammar.log_likelihood(t, c) > -np.inf for t, c in zip(samples.data, samples.labels.tolist(), strict=True)
     )
-    assert datasets.grammar(TextSettings(source="grammar", size=300)).info["classes"] == []
+    assert datasets.grammar(MadeUpSettings(source="grammar", size=300)).info["classes"] == []
     with pytest.raises(ConfigError, match="the column 'mood' alone"):
-        datasets.grammar(TextSettings(label_column="tone"))
+        datasets.grammar(MadeUpSettings(label_column="tone"))
 
 
 def test_a_row_without_a_text_is_skipped_and_half_a_character_is_counted(source):
@@ -388,11 +388,11 @@ def test_a_class_may_be_called_by_a_number():
 def test_the_oracle_s_sequences_are_the_same_each_time_and_its_own(tmp_path):
     from polygan_text.oracle import oracle_of
 
-    options = TextSettings(source="oracle", size=700, vocabulary=50, max_length=8, cache=str(tmp_path))
+    options = OracleSettings(source="oracle", size=700, vocabulary=50, max_length=8, cache=str(tmp_path))
     made, again = datasets.oracle(options), datasets.oracle(options)
     rows = np.stack([made.decode(i)["tokens"] for i in range(700)])
     assert np.array_equal(rows[::-1], np.stack([again.decode(i)["tokens"] for i in reversed(range(700))]))
-    other = datasets.oracle(TextSettings(size=700, vocabulary=50, max_length=8, oracle_seed=1))
+    other = datasets.oracle(OracleSettings(size=700, vocabulary=50, max_length=8, oracle_seed=1))
     assert not np.array_equal(rows[:20], np.stack([other.decode(i)["tokens"] for i in range(20)]))
     oracle = oracle_of(made.info)
     tokens = torch.from_numpy(rows).long()
@@ -419,7 +419,7 @@ def test_an_oracle_from_a_file(tmp_path):
     from polygan_text.oracle import oracle_of
 
     file = oracle_file(tmp_path / "oracle.safetensors")
-    made = datasets.oracle(TextSettings(oracle=file, size=10))
+    made = datasets.oracle(OracleSettings(oracle=file, size=10))
     assert made.info["vocabulary"] == 20
     assert made.decode(0)["tokens"].shape == (20,)
     assert oracle_of(made.info).vocabulary == 20
@@ -436,7 +436,7 @@ def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
     for path in (first, second):
         if path == second:
             first.rename(second)
-        options = TextSettings(source="oracle", oracle=str(path), size=10, cache=str(tmp_path / "cache"))
+        options = OracleSettings(source="oracle", oracle=str(path), size=10, cache=str(tmp_path / "cache"))
         store = build_store(datasets.oracle(options), options, progress=False)
     assert oracle_of(store.info).vocabulary == 20
 
@@ -452,11 +452,11 @@ def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
 )
 def test_an_oracle_of_wrong_shapes(tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
-        datasets.oracle(TextSettings(oracle=oracle_file(tmp_path / "o.safetensors", **changes)))
+        datasets.oracle(OracleSettings(oracle=oracle_file(tmp_path / "o.safetensors", **changes)))
 
 
 def test_an_oracle_that_is_no_file(tmp_path):
     (tmp_path / "o.safetensors").write_bytes(b"nonsense")
     for path in (tmp_path / "o.safetensors", tmp_path / "absent.safetensors"):
         with pytest.raises(DataError, match=r"oracle .* is not a readable \.safetensors file"):
-            datasets.oracle(TextSettings(oracle=str(path)))
+            datasets.oracle(OracleSettings(oracle=str(path)))

@@ -12,7 +12,8 @@ import torch
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
 from polygan_text import bleu, datasets, metrics
-from polygan_text.domain import TextDomain, TextSettings
+from polygan_text.data_settings import OracleSettings, TextSettings
+from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
@@ -25,7 +26,7 @@ def data(tmp_path_factory):
     cache = str(tmp_path_factory.mktemp("stores"))
 
     def make(name, **options):
-        settings = TextSettings(source=name, cache=cache, **options)
+        settings = OracleSettings(source=name, cache=cache, **options)
         store = build_store(getattr(datasets, name)(settings), settings, progress=False)
         return split_store(store, settings.held_out)
 

@@ -483,14 +483,14 @@ def test_a_prefix_that_cannot_be(prefix, message):
 
 @pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
 def test_impossible_temperatures(temperature):
-    with pytest.raises(ConfigError, match=r"temperature = .* must be above 0"):
+    with pytest.raises(ConfigError, match=r"temperature = .* use more than 0; 1 is the model's own"):
         Sampling(temperature=temperature)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rollouts": 0}, "model.rollouts = 0 must be finite and at least 1"),
+        ({"rollouts": 0}, "model.rollouts = 0 is too small; the least is 1"),
         ({"mle_rate": 2.0}, r"model.mle_rate = 2.0 is outside \(0, 1\]"),
         ({"discriminator_dropout": 1.0}, "model.discriminator_dropout"),
         ({"rollout_lag": 1.5}, "model.rollout_lag"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +16,6 @@ import polygan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-@dataclass(frozen=True, kw_only=True)
-class PointSettings(polygan.DataSettings):
-    """How points are read or made."""
-
-    size: int = 5000
-    """Points of the sets that are made up, >= 2."""
-    deviation: float = 0.05
-    """Standard deviation of their noise, > 0; the whole lies within about [-1, 1]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.size < 2 or not self.deviation > 0:
-            raise polygan.ConfigError(f"{self} is out of range: size >= 2 and deviation > 0")
 
 
 class Points(polygan.Source):
@@ -69,11 +53,10 @@ class PointDomain(polygan.Domain):
     """Points in the plane: float32 (n, 2) everywhere."""
 
     id = "points"
-    Settings = PointSettings
     reads = (".csv", ".npy")
     writes = (".csv", ".npy")
 
-    def open(self, settings: PointSettings) -> Points:
+    def open(self, settings: polygan.DataSettings) -> Points:
         """A .npy file (n, 2), or a text file of lines ``x,y``."""
         return Points(load_points(Path(settings.source).expanduser()))
 

@@ -20,21 +20,17 @@ GAME = losses.ADVERSARIAL["relativistic"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(polygan.Checked, group="model"):
     """The model."""
 
-    latent_dim: int = 8
-    """Size of the latent, >= 1."""
-    width: int = 128
-    """Hidden units of each of the three layers, >= 1."""
-    gamma: float = 0.02
-    """Weight of R1 and R2, >= 0."""
-    learning_rate: float = 1e-3
+    latent_dim: int = polygan.ranged(8, "[1, inf)")
+    """Size of the latent."""
+    width: int = polygan.ranged(128, "[1, inf)")
+    """Hidden units of each of the three layers."""
+    gamma: float = polygan.ranged(0.02, "[0, inf)")
+    """Weight of R1 and R2."""
+    learning_rate: float = polygan.ranged(1e-3, "(0, 1]")
     """Of Adam with beta1 = 0, for both players."""
-
-    def __post_init__(self) -> None:
-        if min(self.latent_dim, self.width) < 1 or self.gamma < 0 or not self.learning_rate > 0:
-            raise polygan.ConfigError(f"{self} is out of range: sizes >= 1, gamma >= 0 and learning_rate > 0")
 
 
 def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -14,16 +14,16 @@ from .oracle import OracleSource
 from .source import TextSource
 
 if TYPE_CHECKING:
-    from .data_settings import TextSettings
+    from .data_settings import MadeUpSettings, OracleSettings, TextSettings
 
 
-def oracle(settings: TextSettings) -> OracleSource:
+def oracle(settings: OracleSettings) -> OracleSource:
     """Sequences of a random LSTM (Yu et al. 2017, section 4)."""
     _refuse_test(settings)
     return OracleSource(settings)
 
 
-def grammar(settings: TextSettings) -> TextSource:
+def grammar(settings: MadeUpSettings) -> TextSource:
     """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
     _refuse_test(settings)
     if settings.label_column not in ("", "mood"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .data_settings import TextSettings
+    from .data_settings import OracleSettings
 
 LENGTH = 20
 WIDTH = 32
@@ -96,7 +96,7 @@ def _digest(path: str) -> str:
 class OracleSource(Source):
     """``size`` sequences (L,) of the oracle's own, by seed."""
 
-    def __init__(self, settings: TextSettings) -> None:
+    def __init__(self, settings: OracleSettings) -> None:
         file = str(Path(settings.oracle).expanduser().resolve()) if settings.oracle else ""
         self.policy = load_oracle(file) if file else make_oracle(settings.vocabulary, settings.oracle_seed)
         self.size, self.length = settings.size, settings.max_length or LENGTH

@@ -40,6 +40,7 @@ class SeqGAN(Recipe[Config]):
     Config: ClassVar[type] = Config
     Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "batch_size": 64, "sample_every": 250}
+    first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
     memory_format = torch.channels_last  # of the discriminator's convolutions
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
