@@ -10,17 +10,17 @@ import torch
 
 from polygan import ConfigError, Context, Player, Turn
 
-from .discriminators import SIZES, multi_period, multi_resolution, multi_scale
-from .hifigan_networks import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
-from .vocoder import Judges, Vocoder, VocoderConfig
+from .data.facts import info_of
+from .networks.discriminators import SIZES, Discriminators, multi_period, multi_resolution, multi_scale
+from .networks.hifigan import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
+from .vocoder import Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from polygan import Batch
+    from polygan import Batch, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +56,11 @@ class Config(VocoderConfig):
                 raise ConfigError(f"model.{name} = {getattr(self, name)} is below 0")
 
 
-class HiFiGAN(Vocoder):
+class HiFiGAN(Vocoder[Config]):
     """HiFi-GAN (Kong et al. 2020), section 2: V1, V2 and V3."""
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 1000}
-
-    formats = (*Vocoder.formats, "speecht5")
-
-    config: Config
-
-    @classmethod
-    def import_weights(cls, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """The official code's ``g_*`` with config.json beside it, and its discriminators from ``do_*`` if they are there."""
-        from .interchange import import_hifigan
-
-        return import_hifigan(path)
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""
@@ -80,7 +69,7 @@ class HiFiGAN(Vocoder):
         if config.scales == "spectrogram":
             self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators")
 
-    def players(self) -> dict[str, Player]:
+    def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: periods, and scales of the waveform or its spectrograms."""
         c = self.config
         families = {"periods": multi_period(c.discriminator_width)}
@@ -88,29 +77,31 @@ class HiFiGAN(Vocoder):
             families["scales"] = multi_scale(c.discriminator_width)
         elif c.scales == "spectrogram":
             families["resolutions"] = multi_resolution(32 // c.discriminator_width)
+        return {"generator": Generator(self.shape, self.mel), "discriminator": Discriminators(families)}
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Both have AdamW, whose rate falls after each epoch."""
+        epoch = self._epoch(training)
         players = {}
-        for name, module in (("generator", Generator(self.shape, self.mel)), ("discriminator", Judges(families))):
+        for name, module in networks.items():
             optimizer = self.optimizer(module)
-            players[name] = Player(module, optimizer, self._decay(optimizer))
+            decay = torch.optim.lr_scheduler.StepLR(optimizer, epoch, self.config.decay)
+            players[name] = Player(module, optimizer, decay)
         return players
 
-    def _decay(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        return torch.optim.lr_scheduler.StepLR(optimizer, self._epoch(), self.config.decay)
-
-    def _epoch(self) -> int:
+    def _epoch(self, training: TrainerSettings) -> int:
         """Iterations after which the rate falls."""
-        batch = self.training.batch_size if self.training else 1
-        return self.config.epoch or max(1, self.info.get("count", 1) // batch)
+        return self.config.epoch or max(1, info_of(self.info).get("count", 1) // training.batch_size)
 
-    def notes(self) -> Sequence[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the learning rate all but ends before the run does."""
-        steps, epoch = self.training.steps if self.training else 0, self._epoch()
-        left = self.config.decay ** (steps // epoch)
+        epoch = self._epoch(training)
+        left = self.config.decay ** (training.steps // epoch)
         if left >= 0.01:
             return ()
         return (
-            f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations, which makes it {left:.0e} of itself at step {steps:,}; "
-            f"set --model.epoch, e.g. to {max(1, steps // 1000)}.",
+            f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations. At step {training.steps:,} "
+            f"it is {left:.0e} of what it was at first; set --model.epoch, e.g. to {max(1, training.steps // 1000)}.",
         )
 
     # The method

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from polygan import ConfigError, resolve_precision
 
-from .convolutions import fold
+from .networks.convolutions import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .frontend import FrontEnd
-    from .melspec import MelSpec
+    from .networks.frontend import FrontEnd
+    from .networks.melspec import MelSpec
 
 
 class Synthesiser:

@@ -1,31 +1,31 @@
-"""What all vocoders share: settings of the front end, the game's terms, re-synthesis of recordings and files."""
+"""What all vocoders share: settings of the front end, the game's terms, re-synthesis of recordings."""
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from polygan import ConfigError, Context, DataError, Recipe, Samples, did_you_mean
 
-from . import audio_losses, files, melspec
-from .mels import SUFFIXES as MEL_SUFFIXES
-from .mels import read_mel
+from . import losses
+from .data.facts import extra_of, info_of
+from .networks import melspec
+from .networks.discriminators import Discriminators
+from .networks.frontend import FrontEnd
 from .synthesis import Synthesiser, mel_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from polygan import Batch, Noise
+    from polygan import Batch, Request
 
-    from .discriminators import Family, Features
+    from .data.facts import AudioExtra
+    from .networks.discriminators import Features
 
-_BLOCK_SECONDS = 10  # of a file that are read at a time
 _PREVIEWS = 6  # held-out recordings in the report
 
 
@@ -90,44 +90,31 @@ class Sampling:
     """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 256 for HiFi-GAN, 1024 for Vocos."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
-    format: Literal["wav", "flac", "ogg"] = "wav"
-    """Of the files that --input is turned into."""
 
     def __post_init__(self) -> None:
-        for name, known in (("precision", ("auto", "fp32", "bf16")), ("format", ("wav", "flac", "ogg"))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}; known are {', '.join(known)}")
+        known = ("auto", "fp32", "bf16")
+        if self.precision not in known:
+            raise ConfigError(f"precision = {self.precision!r}; known are {', '.join(known)}")
 
 
-class Judges(nn.Module):
-    """Families of discriminators as one network; their features in a row."""
-
-    def __init__(self, families: Mapping[str, Family]) -> None:
-        super().__init__()
-        self.families = nn.ModuleDict(families)
-
-    def forward(self, waveform: Tensor) -> Features:
-        """Waveforms (B, T) to the features of all members."""
-        return [features for family in self.families.values() for features in family(waveform)]
+C = TypeVar("C", bound=VocoderConfig)
 
 
-class Vocoder(Recipe):
+class Vocoder(Recipe[C]):
     """A generator from log-mel to waveform, and discriminators of waveforms."""
 
     domain = "audio"
-    translates = True
-    formats: ClassVar[tuple[str, ...]] = ("onnx",)
+    given = "audio"
     Sampling: ClassVar[type] = Sampling
 
-    def __init__(self, config: VocoderConfig, info: Mapping[str, Any]) -> None:
+    def __init__(self, config: C, info: Mapping[str, Any]) -> None:
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
         super().__init__(config, info)
-        names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-        self.mel = mel = melspec.resolve(config.mel, info["sample_rate"], **{n: getattr(config, n) for n in names})
-        self.loss_mel = melspec.resolve(
-            config.mel, info["sample_rate"], **{n: getattr(config, n) for n in names} | {"fmax": mel.sample_rate / 2}
-        )
-        segment, hop = info["segment"], mel.hop_length
+        facts, names = info_of(info), ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
+        rate, numbers = facts["sample_rate"], {n: getattr(config, n) for n in names}
+        self.mel = mel = melspec.resolve(config.mel, rate, **numbers)
+        self.loss_mel = melspec.resolve(config.mel, rate, **numbers | {"fmax": rate / 2})
+        segment, hop = facts["segment"], mel.hop_length
         if segment % hop or segment <= mel.pad:
             least = mel.pad // hop + 1
             raise ConfigError(
@@ -143,7 +130,7 @@ class Vocoder(Recipe):
 
     def refuse_short_segments(self, pad: int, what: str) -> None:
         """ConfigError where segments cannot be padded by reflecting ``pad`` samples."""
-        segment, hop = self.info["segment"], self.mel.hop_length
+        segment, hop = info_of(self.info)["segment"], self.mel.hop_length
         if segment <= pad:
             raise ConfigError(
                 f"data.segment = {segment} samples are too short for {what}, which reflect {pad} at each end; use at least "
@@ -173,11 +160,11 @@ class Vocoder(Recipe):
 
     def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """Least squares."""
-        return audio_losses.discriminator_loss(real, fake)
+        return losses.discriminator_loss(real, fake)
 
     def generator_term(self, fake: Features) -> Tensor:
         """Least squares."""
-        return audio_losses.generator_loss(fake)
+        return losses.generator_loss(fake)
 
     def adversarial_terms(self, ctx: Context, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         """What the discriminators say of fakes (B, T), and feature matching."""
@@ -186,7 +173,7 @@ class Vocoder(Recipe):
         made = ctx["discriminator"](fake)
         terms = {"adversarial": self.generator_term(made)}
         if self.config.feature_weight:
-            terms["features"] = self.config.feature_weight * audio_losses.feature_matching(real, made, self.weights)
+            terms["features"] = self.config.feature_weight * losses.feature_matching(real, made, self.weights)
         return terms
 
     def mel_term(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
@@ -196,9 +183,9 @@ class Vocoder(Recipe):
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """AdamW with the configured numbers."""
-        c: VocoderConfig = self.config
+        c = self.config
         rate = c.learning_rate
-        if isinstance(module, Judges):
+        if isinstance(module, Discriminators):
             rate = c.discriminator_learning_rate or rate
         return torch.optim.AdamW(module.parameters(), rate, (c.beta1, c.beta2), weight_decay=c.weight_decay)
 
@@ -208,116 +195,72 @@ class Vocoder(Recipe):
         """A few held-out recordings."""
         return _PREVIEWS, Sampling()
 
-    def translate(self, networks: Mapping[str, nn.Module], inputs: Samples, noise: Noise, options: Sampling) -> Samples:
-        """Recordings by way of their log-mels (or given ones), each as long as it was."""
-        rate, given = inputs.extra["sample_rate"], inputs.extra.get("mel")
-        if rate != self.mel.sample_rate:
-            raise ConfigError(f"recordings of {rate} Hz and a vocoder of {self.mel.sample_rate} Hz; resample them")
-        synthesise = self._synthesiser(networks, options)
-        made = []
-        for i, waveform in enumerate(inputs.data):
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """Recordings by way of their log-mels, each as long as it was; mels alone are decoded."""
+        given = request.given
+        assert given is not None
+        extra = extra_of(given)
+        self._check_rate(extra)
+        synthesise, mels, made = self._synthesiser(networks, request), extra.get("mel"), []
+        for i, waveform in enumerate(given.data):
             padded = nn.functional.pad(waveform, (0, -len(waveform) % self.mel.hop_length))
-            mels = mel_stream(self.mel, [padded]) if given is None else [given[i]]
-            sound = torch.cat([*synthesise.stream(mels), torch.zeros(len(waveform))])
-            made.append(sound[: len(waveform)])
-        return Samples(made, inputs.domain, extra=dict(inputs.extra))
+            heard = mel_stream(self.mel, [padded]) if mels is None else [self._checked(mels[i], given, i)]
+            sound = [*synthesise.stream(heard)]
+            if len(waveform) or mels is None:
+                sound = [torch.cat([*sound, torch.zeros(len(waveform))])[: len(waveform)]]
+            made.append(torch.cat(sound))
+        return Samples(made, names=given.names, extra=dict(extra))
 
-    def convert(self, networks: Mapping[str, nn.Module], source: Path, out: Path, options: Sampling) -> Iterator[Path]:
-        """Sound files are re-synthesised, mel files (.npy, .safetensors: (n_mels, frames)) decoded; piece by piece.
-
-        ``out`` is a folder, or for one file a .wav, .flac or .ogg. What is wrong with a file of a folder is said on stderr, and a
-        DataError at the end counts such files. ConfigError for one file out of a folder.
-        """
-        known = (*files.SUFFIXES, *MEL_SUFFIXES)
-        if out.suffix.lower() in files.WRITTEN and not out.is_dir():
-            if source.is_dir():
-                raise ConfigError(f"{out} is one file, and {source} a folder; name a folder with --out")
-            self._convert_file(self._synthesiser(networks, options), source, out)
-            yield out
+    def stream(
+        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
+    ) -> Iterator[Samples]:
+        """One recording or mel, piece by piece, in memory that does not depend on its length; whole hops of sound."""
+        first = next(pieces, None)
+        if first is None:
             return
-        if source.is_dir():
-            paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
-            relative = [p.relative_to(source) for p in paths]
-        else:
-            paths, relative = [source], [source.relative_to(source.parent)]
-        synthesise = self._synthesiser(networks, options)
-        sources = {path.resolve() for path in paths}
-        taken: set[Path] = set()
-        failed = 0
-        for path, name in zip(paths, relative, strict=True):
-            target = out / name.with_suffix(f".{options.format}")
-            there = target.resolve()
-            if target in taken or (there in sources and there != path.resolve()):
-                target = out / name.with_name(f"{name.name}.{options.format}")  # a.wav and a.npy side by side
-            taken.add(target)
-            try:
-                self._convert_file(synthesise, path, target)
-            except DataError as error:
-                if not source.is_dir():
-                    raise
-                print(f"polygan: {error}", file=sys.stderr)
-                failed += 1
-            else:
-                yield target
-        if failed:
-            raise DataError(
-                f"{failed} of {len(paths)} files of {source} could not be converted and are named above; the others are in {out}"
-            )
+        self._check_rate(extra_of(first))
+        heard = self._mels_of(chain([first], pieces))
+        for sound in self._synthesiser(networks, request).stream(heard):
+            yield Samples([sound], names=first.names, extra={"sample_rate": self.mel.sample_rate})
 
-    def _convert_file(self, synthesise: Synthesiser, path: Path, target: Path) -> None:
-        """Write the sound of one file; all or nothing. DataError naming it."""
-        if target.exists() and target.samefile(path):
-            raise DataError(f"{path} would be overwritten by its re-synthesis; name another folder with --out")
-        mels = self._mels_of(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{os.getpid()}-{target.name}")
-        try:
-            files.write_blocks(partial, synthesise.stream(mels), self.mel.sample_rate)
-            partial.replace(target)
-        except DataError as error:
-            raise DataError(f"{path}: {str(error).replace(str(partial), str(target))}") from None
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def export_as(self, networks: Mapping[str, nn.Module], kind: str, path: Path) -> list[Path]:
-        """The generator for other programs: one ONNX file, or (HiFi-GAN) a folder for transformers' SpeechT5HifiGan."""
-        from . import export
-
-        write = {"onnx": export.export_onnx, "speecht5": export.export_speecht5}[kind]
-        return write(networks["generator"], path)
-
-    def _synthesiser(self, networks: Mapping[str, nn.Module], options: Sampling) -> Synthesiser:
-        generator: Any = networks["generator"]
+    def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
+        options: Sampling = request.options
+        generator = networks["generator"]
+        assert isinstance(generator, FrontEnd)
         return Synthesiser(generator, options.chunk, options.precision)
 
-    def _mels_of(self, path: Path) -> Iterator[Tensor]:
-        """Log-mels (n_mels, f) that follow each other, of a sound file or a mel file. DataError naming the file."""
-        if path.suffix.lower() not in MEL_SUFFIXES:
-            return mel_stream(self.mel, self._waveforms(path))
-        mel = torch.tensor(read_mel(path))
-        if mel.shape[0] != self.mel.n_mels:
-            turned = mel.shape[1] == self.mel.n_mels
-            raise DataError(
-                f"mel {path} has {mel.shape[0]} bands, this vocoder takes {self.mel.n_mels}"
-                + (
-                    "; it lies the other way round, save [bands, frames]"
-                    if turned
-                    else "; make it with the same front end"
-                )
-            )
-        return iter([mel])
+    def _check_rate(self, extra: AudioExtra) -> None:
+        rate = extra["sample_rate"]
+        if rate != self.mel.sample_rate:
+            raise ConfigError(f"recordings of {rate} Hz and a vocoder of {self.mel.sample_rate} Hz; resample them")
 
-    def _waveforms(self, path: Path) -> Iterator[Tensor]:
-        """A sound file at the vocoder's rate, some seconds at a time, with silence to a whole number of hops."""
-        rate, total = self.mel.sample_rate, 0
-        head = files.header(path)
-        unit = files.grid(head.rate, rate)
-        step = max(1, _BLOCK_SECONDS * head.rate // unit) * unit
-        for start in range(0, head.frames, step):
-            block = files.read(path, start, min(step, head.frames - start), rate)[0]
-            total += len(block)
-            yield torch.from_numpy(block)
-        yield torch.zeros(-total % self.mel.hop_length)
+    def _mels_of(self, pieces: Iterable[Samples]) -> Iterator[Tensor]:
+        """Log-mels (n_mels, f) that follow each other, of the pieces of one recording or of given mels."""
+        first = next(pieces)
+        pieces = chain([first], pieces)
+        if "mel" in extra_of(first):
+            return (self._checked(mel, piece, i) for piece in pieces for i, mel in enumerate(extra_of(piece)["mel"]))
+        return mel_stream(self.mel, _padded((w for piece in pieces for w in piece.data), self.mel.hop_length))
+
+    def _checked(self, mel: Tensor, given: Samples, index: int) -> Tensor:
+        """A given mel. DataError where it has other bands than the front end."""
+        if mel.shape[0] != self.mel.n_mels:
+            name = f"mel {given.names[index]}" if given.names else f"given mel {index}"
+            turned = mel.shape[1] == self.mel.n_mels
+            remedy = (
+                "it lies the other way round, save [bands, frames]" if turned else "make it with the same front end"
+            )
+            raise DataError(f"{name} has {mel.shape[0]} bands, this vocoder takes {self.mel.n_mels}; {remedy}")
+        return mel
+
+
+def _padded(blocks: Iterable[Tensor], hop: int) -> Iterator[Tensor]:
+    """Blocks (t,) of a waveform, and silence to a whole number of hops."""
+    total = 0
+    for block in blocks:
+        total += len(block)
+        yield block
+    yield torch.zeros(-total % hop)
 
 
 def _halves(features: Features) -> tuple[Features, Features]:

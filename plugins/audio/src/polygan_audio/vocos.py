@@ -10,28 +10,29 @@ import torch
 
 from polygan import ConfigError, Context, Player, Turn
 
-from . import audio_losses
-from .discriminators import (
+from . import losses
+from .networks.discriminators import (
     PERIODS,
     SIZES,
     SMALL_PERIODS,
     SMALL_SIZES,
+    Discriminators,
     multi_period,
     multi_resolution,
     small_multi_period,
     small_multi_resolution,
 )
-from .vocoder import Judges, Vocoder, VocoderConfig
-from .vocos_networks import Generator
+from .networks.vocos import Generator
+from .vocoder import Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from polygan import Batch
+    from polygan import Batch, TrainerSettings
 
-    from .discriminators import Family, Features
+    from .networks.discriminators import Family, Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class Config(VocoderConfig):
             )
 
 
-class Vocos(Vocoder):
+class Vocos(Vocoder[Config]):
     """Vocos (Siuzdak 2023), with spectral terms alone at first, which teach most of what two cores can afford."""
 
     Config: ClassVar[type] = Config
@@ -94,14 +95,12 @@ class Vocos(Vocoder):
         "sample_every": 1000,
     }
 
-    config: Config
-
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
         super().__init__(config, info)
         self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
 
-    def players(self) -> dict[str, Player]:
+    def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: of periods and of spectrograms, those that have a weight."""
         c = self.config
         generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior, iterations=c.iterations)
@@ -111,27 +110,30 @@ class Vocos(Vocoder):
             families["periods"] = small_multi_period() if small else multi_period()
         if c.resolution_weight:
             families["resolutions"] = small_multi_resolution() if small else multi_resolution()
-        discriminator = Judges(families)
+        return {"generator": generator, "discriminator": Discriminators(families)}
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Rates fall along a cosine: that of the discriminators from where they come in."""
+        c, (generator, discriminator) = self.config, (networks["generator"], networks["discriminator"])
         return {
-            "generator": Player(generator, *self._optimizer(generator, 0), ema_half_life=c.ema_half_life),
-            "discriminator": Player(discriminator, *self._optimizer(discriminator, c.pretrain_steps)),
+            "generator": Player(generator, *self._optimizer(generator, training.steps), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, *self._optimizer(discriminator, training.steps - c.pretrain_steps)),
         }
 
     def _optimizer(
-        self, module: torch.nn.Module, start: int
+        self, module: nn.Module, steps: int
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """AdamW whose rate falls along a cosine from iteration ``start`` to the last."""
-        optimizer = self.optimizer(module)
-        steps = max(1, (self.training.steps if self.training else 1) - start)
+        """AdamW whose rate falls along a cosine over ``steps`` iterations of the module."""
+        optimizer, steps = self.optimizer(module), max(1, steps)
 
         def factor(n: int) -> float:
             return 0.5 + 0.5 * math.cos(math.pi * min(1.0, n / steps))
 
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
-    def notes(self) -> Sequence[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the run ends before the game begins."""
-        steps, begin = self.training.steps if self.training else 0, self.config.pretrain_steps
+        steps, begin = training.steps, self.config.pretrain_steps
         if not 0 < steps <= begin:
             return ()
         return (
@@ -151,11 +153,11 @@ class Vocos(Vocoder):
 
     def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """Hinge."""
-        return audio_losses.hinge_discriminator_loss(real, fake, self.weights)
+        return losses.hinge_discriminator_loss(real, fake, self.weights)
 
     def generator_term(self, fake: Features) -> Tensor:
         """Hinge."""
-        return audio_losses.hinge_generator_loss(fake, self.weights)
+        return losses.hinge_generator_loss(fake, self.weights)
 
     def turns(self) -> list[Turn]:
         """``pretrain`` on spectra, then ``d`` and ``g``."""
@@ -173,7 +175,7 @@ class Vocos(Vocoder):
     def _spectral_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         terms = self.mel_term(batch, fake)
         if self.config.stft_weight:
-            convergence, logarithm = audio_losses.stft_loss(batch["waveform"], fake)
+            convergence, logarithm = losses.stft_loss(batch["waveform"], fake)
             terms["stft"] = self.config.stft_weight * (convergence + logarithm)
         return terms
 

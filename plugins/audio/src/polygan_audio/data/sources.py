@@ -15,13 +15,14 @@ import numpy as np
 from polygan import DataError, Field, Source
 
 from . import files
+from .facts import AudioInfo
 from .mels import GivenMels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from .domain import AudioSettings
+    from .settings import AudioSettings
 
 SILENT = 1e-4
 """Peak below which a sample is silence only: -80 dB of full scale."""
@@ -72,19 +73,19 @@ class SoundSource(Source):
         rate: int,
         seconds: float,
         short: int,
-        facts: Mapping[str, Any],
+        facts: AudioInfo,
         more: Mapping[str, Field] | None = None,
     ) -> None:
         """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment."""
         self.settings = settings
         self.fields = {"waveform": Field("int16", (None,)), **(more or {})}
-        self.info: dict[str, Any] = {
-            "sample_rate": rate,
-            "segment": settings.segment,
-            "seconds": round(seconds, 3),
-            "short": f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
-            **facts,
-        }
+        own = AudioInfo(
+            sample_rate=rate,
+            segment=settings.segment,
+            seconds=round(seconds, 3),
+            short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
+        )
+        self.info: dict[str, Any] = {**own, **facts}
 
     def _refuse_empty(self, kept: int, rate: int) -> None:
         if not kept:
@@ -134,17 +135,17 @@ class RecordingSource(SoundSource):
                 if not (is_short and settings.short == "drop"):
                     pieces.append(piece)
         self.pieces = pieces
-        facts: dict[str, Any] = {
-            "files": len(recordings),
-            "resampled": sum(r.head.rate != rate for r in good),
-            "mixed_down": sum(r.head.channels > 1 for r in good),
-        }
+        facts = AudioInfo(
+            files=len(recordings),
+            resampled=sum(r.head.rate != rate for r in good),
+            mixed_down=sum(r.head.channels > 1 for r in good),
+        )
         more = dict[str, Field]()
         if text:
             facts["without_text"] = sum(not r.text for r in good)
             more["text"] = Field("uint8", (None,))
         if self.mels:
-            facts |= {"n_mels": self.mels.n_mels, "mel_hop": settings.hop_length}
+            facts["n_mels"], facts["mel_hop"] = self.mels.n_mels, settings.hop_length
             more["mel"] = Field("float32", (None, self.mels.n_mels))
         self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts, more)
         self._refuse_empty(sum(not recordings[p.recording].problem for p in pieces), rate)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .scores import need, resampled
+from ..optional import need
+from .measures import resampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

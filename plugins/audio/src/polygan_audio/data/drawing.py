@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .melspec import MelSpec
+from ..networks.melspec import MelSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from weakref import ref
 
-import numpy as np
 import torch
 
 from polygan import ConfigError, DataError, Samples
 
-from .griffinlim import griffin_lim, invertible
+from ..data.facts import AudioExtra, extra_of
+from ..networks.griffinlim import griffin_lim, invertible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from polygan import Evaluation
 
-    from .melspec import MelSpec
+    from ..networks.melspec import MelSpec
 
 MOST_SECONDS = 300.0
 """Of recordings that are compared at most, which bounds memory and time."""
@@ -29,6 +30,14 @@ LEAST_SAMPLES = 2048
 _AT_ONCE = 16
 
 Waveforms = list["Tensor"]
+T = TypeVar("T")
+
+
+@runtime_checkable
+class HasMel(Protocol):
+    """A recipe that makes recordings anew from log-mels of one front end."""
+
+    mel: MelSpec
 
 
 @dataclass
@@ -47,7 +56,7 @@ class Recordings:
     @property
     def rate(self) -> int:
         """Hz."""
-        return self.samples.extra["sample_rate"]
+        return extra_of(self.samples)["sample_rate"]
 
     @property
     def clips(self) -> Waveforms:
@@ -57,17 +66,17 @@ class Recordings:
     @property
     def texts(self) -> Sequence[str] | None:
         """Transcripts, one a clip, where the data has them."""
-        return self.samples.extra.get("text")
+        return extra_of(self.samples).get("text")
 
     @cached_property
     def baseline(self) -> Waveforms | None:
         """Griffin-Lim of each clip's mel; None where the front end's windows do not overlap."""
         if not invertible(self.spec):
             return None
-        mels = self.samples.extra.get("mel") or [self.spec(clip) for clip in self.clips]
+        mels = extra_of(self.samples).get("mel") or [self.spec(clip) for clip in self.clips]
         return [griffin_lim(self.spec, mel, len(clip)) for mel, clip in zip(mels, self.clips, strict=True)]
 
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+    def once(self, name: str, compute: Callable[[], T]) -> T:
         """``compute()``, or what it gave under this name in an earlier evaluation."""
         if name not in self._kept:
             self._kept[name] = compute()
@@ -75,7 +84,7 @@ class Recordings:
 
 
 @dataclass
-class Pairs:
+class Resynthesis:
     """Recordings and what the networks make of their mels."""
 
     recordings: Recordings
@@ -84,35 +93,33 @@ class Pairs:
     broken: int
     """Clips of them that had NaN or infinite samples."""
 
-    _last: ClassVar[tuple[object, Recordings] | None] = None
-
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Pairs:
-        """The pairs of an evaluation, made once: all metrics look at the same. They live as long as the evaluation.
+    def of(cls, evaluation: Evaluation) -> Resynthesis:
+        """The resynthesis of an evaluation, made once: all metrics look at the same.
 
         DataError for a recipe that is no vocoder, and where no held-out clip is long enough.
         """
-        shared = vars(evaluation)
-        if "_pairs" not in shared:
-            shared["_pairs"] = cls._make(evaluation)
-        return shared["_pairs"]
+        newest = evaluation.once("audio/resynthesis", _Newest)
+        if newest.made is None or newest.evaluation is None or newest.evaluation() is not evaluation:
+            newest.made = None  # the memory of an earlier evaluation is free before another is made
+            newest.made, newest.evaluation = cls._make(evaluation), ref(evaluation)
+        return newest.made
 
     @classmethod
-    def _make(cls, evaluation: Evaluation) -> Pairs:
-        recipe: Any = evaluation.recipe
-        spec = getattr(recipe, "mel", None)
-        if recipe is None or spec is None or not recipe.translates:
+    def _make(cls, evaluation: Evaluation) -> Resynthesis:
+        recipe: object = evaluation.recipe
+        if not isinstance(recipe, HasMel) or evaluation.recipe.given != evaluation.recipe.domain:
             raise DataError("the score is for vocoders, which make recordings anew from their mels (audio/vocos)")
-        held_out = evaluation.held_out
-        key = held_out.store.key, np.asarray(held_out.rows).tobytes(), evaluation.count, spec
-        if cls._last is None or cls._last[0] != key:  # a run evaluates again and again: the recordings stay the same
-            cls._last = key, recordings_of(evaluation, spec)
-        recordings = cls._last[1]
-        made = recipe.sample(evaluation.networks, len(recordings.clips), evaluation.seed, None, recordings.samples)
+        spec = recipe.mel
+        # A run evaluates again and again: the recordings stay the same.
+        recordings = evaluation.once(
+            ("audio/recordings", evaluation.count, spec), lambda: recordings_of(evaluation, spec)
+        )
+        made = evaluation.generate(len(recordings.clips), evaluation.seed, given=recordings.samples)
         lengths, wanted = ([len(clip) for clip in clips] for clips in (made.data, recordings.clips))
         if lengths != wanted:
             raise ConfigError(
-                f"{type(recipe).__name__}.translate made clips of {lengths[:3]}... samples from {wanted[:3]}...; it is to "
+                f"{type(recipe).__name__}.generate made clips of {lengths[:3]}... samples from {wanted[:3]}...; it is to "
                 "keep the order, the number and the lengths"
             )
         broken = sum(not bool(clip.isfinite().all()) for clip in made.data)
@@ -120,28 +127,46 @@ class Pairs:
         return cls(recordings, fakes, broken)
 
 
+@dataclass
+class _Newest:
+    """The resynthesis of the newest evaluation of a run, whose networks learn between evaluations."""
+
+    made: Resynthesis | None = None
+    evaluation: ref[Evaluation] | None = None
+
+
 def recordings_of(evaluation: Evaluation, spec: MelSpec) -> Recordings:
     """The first ``evaluation.count`` held-out clips that are long enough, at most `MOST_SECONDS` together (one at least)."""
     split, least = evaluation.held_out, max(LEAST_SAMPLES, spec.pad + 1)
     clips: Waveforms = []
-    extra: dict[str, Any] = {}
-    seconds, short, rows = 0.0, 0, split.rows[: evaluation.count]
+    texts: list[str] = []
+    mels: list[Tensor] = []
+    seconds, short, rate, rows = 0.0, 0, 0, split.rows[: evaluation.count]
+
+    def recordings() -> Recordings:
+        extra = AudioExtra(sample_rate=rate)
+        if texts:
+            extra["text"] = texts
+        if mels:
+            extra["mel"] = mels
+        return Recordings(spec, Samples(clips, evaluation.domain, extra=dict(extra)), short)
+
     for start in range(0, len(rows), _AT_ONCE):
         found = evaluation.domain.real(split, rows[start : start + _AT_ONCE])
-        rate = extra["sample_rate"] = found.extra["sample_rate"]
+        extra = extra_of(found)
+        rate = extra["sample_rate"]
         for i, clip in enumerate(found.data):
             if len(clip) < least:
                 short += 1
                 continue
             seconds += len(clip) / rate
             if clips and seconds > MOST_SECONDS:
-                return Recordings(spec, Samples(clips, evaluation.domain, extra=extra), short)
+                return recordings()
             clips.append(torch.as_tensor(clip, dtype=torch.float32).cpu())
-            for name in ("text", "mel"):
-                if found.extra.get(name):
-                    extra.setdefault(name, []).append(found.extra[name][i])
+            texts += [*extra.get("text", ())][i : i + 1]
+            mels += [*extra.get("mel", ())][i : i + 1]
     if not clips:
         raise DataError(
             f"of {len(rows)} held-out clips none has the {least} samples that scores need; raise --data.held_out"
         )
-    return Recordings(spec, Samples(clips, evaluation.domain, extra=extra), short)
+    return recordings()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from polygan import DataError
@@ -14,7 +14,9 @@ from .sources import Recording, RecordingSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .domain import AudioSettings
+    from .settings import AudioSettings
+
+_LOGGER = logging.getLogger("polygan")
 
 
 def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
@@ -35,7 +37,7 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
     """``metadata.csv`` (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``.
 
     A line without a file, or with an id that was there before, counts as an unreadable sample. A file without a line
-    is used without a transcript; ``info["without_text"]`` counts them, and a line on stderr names the first.
+    is used without a transcript; ``info["without_text"]`` counts them, and a warning names the first.
     """
     table, folder = root / "metadata.csv", root / "wavs"
     found, _ = _walk(folder)
@@ -62,9 +64,8 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
         raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
     if loose:
         shown = ", ".join(loose[:3]) + (", ..." if len(loose) > 3 else "")
-        print(
-            f"polygan: {len(loose)} of {len(found)} files have no line in {table} and no transcript ({shown})",
-            file=sys.stderr,
+        _LOGGER.warning(
+            "%d of %d files have no line in %s and no transcript (%s)", len(loose), len(found), table, shown
         )
     return RecordingSource(recordings, settings, text=True)
 

@@ -14,7 +14,7 @@ from polygan import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .domain import AudioSettings
+    from .settings import AudioSettings
 
 SUFFIXES = (".npy", ".safetensors")
 

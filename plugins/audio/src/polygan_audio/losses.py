@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolutions import full_precision, wide
+from .networks.convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .discriminators import Features
+    from .networks.discriminators import Features
 
 RESOLUTIONS = ((1024, 240, 600), (2048, 480, 1200), (512, 100, 240))
 """n_fft, hop and window in samples: those of Yamamoto et al. 2020, table 1, at twice their hops, which costs half."""

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 from .convolutions import full_precision, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SLOPE = 0.1
 Features = list[list[Tensor]]
@@ -25,7 +25,7 @@ Layer = tuple[int, tuple[int, int], tuple[int, int]]
 
 
 class Family(nn.Module):
-    """Discriminators that judge side by side."""
+    """Discriminators of one kind, side by side."""
 
     def __init__(self, members: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -34,6 +34,18 @@ class Family(nn.Module):
     def forward(self, waveform: Tensor) -> Features:
         """The features of every member."""
         return [member(waveform) for member in self.discriminators]
+
+
+class Discriminators(nn.Module):
+    """Families of discriminators as one network; their features in a row."""
+
+    def __init__(self, families: Mapping[str, Family]) -> None:
+        super().__init__()
+        self.families = nn.ModuleDict(families)
+
+    def forward(self, waveform: Tensor) -> Features:
+        """Waveforms (B, T) to the features of all members."""
+        return [features for family in self.families.values() for features in family(waveform)]
 
 
 class Period(nn.Module):

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 
-from polygan import CheckpointError, ConfigError
+from polygan import CheckpointError, ConfigError, ImportedWeights
 
-from .hifigan_networks import VARIANTS, Generator, Shape
-from .melspec import MelSpec, resolve
+from ..data.facts import AudioInfo
+from ..networks.hifigan import VARIANTS, Generator, Shape
+from ..networks.melspec import MelSpec, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,10 +27,8 @@ State = dict[str, "Tensor"]
 _V, _G = "parametrizations.weight.original1", "parametrizations.weight.original0"
 
 
-def import_hifigan(
-    path: Path, config: Path | None = None
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """An official checkpoint as (settings of audio/hifigan, facts of the data, tensors by player).
+def import_hifigan(path: Path, config: Path | None = None) -> ImportedWeights:
+    """An official checkpoint as settings of audio/hifigan, facts of the data, and tensors by network.
 
     ``path``: ``g_*`` (a pickle of {"generator": tensors}, read without running code) or a .safetensors file whose names may
     begin with ``generator.``; weight norm of either kind, or folded. ``config``: the official config.json; by default it
@@ -50,7 +49,8 @@ def import_hifigan(
     beside = path.with_name("do_" + path.name.removeprefix("g_"))
     if path.name.startswith("g_") and beside.is_file():
         networks["discriminator"] = _discriminators(beside)
-    return official.model(shape, mel), {"sample_rate": mel.sample_rate, "segment": official.segment(mel)}, networks
+    info = AudioInfo(sample_rate=mel.sample_rate, segment=official.segment(mel))
+    return ImportedWeights(official.model(shape, mel), dict(info), networks)
 
 
 def _config_beside(path: Path) -> Path:
@@ -277,7 +277,7 @@ def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: Stat
 
 
 def _discriminators(path: Path) -> State:
-    """``mpd`` and ``msd`` of a ``do_*`` file by the names of `polygan_audio.vocoder.Judges`."""
+    """``mpd`` and ``msd`` of a ``do_*`` file by the names of `polygan_audio.networks.discriminators.Discriminators`."""
     found, remedy = _read(path), "or move it away to import the generator alone"
     networks: State = {}
     for official, ours in (("mpd", "periods"), ("msd", "scales")):

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torchaudio.functional as AF
 
-from polygan import ConfigError, DataError
+from polygan import DataError
+
+from ..optional import need
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .melspec import MelSpec
+    from ..networks.melspec import MelSpec
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """(n_fft, hop, window) in samples of the multi-resolution STFT distance."""
@@ -27,17 +28,6 @@ COEFFICIENTS = 13
 """Mel cepstra 1 to 13 make the mel-cepstral distortion; 0, the loudness, is left out."""
 WINDOW = 144_160
 """Samples that DNSMOS sees at a time: 9.01 s at 16 kHz."""
-
-
-def need(package: str, extra: str, metric: str) -> Any:
-    """An optional package. ConfigError that says what to install where it is missing."""
-    try:
-        return import_module(package)
-    except ImportError as error:
-        missing = error.name or package
-        raise ConfigError(
-            f"{metric} needs the package {missing}: pip install 'polygan-audio[{extra}]', or leave the metric out (--metrics)"
-        ) from None
 
 
 def natural_mel(spec: MelSpec, waveform: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolutions import full_precision, wide
-from .frames import Frames
 from .frontend import FrontEnd
 from .griffinlim import MOMENTUM, nearer
+from .stft import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
