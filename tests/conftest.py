@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -14,6 +15,28 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Finds a folder of a large data set, in $POLYGAN_SHARED_DATA or else ../shared/data; skips the test where it is absent."""
+    root = Path(os.environ.get("POLYGAN_SHARED_DATA") or Path(__file__).parents[2] / "shared/data")
+
+    def find(name):
+        if not (root / name).is_dir():
+            pytest.skip(f"{root / name} is absent; name the folder of data sets in POLYGAN_SHARED_DATA")
+        return root / name
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def _messages_on_stderr():
+    """As a user sees them: pytest configures the logging of its process, which polygan would otherwise leave the lines to."""
+    from polygan.messages import shown_on_stderr
+
+    with shown_on_stderr():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,7 @@ class Sampling:
     """How sound is made."""
 
     chunk: int | None = None
-    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 256 for HiFi-GAN, 1024 for Vocos."""
+    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 512 for HiFi-GAN, 1024 for Vocos."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
 
@@ -219,7 +219,7 @@ class Vocoder(Recipe[C]):
         if first is None:
             return
         self._check_rate(extra_of(first))
-        heard = self._mels_of(chain([first], pieces))
+        heard = self._mels_of(first, pieces)
         for sound in self._synthesiser(networks, request).stream(heard):
             yield Samples([sound], names=first.names, extra={"sample_rate": self.mel.sample_rate})
 
@@ -234,12 +234,13 @@ class Vocoder(Recipe[C]):
         if rate != self.mel.sample_rate:
             raise ConfigError(f"recordings of {rate} Hz and a vocoder of {self.mel.sample_rate} Hz; resample them")
 
-    def _mels_of(self, pieces: Iterable[Samples]) -> Iterator[Tensor]:
+    def _mels_of(self, first: Samples, more: Iterator[Samples]) -> Iterator[Tensor]:
         """Log-mels (n_mels, f) that follow each other, of the pieces of one recording or of given mels."""
-        first = next(pieces)
-        pieces = chain([first], pieces)
-        if "mel" in extra_of(first):
-            return (self._checked(mel, piece, i) for piece in pieces for i, mel in enumerate(extra_of(piece)["mel"]))
+        pieces = chain([first], more)
+        if "mel" in first.extra:
+            return (
+                self._checked(m, piece, i) for piece in pieces for i, m in enumerate(extra_of(piece).get("mel", ()))
+            )
         return mel_stream(self.mel, _padded((w for piece in pieces for w in piece.data), self.mel.hop_length))
 
     def _checked(self, mel: Tensor, given: Samples, index: int) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from polygan import ConfigError, mix
 
-from .facts import AudioInfo
+from .facts import SourceFacts
 from .sources import SoundSource
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ToneSource(SoundSource):
         lengths = [int(_random(settings, i).uniform(1, 2) * rate) for i in range(settings.size)]
         short = np.array(lengths) < settings.segment
         self._rows = [i for i in range(settings.size) if settings.short == "pad" or not short[i]]
-        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), AudioInfo(tones=settings.size))
+        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), SourceFacts(tones=settings.size))
         self._refuse_empty(len(self._rows), rate)
 
     def __len__(self) -> int:

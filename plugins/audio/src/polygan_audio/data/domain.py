@@ -68,7 +68,7 @@ class AudioDomain(Domain):
         segment, hop = info["segment"], info.get("mel_hop", 0)
         waveforms = np.zeros((len(rows), segment), np.int16)
         frames = segment // hop if hop else 0
-        given = np.zeros((len(rows), info["n_mels"] if hop else 0, frames), np.float32)
+        given = np.zeros((len(rows), info.get("n_mels", 0) if hop else 0, frames), np.float32)
         for b, (row, draw) in enumerate(zip(rows.tolist(), draws[:, 0].tolist(), strict=True)):
             waveform = store.item("waveform", row)
             if hop:
@@ -126,16 +126,16 @@ class AudioDomain(Domain):
         """Pieces with one sample each and one name are one sound, end to end; others keep their samples, in a row."""
         sounds: list[list[Tensor]] = []
         names: list[str] = []
-        extra = AudioExtra()
+        rate = 0
         for piece, follows in _followed(pieces):
-            extra = extra or extra_of(piece)
+            rate = extra_of(piece)["sample_rate"]
             if follows:
                 sounds[-1].append(piece.data[0])
             else:
                 sounds += [[waveform] for waveform in piece.data]
                 names += piece.names
         data = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in sounds]
-        return Samples(data, self, names=names, extra={"sample_rate": extra.get("sample_rate", 0)})
+        return Samples(data, self, names=names, extra={"sample_rate": rate})
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write pieces as they come; memory does not depend on their number. Sounds are joined as `join` says, 0.3 s apart."""

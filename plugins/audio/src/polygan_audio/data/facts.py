@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Required, TypedDict, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,19 +13,9 @@ if TYPE_CHECKING:
     from polygan import Samples
 
 
-class AudioInfo(TypedDict, total=False):
-    """Facts of sound data (`polygan.Source.info`)."""
+class SourceFacts(TypedDict, total=False):
+    """What one kind of source knows of its sound, beside what all know."""
 
-    sample_rate: int
-    """Hz."""
-    segment: int
-    """Samples of a training segment."""
-    seconds: float
-    """Length of all recordings together."""
-    short: str
-    """How many clips are shorter than a segment, and what became of them."""
-    count: int
-    """Clips that could be decoded."""
     files: int
     resampled: int
     """Files that had another sample rate."""
@@ -41,11 +31,26 @@ class AudioInfo(TypedDict, total=False):
     """Clips of the set `tones`."""
 
 
+class AudioInfo(SourceFacts, total=False):
+    """Facts of sound data (`polygan.Source.info`)."""
+
+    sample_rate: Required[int]
+    """Hz."""
+    segment: Required[int]
+    """Samples of a training segment."""
+    seconds: float
+    """Length of all recordings together."""
+    short: str
+    """How many clips are shorter than a segment, and what became of them."""
+    count: int
+    """Clips that could be decoded."""
+
+
 class AudioExtra(TypedDict, total=False):
     """What stands beside the waveforms in `polygan.Samples.extra`."""
 
-    sample_rate: int
-    """Hz of all waveforms. Always there."""
+    sample_rate: Required[int]
+    """Hz of all waveforms."""
     text: Sequence[str]
     """The transcript of each waveform; empty: none."""
     mel: Sequence[Tensor]

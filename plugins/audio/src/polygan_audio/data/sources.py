@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from polygan import DataError, Field, Source
 
 from . import files
-from .facts import AudioInfo
+from .facts import AudioInfo, SourceFacts
 from .mels import GivenMels
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SoundSource(Source):
         rate: int,
         seconds: float,
         short: int,
-        facts: AudioInfo,
+        facts: SourceFacts,
         more: Mapping[str, Field] | None = None,
     ) -> None:
         """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment."""
@@ -85,7 +85,7 @@ class SoundSource(Source):
             seconds=round(seconds, 3),
             short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
         )
-        self.info: dict[str, Any] = {**own, **facts}
+        self.info = {**own, **facts}
 
     def _refuse_empty(self, kept: int, rate: int) -> None:
         if not kept:
@@ -135,7 +135,7 @@ class RecordingSource(SoundSource):
                 if not (is_short and settings.short == "drop"):
                     pieces.append(piece)
         self.pieces = pieces
-        facts = AudioInfo(
+        facts = SourceFacts(
             files=len(recordings),
             resampled=sum(r.head.rate != rate for r in good),
             mixed_down=sum(r.head.channels > 1 for r in good),

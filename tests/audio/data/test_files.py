@@ -14,7 +14,7 @@ import torch
 from torchaudio.transforms import Resample
 
 from polygan import DataError
-from polygan_audio import files
+from polygan_audio.data import files
 
 KAISER_BEST = {
     "lowpass_filter_width": 64,

@@ -14,11 +14,11 @@ from safetensors.numpy import save_file
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store, split_store
-from polygan_audio import files, sources
-from polygan_audio.domain import AudioDomain, AudioSettings
-from polygan_audio.mels import read_mel
+from polygan_audio.data import files, sources
+from polygan_audio.data.domain import AudioDomain
+from polygan_audio.data.mels import read_mel
+from polygan_audio.data.settings import AudioSettings
 
-SPEECH = Path(__file__).parents[3] / "shared/data/speech-en"
 DOMAIN = AudioDomain()
 
 
@@ -410,9 +410,10 @@ def test_threads_measure_a_file_once(tmp_path, opened, monkeypatch):
     assert len(calls) == 1
 
 
-@pytest.mark.skipif(not SPEECH.is_dir(), reason="no ../shared/data/speech-en")
-def test_real_speech(tmp_path):
-    source = DOMAIN.open(AudioSettings(source=str(SPEECH)))
+@pytest.mark.slow
+def test_real_speech(shared_data):
+    folder = shared_data("speech-en")
+    source = DOMAIN.open(AudioSettings(source=str(folder)))
     assert source.info["files"] == 542
     assert 542 <= len(source) <= 550  # few are longer than piece_seconds
     assert max(p.frames for p in source.pieces) <= 30 * 16_000
@@ -421,7 +422,7 @@ def test_real_speech(tmp_path):
     assert source.info["without_text"] == 0
     sample = source.decode(1)
     assert sample["text"].tobytes().decode() == "Added."
-    np.testing.assert_array_equal(sample["waveform"], soundfile.read(SPEECH / "wavs/added.flac", dtype="int16")[0])
+    np.testing.assert_array_equal(sample["waveform"], soundfile.read(folder / "wavs/added.flac", dtype="int16")[0])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""Weights in and out: the official program's golden waveform, transformers, ONNX, and files that are not what they say."""
+"""Weights of the official program: its golden waveform, and files that are not what they say."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import pickle
 from functools import cache
@@ -20,15 +19,14 @@ from torch import nn
 import polygan
 from polygan import CheckpointError, ConfigError
 from polygan.training.weights import load_module
-from polygan_audio import export, vocos_networks
-from polygan_audio.discriminators import multi_period, multi_scale
+from polygan_audio.formats import comparison
+from polygan_audio.formats.hifigan import import_hifigan
 from polygan_audio.hifigan import Config, HiFiGAN
-from polygan_audio.hifigan_networks import VARIANTS, Generator
-from polygan_audio.interchange import import_hifigan
-from polygan_audio.melspec import resolve
-from polygan_audio.vocoder import Judges
+from polygan_audio.networks.discriminators import Discriminators, multi_period, multi_scale
+from polygan_audio.networks.hifigan import VARIANTS, Generator
+from polygan_audio.networks.melspec import resolve
 
-GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "hifigan"
+GOLDEN = Path(__file__).parents[2] / "golden/hifigan"
 AUDIO = {
     "num_mels": 80,
     "n_fft": 1024,
@@ -102,10 +100,10 @@ def files(folder, state=None, config=SMALL, name="g_00000010"):
 
 def rebuilt(imported):
     """The recipe's generator with imported weights."""
-    model, info, networks = imported
-    recipe = HiFiGAN(Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in model.items()}), info)
+    model = {k: tuple(v) if isinstance(v, list) else v for k, v in imported.model.items()}
+    recipe = HiFiGAN(Config(**model), imported.info)
     generator = Generator(recipe.shape, recipe.mel)
-    load_module(generator, networks, "generator", "test")
+    load_module(generator, imported.networks, "generator", "test")
     return generator.eval()
 
 
@@ -118,13 +116,8 @@ def noise(frames=12, batch=1):
     return torch.randn(batch, 80, frames, generator=torch.Generator().manual_seed(1))
 
 
-# In
-
-
 def test_the_official_generators_waveform(tmp_path):
     path = GOLDEN / "generator-v1-narrow.safetensors"
-    if not path.exists():
-        pytest.skip(f"{path} is not there: vectors of other programs, not part of the project")
     config = json.loads(path.with_suffix(".json").read_text()) | AUDIO
     (tmp_path / "config.json").write_text(json.dumps(config))
     generator = rebuilt(import_hifigan(path, tmp_path / "config.json"))
@@ -149,7 +142,7 @@ def test_every_way_that_weights_are_kept(tmp_path, config, kind):
         extra = {"mel": torch.zeros(2)} if prefix else {}
         save_file({prefix + k: v for k, v in official(source).items()} | extra, path)
     elif kind == "folded":
-        torch.save({k: v for k, v in export._folded(source).state_dict().items() if k != "mel_spec"}, path)
+        torch.save({k: v for k, v in comparison.folded(source).state_dict().items() if k != "mel_spec"}, path)
     elif kind == "new names":
         torch.save({k: v for k, v in source.state_dict().items() if k != "mel_spec"}, path)
     mel = noise()
@@ -159,7 +152,7 @@ def test_every_way_that_weights_are_kept(tmp_path, config, kind):
 
 
 def test_a_folded_weight_of_zero_stays_zero_and_finite(tmp_path):
-    state = {k: v for k, v in export._folded(made()).state_dict().items() if k != "mel_spec"}
+    state = {k: v for k, v in comparison.folded(made()).state_dict().items() if k != "mel_spec"}
     state["conv_pre.weight"][3] = 0
     generator = rebuilt(import_hifigan(files(tmp_path, state)))
     assert torch.equal(generator.conv_pre.weight[3], torch.zeros(80, 7))
@@ -175,19 +168,18 @@ def test_the_front_end_is_the_configurations(tmp_path):
         "fmax": None,
         "segment_size": 999,
     }
-    model, info, networks = import_hifigan(files(tmp_path, config=config))
-    mel = rebuilt((model, info, networks)).mel
+    imported = import_hifigan(files(tmp_path, config=config))
+    mel = rebuilt(imported).mel
     assert (mel.sample_rate, mel.n_fft, mel.win_length, mel.hop_length, mel.fmin) == (16000, 800, 640, 256, 20)
     assert mel.top == 8000  # null is half the rate, not the preset's 8000 Hz ...
     assert (mel.padding, mel.epsilon, mel.scale, mel.log, mel.floor) == ("same", 1e-9, "slaney", "ln", 1e-5)
-    assert info == {"sample_rate": 16000, "segment": 768}
+    assert imported.info == {"sample_rate": 16000, "segment": 768}
     high = import_hifigan(files(tmp_path, config=SMALL | {"fmax": None}))
     assert rebuilt(high).mel.top == 11025  # ... at any rate
-    json.dumps([model, info])  # plain data
+    json.dumps([imported.model, imported.info])  # plain data
 
 
-def test_an_imported_model_generates_as_a_run_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(HiFiGAN, "import_weights", classmethod(lambda cls, path: import_hifigan(path)))
+def test_an_imported_model_generates_as_a_run_does(tmp_path):
     written = polygan.import_weights("audio/hifigan", files(tmp_path), tmp_path / "imported")
     assert [p.name for p in written] == ["imported.safetensors", "imported.json"]
     run = polygan.load(written[0], device="cpu")
@@ -249,18 +241,18 @@ def official_discriminators(divisor):
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
-def test_discriminators_come_along_and_judge_as_the_official_ones(tmp_path):
+def test_discriminators_come_along_and_see_what_the_official_ones(tmp_path):
     mpd, msd = official_discriminators(8)
     path = files(tmp_path)
     state = {"mpd": mpd.state_dict(), "msd": msd.state_dict(), "steps": 10, "epoch": 0, "optim_d": {"state": {}}}
     torch.save(state, tmp_path / "do_00000010")
-    networks = import_hifigan(path)[2]
+    networks = import_hifigan(path).networks
     assert sorted(networks) == ["discriminator", "generator"]
-    judges = Judges({"periods": multi_period(8), "scales": multi_scale(8)}).eval()
-    load_module(judges, networks, "discriminator", path)  # every name and shape
+    discriminators = Discriminators({"periods": multi_period(8), "scales": multi_scale(8)}).eval()
+    load_module(discriminators, networks, "discriminator", path)  # every name and shape
     x = 0.3 * torch.randn(2, 1, 4001, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = [maps[-1] for maps in judges(x[:, 0])]
+        ours = [maps[-1] for maps in discriminators(x[:, 0])]
         theirs = [d(x) for d in mpd.discriminators]
         for i, d in enumerate(msd.discriminators):
             y = x
@@ -274,9 +266,6 @@ def test_discriminators_come_along_and_judge_as_the_official_ones(tmp_path):
     torch.save({"mpd": mpd.state_dict()}, tmp_path / "do_00000010")
     with pytest.raises(CheckpointError, match=r"holds no msd.*move it away"):
         import_hifigan(path)
-
-
-# Hostile and mistaken input
 
 
 class Harmful:
@@ -416,136 +405,3 @@ def test_a_configuration_must_be_there_and_be_one(tmp_path):
     config.write_text(json.dumps(SMALL))
     with pytest.raises(CheckpointError, match="does not exist"):
         import_hifigan(tmp_path / "g_1")
-
-
-# Out
-
-
-@pytest.mark.parametrize("variant", ["v1", "v2"])
-def test_transformers_plays_the_same(tmp_path, variant):
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    channels = 64 if variant == "v1" else 128  # the shape of V1, which is V2's at 512 channels
-    generator = Generator(dataclasses.replace(VARIANTS[variant], channels=channels), MEL).eval()
-    generator.load_state_dict(generator.state_dict())
-    with torch.no_grad():
-        for name, p in generator.named_parameters():
-            if name.endswith("original0"):
-                p.mul_(20 if "resblocks" in name or "ups" in name else 1)
-    written = export.export_speecht5(generator, tmp_path / "hf")
-    assert [p.name for p in written] == ["config.json", "mel.json", "model.safetensors"]
-    theirs = transformers.SpeechT5HifiGan.from_pretrained(tmp_path / "hf")
-    mel = noise(17, batch=2)
-    expected = sound(generator, mel)
-    assert expected.std() > 1e-3
-    with torch.no_grad():
-        assert (theirs(mel.transpose(1, 2)) - expected).abs().max() < 1e-5
-    assert json.loads(written[1].read_text())["epsilon"] == 1e-9
-    assert not any("weight_g" in k or "original" in k for k in load_file(written[2]))
-
-
-def test_transformers_takes_no_v3_and_nothing_but_hifigan(tmp_path):
-    pytest.importorskip("transformers")
-    with pytest.raises(ConfigError, match=r"V3 has single ones \(ResBlock2\); export V1 or V2"):
-        export.export_speecht5(made(SMALL3), tmp_path / "hf")
-    with pytest.raises(ConfigError, match=r"takes generators of audio/hifigan; this is .*vocos_networks\.Generator"):
-        export.export_speecht5(vocos_networks.Generator(MEL, 8, 16, 1), tmp_path / "hf")
-    assert not (tmp_path / "hf").exists()
-
-
-@pytest.mark.parametrize(
-    "config", [SMALL, SMALL3, SMALL | {"upsample_rates": [16, 16], "upsample_kernel_sizes": [32, 32]}]
-)
-def test_onnx_runs_the_same_at_any_length(tmp_path, config):
-    for package in ("onnx", "onnxruntime"):
-        pytest.importorskip(package)
-    import onnxruntime
-
-    generator = made(config)
-    (path,) = export.export_onnx(generator, tmp_path / "model")
-    session = onnxruntime.InferenceSession(path)
-    for frames, batch in ((5, 1), (41, 3)):
-        mel = noise(frames, batch)
-        got = session.run(["waveform"], {"mel": mel.numpy()})[0]
-        expected = sound(generator, mel).numpy()
-        assert expected.std() > 1e-3
-        assert got.shape == expected.shape
-        assert np.abs(got - expected).max() < 1e-5
-    assert json.loads(session.get_modelmeta().custom_metadata_map["mel"])["hop_length"] == 256
-
-
-@pytest.mark.parametrize("prior", ["griffin-lim", "pseudo-inverse"])
-@pytest.mark.parametrize(
-    "changes", [{}, {"padding": "center", "win_length": 900}, {"n_fft": 512, "win_length": 500, "hop_length": 150}]
-)
-def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
-    """Fourier transforms as matrices, for frames that lie either way."""
-    for package in ("onnx", "onnxruntime"):
-        pytest.importorskip(package)
-    import onnxruntime
-
-    torch.manual_seed(0)
-    mel = dataclasses.replace(MEL, **changes)
-    generator = vocos_networks.Generator(mel, 16, 32, 2, prior=prior).eval()
-    nn.init.normal_(generator.head.weight, 0, 0.3)
-    (path,) = export.export_onnx(generator, tmp_path / "vocos.onnx")
-    # A matrix stands in the file once, not in each iteration.
-    assert path.stat().st_size < 2 * 3 * 8 * mel.n_fft * (mel.n_fft + 2)
-    x = noise(23, batch=2)
-    (got,) = onnxruntime.InferenceSession(path).run(None, {"mel": x.numpy()})
-    expected = sound(generator, x).numpy()
-    assert expected.std() > 1e-2
-    assert got.shape == expected.shape == (2, 23 * mel.hop_length)
-    assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
-    with pytest.raises(ConfigError, match="takes the generator of a vocoder; this is a Linear"):
-        export.export_onnx(nn.Linear(1, 1), tmp_path / "x")
-
-
-def test_after_iterations_the_mean_difference_counts(tmp_path):
-    sound = torch.randn(2, 5000)
-    spike = sound.clone()
-    spike[0, 7] += 0.1
-    export._agree(sound, spike, tmp_path, iterations=32)
-    for other, iterations in ((spike, 0), (1.02 * sound, 32), (sound.roll(1), 32), (sound * math.nan, 32)):
-        with pytest.raises(CheckpointError, match="does not sound as its source"):
-            export._agree(sound, other, tmp_path, iterations=iterations)
-    with pytest.raises(CheckpointError, match=r"gives \[2, 4999\] samples in place of \[2, 5000\]"):
-        export._agree(sound, sound[:, 1:], tmp_path)
-
-
-def test_an_export_that_sounds_otherwise_is_refused(tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
-    monkeypatch.setattr(export, "SLOPE", 0.2)  # as if the two had drifted apart
-    with pytest.raises(CheckpointError, match="does not sound as its source"):
-        export.export_speecht5(made(), tmp_path / "hf")
-
-
-def test_exports_leave_the_generator_as_it_was(tmp_path):
-    pytest.importorskip("transformers")
-    generator = made().train()
-    before = {k: v.clone() for k, v in generator.state_dict().items()}
-    export.export_speecht5(generator, tmp_path / "hf")
-    assert generator.training
-    assert before.keys() == generator.state_dict().keys()
-    assert all(torch.equal(v, before[k]) for k, v in generator.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    ("function", "package", "extra"),
-    [
-        ("export_speecht5", "transformers", "transformers"),
-        ("export_onnx", "onnxruntime", "onnx"),
-        ("export_onnx", "onnx", "onnx"),
-    ],
-)
-def test_missing_packages_are_one_line(tmp_path, monkeypatch, function, package, extra):
-    monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-audio\[{extra}\]'"):
-        getattr(export, function)(made(), tmp_path / "x")
-
-
-def test_differences_are_judged_beside_the_loudness(tmp_path):
-    export._agree(torch.tensor([50.0]), torch.tensor([50.0001]), tmp_path)
-    for theirs in (0.5001, float("nan")):
-        with pytest.raises(CheckpointError, match="does not sound as its source"):
-            export._agree(torch.tensor([0.5]), torch.tensor([theirs]), tmp_path)
