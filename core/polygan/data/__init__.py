@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from .domain import Domain, Samples
     from .source import Batch, DataSettings, Field, Source
     from .store import Split, Store, split_rows, split_store
-    from .stream import Stream
+    from .stream import Stream, Streams
 
 _HOME = {
     "build": "build_store cache_folder",
     "domain": "Domain Samples",
     "source": "Batch DataSettings Field Source",
     "store": "Split Store split_rows split_store",
-    "stream": "Stream",
+    "stream": "Stream Streams",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -34,6 +34,7 @@ __all__ = [
     "Split",
     "Store",
     "Stream",
+    "Streams",
     "build_store",
     "cache_folder",
     "split_rows",

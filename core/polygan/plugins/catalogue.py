@@ -89,9 +89,11 @@ class Catalogue:
         known = self.formats_of(recipe, direction)
         if name in known or (not name and len(known) == 1):
             return known[name or next(iter(known))]
-        named = f"{name!r}{did_you_mean(name, known)}" if name else "without --format"
-        there = ", ".join(known) or "none"
-        raise ConfigError(f"{direction} of {recipe} as {named}: no plugin has it; the formats are {there}")
+        named = f" as {name!r}{did_you_mean(name, known)}" if name else ""
+        fault = "name one with --format" if known and not name else "no plugin has it"
+        own = ("safetensors",) if direction == "export" else ()
+        there = ", ".join((*own, *known)) or "none"
+        raise ConfigError(f"{direction} of {recipe}{named}: {fault}; the formats are {there}")
 
     def owner(self, kind: str, id: str) -> PluginStatus:
         """The plugin that registered an id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"`` or ``"metric"``."""

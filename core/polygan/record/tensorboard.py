@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch.utils.tensorboard import SummaryWriter
 
-POLYGAN_API = 1
+POLYGAN_API = 2
 
 _writers: dict[Path, SummaryWriter] = {}
 

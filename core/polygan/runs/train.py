@@ -12,6 +12,7 @@ import torch
 
 from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted
+from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
 from ..seeding import preserved_generators
@@ -19,7 +20,7 @@ from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.distributed import world_from_environment
-from ..training.trainer import Listeners, Trainer
+from ..training.trainer import Trainer
 from ..training.weights import load_module, load_weights
 from .assembly import make_job, resolve, saved_settings
 from .folder import check_data, describe, locked, new_folder, run_folder

@@ -47,6 +47,15 @@ class World:
         """Whether this is the process that writes."""
         return self.rank == 0
 
+    def check_shares(self, batch_size: int, accumulate: int) -> None:
+        """ConfigError where a batch has no equal shares for all processes and micro-batches."""
+        parts = accumulate * self.size
+        if batch_size % parts:
+            raise ConfigError(
+                f"batch_size = {batch_size} cannot be shared by {self.size} process(es) x accumulate = {accumulate}; "
+                f"use a multiple of {parts}"
+            )
+
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over all processes, in place, with one all-reduce a dtype."""
         if self.size == 1:

@@ -29,7 +29,6 @@ class Feeder:
         self,
         streams: Mapping[str, Batches],
         device: torch.device,
-        *,
         accumulate: int = 1,
         prepare: Callable[[Batch], Batch] | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
+
+    from .actor import Actor
+    from .distributed import World
 
 
 class Meter:
@@ -45,3 +50,27 @@ class Meter:
         """Start anew."""
         self._pending.clear()
         self._folded.clear()
+
+
+def read_values(
+    meter: Meter, actors: Mapping[str, Actor], world: World, device: torch.device, most_skips: int
+) -> tuple[dict[str, float], list[str]]:
+    """The means since the last log with the actors' counters, and what went wrong; the one synchronisation of training."""
+    means = meter.means()
+    names, numbers = list(means), list(means.values())
+    numbers += [t for a in actors.values() for t in (a.skipped, a.streak, a.spoilt())]
+    stacked = torch.stack([n.to(device, torch.float32) for n in numbers])
+    world.average([stacked])
+    read = stacked.tolist()
+    values = dict(zip(names, read, strict=False))
+    problems = []
+    for k, (name, actor) in enumerate(actors.items()):
+        skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
+        if streak >= most_skips:
+            problems.append(f"the last {int(streak)} gradients of {name} were not finite")
+        elif spoilt:
+            problems.append(f"buffers of {name} are not numbers")
+        if actor.optimizer is not None:
+            values[f"skipped/{name}"] = skipped
+            values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+    return values, problems

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, DivergenceError, Preempted
+from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Context, Turn, check_turns, complete_players, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
 from .actor import Actor, contents
@@ -16,11 +16,11 @@ from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
 from .feeder import Batches, Feeder
-from .meter import Meter
+from .meter import Meter, read_values
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoints
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_COUNTERS = ("step", "samples", "rollbacks", "seconds")
 _INIT = -1  # the counter that seeds the networks' initial parameters
 
 
@@ -51,38 +52,6 @@ class Listener:
 
     def diverged(self, trainer: Trainer, message: str) -> None:
         """The run goes back to a checkpoint, or gives up."""
-
-
-class Listeners(Listener):
-    """Several listeners, told in their order; the first score that one returns counts."""
-
-    def __init__(self, listeners: Sequence[Listener]) -> None:
-        self.listeners = listeners
-
-    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.logged(trainer, values)
-
-    def sample(self, trainer: Trainer) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.sample(trainer)
-
-    def evaluate(self, trainer: Trainer) -> float | None:
-        """Tell all; the first score."""
-        scores = [listener.evaluate(trainer) for listener in self.listeners]
-        return next((score for score in scores if score is not None), None)
-
-    def saved(self, trainer: Trainer, path: Path) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.saved(trainer, path)
-
-    def diverged(self, trainer: Trainer, message: str) -> None:
-        """Tell all."""
-        for listener in self.listeners:
-            listener.diverged(trainer, message)
 
 
 class Trainer:
@@ -107,16 +76,10 @@ class Trainer:
         self.recipe, self.settings = recipe, settings
         self.device, self.world = torch.device(device), world or World()
         self.checkpoints, self.listener = checkpoints, listener or Listener()
-        self.step = self.samples = self.rollbacks = 0
-        self.seconds = 0.0
+        self.step, self.samples, self.rollbacks, self.seconds = 0, 0, 0, 0.0
         self.stop_requested = False
         self.precision = resolve_precision(settings.precision, self.device)
-        parts = settings.accumulate * self.world.size
-        if settings.batch_size % parts:
-            raise ConfigError(
-                f"batch_size = {settings.batch_size} cannot be shared by {self.world.size} process(es) x accumulate = "
-                f"{settings.accumulate}; use a multiple of {parts}"
-            )
+        self.world.check_shares(settings.batch_size, settings.accumulate)
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         with preserved_generators(self.device):
@@ -129,8 +92,8 @@ class Trainer:
         self.actors = {
             name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
         }
-        self.world.broadcast(self._state())
         for actor in self.actors.values():
+            self.world.broadcast([*actor.module.parameters(), *actor.module.buffers()])
             actor.start_average()
         self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
@@ -138,13 +101,7 @@ class Trainer:
         self._compiled: dict[str, Any] = (
             {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
         )
-        self._feeder = Feeder(
-            streams,
-            self.device,
-            accumulate=settings.accumulate,
-            prepare=prepare,
-            memory_format=recipe.memory_format,
-        )
+        self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
         self._rounds = max(turn.repeat for turn in self.turns)
         self._acting: tuple[str, ...] = ()
         self._meter = Meter()
@@ -266,23 +223,7 @@ class Trainer:
 
     def _log(self) -> bool:
         """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
-        means = self._meter.means()
-        names, numbers = list(means), list(means.values())
-        numbers += [t for a in self.actors.values() for t in (a.skipped, a.streak, a.spoilt())]
-        stacked = torch.stack([n.to(self.device, torch.float32) for n in numbers])
-        self.world.average([stacked])
-        read = stacked.tolist()
-        values = dict(zip(names, read, strict=False))
-        problems = []
-        for k, (name, actor) in enumerate(self.actors.items()):
-            skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
-            if streak >= self.settings.max_skips:
-                problems.append(f"the last {int(streak)} gradients of {name} were not finite")
-            elif spoilt:
-                problems.append(f"buffers of {name} are not numbers")
-            if actor.optimizer is not None:
-                values[f"skipped/{name}"] = skipped
-                values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+        values, problems = read_values(self._meter, self.actors, self.world, self.device, self.settings.max_skips)
         self._meter.clear()
         step, since = self._window
         self._window = (self.step, time.monotonic())
@@ -333,21 +274,12 @@ class Trainer:
             name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
 
-    def _state(self) -> list[Tensor]:
-        return [t for a in self.actors.values() for t in (*a.module.parameters(), *a.module.buffers())]
-
     def save(self, score: float | None = None) -> None:
         """Write a checkpoint (first process only)."""
         if self.checkpoints is None or not self.world.first:
             return
-        counters = {
-            "step": self.step,
-            "samples": self.samples,
-            "rollbacks": self.rollbacks,
-            "seconds": self.seconds,
-        }
         networks, states, good = contents(self.actors)
-        training = {**counters, "actors": states}
+        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states}
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
@@ -359,8 +291,8 @@ class Trainer:
         training = checkpoint.training
         for name, actor in self.actors.items():
             actor.load_state(training["actors"][name])
-        self.step, self.samples = training["step"], training["samples"]
-        self.rollbacks, self.seconds = training["rollbacks"], training["seconds"]
+        for name in _COUNTERS:
+            setattr(self, name, training[name])
         self._meter.clear()
 
 

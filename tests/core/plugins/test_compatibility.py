@@ -128,7 +128,7 @@ def test_an_older_plugin_is_told_of_events_that_gained_an_argument(install, monk
 
 
 def test_a_plugin_of_the_next_api_may_bring_its_hooks_as_optional(install, monkeypatch):
-    module = install("music", 1, CODE + NEXT)
+    module = install("music", hookspecs.API_VERSION, CODE + NEXT)
     assert (only().status, only().provides["events"]) == ("loaded", 1)
 
     def polygan_pruned(event, kept): ...
@@ -139,7 +139,7 @@ def test_a_plugin_of_the_next_api_may_bring_its_hooks_as_optional(install, monke
 
 
 def test_without_the_option_a_hook_of_the_next_api_is_refused(install):
-    install("music", 1, CODE + NEXT.replace("(optionalhook=True)", ""))
+    install("music", hookspecs.API_VERSION, CODE + NEXT.replace("(optionalhook=True)", ""))
     assert "implements an unknown hook 'polygan_pruned'" in only().reason
 
 

@@ -40,10 +40,10 @@ def train(recipe="points/mirror", **kw):
     return polygan.train(recipe, "ring", **{"quiet": True, "steps": 2, "precision": "fp32", "hang_timeout": 0, **kw})
 
 
-# Translation
+# Given things
 
 
-def test_a_translating_recipe_is_shown_held_out_samples(capsys):
+def test_a_recipe_that_needs_something_given_is_shown_held_out_samples(capsys):
     run = train(sample_every=1)
     held_out = run.splits()["held_out"]
     real = held_out.store.gather("point", held_out.rows[:8])
@@ -55,24 +55,25 @@ def test_a_translating_recipe_is_shown_held_out_samples(capsys):
     assert "Samples" in page
 
 
-def test_files_are_translated_one_by_one(capsys):
+def test_a_file_is_made_of_each_file(capsys):
     run = train()
     Path("in").mkdir()
     for name in ("a", "b"):
-        np.save(f"in/{name}.npy", np.ones(3))
-    out = command("generate", run.folder, "--input", "in", "--out", "out", "--scale", "3", capsys=capsys)
+        np.save(f"in/{name}.npy", np.ones((20, 2)))
+    more = ("--format", "npy", "--scale", "3")
+    out = command("generate", run.folder, "--input", "in", "--out", "out", *more, capsys=capsys)
     assert "2 files" in out.out
-    assert np.load("out/b.npy").tolist() == [-3, -3, -3]
+    assert np.load("out/b.npy").tolist() == [[-3, -3]] * 20
     Path("empty").mkdir()
     for words, message in (
         (["--input", "missing"], "'missing' does not exist"),
-        (["--input", "empty"], "'empty' holds nothing that points/mirror reads"),
+        (["--input", "empty"], "'empty' holds no file that domain 'points' reads (.npy)"),
     ):
         assert message in command("generate", run.folder, *words, code=1, capsys=capsys).err
     plain = train("points/mlp", name="plain")
     message = command("generate", plain.folder, "--input", "in", code=2, capsys=capsys).err
     assert "makes samples from noise" in message
-    assert "leave --input out" in message
+    assert "leave --input (given=...) out" in message
 
 
 # Exported models
@@ -100,8 +101,7 @@ def test_formats_of_other_programs_are_the_recipes_own(capsys):
     assert command("export", run.folder, "--format", "npy", "--out", "w.npy", capsys=capsys).out.split() == ["w.npy"]
     assert np.array_equal(np.load("w.npy"), run.networks["generator"][0].weight.numpy())
     message = command("export", run.folder, "--format", "onx", "--out", "w", code=2, capsys=capsys).err
-    assert "export as 'onx'" in message
-    assert "points/mirror has safetensors, npy" in message
+    assert "export of points/mirror as 'onx': no plugin has it; the formats are safetensors, npy" in message
 
 
 # Imported weights
@@ -129,7 +129,7 @@ def test_what_cannot_be_imported_is_said(capsys):
     )
     Path("other.pt").write_bytes(b"")
     message = command("import", "points/mlp", "other.pt", "--out", "x", code=2, capsys=capsys).err
-    assert "MLPGAN knows no weights of other programs, and cannot import other.pt" in message
+    assert "import of points/mlp: no plugin has it; the formats are none" in message
     torch.save({"0.bias": torch.zeros(16)}, "part.pt")
     message = command("import", "points/mirror", "part.pt", "--out", "x", code=1, capsys=capsys).err
     assert "part.pt: generator.0.weight is missing in the checkpoint" in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -113,7 +114,7 @@ def reaches_nobody(self, ctx, batch):
 
 def same_start(self):
     torch.manual_seed(0)
-    return Toy.players(self)
+    return Toy.networks(self)
 
 
 def noise_of_the_clock(self, ctx, n):
@@ -139,39 +140,36 @@ class Shifted(torch.nn.Linear):
 
 
 def unsaved(self):
-    players = Toy.players(self)
-    module = Shifted()
-    players["generator"] = polygan.Player(module, torch.optim.Adam(module.parameters()))
-    return players
+    return {**Toy.networks(self), "generator": Shifted()}
 
 
-def one_more(self, networks, n, noise, options):
-    return Toy.generate(self, networks, n + 1, noise, options)
+def one_more(self, networks, request):
+    return Toy.generate(self, networks, dataclasses.replace(request, n=request.n + 1))
 
 
-def centred(self, networks, n, noise, options):
-    data = Toy.generate(self, networks, n, noise, options).data
-    return polygan.Samples(data - data.mean(0), toy_gan.Points())
+def centred(self, networks, request):
+    data = Toy.generate(self, networks, request).data
+    return polygan.Samples(data - data.mean(0))
 
 
-def own_noise(self, networks, n, noise, options):
-    latents = torch.from_numpy(np.random.default_rng().standard_normal((n, 4), dtype="float32"))
-    return polygan.Samples(networks["generator"](latents), toy_gan.Points())
+def own_noise(self, networks, request):
+    latents = torch.from_numpy(np.random.default_rng().standard_normal((request.n, 4), dtype="float32"))
+    return polygan.Samples(networks["generator"](latents))
 
 
-def one_sample(self, networks, n, noise, options):
-    return polygan.Samples(networks["generator"](torch.zeros(n, 4)), toy_gan.Points())
+def one_sample(self, networks, request):
+    return polygan.Samples(networks["generator"](torch.zeros(request.n, 4)))
 
 
 def counting(self):
-    players = Toy.players(self)
-    players["generator"].module.register_buffer("calls", torch.zeros(()))
-    return players
+    networks = Toy.networks(self)
+    networks["generator"].register_buffer("calls", torch.zeros(()))
+    return networks
 
 
-def count_call(self, networks, n, noise, options):
+def count_call(self, networks, request):
     networks["generator"].calls += 1
-    return Toy.generate(self, networks, n, noise, options)
+    return Toy.generate(self, networks, request)
 
 
 def column(self, networks, batch):
@@ -206,7 +204,7 @@ def no_terms(self, ctx, batch):
             r"turn 'g', generator: .*a norm above 0, found 0",
         ),
         (
-            {"players": same_start},
+            {"networks": same_start},
             {},
             "seed_decides",
             r"generator.0.weight: another seed .*; expected not (\S+) .*, found \1",
@@ -219,7 +217,7 @@ def no_terms(self, ctx, batch):
             r"generator.*: stopped after 1 of 2 steps.*; expected -?\d",
         ),
         (
-            {"players": unsaved},
+            {"networks": unsaved},
             {},
             "saves_and_loads",
             r"a checkpoint must give the samples .*; expected -?\d.*, found -?\d",
@@ -239,7 +237,7 @@ def no_terms(self, ctx, batch):
             r"expected others for seed 1, found those of seed 0",
         ),
         (
-            {"players": counting, "generate": count_call},
+            {"networks": counting, "generate": count_call},
             {},
             "generation_follows_the_seed",
             r"generator.ema.calls: generating must not change the networks; expected \d+.0, found \d+.0",
@@ -346,7 +344,7 @@ def as_double(self, samples):
     return {"point": samples.data.double()}
 
 
-def in_place(self, batch):
+def in_place(self, batch, info):
     batch["point"].mul_(2)
     return batch
 
@@ -381,8 +379,12 @@ def two_lines(self, settings):
         ({"collate": centred_batch}, "collates_by_draws_alone", r"a process's share .*; expected -?\d.*, found -?\d"),
         ({"collate": lambda self, s, r, d: {"point": r}}, "collates_by_draws_alone", r"on cpu, found ndarray"),
         ({"prepare": in_place}, "prepares_finite_batches", r"prepare\(\) must not change its input; expected"),
-        ({"prepare": lambda self, b: {"point": b["point"] / 0}}, "prepares_finite_batches", "must be finite"),
-        ({"prepare": lambda self, b: {"point": b["point"][1:]}}, "prepares_finite_batches", "expected 4, found 3"),
+        ({"prepare": lambda self, b, info: {"point": b["point"] / 0}}, "prepares_finite_batches", "must be finite"),
+        (
+            {"prepare": lambda self, b, info: {"point": b["point"][1:]}},
+            "prepares_finite_batches",
+            "expected 4, found 3",
+        ),
         ({"real": unordered}, "real_samples_are_its_rows", r"sample 0\[\d\]: real\(\) must give row after row"),
         (
             {"batch_of": as_double},

@@ -169,17 +169,20 @@ def test_a_map_changed_in_place_after_its_convolution_is_an_error_as_in_torch():
 
 
 class Penalised(polygan.Recipe):
-    """A discriminator under R1 alone, with the turn eager or not."""
+    """A discriminator under R1 alone, whose turn says that it differentiates twice, or not."""
 
     domain = "points"
-    eager = True
+    twice = True
 
-    def players(self):
-        module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.ConvTranspose2d(4, 2, 3, 2), nn.Tanh(), nn.Flatten())
-        return {"d": polygan.Player(module, torch.optim.SGD(module.parameters(), 0.01))}
+    def networks(self):
+        layers = nn.Conv2d(1, 4, 3), nn.Tanh(), nn.ConvTranspose2d(4, 2, 3, 2), nn.Tanh(), nn.Flatten()
+        return {"d": nn.Sequential(*layers)}
+
+    def players(self, networks, training):
+        return {"d": polygan.Player(networks["d"], torch.optim.SGD(networks["d"].parameters(), 0.01))}
 
     def turns(self):
-        return [polygan.Turn("r1", ("d",), self.r1, precision="fp32", eager=self.eager)]
+        return [polygan.Turn("r1", ("d",), self.r1, differentiates_twice=self.twice)]
 
     def r1(self, ctx, batch):
         real = batch["x"].detach().requires_grad_()
@@ -188,18 +191,18 @@ class Penalised(polygan.Recipe):
         return {"penalty": polygan.losses.r1(logits, real, 1.0)}
 
 
-def test_eager_turns_train_with_it_to_the_same_parameters():
+def test_turns_that_differentiate_twice_train_with_it_to_the_same_parameters():
     trained = []
-    for eager in (True, False):
+    for twice in (True, False):
         recipe = Penalised(None, {})
-        recipe.eager = eager
-        settings = polygan.TrainerSettings(steps=3, batch_size=4, hang_timeout=0)
+        recipe.twice = twice
+        settings = polygan.TrainerSettings(steps=3, batch_size=4, precision="fp32", hang_timeout=0)
         batch = {"x": torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))}
         trainer = polygan.Trainer(recipe, {"train": RepeatedBatch(batch)}, settings)
         start = [p.detach().clone() for p in trainer.actors["d"].module.parameters()]
         trainer.fit()
         after = [p.detach() for p in trainer.actors["d"].module.parameters()]
-        assert recipe.nodes.startswith("_Input") is eager
+        assert recipe.nodes.startswith("_Input") is twice
         assert max(float((a - b).abs().max()) for a, b in zip(start, after, strict=True)) > 1e-3
         trained.append(after)
     for a, b in zip(*trained, strict=True):

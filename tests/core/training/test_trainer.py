@@ -72,8 +72,8 @@ def train(**kw):
 
 def test_two_steps_of_sgd_are_those_of_a_loop_written_by_hand():
     class Plain(MLPGAN):
-        def players(self):
-            players = super().players()
+        def players(self, networks, training):
+            players = super().players(networks, training)
             for p in players.values():
                 p.optimizer, p.scheduler, p.clip = torch.optim.SGD(p.module.parameters(), lr=0.1), None, 0
             return players
@@ -313,10 +313,10 @@ def test_running_means_that_are_no_numbers_go_back_too(tmp_path):
 
 def test_an_infinite_buffer_is_no_damage(tmp_path):
     class Lowest(MLPGAN):
-        def players(self):
+        def networks(self):
             kept = nn.Module()
             kept.register_buffer("lowest", torch.tensor(math.inf))
-            return super().players() | {"kept": polygan.Player(kept)}
+            return super().networks() | {"kept": kept}
 
     settings = TrainerSettings(steps=1, batch_size=8, precision="fp32", hang_timeout=0)
     Trainer(Lowest(Config(), {}), {"train": Points(8)}, settings, checkpoints=Checkpoints(tmp_path)).fit()
@@ -562,8 +562,9 @@ def test_a_turn_without_players_observes():
     seen = []
 
     class Watched(MLPGAN):
-        def players(self):
-            return super().players() | {"lagged": polygan.Player(copy.deepcopy(super().players()["generator"].module))}
+        def networks(self):
+            networks = super().networks()
+            return networks | {"lagged": copy.deepcopy(networks["generator"])}
 
         def turns(self):
             watch = polygan.Turn("watch", (), self.watch, data=None, every=2, start=1)
@@ -666,7 +667,7 @@ def test_a_tensor_on_a_fixed_device_is_caught():
         testing.check_devices(Fixed(Config(), {}), Points(8).batch(0))
 
 
-def test_compiled_networks_serve_turns_that_are_not_eager():
+def test_compiled_networks_serve_turns_that_differentiate_once():
     trainer = make(config=Config(r1=1.0, r1_every=2))
     marks = {n: nn.Identity() for n in trainer.actors}
     trainer._compiled = marks
@@ -678,7 +679,7 @@ def test_compiled_networks_serve_turns_that_are_not_eager():
 
     trainer.turns = [
         polygan.Turn("a", ("discriminator",), spy),
-        polygan.Turn("b", ("discriminator",), spy, eager=True),
+        polygan.Turn("b", ("discriminator",), spy, differentiates_twice=True),
     ]
     trainer.iterate()
     assert kinds == [True, False]

@@ -1,0 +1,45 @@
+"""Several listeners of one trainer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..training.trainer import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ..training.trainer import Trainer
+
+
+class Listeners(Listener):
+    """Several listeners, told in their order; the first score that one returns counts."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self.listeners = listeners
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.logged(trainer, values)
+
+    def sample(self, trainer: Trainer) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.sample(trainer)
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Tell all; the first score."""
+        scores = [listener.evaluate(trainer) for listener in self.listeners]
+        return next((score for score in scores if score is not None), None)
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.saved(trainer, path)
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.diverged(trainer, message)

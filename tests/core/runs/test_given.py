@@ -1,0 +1,189 @@
+"""Samples made of what a user hands in: files, folders, arrays, standard input."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import polygan
+from polygan.cli import main
+from polygan.plugins import load_catalogue, set_catalogue
+from polygan.runs.given import files_of, targets_of
+
+TESTS = Path(__file__).parents[2]
+TOY = TESTS / "toy_gan.py"
+FILES = (TOY, TESTS / "mirror_gan.py")
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(TESTS))
+    monkeypatch.chdir(tmp_path)
+    set_catalogue(load_catalogue(files=FILES))
+    yield
+    set_catalogue(None)
+
+
+@pytest.fixture
+def run():
+    return polygan.train("points/mirror", "ring", quiet=True, steps=1, precision="fp32", hang_timeout=0)
+
+
+def save(path, rows=20, value=1.0):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.full((rows, 2), value, "float32"))
+
+
+def command(*words, code=0, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*(w for f in FILES for w in ("--plugin", str(f))), *map(str, words)])
+    out = capsys.readouterr()
+    assert (end.value.code or 0) == code, out
+    return out
+
+
+def test_a_folder_keeps_its_names_and_folders(run):
+    save("in/a.npy")
+    save("in/deep/er/b.npy", value=2)
+    save("in/.hidden.npy")
+    Path("in/readme.txt").write_text("no points")
+    made = run.convert("in", "out", format="npy", scale=3.0)
+    assert [str(p) for p in made] == ["out/a.npy", "out/deep/er/b.npy"]
+    assert np.load("out/deep/er/b.npy").tolist() == [[-6, -6]] * 20  # read in pieces of 16 rows
+    assert sorted(p.name for p in Path("out").rglob("*") if p.is_file()) == ["a.npy", "b.npy"]
+
+
+def test_one_file_becomes_one_file(run):
+    save("a.npy")
+    assert run.convert("a.npy", "made.csv") == [Path("made.csv")]
+    assert np.loadtxt("made.csv", delimiter=",").shape == (20, 2)
+    assert run.convert("a.npy", "folder") == [Path("folder/a.csv")]  # the domain's usual suffix
+
+
+def test_an_input_is_never_overwritten(run):
+    save("in/a.npy")
+    before = Path("in/a.npy").read_bytes()
+    with pytest.raises(
+        polygan.DataError, match=r"a.npy would be overwritten by what is made of it; name another folder"
+    ):
+        run.convert("in/a.npy", "in", format="npy")
+    with pytest.raises(polygan.DataError, match="1 of 1 files of in could not be converted"):
+        run.convert("in", "in", format="npy")
+    Path("link.npy").symlink_to("in/a.npy")
+    with pytest.raises(polygan.DataError, match="would be overwritten"):
+        run.convert("in/a.npy", "link.npy")
+    assert Path("in/a.npy").read_bytes() == before
+    assert [p.name for p in Path("in").iterdir()] == ["a.npy"]
+
+
+def test_bad_files_are_named_and_counted_and_the_others_are_made(run, capsys):
+    save("in/a.npy")
+    save("in/c.npy")
+    Path("in/b.npy").write_bytes(b"nothing")
+    out = command("generate", run.folder, "--input", "in", "--out", "out", code=1, capsys=capsys)
+    assert "1 of 3 files of in could not be converted and are named above; the others are in out" in out.err
+    assert [line for line in out.err.splitlines() if "b.npy" in line]
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.csv", "c.csv"]
+    with pytest.raises(polygan.DataError, match=r"b.npy"):
+        run.convert("in/b.npy", "out")
+    np.save("in/empty.npy", np.zeros((0, 2), "float32"))
+    with pytest.raises(polygan.DataError, match=r"empty.npy holds no sample"):
+        run.convert("in/empty.npy", "out")
+
+
+def test_a_write_that_fails_leaves_nothing_behind(run, monkeypatch):
+    save("a.npy")
+
+    def torn(self, samples, path):
+        Path(path).write_text("half")
+        raise polygan.DataError(f"{path}: the disk is full")
+
+    monkeypatch.setattr(type(run.domain), "write", torn)
+    with pytest.raises(polygan.DataError, match=r"a.npy: out/a.csv: the disk is full"):
+        run.convert("a.npy", "out")
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "suffix", "message"),
+    [
+        ("in", "one.csv", "", "one.csv is one file, and in a folder; name a folder with --out"),
+        ("in/a.npy", "a.wav", "", "writes .csv, .npy; name one of these, or a folder"),
+        ("in", "out", "wav", "format = 'wav'; domain 'points' writes csv, npy"),
+    ],
+)
+def test_places_that_do_not_fit_are_refused_before_work(run, source, out, suffix, message):
+    save("in/a.npy")
+    with pytest.raises(polygan.ConfigError, match=message):
+        run.convert(source, out, format=suffix)
+    assert not Path(out).exists()
+
+
+def test_two_inputs_do_not_become_one_file(run):
+    domain = run.domain
+    paths = [Path("in/a.npy"), Path("in/a.NPY")]
+    for path in paths:
+        save("x.npy")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(Path("x.npy").read_bytes())
+    found = files_of(Path("in"), domain)
+    assert sorted(found) == sorted(paths)
+    assert {str(p) for p in targets_of(sorted(paths), Path("in"), Path("out"), domain, "")} == {
+        "out/a.csv",
+        "out/a.npy.csv",
+    }
+
+
+def test_arrays_samples_and_files_in_python(run):
+    save("a.npy", value=2)
+    for given in ("a.npy", Path("a.npy"), np.full((20, 2), 2.0), polygan.Samples(torch.full((20, 2), 2.0))):
+        made = run.generate(given=given, scale=0.5)
+        assert made.data.tolist() == [[-1, -1]] * 20
+    assert made.domain is run.domain
+    assert made.save("out.csv") == [Path("out.csv")]
+    Path("folder").mkdir()
+    for wrong, error, message in (
+        ({"given": "folder"}, polygan.ConfigError, "folder is a folder; use convert"),
+        ({"given": "missing.npy"}, polygan.DataError, "missing.npy does not exist"),
+        ({"given": "a.npy", "n": 3}, polygan.ConfigError, "either n or given"),
+    ):
+        with pytest.raises(error, match=message):
+            run.generate(**wrong)
+
+
+def test_names_of_what_is_given_stay(run):
+    given = polygan.Samples(torch.zeros(2, 2), names=["left", "right"])
+    assert run.generate(given=given).names == ["left", "right"]
+
+
+def test_standard_input_to_standard_output(run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\n3 4\n"))
+    assert command("generate", run.folder, "--input", "-", "--scale", 2, capsys=capsys).out == "-2 -4\n-6 -8\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\n3 4\n"))
+    command("generate", run.folder, "--input", "-", "--out", "made.npy", capsys=capsys)
+    assert np.load("made.npy").tolist() == [[-1, -2], [-3, -4]]
+
+
+def test_a_recipe_that_needs_something_says_so():
+    recipe = load_catalogue(files=FILES).resolve(load_catalogue(files=FILES).recipe("points/mirror"))
+    made = recipe(recipe.Config(), {"size": 2})
+    with pytest.raises(polygan.ConfigError, match="Mirror makes samples from points and was given none"):
+        polygan.make_samples(made, made.networks(), 3)
+
+
+def test_a_run_on_noise_takes_no_input():
+    plain = polygan.train("points/mlp", "ring", quiet=True, steps=1, hang_timeout=0)
+    save("a.npy")
+    for act in (lambda: plain.convert("a.npy", "out"), lambda: plain.generate(given="a.npy")):
+        with pytest.raises(polygan.ConfigError, match="makes samples from noise and takes no input"):
+            act()
+
+
+def test_an_exported_model_makes_samples_of_given_ones(run):
+    again = polygan.load(run.export("model")[0])
+    assert again.generate(given=np.ones((2, 2))).data.tolist() == [[-1, -1]] * 2
