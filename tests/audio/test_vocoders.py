@@ -401,6 +401,20 @@ def test_a_mel_and_its_sound_give_the_same(recipe, networks, tmp_path):
     np.testing.assert_allclose(files.read(one)[0], files.read(two)[0], atol=2 / 32768)
 
 
+def test_files_are_converted_by_the_weights_of_now(recipe, networks, tmp_path):
+    """A synthesiser is kept from file to file."""
+    files.write(tmp_path / "a.wav", waveforms(1, 4000)[0], 16_000)
+    own = copy.deepcopy(networks)
+    (first,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "1")
+    (same,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "2")
+    assert first.read_bytes() == same.read_bytes()
+    for parameter in own["generator"].parameters():
+        parameter.data *= 1.1
+    (kept,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "3")
+    (fresh,) = convert(recipe, copy.deepcopy(own), tmp_path / "a.wav", tmp_path / "4")
+    assert first.read_bytes() != kept.read_bytes() == fresh.read_bytes()
+
+
 def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((100, 5), np.float32))
     np.save(tmp_path / "turned.npy", np.zeros((500, 80), np.float32))

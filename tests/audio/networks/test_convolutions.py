@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from polygan_audio.networks.convolutions import fold
+from polygan_audio.networks import vocos
+from polygan_audio.networks.convolutions import fold, refold
 from polygan_audio.networks.hifigan import Generator, Shape
 from polygan_audio.networks.melspec import MelSpec
 
@@ -44,3 +45,16 @@ def test_folding_leaves_the_original_as_it_was():
     assert torch.equal(generator(mel), before)
     generator(mel).sum().backward()
     assert generator.conv_pre.parametrizations.weight.original1.grad is not None
+
+
+@pytest.mark.parametrize("make", [lambda: Generator(SMALL, SMALL_MEL), lambda: vocos.Generator(SMALL_MEL, 8, 16, 2)])
+def test_a_folded_copy_takes_over_weights_that_changed(make):
+    generator = make()
+    folded = fold(generator)
+    for parameter in generator.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    mel, fresh = torch.randn(1, 8, 10), fold(generator)
+    assert not torch.equal(folded(mel), fresh(mel))
+    refold(folded, generator)
+    for key, value in fresh.state_dict().items():
+        assert torch.equal(folded.state_dict()[key], value), key

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,7 @@ class Vocoder(Recipe[C]):
     def __init__(self, config: C, info: Mapping[str, Any]) -> None:
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
         super().__init__(config, info)
+        self._kept: tuple[ref[nn.Module], object, Synthesiser] | None = None
         facts, names = info_of(info), ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
         rate, numbers = facts["sample_rate"], {n: getattr(config, n) for n in names}
         self.mel = mel = melspec.resolve(config.mel, rate, **numbers)
@@ -220,7 +222,7 @@ class Vocoder(Recipe[C]):
             return
         self._check_rate(extra_of(first))
         heard = self._mels_of(first, pieces)
-        for sound in self._synthesiser(networks, request).stream(heard):
+        for sound in self._kept_synthesiser(networks, request).stream(heard):
             yield Samples([sound], names=first.names, extra={"sample_rate": self.mel.sample_rate})
 
     def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
@@ -228,6 +230,16 @@ class Vocoder(Recipe[C]):
         generator = networks["generator"]
         assert isinstance(generator, FrontEnd)
         return Synthesiser(generator, options.chunk, options.precision)
+
+    def _kept_synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
+        """The one of the file before, if generator, options and device are the same: for a short file a copy takes as long as its sound."""
+        generator, how = networks["generator"], (request.options, request.device)
+        if self._kept is not None and self._kept[0]() is generator and self._kept[1] == how:
+            assert isinstance(generator, FrontEnd)
+            self._kept[2].refresh(generator)
+        else:
+            self._kept = ref(generator), how, self._synthesiser(networks, request)
+        return self._kept[2]
 
     def _check_rate(self, extra: AudioExtra) -> None:
         rate = extra["sample_rate"]

@@ -66,6 +66,19 @@ def fold(network: M) -> M:
     return network.requires_grad_(False)
 
 
+@torch.no_grad()
+def refold(folded: nn.Module, network: nn.Module) -> None:
+    """Give a copy that `fold` made the weights that the network has now; much faster than another copy."""
+    places = folded.state_dict()
+    for name, module in network.named_modules():
+        if parametrize.is_parametrized(module):
+            for weight in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
+                places[f"{name}.{weight}".removeprefix(".")].copy_(getattr(module, weight))
+    for key, value in network.state_dict().items():
+        if key in places:
+            places[key].copy_(value)
+
+
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     """No autocast, which the meta device does not know."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
