@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from .errors import ConfigError
+from .foreach import clamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,8 +214,7 @@ def clamp_weights(module: nn.Module, bound: float) -> None:
         raise ConfigError(f"clamp_weights: bound = {bound} must be positive; 0.01 is the paper's")
     parameters: list[Tensor] = list(module.parameters())
     if parameters:
-        torch._foreach_clamp_min_(parameters, -bound)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_clamp_max_(parameters, bound)  # pyright: ignore[reportPrivateImportUsage]
+        clamp(parameters, bound)
 
 
 def spectral_norm(module: nn.Module) -> nn.Module:
@@ -223,7 +223,8 @@ def spectral_norm(module: nn.Module) -> nn.Module:
     Miyato et al. 2018, algorithm 1: one power iteration per forward pass in training mode. Changes ``module``
     and returns it; layers that have it already are left alone. `ConfigError` if there is no such layer.
     """
-    kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag)
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    kinds += (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag)
     layers = [m for m in module.modules() if isinstance(m, kinds)]
     if not layers:
         raise ConfigError(

@@ -23,12 +23,11 @@ class _OnStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-            if "tqdm" in sys.modules:
-                from tqdm import tqdm
-
-                tqdm.write(text, file=sys.stderr)
-            else:
+            bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported for this
+            if bars is None:
                 print(text, file=sys.stderr)
+            else:
+                bars.write(text, file=sys.stderr)
             sys.stderr.flush()
         except Exception:
             self.handleError(record)

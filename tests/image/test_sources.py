@@ -19,8 +19,6 @@ from polygan_image import datasets, pictures
 from polygan_image.domain import ImageDomain, ImageSettings
 from polygan_image.sources import FolderSource
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
-
 
 def source(path, **options):
     return ImageDomain().open(ImageSettings(source=str(path), **options))
@@ -352,9 +350,9 @@ def test_damaged_idx(tmp_path):
         source(path)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data/fashion-mnist")
-def test_fashion_mnist():
-    found = source(SHARED)
+@pytest.mark.slow
+def test_fashion_mnist(shared_data):
+    found = source(shared_data("fashion-mnist"))
     assert (len(found), found.info["height"], len(found.info["classes"])) == (60_000, 28, 10)
     assert int(found.decode(0)["label"]) == 9  # an ankle boot
     assert found.decode(59_999)["image"].shape == (1, 28, 28)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
 from ..errors import ConfigError, PolyganError, Preempted, did_you_mean
+from ..messages import fail, shown_on_stderr
 from .commands import VERBS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}: {message}")
 
 
+@shown_on_stderr()
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code: 0, 1 (error), 2 (wrong settings), 75 (preempted after saving), 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -51,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if show_traceback:
             traceback.print_exc()
         if first or not isinstance(error, Preempted):  # every process stops for the same reason
-            print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
+            fail(f"polygan: {type(error).__name__}: {error}")
         code = error.exit_code
     except KeyboardInterrupt as stopped:
         if first:
-            print(f"polygan: {stopped or 'interrupted'}", file=sys.stderr)
+            fail(f"polygan: {stopped or 'interrupted'}")
         code = 130
     except BrokenPipeError:  # the reader (head, less) has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         if show_traceback:
             traceback.print_exc()
-        print(f"polygan: {type(error).__name__}: {error}", file=sys.stderr)
+        fail(f"polygan: {type(error).__name__}: {error}")
         code = 1
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # gloo's threads now and then abort a process ("terminate called") while the interpreter takes it down.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..files import all_inside
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[s
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = option_values(loaded.recipe.Sampling, rest, f"generate with {loaded.settings.recipe}")
-    out = Path(arguments.out) if arguments.out else loaded.folder / "generated"
+    out = Path(arguments.out) if arguments.out else all_inside(loaded.folder, "generated")
     if arguments.input == "-":
         made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
         if arguments.out:

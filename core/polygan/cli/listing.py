@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from ..messages import warn
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
@@ -88,4 +90,4 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 def _mention_failures(catalogue: Catalogue) -> None:
     for plugin in catalogue.plugins:
         if plugin.status == "failed":
-            print(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why", file=sys.stderr)
+            warn(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why")

@@ -7,15 +7,16 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DISK_FULL, DataError
+from ..files import sync_folder, write_text
+from ..messages import warn
 from .decoding import decoded
-from .store import FORMAT, FieldWriter, Store, to_disk
+from .store import FORMAT, FieldWriter, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +51,13 @@ def build_store(
         try:
             store = Store.open(path)
         except DataError as error:
-            print(f"polygan: {error}; decoding again", file=sys.stderr)
+            warn(f"polygan: {error}; decoding again")
             shutil.rmtree(path, ignore_errors=True)
         else:
             # What may be skipped is no part of the key: a stricter setting finds the same store, and is held to it.
             skipped = _judge(store.bad, len(source), settings)
             if skipped and progress is not False:
-                print(f"{skipped}; remove {path} to read them again", file=sys.stderr)
+                warn(f"{skipped}; remove {path} to read them again")
             return store
     temporary = folder / f"{_BUILDING}{key}-{secrets.token_hex(4)}"
     try:
@@ -66,6 +67,7 @@ def build_store(
         _decode_into(temporary, source, settings, key, progress, workers)
         try:
             temporary.rename(path)
+            sync_folder(folder)
         except OSError:
             if not path.exists():  # else another process finished first; its store is the same, so ours is discarded
                 raise
@@ -110,7 +112,7 @@ def _decode_into(
                 writer.add(sample[name])
             count += 1
         if skipped := _judge(bad, total, settings):
-            print(skipped, file=sys.stderr)
+            warn(skipped)
         for writer in writers.values():
             writer.finish()
     facts = {
@@ -121,9 +123,7 @@ def _decode_into(
         "bad": bad,
         "info": {**source.info, "count": count},
     }
-    with (folder / "store.json").open("w", encoding="utf-8") as file:
-        json.dump(facts, file)
-        to_disk(file)
+    write_text(folder / "store.json", json.dumps(facts))
 
 
 def _judge(bad: Sequence[str], total: int, settings: DataSettings) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -30,7 +31,7 @@ def decoded(
     total, workers = len(source), workers or min(32, os.cpu_count() or 1)
     terminal = sys.stderr.isatty() if progress is None else progress
     if progress is None and not terminal:
-        print(f"polygan: decoding {total} samples of {settings.source!r}", file=sys.stderr)
+        say(f"polygan: decoding {total} samples of {settings.source!r}")
     pending: deque[Future[list[Mapping[str, np.ndarray] | str]]] = deque()
     pool = ThreadPoolExecutor(workers, "polygan-decode")
     start, chunk, largest = 0, 1, 1

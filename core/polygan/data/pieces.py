@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+from ..files import Format, write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,38 +44,31 @@ Piece = Picture | Sound | Passage
 
 Record = dict[str, Any]
 
+PIECES: Format[Any] = Format("the index of samples", 1, DataError)
+
 
 def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
     """Write ``000.png``, ``001.wav``, ..., and ``pieces.json``; the folder appears when it is whole."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
     index: list[Record] = []
+    files: dict[str, bytes] = {}
     for i, piece in enumerate(pieces):
         entry: Record = {"caption": piece.caption}
         for key in ("png", "wav"):
             if data := getattr(piece, key, None):
                 entry[key] = f"{i:03d}.{key}"
-                (temporary / entry[key]).write_bytes(data)
+                files[entry[key]] = data
         entry |= {key: getattr(piece, key) for key in ("rate", "text") if hasattr(piece, key)}
         index.append(entry)
-    (temporary / "pieces.json").write_text(json.dumps(index, indent=1), "utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary.replace(folder)
-
-
-def load_pieces(folder: Path) -> list[Piece]:
-    """The pieces that `save_pieces` wrote. Raises `polygan.DataError` when one cannot be read."""
-
-    kinds = {"wav": Sound, "png": Picture, "text": Passage}
-    return [next(kinds[key] for key in kinds if key in entry)(**entry) for entry in read_pieces(folder)]
+    write_folder(folder, {**files, "pieces.json": json.dumps(index, indent=1).encode()})
 
 
 def read_pieces(folder: Path) -> list[Record]:
     """The fields of each piece. A file is looked for in ``folder`` only, whatever the index says."""
     entries: list[Record] = []
     try:
-        for raw in json.loads((folder / "pieces.json").read_text("utf-8")):
+        found = json.loads((folder / "pieces.json").read_text("utf-8"))
+        version = found["format"] if isinstance(found, dict) else 1  # a list of the pieces alone
+        for raw in PIECES.migrate(folder / "pieces.json", version, found):
             entry: Record = {key: raw[key] for key in ("caption", "rate", "text") if key in raw}
             for key in ("png", "wav"):
                 if key in raw:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ..errors import DataError
+from ..files import create, to_disk
 from .source import Field
 
 if TYPE_CHECKING:
@@ -113,16 +112,6 @@ class Store:
             return self._arrays[field][begin:end]
         return self._arrays[field][row]
 
-    def lengths(self, field: str) -> np.ndarray:
-        """(count,) lengths of a field of variable length."""
-        return np.diff(self._offsets[field])
-
-
-def to_disk(file: IO[Any]) -> None:
-    """Flush a file and wait until the disk has it."""
-    file.flush()
-    os.fsync(file.fileno())
-
 
 class FieldWriter:
     """Appends the rows of one field to a .npy file; how many there will be is known only at the end."""
@@ -131,7 +120,7 @@ class FieldWriter:
         self.field, self.rows = field, 0
         self.offsets: list[int] = [0]
         self.offsets_path = folder / f"{name}.offsets.npy"
-        self.file = (folder / f"{name}.npy").open("wb")
+        self.file = create(folder / f"{name}.npy")
         self._header()
 
     def __enter__(self) -> FieldWriter:
@@ -160,6 +149,6 @@ class FieldWriter:
         self._header()
         to_disk(self.file)
         if self.field.ragged:
-            with self.offsets_path.open("wb") as file:
+            with create(self.offsets_path) as file:
                 np.save(file, np.array(self.offsets, np.int64))
                 to_disk(file)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ConfigError, PluginError, did_you_mean, one_line
+from ..messages import warn
 from ..settings.checks import SETTINGS, unfit
 from .discovery import (
     HOOKS,
@@ -153,11 +154,11 @@ class Catalogue:
                     raise PluginError(f"{line}: correct it or leave it out") from error
                 self._raised[str(status), hook_name] += 1
                 if self._raised[str(status), hook_name] == 1:
-                    print(f"{line}; the run goes on, repeats are counted", file=sys.stderr)
+                    warn(f"{line}; the run goes on, repeats are counted")
         if hook_name == "polygan_run_ended":
             for (plugin, hook), count in self._raised.items():
                 if count > 1:
-                    print(f"{plugin}: {hook} raised {count} times", file=sys.stderr)
+                    warn(f"{plugin}: {hook} raised {count} times")
             self._raised.clear()
 
     def _find(self, kind: str, table: Mapping[str, _T], id: str) -> _T:

@@ -27,6 +27,7 @@ from pluggy import PluginManager, PluginValidationError
 from .. import hookspecs
 from ..errors import did_you_mean, one_line
 from ..hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+from ..messages import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +100,7 @@ def installed() -> list[Candidate]:
                 name = _identity(dist)[0]
                 reason = f"its entry_points.txt is malformed: install {name} again ({one_line(error)})"
                 # Whatever looks for entry points of its own fails on it, torch and triton too, and cannot say why.
-                print(f"distribution {name!r}: {reason}; torch may not import before that", file=sys.stderr)
+                warn(f"distribution {name!r}: {reason}; torch may not import before that")
                 if f"[{GROUP}]" in _entry_points_text(dist):
                     entries.append((name, "entry_points.txt", partial(_refuse, reason), dist))
     found = sorted(((name, *_identity(dist), value, load) for name, value, load, dist in entries), key=_order)
@@ -179,7 +180,7 @@ def watched(status: PluginStatus) -> Iterator[list[str]]:
     patience = PATIENCE * (10 if local else 1)
     remedy = "leave its --plugin out" if local else f"leave it out with --no-plugin {status.name!r}"
     line = f"{status}: still being loaded after {patience:g} s; if it hangs, {remedy}"
-    timer = threading.Timer(patience, lambda: print(line, file=sys.stderr, flush=True))
+    timer = threading.Timer(patience, lambda: warn(line))
     timer.daemon = True
     begin, without_torch, remarks = time.monotonic(), "torch" not in sys.modules, []
     timer.start()

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from typing import TYPE_CHECKING, Any
+
+from ..files import append_line, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_FREQUENT = ("logged", "health", "sampled")
 _MEASURED = ("logged", "health", "sampled", "evaluated", "saved")
 
 
 def append_record(log: Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON line."""
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Append one JSON line. Those of every few iterations are left to the system to flush; the next other one flushes them."""
+    append_line(log, json.dumps(record), durable=record.get("event") not in _FREQUENT)
 
 
 def keep_records(log: Path, step: int) -> None:
     """Drop the lines after ``step``, and a last line that was cut off."""
     kept = []
-    for line in log.read_text(encoding="utf-8").split("\n") if log.exists() else []:
+    for line in log.read_text("utf-8", errors="replace").split("\n") if log.exists() else []:
         try:
             record = json.loads(line)
         except ValueError:
             continue
-        if record.get("step", 0) <= step:
+        if isinstance(record, dict) and record.get("step", 0) <= step:
             kept.append(line)
-    temporary = log.with_suffix(".tmp")
-    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    os.replace(temporary, log)
+    write_text(log, "".join(f"{line}\n" for line in kept))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

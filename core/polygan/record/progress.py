@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from ..messages import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,10 +47,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        elif not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+        if not self.quiet:
+            say(line)
 
     def close(self) -> None:
         """Leave the line as it is."""

@@ -12,6 +12,7 @@ import struct
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..files import inside
 from ..hookspecs import RunEvent, hookimpl
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def polygan_run_started(event: RunEvent) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     _close(event)
-    folder = event.folder / "tensorboard"
+    folder = inside(event.folder, "tensorboard")
     purge = (event.step + 1 if event.step else 0) if folder.is_dir() else None
     writer = _writers[event.folder] = SummaryWriter(str(folder), purge_step=purge, flush_secs=20)
     writer.add_text("settings", _verbatim(json.dumps(event.settings, indent=2, default=str)), event.step)

@@ -273,7 +273,7 @@ def write_report(folder: Path) -> Path:
     series = series_of(records)
     history, real, notes = _sampled(folder)
     name = folder.resolve().name
-    about = {key: value for key, value in data.items() if key != "bad"}
+    about = {key: value for key, value in data.items() if key not in ("bad", "format")}
     body = "".join(
         (
             _header(name, config, data, environment, records),

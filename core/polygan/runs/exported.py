@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
 from ..errors import CheckpointError
+from ..files import Format, replacing, write_blocks
 from ..plugins.catalogue import get_catalogue
+from ..training.statefile import tensor_blocks
 from ..training.weights import load_module
 from .assembly import kinds, resolve
 
@@ -19,24 +23,38 @@ if TYPE_CHECKING:
     from ..hookspecs import ImportedWeights
     from ..settings.parser import Settings
 
-
+MODEL: Format[dict[str, Any]] = Format("exported model", 1, CheckpointError)
+"""The format of the facts of an exported model; facts without a number are of format 1."""
 _FACTS: Mapping[str, type] = {"recipe": str, "model": dict, "info": dict, "step": int, "networks": list}
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What stands beside an exported model. CheckpointError where it does not."""
+    """What an exported model was made with: from within it, else from the file beside it. CheckpointError where neither can be used.
+
+    The file beside an older export may be of another one, if it was written when the power went.
+    """
     beside = path.with_suffix(".json")
     try:
-        facts = json.loads(beside.read_text(encoding="utf-8"))
+        facts = json.loads(_facts_within(path) or beside.read_text(encoding="utf-8"))
+        facts = MODEL.migrate(path, facts.get("format", 1), facts)
         for name, kind in _FACTS.items():
             if not isinstance(facts[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{path} is no exported model: {beside.name} beside it cannot be used ({why}); `polygan export` writes both"
         ) from None
     return facts
+
+
+def _facts_within(path: Path) -> str | None:
+    """The facts that a model carries since one rename must replace both; None for a file without."""
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("polygan")
+    except (OSError, SafetensorError):  # reading the weights says why
+        return None
 
 
 def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: str = "") -> list[Path]:
@@ -60,23 +78,26 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
 def write_model(
     path: Path, settings: Settings, info: Mapping[str, Any], step: int, networks: Mapping[str, nn.Module]
 ) -> list[Path]:
-    """One .safetensors file with ``NAME.key`` tensors, and what is needed to build their networks beside it (.json)."""
-    from safetensors.torch import save_file
+    """One .safetensors file with ``NAME.key`` tensors, and what is needed to build their networks: within it and beside it (.json).
 
+    A power cut leaves the old model or the new one.
+    """
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        f"{name}.{key}": value.detach().cpu().contiguous().clone()
-        for name, network in networks.items()
-        for key, value in network.state_dict().items()
+        f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
     }
     facts = {
+        "format": MODEL.number,
         "recipe": settings.recipe,
         "model": settings.plain()["model"],
         "info": dict(info),
         "step": step,
         "networks": sorted(networks),
     }
-    save_file(tensors, path, {"format": "pt", "recipe": settings.recipe})
-    path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return [path, path.with_suffix(".json")]
+    text, beside = json.dumps(facts, indent=2) + "\n", path.with_suffix(".json")
+    header = {"recipe": settings.recipe, "polygan": text}
+    with replacing(beside, path) as (facts_file, model_file):
+        write_blocks(facts_file, [text.encode()])
+        write_blocks(model_file, tensor_blocks(tensors, header))
+    return [path, beside]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import ConfigError, DataError, did_you_mean
-from ..files import write_text
+from ..files import Format, all_inside, open_lock, regular, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from ..data.store import Split, Store
     from ..plugins.catalogue import Catalogue
     from ..settings.parser import Settings
+
+DATA: Format[dict[str, Any]] = Format("the facts of the data", 1, ConfigError)
+"""The format of data.json."""
+_FILES = (".lock", ".launch", "config.yaml", "data.json", "environment.json", "log.jsonl", "report.html")
+_FOLDERS = ("samples", "checkpoints", "tensorboard")
 
 
 def run_folder(path: str | Path) -> Path:
@@ -42,6 +47,24 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, train it anew") from None
+
+
+def read_data(folder: Path) -> dict[str, Any]:
+    """What a run's data.json says, of whatever format it was written in. A file without a number is of format 1."""
+    path = folder / "data.json"
+    facts = read_json(path)
+    return DATA.migrate(path, facts.get("format", 1), facts)
+
+
+def check_links(folder: Path) -> None:
+    """Refuse a run in which something that training writes to is a symbolic link out of the run, or no regular file.
+
+    Somebody else's run may hold links to files of yours. The run's folder may itself be a link.
+    """
+    for name in _FILES:
+        regular(folder / name)
+    for name in _FOLDERS:
+        all_inside(folder, name)
 
 
 def new_folder(settings: Settings) -> tuple[Path, bool]:
@@ -75,7 +98,7 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
         # At once, so that a run that is killed before its first step can be resumed.
         write_text(folder / "config.yaml", settings.yaml())
         if launch:
-            (folder / ".launch").write_text(f"{launch} {os.getpid()}", encoding="utf-8")
+            write_text(folder / ".launch", f"{launch} {os.getpid()}")
         return folder, False
     raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
 
@@ -89,13 +112,14 @@ def _launch() -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Refuse a second process in the same run folder. The lock ends with the process."""
+    """Refuse a second process in the same run folder, and links out of it. The lock ends with the process."""
+    check_links(folder)
     try:
         import fcntl
     except ImportError:  # Windows has no flock
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    with open_lock(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -119,6 +143,7 @@ def describe(
 
     store = splits["train"].store
     data = {
+        "format": DATA.number,
         "domain": domain.id,
         "count": len(store),
         **{name: len(split) for name, split in splits.items()},
@@ -148,10 +173,9 @@ def describe(
 
 def check_data(folder: Path, store: Store) -> None:
     """Refuse data of another shape or size than the run was trained on."""
-    path = folder / "data.json"
-    if not path.exists():
+    if not (folder / "data.json").exists():
         return
-    saved = read_json(path)
+    saved = read_data(folder)
     now = {"count": len(store), "info": json.loads(json.dumps(store.info))}
     saved = {name: saved.get(name) for name in now}
     for facts in (saved, now):  # one level of names, so that a message is about one fact

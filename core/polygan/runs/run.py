@@ -23,7 +23,7 @@ from ..training.device import choose_device
 from ..training.weights import load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import read_facts, write_model
-from .folder import check_data, read_json, run_folder
+from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         settings = resolve(facts["recipe"], [{"model": facts["model"], "runs": str(path.parent)}])
         weights, where, at = load_weights(path, facts["networks"]), path, facts["step"]
     else:
-        settings, facts = saved_settings(run_folder(path), {}), read_json(path / "data.json")
+        settings, facts = saved_settings(run_folder(path), {}), read_data(path)
         checkpoint = Checkpoints(path / "checkpoints").load(step)
         weights, where, at = checkpoint.networks, checkpoint.path, checkpoint.step
     catalogue = get_catalogue()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from ..messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def stop_signals(trainer: Trainer) -> Iterator[list[int]]:
         if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             if number in came:
                 raise KeyboardInterrupt
-            print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+            say("stopping after this iteration; Ctrl-C again stops at once")
         came.append(number)
         trainer.request_stop()
 

@@ -9,6 +9,8 @@ import torch
 from torch.nn.utils import get_total_norm
 
 from ..errors import ConfigError
+from ..foreach import lerp
+from ..foreach import scale as scale_all
 from ..losses import clamp_weights
 from .weights import load_module
 
@@ -107,7 +109,7 @@ class Actor:
             shrink = (self.player.clip / (norm + 1e-6)).clamp(max=1.0)
             factor = shrink if factor is None else factor * shrink
         if factor is not None:
-            torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
+            scale_all(gradients, factor)
         if self.fused:
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad  # pyright: ignore[reportAttributeAccessIssue]
         else:
@@ -147,7 +149,7 @@ class Actor:
         with torch.no_grad():
             ours, theirs = self._pair
             if ours:
-                torch._foreach_lerp_(ours, theirs, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+                lerp(ours, theirs, 1 - decay)
             if player.ema_buffers:
                 for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
                     mine.copy_(its)

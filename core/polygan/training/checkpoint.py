@@ -6,12 +6,10 @@ with the size and SHA-256 of every other file and of itself. It is written besid
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,22 +19,23 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
-from ..errors import CheckpointError
-from .statefile import decode, encode, read_verified, sync_folder, tensor_blocks, write_file
+from ..errors import DISK_FULL, CheckpointError
+from ..files import Format, replace_folder, sync_folder, write_blocks
+from ..messages import warn
+from .statefile import decode, encode, read_verified, tensor_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-FORMAT = 1
 _WRITING, _REPLACED, _DOOMED = ".writing-", ".replaced-", ".doomed-"
 Networks = dict[str, dict[str, "Tensor"]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A checkpoint on disk, as its manifest says; nothing is verified. ``foreign``: of another format, left alone."""
+    """A checkpoint on disk, as its manifest says; nothing is verified. ``foreign``: a format that cannot be read, left alone."""
 
     step: int
     path: Path
@@ -56,19 +55,23 @@ class Checkpoint:
     manifest: dict[str, Any]
 
 
-def _to_stderr(message: str) -> None:
-    print(f"polygan: {message}", file=sys.stderr, flush=True)
+CHECKPOINT: Format[Checkpoint] = Format("checkpoint", 1, CheckpointError)
+"""The format that is written. A migration takes and gives a whole `Checkpoint`; `manifest.json` itself keeps its layout."""
+
+
+def _warned(message: str) -> None:
+    warn(f"polygan: {message}")
 
 
 class Checkpoints:
     """The checkpoints of a run. ``writable`` sweeps what a killed save left behind."""
 
     def __init__(
-        self, folder: Path, keep: int = 3, *, writable: bool = False, warn: Callable[[str], None] = _to_stderr
+        self, folder: Path, keep: int = 3, *, writable: bool = False, warn: Callable[[str], None] = _warned
     ) -> None:
         self.folder, self.keep, self.warn = Path(folder), keep, warn
         if writable and self.folder.is_dir():
-            for replaced in self.folder.glob(f"{_REPLACED}*"):  # killed between the two renames of `_install`
+            for replaced in self.folder.glob(f"{_REPLACED}*"):  # killed between the two renames of `replace_folder`
                 path = self.folder / replaced.name.removeprefix(_REPLACED)
                 with suppress(OSError):
                     _remove(replaced) if path.exists() else replaced.rename(path)
@@ -100,11 +103,11 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             _remove(temporary)
             temporary.mkdir()
-            facts = {"format": FORMAT, "step": step, "seed": seed, "good": good, "score": score}
+            facts = {"format": CHECKPOINT.number, "step": step, "seed": seed, "good": good, "score": score}
             self._write(temporary, networks, training, facts)
-            self._install(temporary, path)
+            replace_folder(temporary, path, self.folder / f"{_REPLACED}{path.name}")
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            full = error.errno in DISK_FULL
             raise CheckpointError(
                 f"checkpoint {path} cannot be written ({error.strerror or error}); the older checkpoints are intact: "
                 f"{'free some space' if full else 'mend that'}, then resume"
@@ -113,21 +116,6 @@ class Checkpoints:
             _remove(temporary)
         self._prune(step)
         return path
-
-    def _install(self, temporary: Path, path: Path) -> None:
-        """Rename into place. A folder that holds files cannot be replaced in one move: the old one steps aside."""
-        replaced = self.folder / f"{_REPLACED}{path.name}"
-        if path.exists():
-            _remove(replaced)
-            path.rename(replaced)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(path)
-            raise
-        sync_folder(self.folder)
-        _remove(replaced)
 
     def _write(
         self, folder: Path, networks: Mapping[str, Mapping[str, Tensor]], training: Any, facts: dict[str, Any]
@@ -142,12 +130,12 @@ class Checkpoints:
         groups = {f"{name}.safetensors": dict(state) for name, state in networks.items()}
         groups["training.safetensors"] = tensors
         with ThreadPoolExecutor(2) as pool:
-            written = pool.map(lambda item: write_file(folder / item[0], tensor_blocks(item[1])), groups.items())
+            written = pool.map(lambda item: write_blocks(folder / item[0], tensor_blocks(item[1])), groups.items())
             files = dict(zip(groups, written, strict=True))
-        files["training.json"] = write_file(folder / "training.json", [plain])
+        files["training.json"] = write_blocks(folder / "training.json", [plain])
         facts = {**facts, "files": files}
         manifest = json.dumps({**facts, "sha256": _digest(facts)}, indent=1).encode()
-        write_file(folder / "manifest.json", [manifest])
+        write_blocks(folder / "manifest.json", [manifest])
         sync_folder(folder)
 
     def _prune(self, saved: int) -> None:
@@ -179,7 +167,7 @@ class Checkpoints:
                 try:
                     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
                     good, score = bool(manifest.get("good")), manifest.get("score")
-                    foreign = manifest.get("format", FORMAT) != FORMAT
+                    foreign = not CHECKPOINT.reads(manifest.get("format", CHECKPOINT.number))
                 except (OSError, ValueError, AttributeError):
                     good, score, foreign = False, None, False
                 score = score if isinstance(score, (int, float)) and math.isfinite(score) else None
@@ -225,22 +213,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {path} has no usable training state ({error})") from None
     networks = {name.removesuffix(".safetensors"): tensors for name, tensors in contents.items()}
-    return Checkpoint(manifest["step"], path, networks, training, manifest)
+    checkpoint = Checkpoint(manifest["step"], path, networks, training, manifest)
+    try:
+        return CHECKPOINT.migrate(path, manifest["format"], checkpoint)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {path} is no whole one of format {manifest['format']} ({error})") from None
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         version = manifest["format"]
-        if version == FORMAT and manifest.pop("sha256") != _digest(manifest):
+        if CHECKPOINT.reads(version) and manifest.pop("sha256") != _digest(manifest):
             raise ValueError("it does not match its checksum")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"damaged: {error}"
         raise CheckpointError(f"checkpoint {path} has no usable manifest.json ({reason})") from None
-    if version != FORMAT:
-        raise CheckpointError(
-            f"checkpoint {path} has format {version}, and this polygan reads {FORMAT}: upgrade polygan to use it"
-        )
+    CHECKPOINT.check(path, version)
     return manifest
 
 

@@ -14,13 +14,13 @@ import signal
 import sys
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
+from torch.distributed import PrefixStore, Store  # pyright: ignore[reportPrivateImportUsage]  # documented there
 from torch.distributed.rendezvous import rendezvous
 
 from ..errors import ConfigError
@@ -41,6 +41,8 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    store: Store | None = field(default=None, compare=False, repr=False)
+    """Where the processes leave word for each other; needed by `follow` where there are several."""
 
     @property
     def first(self) -> bool:
@@ -107,8 +109,9 @@ class World:
         """The others wait here until the first process has come by, however long it takes (a source to decode, an evaluation):
         not by a collective, which fails after its timeout. ``key``: one for each time."""
         if self.size > 1:
-            store, key = _get_default_store(), f"polygan/followed/{key}"
-            store.set(key, "") if self.first else store.wait([key], _FOREVER)
+            assert self.store is not None, "a group that world_from_environment joined has a store"
+            key = f"polygan/followed/{key}"
+            self.store.set(key, "") if self.first else self.store.wait([key], _FOREVER)
 
 
 @contextlib.contextmanager
@@ -117,22 +120,25 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
 
     ``timeout``: seconds that a collective may take before it fails (0: it never does).
     """
-    world = World(*(int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))))
-    device = choose_device(device_name, world.local_rank)
+    rank, size, local_rank = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+    device = choose_device(device_name, local_rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if world.size == 1:
-        yield world, device
+    if size == 1:
+        yield World(rank, size, local_rank), device
         return
     _end_with_launcher()
-    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout) if timeout else _FOREVER}
+    limit = timedelta(seconds=timeout) if timeout else _FOREVER
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        options |= {
-            "store": meet(world.rank, world.size, timeout or 1800),
-            "rank": world.rank,
-            "world_size": world.size,
-        }
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
+        store = meet(rank, size, timeout or 1800)
+    else:
+        store = next(rendezvous("env://", rank, size, timeout=limit))[0]
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    # A prefix, as torch gives its own group: the words left here are apart from those of torch.
+    dist.init_process_group(
+        backend, timeout=limit, store=PrefixStore("polygan/group", store), rank=rank, world_size=size
+    )
+    world = World(rank, size, local_rank, store)
     try:
         yield world, device
         world.barrier()  # leave together: a launcher ends the others once one has left, and the first may still write

@@ -6,17 +6,46 @@ group by channel group, and also where the weights are constants. The nodes here
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._C import _are_functorch_transforms_active
-from torch._C._autograd import _top_saved_tensors_default_hooks
 from torch.autograd import Function, forward_ad
 from torch.overrides import TorchFunctionMode
 
+from ..messages import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+
+def _find_watchers() -> Callable[[], bool] | None:
+    """What tells whether transforms or hooks look through the operations of this moment; None where torch no longer says so.
+
+    torch has no public names for it. Without them convolutions are left to torch.
+    """
+    try:
+        from torch._C import _are_functorch_transforms_active as transformed
+        from torch._C._autograd import _top_saved_tensors_default_hooks as hooked
+
+        transformed()
+        hooked(False)  # which takes the argument
+    except (ImportError, AttributeError, TypeError):
+        return None
+    # Hooks are those of activation checkpoints, which compute again without this mode.
+    return lambda: transformed() or bool(hooked(False))
+
+
+_watched = _find_watchers()
+
+
+@cache
+def _tell_once() -> None:
+    say(
+        f"polygan: torch {torch.__version__} lacks what fast second derivatives of convolutions need; torch's own are used, "
+        "which give the same and take longer"
+    )
 
 
 class _Geometry(NamedTuple):
@@ -136,8 +165,13 @@ class DoubleBackward(TorchFunctionMode):
 
     Values and derivatives of every order are torch's to rounding. Left to torch: what autocast casts, what the transforms of
     `torch.func` or forward-mode differentiation look through, activation checkpoints, samples without a batch, and padding given
-    as a word.
+    as a word. All is left to torch where its private names for this have changed.
     """
+
+    def __enter__(self) -> DoubleBackward:
+        if _watched is None:
+            _tell_once()
+        return super().__enter__()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -157,9 +191,7 @@ def _ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether backward passes, and these alone, will ask for derivatives."""
     given = [t for t in (x, weight, bias) if t is not None]
     cast = x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)  # which autocast does not know
-    transformed = _are_functorch_transforms_active()
-    again = _top_saved_tensors_default_hooks(False)  # checkpoints compute again, without this mode
-    if cast or transformed or again or not any(t.requires_grad for t in given):
+    if cast or _watched is None or _watched() or not any(t.requires_grad for t in given):
         return False
     return all(forward_ad.unpack_dual(t).tangent is None for t in given)
 

@@ -1,12 +1,9 @@
-"""State as files without pickle: tensors in the safetensors layout, everything else as JSON, hashed while written."""
+"""State as files without pickle: tensors in the safetensors layout, everything else as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +11,7 @@ import torch
 from ..errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -36,8 +33,6 @@ _DTYPES = {
     torch.bool: "BOOL",
 }
 _BLOCK = 8 << 20  # bytes written and hashed at a time
-_FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
-_AHEAD = 32  # blocks that writing may be ahead of hashing
 
 
 def encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
@@ -85,12 +80,12 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
             raise ValueError(f"unknown kind {other!r}")
 
 
-def tensor_blocks(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
+def tensor_blocks(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> Iterator[memoryview]:
     """The bytes of a safetensors file: length of the header (8 bytes, little endian), JSON header, data.
 
-    Each tensor is written as it is, in C order: those that share memory become equal copies.
+    Each tensor is written as it is, in C order: those that share memory become equal copies. ``facts`` go into the header.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(facts or {})}}
     offset = 0
     # Wide types first, so that every tensor is aligned for readers that map the file.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -122,32 +117,8 @@ def tensor_blocks(tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
         yield memoryview(small)
 
 
-def write_file(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, Any]:
-    """Write durably; hashing and flushing to the disk go on meanwhile. Returns ``{"size": bytes, "sha256": hex}``."""
-    digest, size, unflushed = hashlib.sha256(), 0, 0
-    pending: deque[Future[None]] = deque()
-    flushes: list[Future[None]] = []
-    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as flusher, path.open("wb") as file:
-        for block in blocks:
-            pending.append(hasher.submit(digest.update, block))
-            file.write(block)
-            size += len(block)
-            unflushed += len(block)
-            if unflushed >= _FLUSH:
-                file.flush()
-                flushes.append(flusher.submit(os.fsync, file.fileno()))
-                unflushed = 0
-            if len(pending) > _AHEAD:
-                pending.popleft().result()
-        file.flush()
-        for flush in flushes:  # the system reports a failed write to one of them alone
-            flush.result()
-        os.fsync(file.fileno())
-    return {"size": size, "sha256": digest.hexdigest()}
-
-
 def read_verified(path: Path, facts: Mapping[str, Any]) -> bytes:
-    """A file's bytes. Raises CheckpointError where they are not those that `write_file` described."""
+    """A file's bytes. Raises CheckpointError where they are not those that `write_blocks` described."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -157,14 +128,3 @@ def read_verified(path: Path, facts: Mapping[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
         raise CheckpointError(f"checkpoint file {path} does not match its checksum")
     return data
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

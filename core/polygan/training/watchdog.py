@@ -6,13 +6,18 @@ import contextlib
 import faulthandler
 import math
 import os
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from ..messages import fail
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_PATIENCE = 5
+"""Seconds that the last message may take."""
 
 
 class Watchdog:
@@ -56,11 +61,12 @@ class Watchdog:
         while not self._done.wait(min(5.0, self.timeout / 4)):
             silence = time.monotonic() - self._last
             if silence > self.timeout:
-                print(
+                line = (
                     f"polygan: no iteration finished for {silence:.0f} s (hang_timeout = {self.timeout:g}); "
-                    "the stacks of all threads follow, then the process ends so that a launcher can restart it",
-                    file=sys.stderr,
-                    flush=True,
+                    "the stacks of all threads follow, then the process ends so that a launcher can restart it"
                 )
+                teller = threading.Thread(target=fail, args=(line,), daemon=True)
+                teller.start()  # in a thread of its own: what hangs may hold the lock of a program's log
+                teller.join(_PATIENCE)
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(self.EXIT_CODE)

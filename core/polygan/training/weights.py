@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
@@ -12,16 +11,10 @@ from ..errors import CheckpointError
 from .checkpoint import Checkpoints, Networks, read_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
-
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
 
 
 def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:

@@ -103,7 +103,7 @@ def test_fixed_and_ragged_fields_come_back_exactly(tmp_path):
     assert len(store) == 150
     assert store.info == {"rate": 8000, "shape": [3, 4], "count": 150}
     assert store.fields == fields
-    assert store.lengths("wave").tolist() == [len(s["wave"]) for s in samples]
+    assert [len(store.item("wave", i)) for i in range(150)] == [len(s["wave"]) for s in samples]
     for i, sample in enumerate(samples):
         for name, field in fields.items():
             value = store.item(name, i)
@@ -122,8 +122,7 @@ def test_fixed_and_ragged_fields_come_back_exactly(tmp_path):
 
 def test_ragged_field_without_any_element(tmp_path):
     store = build(tmp_path, Listed([{"x": np.zeros(0, np.int32)}] * 3, {"x": Field("int32", (None,))}))
-    assert store.lengths("x").tolist() == [0, 0, 0]
-    assert store.item("x", 2).shape == (0,)
+    assert [store.item("x", i).shape for i in range(3)] == [(0,)] * 3
 
 
 @pytest.mark.parametrize("bytes_each", [2, 3 << 20])

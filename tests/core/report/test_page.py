@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from polygan import DataError, Passage, Picture, Sound
-from polygan.data.pieces import load_pieces, save_pieces
+from polygan.data.pieces import read_pieces, save_pieces
 from polygan.record.log import read_log
 from polygan.report.charts import smoothed
 from polygan.report.page import write_report
@@ -393,18 +393,27 @@ def test_samples_are_read_from_their_own_folder_only(tmp_path):
     save_pieces(folder, MIXED[:1])
     (folder / "pieces.json").write_text('[{"caption": "", "png": "../secret.png"}]')
     with pytest.raises(DataError, match=r"secret\.png"):
-        load_pieces(folder)
+        read_pieces(folder)
 
 
 def test_pieces_come_back_as_they_were_saved(tmp_path):
     save_pieces(tmp_path / "step-00000001", [*MIXED, *MIXED])
     save_pieces(tmp_path / "step-00000001", [*MIXED, Sound(make_wav(), 8000), Passage("")])
-    assert load_pieces(tmp_path / "step-00000001") == [*MIXED, Sound(make_wav(), 8000), Passage("")]
+    written = [*MIXED, Sound(make_wav(), 8000), Passage("")]
+    for found, piece in zip(read_pieces(tmp_path / "step-00000001"), written, strict=True):
+        assert found == {name: value for name, value in vars(piece).items() if value is not None}
     names = {p.name for p in (tmp_path / "step-00000001").iterdir()}
     assert names == {"000.png", "001.png", "001.wav", "003.wav", "pieces.json"}
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
     with pytest.raises(DataError, match="nowhere"):
-        load_pieces(tmp_path / "nowhere")
+        read_pieces(tmp_path / "nowhere")
+
+
+def test_the_index_of_samples_says_when_it_is_of_a_newer_format(tmp_path):
+    save_pieces(tmp_path / "x", MIXED[:1])
+    (tmp_path / "x/pieces.json").write_text('{"format": 2, "pieces": []}')
+    with pytest.raises(DataError, match=r"pieces\.json has format 2, and this polygan reads 1: upgrade polygan"):
+        read_pieces(tmp_path / "x")
 
 
 # The log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import math
@@ -302,7 +303,7 @@ def test_files_that_match_their_checksum_but_hold_something_else(tmp_path, monke
         Checkpoints(tmp_path).load(20)
 
 
-def test_default_warning_goes_to_stderr(tmp_path, capsys):
+def test_default_warning_goes_to_the_messages(tmp_path, capsys):
     truncate(two(tmp_path))
     Checkpoints(tmp_path).load()
     captured = capsys.readouterr()
@@ -371,6 +372,64 @@ def test_what_was_just_saved_is_kept_and_abandoned_steps_go(tmp_path):
     checkpoints.save(15, {}, {}, seed=0, good=True)  # after going back to 10
     assert kept(tmp_path) == [10, 15]  # 10 has the best score of those that are left
     assert checkpoints.load().step == 15
+
+
+def renamed_player(found):
+    """Format 1 from a made-up format 0, in which the generator was called "maker" and the step stood beside the counters."""
+    networks = {name.replace("maker", "g"): state for name, state in found.networks.items()}
+    training = {"n": found.training["counters"]["n"]}
+    return dataclasses.replace(found, networks=networks, training=training)
+
+
+def older(path, **changes):
+    """A folder as a made-up format 0 had it."""
+    checkpoints = Checkpoints(path)
+    checkpoints.save(10, {"maker": {"w": torch.arange(3.0)}}, {"counters": {"n": 7}}, seed=0, good=True)
+    manifest = path / "step-00000010/manifest.json"
+    facts = {**json.loads(manifest.read_text()), "format": 0, **changes}
+    del facts["sha256"]
+    manifest.write_text(json.dumps({**facts, "sha256": checkpoint._digest(facts)}))
+    return checkpoints
+
+
+def test_an_older_format_is_migrated_when_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(checkpoint.CHECKPOINT.migrations, 0, renamed_player)
+    checkpoints = older(tmp_path)
+    assert not checkpoints.entries()[0].foreign
+    found = checkpoints.load()
+    assert found.training == {"n": 7}
+    assert torch.equal(found.networks["g"]["w"], torch.arange(3.0))
+    assert load_weights(tmp_path / "step-00000010", ["g"]).keys() == {"g"}
+    checkpoints.save(20, found.networks, found.training, seed=0, good=True)
+    assert checkpoints.load().manifest["format"] == 1
+    monkeypatch.setitem(checkpoint.CHECKPOINT.migrations, 0, lambda found: found.training["counters"]["lost"])
+    with pytest.raises(CheckpointError, match="step-00000010 is no whole one of format 0"):
+        checkpoints.load(10)
+
+
+def test_an_older_format_is_verified_before_it_is_migrated(tmp_path, monkeypatch):
+    monkeypatch.setitem(checkpoint.CHECKPOINT.migrations, 0, renamed_player)
+    older(tmp_path)
+    manifest = tmp_path / "step-00000010/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(CheckpointError, match="does not match its checksum"):
+        Checkpoints(tmp_path).load(10)
+
+
+def test_an_older_format_without_a_migration_says_who_reads_it(tmp_path, monkeypatch):
+    checkpoints = older(tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"has format 0, .*an older one without a migration; use the polygan that wrote it"
+    ):
+        checkpoints.load(10)
+    monkeypatch.setitem(checkpoint.CHECKPOINT.readers, 0, "0.0.9")
+    with pytest.raises(CheckpointError, match=r"polygan 0\.0\.9 reads it: pip install polygan==0\.0\.9"):
+        checkpoints.load(10)
+    keep_one(tmp_path, {"n": 1}, step=30)
+    assert [e.step for e in checkpoints.entries() if e.foreign] == [10]  # left alone
+    older(tmp_path / "odd", format="one")
+    with pytest.raises(CheckpointError, match=r"has format 'one', .*the file is damaged"):
+        Checkpoints(tmp_path / "odd").load(10)
 
 
 def test_a_newer_format_is_never_removed(tmp_path):
@@ -474,7 +533,7 @@ def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch, error):
     def stop(*_):
         raise error
 
-    monkeypatch.setattr(checkpoint, "write_file", stop)
+    monkeypatch.setattr(checkpoint, "write_blocks", stop)
     with pytest.raises(error):
         keep_one(tmp_path, {"n": 2}, step=2)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]

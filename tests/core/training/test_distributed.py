@@ -109,6 +109,41 @@ def test_the_others_wait_for_the_first_longer_than_a_collective_may_take():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_watchdog_does_not_wait_for_a_log_that_hangs():
+    code = (
+        "import logging, time\nfrom polygan.training import watchdog\nwatchdog._PATIENCE = 0.2\n"
+        "class Stuck(logging.Handler):\n    def emit(self, record):\n        time.sleep(60)\n"
+        "logging.getLogger('polygan').addHandler(Stuck())\n"
+        "with watchdog.Watchdog(0.4):\n    time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 70
+    assert "most recent call first" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_no_private_name_of_torch_is_needed_to_be_several():
+    """Two processes of a torch whose module of process groups has no name that begins with an underscore to offer."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    code = (
+        "import os, sys, torch.distributed.distributed_c10d as c10d\n"
+        "del c10d._get_default_store\n"
+        "from polygan.training.distributed import world_from_environment\n"
+        "pid = os.fork()\n"
+        "os.environ.update(RANK=str(int(pid == 0)), LOCAL_RANK='0', WORLD_SIZE='2')\n"
+        "with world_from_environment('cpu', 20) as (world, _):\n"
+        "    with world.first_goes_first():\n        pass\n"
+        "    world.follow('later')\n"
+        "    assert world.share(world.rank) == 0\n"
+        "sys.exit(os.waitpid(pid, 0)[1] != 0 if pid else 0)\n"
+    )
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 def test_nccl_averages():
     code = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 import polygan
 from polygan.testing import RepeatedBatch
+from polygan.training import double_backward
 from polygan.training.double_backward import DoubleBackward
 
 CASES = [
@@ -207,3 +210,34 @@ def test_turns_that_differentiate_twice_train_with_it_to_the_same_parameters():
         trained.append(after)
     for a, b in zip(*trained, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "missing", ["_are_functorch_transforms_active", "_top_saved_tensors_default_hooks", "signature"]
+)
+def test_without_torchs_private_names_convolutions_are_torchs(missing, monkeypatch, capsys):
+    """A torch that renames one of them: the module still loads, the numbers are the same, and it is said once that it takes longer."""
+
+    def penalty(mode):
+        x, weight, bias = tensors((2, 4, 6, 7), (6, 4, 3, 3), 6)
+        with mode:
+            y = F.conv2d(x, weight, bias, padding=1)
+        (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        return y, *torch.autograd.grad(slope.square().sum(), [x, weight, bias])
+
+    expected = penalty(DoubleBackward())
+    private = {"_are_functorch_transforms_active": torch._C, "_top_saved_tensors_default_hooks": torch._C._autograd}
+    with monkeypatch.context() as patch:
+        if missing == "signature":
+            patch.setattr(torch._C._autograd, "_top_saved_tensors_default_hooks", lambda: None)
+        else:
+            patch.delattr(private[missing], missing)
+        other = importlib.reload(double_backward)
+        penalty(other.DoubleBackward())
+        found = penalty(other.DoubleBackward())
+    importlib.reload(double_backward)
+    assert not found[0].grad_fn.name().startswith("_Input")
+    assert expected[0].grad_fn.name().startswith("_Input")
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    assert capsys.readouterr().err.count("lacks what fast second derivatives of convolutions need") == 1

@@ -16,13 +16,14 @@ from torch import nn
 
 import polygan.training.checkpoint
 from polygan import CheckpointError
+from polygan.files import write_blocks
 from polygan.training import statefile
-from polygan.training.statefile import decode, encode, read_verified, tensor_blocks, write_file
+from polygan.training.statefile import decode, encode, read_verified, tensor_blocks
 
 
 def through(tensors, path):
     """Written by polygan, read by the library."""
-    write_file(path, tensor_blocks(tensors))
+    write_blocks(path, tensor_blocks(tensors))
     return safetensors.torch.load_file(path)
 
 
@@ -93,7 +94,7 @@ def test_wide_types_come_first_so_that_data_is_aligned(tmp_path):
 
 def test_size_and_hash_are_those_of_the_file_and_are_verified(tmp_path):
     blocks = [b"a" * 5, b"", b"b" * 70_000, memoryview(b"c" * 3)] * 50  # more than hashing may lag behind
-    facts = write_file(tmp_path / "x", blocks)
+    facts = write_blocks(tmp_path / "x", blocks)
     raw = (tmp_path / "x").read_bytes()
     assert raw == b"".join(blocks)
     assert facts == {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
@@ -112,7 +113,7 @@ def test_an_error_while_writing_is_not_swallowed_by_the_hashing_thread(tmp_path)
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_file(tmp_path / "x", blocks())
+        write_blocks(tmp_path / "x", blocks())
 
 
 PLAIN = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,4 +43,4 @@ def write(path: Path, tensors: Mapping[str, Tensor], what: str, facts: Mapping[s
             save_file(plain, Path(folder) / path.name, {**(facts or {}), "sha256": _digest(plain)})
             os.replace(Path(folder) / path.name, path)
     except (OSError, SafetensorError) as error:
-        print(f"polygan: {what} not kept in {path.parent} ({error}); free some space", file=sys.stderr)
+        logging.getLogger("polygan").warning(f"polygan: {what} not kept in {path.parent} ({error}); free some space")

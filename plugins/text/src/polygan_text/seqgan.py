@@ -332,6 +332,5 @@ class SeqGAN(Recipe):
 
 def _follow(follower: nn.Module, leader: nn.Module, kept: float) -> None:
     """The follower's parameters become ``kept`` of themselves and the rest of the leader's."""
-    mine: list[Tensor] = list(follower.parameters())
-    its: list[Tensor] = list(leader.parameters())
-    torch._foreach_lerp_(mine, its, 1 - kept)  # pyright: ignore[reportPrivateImportUsage]
+    for mine, its in zip(follower.parameters(), leader.parameters(), strict=True):
+        mine.lerp_(its, 1 - kept)
