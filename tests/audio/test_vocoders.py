@@ -504,7 +504,7 @@ def test_vocos_settings_are_refused():
         ({"resolution_weight": -1.0}, "resolution_weight = -1.0"),
         ({"period_weight": float("inf")}, "period_weight = inf"),
         ({"period_weight": 0.0, "resolution_weight": 0.0}, "both 0, which leaves no discriminator"),
-        ({"iterations": 0}, "iterations = 0 must be finite and at least 1"),
+        ({"iterations": 0}, "iterations = 0 is too small; the least is 1"),
         ({"prior": "pseudo"}, "known are griffin-lim, pseudo-inverse, none"),
         ({"discriminators": "big"}, "known are small, paper"),
     ):
@@ -514,6 +514,8 @@ def test_vocos_settings_are_refused():
         small_vocos(INFO | {"segment": 1024})
     with pytest.raises(ConfigError, match=r"too short for the spectrogram discriminators"):
         hifigan(INFO | {"segment": 1024}, scales="spectrogram")
-    with pytest.raises(ConfigError, match="precision = 'fp8'; known are auto, fp32, bf16"):
+    with pytest.raises(ConfigError, match=r"^precision = 'fp8' is unknown.*known are auto, fp32, bf16"):
         Sampling(precision="fp8")
+    with pytest.raises(ConfigError, match=r"^chunk = 0 is too small"):
+        Sampling(chunk=0)
     assert isinstance(small_vocos(pretrain_steps=0).turns()[0], Turn)

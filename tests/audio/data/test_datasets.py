@@ -10,20 +10,20 @@ from polygan import ConfigError, DataError
 from polygan.data import Split, build_store
 from polygan_audio.data.datasets import tones
 from polygan_audio.data.domain import AudioDomain
-from polygan_audio.data.settings import AudioSettings
+from polygan_audio.data.settings import TonesSettings
 
 DOMAIN = AudioDomain()
 
 
 def tone_store(**settings):
-    options = AudioSettings(source="tones", **settings)
+    options = TonesSettings(source="tones", **settings)
     source = tones(options)
     return source, build_store(source, options, progress=False)
 
 
 def test_tones_are_a_function_of_seed_and_index():
     source, store = tone_store(size=12)
-    again, other = tones(AudioSettings(size=20)), tones(AudioSettings(size=12, tones_seed=1))
+    again, other = tones(TonesSettings(size=20)), tones(TonesSettings(size=12, tones_seed=1))
     assert len(store) == 12
     assert store.info["sample_rate"] == 16_000
     for i in (0, 7, 11):
@@ -62,6 +62,6 @@ def test_tones_too_short_for_a_segment_are_counted():
     assert 0 < len(source) < 30
     assert all(len(source.decode(i)["waveform"]) >= 24_000 for i in range(len(source)))
     with pytest.raises(DataError, match=r"every clip .* is shorter than a segment of 40000 samples"):
-        tones(AudioSettings(source="tones", segment=40_000, short="drop"))
+        tones(TonesSettings(source="tones", segment=40_000, short="drop"))
     with pytest.raises(ConfigError, match=r"data\.mels = 'x' is for recordings; the set tones has none"):
-        tones(AudioSettings(source="tones", mels="x"))
+        tones(TonesSettings(source="tones", mels="x"))

@@ -17,7 +17,7 @@ from polygan.data import build_store, split_store
 from polygan_audio.data import files, sources
 from polygan_audio.data.domain import AudioDomain
 from polygan_audio.data.mels import read_mel
-from polygan_audio.data.settings import AudioSettings
+from polygan_audio.data.settings import AudioSettings, TonesSettings
 
 DOMAIN = AudioDomain()
 
@@ -428,14 +428,14 @@ def test_real_speech(shared_data):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sample_rate": 100}, r"data\.sample_rate = 100 Hz is outside \[1000, 768000\]; 0 keeps the files' own"),
+        ({"sample_rate": 100}, r"data\.sample_rate = 100 is not allowed; use 0 or \[1000, 768000\]; 0 keeps the files' own"),
         ({"segment": 0}, r"data\.segment = 0 is too small; the least is 1"),
         ({"hop_length": 0}, r"data\.hop_length = 0 is too small"),
         ({"size": 1}, r"data\.size = 1 is too small; the least is 2"),
         ({"tones_seed": -1}, r"data\.tones_seed = -1 is too small"),
         ({"trim": -3.0}, r"data\.trim = -3\.0 is too small"),
-        ({"short": "cut"}, r"data\.short = 'cut'; known are pad, drop"),
-        ({"normalize": "rms"}, r"data\.normalize = 'rms'; known are none, peak"),
+        ({"short": "cut"}, r"data\.short = 'cut' is unknown; known are pad, drop"),
+        ({"normalize": "rms"}, r"data\.normalize = 'rms' is unknown; known are none, peak"),
         ({"piece_seconds": 0.5}, r"data\.piece_seconds = 0\.5 is outside \[1, 600\]; 30 is usual"),
         ({"max_channels": 0}, r"data\.max_channels = 0 is outside \[1, 1024\]"),
         (
@@ -449,7 +449,7 @@ def test_real_speech(shared_data):
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        AudioSettings(**settings)
+        TonesSettings(**settings)
 
 
 def test_mels_of_bfloat16_are_read(tmp_path):

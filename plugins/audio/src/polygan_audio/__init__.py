@@ -49,6 +49,7 @@ def polygan_datasets() -> list[DatasetSpec]:
             "audio",
             "polygan_audio.data.datasets:tones",
             "notes with harmonics, chirps and clicks by seed, for tests and first runs",
+            settings="polygan_audio.data.settings:TonesSettings",
         )
     ]
 

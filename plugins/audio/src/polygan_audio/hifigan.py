@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from polygan import ConfigError, Context, Player, Turn
+from polygan import Context, Player, Turn, ranged
 
 from .data.facts import info_of
 from .networks.discriminators import SIZES, Discriminators, multi_period, multi_resolution, multi_scale
@@ -29,7 +29,7 @@ class Config(VocoderConfig):
 
     variant: Literal["v1", "v2", "v3"] = "v1"
     """Size of the generator: 13.9, 0.9 or 1.5 million parameters (at 80 bands and a hop of 256)."""
-    channels: int = 0
+    channels: int = ranged(0, "[0, inf)")
     """Of the generator's first layer; 0: the variant's (512, 128, 256)."""
     upsample_rates: tuple[int, ...] = ()
     """Their product is the hop length; empty: the variant's if it fits, else factors of the hop length."""
@@ -38,22 +38,12 @@ class Config(VocoderConfig):
     scales: Literal["waveform", "spectrogram", "none"] = "waveform"
     """Beside the periods: multi-scale discriminators (the paper's), multi-resolution spectrogram ones, which cost much
     less, or none."""
-    discriminator_width: int = 1
-    """Channels of the discriminators are divided by it: 1, 2, 4 or 8."""
-    decay: float = 0.999
-    """Factor of the learning rate an epoch, (0, 1]."""
-    epoch: int = 0
+    discriminator_width: int = ranged(1, "1 or 2 or 4 or 8")
+    """Channels of the discriminators are divided by it."""
+    decay: float = ranged(0.999, "(0, 1]", hint="0.999 is the paper's")
+    """Factor of the learning rate an epoch."""
+    epoch: int = ranged(0, "[0, inf)")
     """Iterations of an epoch for the decay; 0: as many as batches in the data."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.decay <= 1:
-            raise ConfigError(f"model.decay = {self.decay} is outside (0, 1]; 0.999 is the paper's")
-        if self.discriminator_width not in (1, 2, 4, 8):
-            raise ConfigError(f"model.discriminator_width = {self.discriminator_width}; 1, 2, 4 and 8 are known")
-        for name in ("channels", "epoch"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"model.{name} = {getattr(self, name)} is below 0")
 
 
 class HiFiGAN(Vocoder[Config]):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
-from polygan import ConfigError, Context, DataError, Recipe, Samples, did_you_mean
+from polygan import Checked, ConfigError, Context, DataError, Recipe, Samples, ranged
 
 from . import losses
 from .data.facts import extra_of, info_of
@@ -31,7 +31,7 @@ _PREVIEWS = 6  # held-out recordings in the report
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderConfig:
+class VocoderConfig(Checked, group="model"):
     """The front end, and the weights of the generator's terms. A None among the front end's is the preset's value."""
 
     mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
@@ -48,54 +48,30 @@ class VocoderConfig:
     """Lower end of the lowest band in Hz."""
     fmax: float | None = None
     """Upper end of the highest band in Hz."""
-    learning_rate: float = 2e-4
-    """Of the generator, and of the discriminators unless they have their own, (0, 1]."""
-    discriminator_learning_rate: float = 0.0
-    """Of the discriminators, [0, 1]; 0: that of the generator."""
-    beta1: float = 0.8
-    """Decay of the mean gradient, [0, 1)."""
-    beta2: float = 0.99
-    """Decay of the mean squared gradient, [0, 1)."""
-    weight_decay: float = 0.01
-    """Decoupled (AdamW), >= 0."""
-    feature_weight: float = 2.0
-    """Of feature matching, >= 0 (Kong et al. 2020, section 2.4)."""
-    mel_weight: float = 45.0
-    """Of the mean absolute log-mel difference, >= 0 (the same)."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate <= 1:
-            raise ConfigError(f"model.learning_rate = {self.learning_rate} is outside (0, 1]; 2e-4 is usual")
-        if not 0 <= self.discriminator_learning_rate <= 1:
-            raise ConfigError(
-                f"model.discriminator_learning_rate = {self.discriminator_learning_rate} is outside [0, 1]; 0 is usual"
-            )
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"model.{name} = {getattr(self, name)} is outside [0, 1)")
-        for name in ("weight_decay", "feature_weight", "mel_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least 0")
-        for name, hint in get_type_hints(type(self)).items():
-            value, known = getattr(self, name), get_args(hint)
-            if get_origin(hint) is Literal and value not in known:
-                meant = did_you_mean(str(value), map(str, known))
-                raise ConfigError(f"model.{name} = {value!r}{meant}; known are {', '.join(map(str, known))}")
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of the generator, and of the discriminators unless they have their own."""
+    discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
+    """Of the discriminators; 0: that of the generator."""
+    beta1: float = ranged(0.8, "[0, 1)", usual=0.8)
+    """Decay of the mean gradient."""
+    beta2: float = ranged(0.99, "[0, 1)", usual=0.99)
+    """Decay of the mean squared gradient."""
+    weight_decay: float = ranged(0.01, "[0, inf)")
+    """Decoupled (AdamW)."""
+    feature_weight: float = ranged(2.0, "[0, inf)")
+    """Of feature matching (Kong et al. 2020, section 2.4)."""
+    mel_weight: float = ranged(45.0, "[0, inf)")
+    """Of the mean absolute log-mel difference (the same)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Checked):
     """How sound is made."""
 
-    chunk: int | None = None
+    chunk: int | None = ranged(None, "[1, inf)")
     """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 512 for HiFi-GAN, 1024 for Vocos."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
-
-    def __post_init__(self) -> None:
-        known = ("auto", "fp32", "bf16")
-        if self.precision not in known:
-            raise ConfigError(f"precision = {self.precision!r}; known are {', '.join(known)}")
 
 
 C = TypeVar("C", bound=VocoderConfig)

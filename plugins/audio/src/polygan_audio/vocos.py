@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from polygan import ConfigError, Context, Player, Turn
+from polygan import ConfigError, Context, Player, Turn, ranged
 
 from . import losses
 from .networks.discriminators import (
@@ -39,43 +39,37 @@ if TYPE_CHECKING:
 class Config(VocoderConfig):
     """What is trained: small by default; the paper's generator has dim 512, hidden 1536, 8 blocks."""
 
-    dim: int = 256
-    """Channels of the ConvNeXt blocks, >= 1."""
-    hidden: int = 768
-    """Width of their dense layers, >= 1."""
-    blocks: int = 6
-    """How many, >= 1."""
-    pretrain_steps: int = 15_000
-    """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
+    dim: int = ranged(256, "[1, inf)")
+    """Channels of the ConvNeXt blocks."""
+    hidden: int = ranged(768, "[1, inf)")
+    """Width of their dense layers."""
+    blocks: int = ranged(6, "[1, inf)")
+    """How many blocks."""
+    pretrain_steps: int = ranged(15_000, "[0, inf)")
+    """Iterations of mel and STFT terms alone before the discriminators come in."""
     prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "griffin-lim"
     """What the network corrects: magnitudes and phases that Griffin and Lim's iterations find (cf. Masuyama et al. 2019), magnitudes
     alone that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or nothing."""
-    iterations: int = 32
-    """Of Griffin and Lim, >= 1; with that prior."""
-    stft_weight: float = 20.0
-    """Of the multi-resolution STFT terms, >= 0: phases are learned from them more than from the mel."""
-    feature_weight: float = 1.0
-    """Of feature matching, >= 0."""
-    period_weight: float = 1.0
-    """Of the discriminators of periods in the game, >= 0; 0: there are none."""
-    resolution_weight: float = 0.1
-    """Of those of spectrograms, >= 0; 0: there are none."""
+    iterations: int = ranged(32, "[1, inf)")
+    """Iterations of Griffin and Lim, with that prior."""
+    stft_weight: float = ranged(20.0, "[0, inf)")
+    """Of the multi-resolution STFT terms, from which phases are learned more than from the mel."""
+    feature_weight: float = ranged(1.0, "[0, inf)")
+    """Of feature matching."""
+    period_weight: float = ranged(1.0, "[0, inf)")
+    """Of the discriminators of periods in the game; 0: there are none."""
+    resolution_weight: float = ranged(0.1, "[0, inf)")
+    """Of the discriminators of spectrograms in the game; 0: there are none."""
     discriminators: Literal["small", "paper"] = "small"
     """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
-    learning_rate: float = 5e-4
-    """Of the generator at the start, and of the discriminators unless they have their own, (0, 1]; rates fall to 0 along a cosine
+    learning_rate: float = ranged(5e-4, "(0, 1]", usual="5e-4")
+    """Of the generator at the start, and of the discriminators unless they have their own; rates fall to 0 along a cosine
     (Siuzdak 2023, section 4)."""
-    beta2: float = 0.99
-    """Decay of the mean squared gradient, [0, 1)."""
-    ema_half_life: float = 0.0
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+    ema_half_life: float = ranged(0.0, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"dim": 1, "hidden": 1, "blocks": 1, "iterations": 1, "pretrain_steps": 0, "stft_weight": 0}
-        for name, minimum in {**least, "period_weight": 0, "resolution_weight": 0, "ema_half_life": 0}.items():
-            if not minimum <= getattr(self, name) < math.inf:
-                raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
         if not self.period_weight and not self.resolution_weight:
             raise ConfigError(
                 "model.period_weight and model.resolution_weight are both 0, which leaves no discriminator; for spectral terms alone "

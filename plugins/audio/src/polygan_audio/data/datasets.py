@@ -14,7 +14,7 @@ from .sources import SoundSource
 if TYPE_CHECKING:
     from polygan import Source
 
-    from .settings import AudioSettings
+    from .settings import TonesSettings
 
 _KINDS = ("note", "note", "chord", "chirp", "clicks")
 _RATE = 16_000
@@ -23,7 +23,7 @@ _RATE = 16_000
 class ToneSource(SoundSource):
     """Clip i is a pure function of (``tones_seed``, i) and the sample rate: 1 to 2 s of `_KINDS`."""
 
-    def __init__(self, settings: AudioSettings) -> None:
+    def __init__(self, settings: TonesSettings) -> None:
         for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0)):
             if getattr(settings, name) != off:
                 raise ConfigError(
@@ -58,12 +58,12 @@ class ToneSource(SoundSource):
         return {"waveform": self._int16((peak * waveform / np.abs(waveform).max()).astype(np.float32))}
 
 
-def tones(settings: AudioSettings) -> Source:
+def tones(settings: TonesSettings) -> Source:
     """``size`` clips of notes with harmonics and decaying envelopes, chirps, and clicks with bursts of noise."""
     return ToneSource(settings)
 
 
-def _random(settings: AudioSettings, index: int) -> np.random.Generator:
+def _random(settings: TonesSettings, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=mix(settings.tones_seed, 4, index)))
 
 
