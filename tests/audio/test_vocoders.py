@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -453,6 +454,12 @@ def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_
     with pytest.raises(DataError, match=r"/a.wav: .*/out/a.wav: holds samples that are not finite"):
         convert(recipe, {"generator": broken}, tmp_path / "a.wav", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("kind", [HiFiGAN, vocos.Vocos])
+def test_help_shows_settings_that_are_there_first(kind):
+    assert set(kind.first_options) <= {f.name for f in dataclasses.fields(kind.Config)}
+    assert len(kind.first_options) == 2
 
 
 def test_formats_stand_apart_from_the_recipes():

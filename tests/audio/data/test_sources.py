@@ -428,7 +428,10 @@ def test_real_speech(shared_data):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sample_rate": 100}, r"data\.sample_rate = 100 is not allowed; use 0 or \[1000, 768000\]; 0 keeps the files' own"),
+        (
+            {"sample_rate": 100},
+            r"data\.sample_rate = 100 is not allowed; use 0 or \[1000, 768000\]; 0 keeps the files' own",
+        ),
         ({"segment": 0}, r"data\.segment = 0 is too small; the least is 1"),
         ({"hop_length": 0}, r"data\.hop_length = 0 is too small"),
         ({"size": 1}, r"data\.size = 1 is too small; the least is 2"),

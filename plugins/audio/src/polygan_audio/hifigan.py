@@ -51,6 +51,7 @@ class HiFiGAN(Vocoder[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 1000}
+    first_options: ClassVar[tuple[str, ...]] = ("mel", "variant")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""

@@ -88,6 +88,7 @@ class Vocos(Vocoder[Config]):
         "data.segment": 32_768,
         "sample_every": 1000,
     }
+    first_options: ClassVar[tuple[str, ...]] = ("mel", "pretrain_steps")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""

@@ -29,7 +29,8 @@ class ToneSource(SoundSource):
                 raise ConfigError(
                     f"data.{name} = {getattr(settings, name)!r} is for recordings; the set tones has none"
                 )
-        self.settings, rate = settings, settings.sample_rate or _RATE
+        self._tones, rate = settings, settings.sample_rate or _RATE
+        self.settings = settings
         lengths = [int(_random(settings, i).uniform(1, 2) * rate) for i in range(settings.size)]
         short = np.array(lengths) < settings.segment
         self._rows = [i for i in range(settings.size) if settings.short == "pad" or not short[i]]
@@ -45,11 +46,11 @@ class ToneSource(SoundSource):
 
     def fingerprint(self) -> str:
         """The settings that the clips depend on."""
-        return self._fingerprint("tones", self.settings.size, self.settings.tones_seed, self.settings.short)
+        return self._fingerprint("tones", self._tones.size, self._tones.tones_seed, self._tones.short)
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """``waveform`` int16 (T,)."""
-        rng, rate = _random(self.settings, self._rows[index]), self.info["sample_rate"]
+        rng, rate = _random(self._tones, self._rows[index]), self.info["sample_rate"]
         frames = int(rng.uniform(1, 2) * rate)
         kind = _KINDS[rng.integers(len(_KINDS))]
         waveform = _sound(kind, rng, np.arange(frames) / rate, rate)
