@@ -30,18 +30,18 @@ class Config(VocoderConfig):
     variant: Literal["v1", "v2", "v3"] = "v1"
     """Size of the generator: 13.9, 0.9 or 1.5 million parameters (at 80 bands and a hop of 256)."""
     channels: int = ranged(0, "[0, inf)")
-    """Of the generator's first layer; 0: the variant's (512, 128, 256)."""
+    """Channels of the generator's first layer; 0: the variant's (512, 128, 256)."""
     upsample_rates: tuple[int, ...] = ()
-    """Their product is the hop length; empty: the variant's if it fits, else factors of the hop length."""
+    """Upsampling factors, whose product is the hop length; empty: the variant's if they fit, else factors of the hop length."""
     upsample_kernels: tuple[int, ...] = ()
     """Sizes of the upsamplings' kernels; empty: twice the rates."""
     scales: Literal["waveform", "spectrogram", "none"] = "waveform"
-    """Beside the periods: multi-scale discriminators (the paper's), multi-resolution spectrogram ones, which cost much
+    """Discriminators beside those of periods: of the waveform at three scales (the paper's), of spectrograms, which cost much
     less, or none."""
     discriminator_width: int = ranged(1, "1 or 2 or 4 or 8")
     """Channels of the discriminators are divided by it."""
     decay: float = ranged(0.999, "(0, 1]", hint="0.999 is the paper's")
-    """Factor of the learning rate an epoch."""
+    """The learning rate is multiplied by it after each epoch."""
     epoch: int = ranged(0, "[0, inf)")
     """Iterations of an epoch for the decay; 0: as many as batches in the data."""
 

@@ -32,14 +32,14 @@ _PREVIEWS = 6  # held-out recordings in the report
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderConfig(Checked, group="model"):
-    """The front end, and the weights of the generator's terms. A None among the front end's is the preset's value."""
+    """The mel front end, whose numbers None leaves to the preset; optimizers; the weights of the generator's terms."""
 
     mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
     """Preset of the mel front end, at the data's sample rate."""
     n_fft: int | None = None
     """Samples of the Fourier transform."""
     win_length: int | None = None
-    """Samples of the window; with n_fft alone it is that."""
+    """Samples of the window; where only n_fft is set: as many as n_fft."""
     hop_length: int | None = None
     """Samples between frames."""
     n_mels: int | None = None
@@ -49,19 +49,19 @@ class VocoderConfig(Checked, group="model"):
     fmax: float | None = None
     """Upper end of the highest band in Hz."""
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """Of the generator, and of the discriminators unless they have their own."""
+    """Learning rate of the generator, and of the discriminators unless they have their own."""
     discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
-    """Of the discriminators; 0: that of the generator."""
+    """Learning rate of the discriminators; 0: the generator's."""
     beta1: float = ranged(0.8, "[0, 1)", usual=0.8)
     """Decay of the mean gradient."""
     beta2: float = ranged(0.99, "[0, 1)", usual=0.99)
     """Decay of the mean squared gradient."""
     weight_decay: float = ranged(0.01, "[0, inf)")
-    """Decoupled (AdamW)."""
+    """Decoupled weight decay (AdamW)."""
     feature_weight: float = ranged(2.0, "[0, inf)")
-    """Of feature matching (Kong et al. 2020, section 2.4)."""
+    """Weight of feature matching (Kong et al. 2020, section 2.4)."""
     mel_weight: float = ranged(45.0, "[0, inf)")
-    """Of the mean absolute log-mel difference (the same)."""
+    """Weight of the mean absolute log-mel difference (Kong et al. 2020, section 2.4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +119,11 @@ class Vocoder(Recipe[C]):
 
     @property
     def weights(self) -> Sequence[float] | None:
-        """Of the discriminators' members in the game; None: 1 each."""
+        """The weight of each discriminator in the game; None: 1 each."""
         return None
 
     def condition(self, batch: Batch) -> Tensor:
-        """What the generator hears of a batch: its log-mel (B, n_mels, T / hop_length), or the given one."""
+        """What the generator is given: the batch's log-mel (B, n_mels, T / hop_length), computed unless the data brings mels."""
         if "mel" in batch:
             return batch["mel"]
         return self.mel(batch["waveform"])[..., : batch["waveform"].shape[-1] // self.mel.hop_length]
@@ -208,7 +208,7 @@ class Vocoder(Recipe[C]):
         return Synthesiser(generator, options.chunk, options.precision)
 
     def _kept_synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
-        """The one of the file before, if generator, options and device are the same: for a short file a copy takes as long as its sound."""
+        """The synthesiser of the file before, if generator, options and device are the same: a new copy takes as long as a short sound."""
         generator, how = networks["generator"], (request.options, request.device)
         if self._kept is not None and self._kept[0]() is generator and self._kept[1] == how:
             assert isinstance(generator, FrontEnd)

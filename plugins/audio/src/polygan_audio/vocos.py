@@ -42,9 +42,9 @@ class Config(VocoderConfig):
     dim: int = ranged(256, "[1, inf)")
     """Channels of the ConvNeXt blocks."""
     hidden: int = ranged(768, "[1, inf)")
-    """Width of their dense layers."""
+    """Width of the dense layers in the blocks."""
     blocks: int = ranged(6, "[1, inf)")
-    """How many blocks."""
+    """Number of ConvNeXt blocks."""
     pretrain_steps: int = ranged(15_000, "[0, inf)")
     """Iterations of mel and STFT terms alone before the discriminators come in."""
     prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "griffin-lim"
@@ -53,18 +53,18 @@ class Config(VocoderConfig):
     iterations: int = ranged(32, "[1, inf)")
     """Iterations of Griffin and Lim, with that prior."""
     stft_weight: float = ranged(20.0, "[0, inf)")
-    """Of the multi-resolution STFT terms, from which phases are learned more than from the mel."""
+    """Weight of the multi-resolution STFT terms, which teach phases better than the mel does."""
     feature_weight: float = ranged(1.0, "[0, inf)")
-    """Of feature matching."""
+    """Weight of feature matching."""
     period_weight: float = ranged(1.0, "[0, inf)")
-    """Of the discriminators of periods in the game; 0: there are none."""
+    """Weight of the discriminators of periods; 0: there are none."""
     resolution_weight: float = ranged(0.1, "[0, inf)")
-    """Of the discriminators of spectrograms in the game; 0: there are none."""
+    """Weight of the discriminators of spectrograms; 0: there are none."""
     discriminators: Literal["small", "paper"] = "small"
-    """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
+    """Size of the discriminators; the paper's cost more than twenty times as much as the generator."""
     learning_rate: float = ranged(5e-4, "(0, 1]", usual="5e-4")
-    """Of the generator at the start, and of the discriminators unless they have their own; rates fall to 0 along a cosine
-    (Siuzdak 2023, section 4)."""
+    """First learning rate of the generator, and of the discriminators unless they have their own; learning rates fall to 0 along a
+    cosine (Siuzdak 2023, section 4)."""
     ema_half_life: float = ranged(0.0, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: not averaged."""
 
