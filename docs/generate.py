@@ -12,7 +12,6 @@ import html
 import inspect
 import posixpath
 import re
-import textwrap
 import types
 import typing
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import polygan
 from polygan.plugins import get_catalogue
 from polygan.runs.assembly import kinds
+from polygan.settings.help import meanings
+from polygan.settings.ranges import ranges_of
 from polygan.settings.trainer import RunSettings
 from polygan.testing import CHECKS
 
@@ -44,22 +45,6 @@ REFERENCE = {
 # Settings
 
 
-def meanings(config: type) -> dict[str, str]:
-    """The docstring of each field of a dataclass, its bases' included; empty where there is none."""
-    found: dict[str, str] = {}
-    for cls in reversed(config.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-        assert isinstance(tree, ast.ClassDef)
-        for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                text = after.value if isinstance(after, ast.Expr) else None
-                said = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
-                found[node.target.id] = " ".join(said.split())
-    return found
-
-
 def type_name(kind: Any) -> str:
     """A type as a reader writes its values: ``bf16 | fp32`` for a Literal, else as in Python."""
     if typing.get_origin(kind) is typing.Literal:
@@ -78,13 +63,17 @@ def default_of(field: dataclasses.Field[Any]) -> str:
     return "empty" if field.default in ("", ()) else f"`{field.default}`"
 
 
-def options(config: type, prefix: str = "") -> str:
-    """Every field of a dataclass as an option: its name, type, default and meaning."""
-    hints, said = typing.get_type_hints(config), meanings(config)
+def options(config: type, prefix: str = "", without: type | None = None) -> str:
+    """Fields of a dataclass as options: name, type, default, meaning and range; those that ``without`` has are left out."""
+    hints, said, ranges = typing.get_type_hints(config), meanings(config), ranges_of(config)
+    known = {field.name for field in dataclasses.fields(without)} if without else set()
     lines = []
     for field in dataclasses.fields(config):
+        if field.name in known:
+            continue
         name, kind = f"**`--{prefix}{field.name}`**", f"`{type_name(hints[field.name])}`"
         meaning = html.escape(said.get(field.name, ""), quote=False) or "No description."
+        meaning += f" Range: {ranges[field.name]}." if field.name in ranges else ""
         lines.append(f"{name} &ensp;{kind} &ensp;default: {default_of(field)}\n:   {meaning}\n")
     return "\n".join(lines) if lines else "None.\n"
 
@@ -97,6 +86,10 @@ def configuration() -> str:
         domain = catalogue.resolve(spec)
         parts += [f"## Data: {spec.id}\n", f"Of every recipe `{spec.id}/...`: {html.escape(spec.summary)}.\n"]
         parts.append(options(domain.Settings, "data."))
+        for data in catalogue.datasets.values():
+            if data.domain == spec.id and data.settings:
+                parts += [f"### `--data {data.id}`\n", f"Of this data set: {html.escape(data.summary)}.\n"]
+                parts.append(options(catalogue.data_settings(data), "data.", without=domain.Settings))
     for spec in sorted(catalogue.recipes.values(), key=lambda spec: spec.id):
         recipe, _ = kinds(spec.id, catalogue)
         paper = f" {html.escape(spec.paper)}." if spec.paper else ""

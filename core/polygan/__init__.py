@@ -20,6 +20,7 @@ from .errors import (
 )
 from .hookspecs import (
     API_VERSION,
+    CommandSpec,
     DatasetSpec,
     DomainSpec,
     FormatSpec,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .runs.train import resume, train
     from .scoring.evaluation import Evaluation, Plot, Score
     from .seeding import Noise, mix
+    from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
     from .training.checkpoint import Checkpoints
     from .training.device import resolve_precision
@@ -66,6 +68,7 @@ _HOME = {
     "runs.train": "resume train",
     "scoring.evaluation": "Evaluation Plot Score",
     "seeding": "Noise mix",
+    "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
     "training.checkpoint": "Checkpoints",
     "training.device": "resolve_precision",
@@ -76,8 +79,10 @@ _LAZY = {name: module for module, names in _HOME.items() for name in names.split
 __all__ = [
     "API_VERSION",
     "Batch",
+    "Checked",
     "CheckpointError",
     "Checkpoints",
+    "CommandSpec",
     "ConfigError",
     "Context",
     "DataError",
@@ -129,6 +134,7 @@ __all__ = [
     "losses",
     "make_samples",
     "mix",
+    "ranged",
     "resolve_precision",
     "resume",
     "split_rows",

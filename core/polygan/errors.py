@@ -51,13 +51,19 @@ class Preempted(PolyganError):
     exit_code = 75
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A suggestion to append to a message, `" (did you mean 'x'?)"`, or an empty string."""
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, or an empty string."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:  # "dcgan" should find "image/dcgan"
-        close = [k for k in known if k.rpartition("/")[2] == name or k.rpartition(".")[2] == name][:1]
-    return f" (did you mean {close[0]!r}?)" if close else ""
+        close = [k for k in known if k.rpartition("/")[2] == name or k.rpartition(".")[2] == name]
+    return close[0] if close else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A suggestion to append to a message, `" (did you mean 'x'?)"`, or an empty string."""
+    close = closest(name, known)
+    return f" (did you mean {close!r}?)" if close else ""
 
 
 def one_line(error: BaseException) -> str:

@@ -49,13 +49,18 @@ class RecipeSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A named data set. ``target`` names a callable that takes the domain's settings and returns a `polygan.Source`."""
+    """A named data set. ``target`` names a callable that takes the domain's settings and returns a `polygan.Source`.
+
+    ``settings`` may name a frozen dataclass that subclasses the domain's ``Settings`` and adds fields. A run on this data set
+    then has those fields too (``--data.size 500``), and the callable is given an instance of that class.
+    """
 
     id: str
     domain: str
     target: str
     summary: str
     licence: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,18 @@ class MetricSpec:
     target: str
     summary: str
     paper: str = ""
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """A further command of the command line: ``polygan NAME ...``.
+
+    ``target`` names a function that takes the words after the name (``list[str]``) and returns an exit code or None.
+    """
+
+    name: str
+    summary: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,11 @@ def polygan_datasets() -> Sequence[DatasetSpec]:  # pyright: ignore[reportReturn
 @hookspec
 def polygan_metrics() -> Sequence[MetricSpec]:  # pyright: ignore[reportReturnType]
     """Called once. The metrics that the plugin brings."""
+
+
+@hookspec
+def polygan_commands() -> Sequence[CommandSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The commands that the plugin adds to the command line."""
 
 
 @hookspec

@@ -68,8 +68,8 @@ def test_every_field_of_every_recipe_and_domain_is_on_the_page_with_its_meaning(
     found = sections(generate.configuration())
     assert list(described(found["Trainer and run"])) == names(RunSettings)
     for spec in catalogue.domains.values():
-        options = described(found[f"Data: {spec.id}"])
-        assert list(options) == names(catalogue.resolve(spec).Settings, "data.")
+        options, *_ = re.split("^### .*$", found[f"Data: {spec.id}"], flags=re.M)
+        assert list(described(options)) == names(catalogue.resolve(spec).Settings, "data.")
     for spec in catalogue.recipes.values():
         recipe, _ = kinds(spec.id, catalogue)
         model, *sampling = re.split("^### .*$", found[f"Recipe: {spec.id}"], flags=re.M)
@@ -103,7 +103,7 @@ class Odd(Base):
     """Some."""
     width: int = 4
     """Wider."""
-    limit: int | None = None
+    limit: int | None = polygan.ranged(None, "[1, inf)")
     """At most."""
 
 
@@ -114,13 +114,17 @@ def test_types_defaults_and_meanings_are_those_of_the_code(generate):
         "x.mode": ("a | b", "`a`", "&lt;Which&gt;."),
         "x.note": ("str", "empty", "Said."),
         "x.sizes": ("tuple[int, ...]", "`(1, 2)`", "Some."),
-        "x.limit": ("int | None", "`None`", "At most."),
+        "x.limit": ("int | None", "`None`", "At most. Range: at least 1."),
     }
-    assert generate.meanings(Base) == {"width": "How wide it is, > 0.", "gone": ""}
+    assert list(described(generate.options(Odd, "x.", without=Base))) == ["x.mode", "x.note", "x.sizes", "x.limit"]
 
 
 def test_a_plugin_that_is_added_gets_its_section(generate, tmp_path):
     code = (ROOT / "tests/toy_gan.py").read_text().replace("toy_gan:", "documented_gan:")
+    code = code.replace('8 Gaussians on a circle"', '8 Gaussians on a circle", settings="documented_gan:RingSettings"')
+    code += (
+        "\n\n@dataclass(frozen=True, kw_only=True)\nclass RingSettings(polygan.DataSettings):\n    size: int = 512\n"
+    )
     (tmp_path / "documented_gan.py").write_text(code)
     before = get_catalogue()
     set_catalogue(load_catalogue(files=[tmp_path / "documented_gan.py"]))
@@ -134,7 +138,9 @@ def test_a_plugin_that_is_added_gets_its_section(generate, tmp_path):
         "`1`",
         "Discriminator steps an iteration.",
     )
-    assert "data.held_out" in described(found["Data: points"])
+    domain, *ring = found["Data: points"].partition("### `--data ring`")
+    assert "data.held_out" in described(domain)
+    assert list(described("".join(ring))) == ["data.size"]
 
 
 # Reference
@@ -199,7 +205,7 @@ def test_every_command_on_a_page_is_there():
     text = "".join(file.read_text(encoding="utf-8") for file in DOCS.glob("*.md"))
     used = set(re.findall(r"(?:^\$ |`)polygan (?:--plugin \S+ )?([a-z]+)\b", text, re.M))
     assert {"train", "generate", "resume", "plugins"} <= used
-    assert not used - set(verbs.VERBS) - {"generat"}
+    assert not used - set(verbs.VERBS) - {"generat", "greet"}
 
 
 # The site

@@ -72,7 +72,7 @@ def test_resume_goes_on(run):
         (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 must be above 0"),
         (["generate", "runs/r", "--label", "order"], "no such class"),
         (["train", "text/seqgan", "--data", "empty.txt"], "holds no text"),
-        (["train", "text/seqgan", "--data", "grammar", "--model.rollout", "3"], "did you mean 'model.rollouts'?"),
+        (["train", "text/seqgan", "--data", "grammar", "--model.rollout", "3"], "did you mean --model.rollouts?"),
         (
             ["train", "text/seqgan", "--data", "grammar", "--data.size", "100", "--steps", "5"],
             "turn 'held_out' needs the stream 'held_out'; this run has train",

@@ -11,33 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..files import all_inside
+from ..settings.help import Entry
+from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
 
 
-def _train(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]) -> None:
+def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
     layers: list[dict[str, Any]] = []
     if arguments.config:
         from ..settings.parser import read_yaml
 
         layers = [read_yaml(arguments.config)]
     recipe = arguments.recipe or (layers[0].get("recipe") if layers else None)
-    wants_help = "--help" in rest or "-h" in rest
-    if wants_help and recipe is None:
-        print(arguments.help())
-        print("`polygan train RECIPE --help` lists every option of a recipe.")
+    if arguments.help and recipe is None:
+        print(VERBS["train"].help("train"))
+        print("\n`polygan train RECIPE --help` shows the options of a recipe.")
         return
     if not isinstance(recipe, str):
-        raise ConfigError("which recipe? e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows them")
-    from ..runs.assembly import resolve, settings_parser
+        raise ConfigError(
+            "which recipe? It comes first: e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows them"
+        )
+    from ..runs.assembly import prepared, resolve
 
-    if wants_help:
-        print(settings_parser(recipe).help())
+    if arguments.help:
+        parser, _, _ = prepared(recipe, layers, rest)
+        print(f"polygan train {recipe} [options]\n\n{parser.help(everything=arguments.help == 'all')}\n")
+        print(VERBS["train"].options_help("options of the command"))
         return
     settings = resolve(recipe, layers, rest)
     if arguments.dry_run:
@@ -45,11 +49,10 @@ def _train(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]
         return
     from ..runs import train as run
 
-    done = run.train(recipe, config=arguments.config, arguments=rest)
-    _tell_end(done.folder)
+    _tell_end(run.train(settings).folder)
 
 
-def _resume(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
     _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device).folder)
@@ -61,23 +64,21 @@ def _tell_end(folder: Path) -> None:
         print(f"report: {folder / 'report.html'}")
 
 
-def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[str]) -> None:
-    if arguments.wants_help:
-        print(arguments.help())
-    if arguments.run is None:
-        if arguments.wants_help:
-            print("`polygan generate RUN --help` also lists the options of the run's recipe.")
-            return
-        raise ConfigError("which run? e.g. `polygan generate runs/dcgan-mnist-5k`")
+def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
+    if arguments.help and arguments.run is None:
+        print(VERBS["generate"].help("generate"))
+        print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
+        return
     from ..runs import run as trained
-    from ..settings.parser import option_values, options_help
+    from ..settings.help import listing, option_entries
 
-    if arguments.wants_help:
-        kind = trained.recipe_of(arguments.run)
-        print(options_help(kind.Sampling, f"options of {arguments.run}:"))
+    if arguments.help:
+        entries = option_entries(trained.recipe_of(arguments.run).Sampling)
+        print(VERBS["generate"].help("generate"))
+        print("\n" + listing(f"options of {arguments.run}", list(entries.values()) or [Entry("none", "")]))
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    options = option_values(loaded.recipe.Sampling, rest, f"generate with {loaded.settings.recipe}")
+    options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
     out = Path(arguments.out) if arguments.out else all_inside(loaded.folder, "generated")
     if arguments.input == "-":
         made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
@@ -97,14 +98,28 @@ def _generate(_catalogue: Catalogue, arguments: argparse.Namespace, rest: list[s
     print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
 
 
-def _import(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Any]:
+    """The options of a recipe's generation, as they were written."""
+    from ..settings.parser import option_types
+    from ..settings.words import read_words, stray
+
+    types = option_types(config)
+    values, rest = read_words(words, types)
+    if rest:
+        has = ", ".join(f"--{name}" for name in types) or "none of its own"
+        known = [*types, *VERBS["generate"].options]
+        raise stray(rest, known, f"polygan generate with {recipe}", f"the recipe has {has}")
+    return values
+
+
+def _import(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import exported
 
     for path in exported.import_weights(arguments.recipe, arguments.file, arguments.out, format=arguments.format):
         print(path)
 
 
-def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
@@ -128,7 +143,7 @@ def _evaluate(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seque
     print_table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
 
 
-def _report(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..report.page import write_report
 
     folder = Path(arguments.run)
@@ -137,14 +152,14 @@ def _report(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequenc
     print(write_report(folder))
 
 
-def _export(_catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _export(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import run as trained
 
     for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out, arguments.format):
         print(path)
 
 
-def _new(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from .scaffold import new
 
     made = new(arguments.name, arguments.out, arguments.domain, catalogue)
@@ -155,113 +170,96 @@ def _new(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[st
     print("  pytest")
 
 
-_RUN = (("run",), {"metavar": "RUN", "help": "the run's folder, e.g. runs/dcgan-mnist-5k"})
-_STEP = (("--step",), {"type": int, "help": "the checkpoint of this step (default: the newest)"})
-_JSON = (("--json",), {"action": "store_true", "help": "machine-readable output"})
-_DEVICE = (("--device",), {"default": "auto", "help": "auto, cpu, cuda, cuda:N"})
+_RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
+_STEP = {"step": Option(int, "the checkpoint of this step; without it, the newest")}
+_JSON = {"json": Option(bool, "machine-readable output", default=False)}
+_DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
 
-VERBS: dict[str, tuple[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...], Any]] = {
-    "list": ("recipes, data sets, metrics and domains", (_JSON,), list_registered),
-    "plugins": ("every plugin: loaded, disabled or failed, and why", (_JSON,), list_plugins),
-    "train": (
+VERBS: dict[str, Command] = {
+    "list": Command(
+        "what is installed: recipes, data sets, metrics, domains, formats, commands", list_registered, options=_JSON
+    ),
+    "plugins": Command("every plugin: loaded, disabled or failed, and why", list_plugins, options=_JSON),
+    "train": Command(
         "train a recipe on data",
-        (
-            (("recipe",), {"nargs": "?", "metavar": "RECIPE", "help": "e.g. image/dcgan"}),
-            (("--config",), {"metavar": "FILE.yaml", "help": "settings; options override them"}),
-            (
-                ("--dry-run",),
-                {"action": "store_true", "help": "print the resolved settings as YAML and stop"},
-            ),
-        ),
         _train,
+        (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
+        {
+            "config": Option(str, "settings; options override them", value="FILE.yaml"),
+            "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+        },
+        open=True,
     ),
-    "resume": (
+    "resume": Command(
         "continue a run to the bit",
-        (
-            _RUN,
-            (("--steps",), {"type": int, "help": "train to this many iterations in all"}),
-            (("--device",), {"help": "auto, cpu, cuda, cuda:N (default: the run's)"}),
-        ),
         _resume,
+        (_RUN,),
+        {
+            "steps": Option(int, "train to this many iterations in all"),
+            "device": Option(str, "auto, cpu, cuda or cuda:N; without it, the run's", value="NAME"),
+        },
     ),
-    "generate": (
+    "generate": Command(
         "write samples by seed",
-        (
-            (("run",), {"nargs": "?", "metavar": "RUN", "help": "a run's folder, or an exported .safetensors file"}),
-            (
-                ("--input",),
-                {"metavar": "PATH", "help": "a file or folder to make samples from; - for lines of standard input"},
-            ),
-            (
-                ("--format",),
-                {"default": "", "help": "suffix of the files made from --input, e.g. flac (default: the domain's)"},
-            ),
-            (("-n",), {"type": int, "default": 64, "help": "how many (default: 64)"}),
-            (("--seed",), {"type": int, "default": 0, "help": "default: 0"}),
-            (("--out",), {"help": "a folder, or one file such as grid.png (default: RUN/generated)"}),
-            _STEP,
-            _DEVICE,
-            (
-                ("--help", "-h"),
-                {"action": "store_true", "dest": "wants_help", "help": "also the options of RUN's recipe"},
-            ),
-        ),
         _generate,
+        (Place("run", "a run's folder, or an exported .safetensors file"),),
+        {
+            "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
+            "format": Option(str, "suffix of the files made from --input, e.g. flac; without it, the domain's", ""),
+            "n": Option(int, "how many", default=64),
+            "seed": Option(int, "decides which samples", default=0),
+            "out": Option(str, "a folder, or one file such as grid.png; without it, RUN/generated", value="PATH"),
+            **_STEP,
+            **_DEVICE,
+        },
+        open=True,
     ),
-    "evaluate": (
+    "evaluate": Command(
         "scores next to their floor",
-        (
-            _RUN,
-            (
-                ("--metrics",),
-                {"nargs": "+", "metavar": "ID", "help": "default: the run's, else all of its domain"},
-            ),
-            (("--samples",), {"type": int, "help": "generated samples a metric may ask for"}),
-            (
-                ("--features",),
-                {"help": "the feature network to measure with: a file or a name (default: the run's, else their own)"},
-            ),
-            _STEP,
-            _DEVICE,
-            _JSON,
-        ),
         _evaluate,
-    ),
-    "report": ("write one self-contained HTML file", (_RUN,), _report),
-    "export": (
-        "write the networks as one .safetensors file and one .json, or for other programs",
-        (
-            _RUN,
-            (("--out",), {"required": True, "help": "the file to write"}),
-            (("--format",), {"default": "safetensors", "help": "safetensors, or one of the recipe's, e.g. onnx"}),
-            _STEP,
-        ),
-        _export,
-    ),
-    "import": (
-        "turn weights of another program into an exported model",
-        (
-            (("recipe",), {"metavar": "RECIPE", "help": "e.g. audio/hifigan"}),
-            (("file",), {"metavar": "FILE", "help": "the weights"}),
-            (("--out",), {"required": True, "help": "the .safetensors file to write"}),
-            (("--format",), {"default": "", "help": "the program's format, where plugins know several for the recipe"}),
-        ),
-        _import,
-    ),
-    "new": (
-        "write a plugin of your own to start from: installable, typed, tested",
-        (
-            (("name",), {"metavar": "NAME", "help": "e.g. music: the distribution is polygan-music"}),
-            (("--out",), {"metavar": "FOLDER", "default": "", "help": "default: ./polygan-NAME"}),
-            (
-                ("--domain",),
-                {
-                    "metavar": "ID",
-                    "default": "",
-                    "help": "a recipe for this installed domain (default: a domain of its own)",
-                },
+        (_RUN,),
+        {
+            "metrics": Option(tuple[str, ...], "without it, the run's, else all of its domain", value="ID ..."),
+            "samples": Option(int, "generated samples a metric may ask for"),
+            "features": Option(
+                str, "the feature network to measure with: a file or a name; without it, the run's, else their own"
             ),
-        ),
+            **_STEP,
+            **_DEVICE,
+            **_JSON,
+        },
+    ),
+    "report": Command("write one self-contained HTML file", _report, (_RUN,)),
+    "export": Command(
+        "write the networks as one .safetensors file and one .json, or for other programs",
+        _export,
+        (_RUN,),
+        {
+            "out": Option(str, "the file to write", required=True, value="FILE"),
+            "format": Option(
+                str, "safetensors, or one of the recipe's, e.g. onnx", default="safetensors", value="NAME"
+            ),
+            **_STEP,
+        },
+    ),
+    "import": Command(
+        "turn weights of another program into an exported model",
+        _import,
+        (Place("recipe", "e.g. audio/hifigan"), Place("file", "the weights")),
+        {
+            "out": Option(str, "the .safetensors file to write", required=True, value="FILE"),
+            "format": Option(str, "the program's format, where plugins know several for the recipe", "", value="NAME"),
+        },
+    ),
+    "new": Command(
+        "write a plugin of your own to start from: installable, typed, tested",
         _new,
+        (Place("name", "e.g. music: the distribution is polygan-music"),),
+        {
+            "out": Option(str, "without it, ./polygan-NAME", default="", value="FOLDER"),
+            "domain": Option(
+                str, "a recipe for this installed domain; without it, a domain of its own", "", value="ID"
+            ),
+        },
     ),
 }

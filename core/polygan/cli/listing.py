@@ -4,46 +4,60 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..messages import warn
+from ..plugins.kinds import KINDS, counted
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
+    from ..plugins.kinds import Kind
+    from .command import Arguments
 
 
-def list_registered(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+COLUMNS = ("paper", "licence", "tags")
+"""Fields of specs that are columns of their own, where a kind has them."""
+
+
+def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     """`polygan list`: what the loaded plugins registered."""
-    kinds = ("recipes", "datasets", "metrics", "domains")
-    rows = [
-        {
-            "kind": kind.removesuffix("s"),
-            "id": spec.id,
-            "summary": spec.summary,
-            "paper": getattr(spec, "paper", "") or getattr(spec, "licence", ""),
-            "plugin": catalogue.owner(kind.removesuffix("s"), spec.id).name,
-            "distribution": catalogue.owner(kind.removesuffix("s"), spec.id).distribution,
-        }
-        for kind in kinds
-        for spec in getattr(catalogue, kind).values()
-    ]
+    kinds = [KINDS[name] for name in ("recipe", "dataset", "metric", "domain", "format", "command")]
     if arguments.json:
+        rows = [_row(catalogue, kind, spec) for kind in kinds for spec in catalogue.table(kind.name).values()]
         print(json.dumps(rows, indent=1))
         return
     for kind in kinds:
-        of_kind = [r for r in rows if r["kind"] == kind.removesuffix("s")]
-        last = {"datasets": "licence", "domains": ""}.get(kind, "paper")
-        table = [
-            (r["id"], r["summary"], *([r["paper"]] if last else []), r["distribution"] or r["plugin"]) for r in of_kind
-        ]
-        print_table(kind, ("id", "what", *([last] if last else []), "from"), table)
+        specs = list(catalogue.table(kind.name).values())
+        columns = [c for c in COLUMNS if any(getattr(spec, c, ()) for spec in specs)]
+        table = []
+        for spec in specs:
+            owner = catalogue.owner(kind.name, kind.id(spec))
+            cells = [_cell(getattr(spec, column)) for column in columns]
+            table.append((kind.id(spec), spec.summary, *cells, owner.distribution or owner.name))
+        print_table(kind.plural, ("id", "what", *columns, "from"), table)
     _mention_failures(catalogue)
 
 
-def list_plugins(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Sequence[str]) -> None:
+def _row(catalogue: Catalogue, kind: Kind, spec: Any) -> dict[str, Any]:
+    owner = catalogue.owner(kind.name, kind.id(spec))
+    return {
+        "kind": kind.name,
+        "id": kind.id(spec),
+        "summary": spec.summary,
+        "paper": getattr(spec, "paper", "") or getattr(spec, "licence", ""),
+        "tags": list(getattr(spec, "tags", ())),
+        "plugin": owner.name,
+        "distribution": owner.distribution,
+    }
+
+
+def _cell(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+def list_plugins(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     """`polygan plugins`: every plugin and its state."""
     if arguments.json:
         print(json.dumps([vars(p) for p in catalogue.plugins], indent=1))
@@ -53,8 +67,7 @@ def list_plugins(catalogue: Catalogue, arguments: argparse.Namespace, _rest: Seq
             p.name,
             f"{p.distribution} {p.version}".strip(),
             p.status,
-            p.reason
-            or ", ".join(f"{n} {kind if n != 1 else kind.removesuffix('s')}" for kind, n in p.provides.items() if n),
+            p.reason or ", ".join(counted(n, plural) for plural, n in p.provides.items() if n),
         )
         for p in catalogue.plugins
     ]

@@ -120,7 +120,7 @@ def _check_free(name: str, domain: str, catalogue: Catalogue) -> None:
     holder = next((str(p) for p in catalogue.plugins if p.name.partition(" (")[0] == name), "")
     wanted = [("recipe", f"{domain}/{name}")] if domain else [("domain", name), ("dataset", f"{name}-example")]
     for kind, id in wanted:
-        if not holder and id in getattr(catalogue, f"{kind}s"):
+        if not holder and id in catalogue.table(kind):
             holder = f"{kind} {id!r} of {catalogue.owner(kind, id)}"
     package = _package(name)
     if not holder and any(True for _ in metadata.distributions(name=f"polygan-{name}")):
@@ -212,7 +212,7 @@ def see(domain: str, catalogue: Catalogue) -> Look:
     for spec in (s for s in catalogue.datasets.values() if s.domain == domain):
         try:
             with tempfile.TemporaryDirectory(prefix="polygan-new-") as cache:
-                settings = kind.Settings(source=spec.id, cache=cache)
+                settings = catalogue.data_settings(spec)(source=spec.id, cache=cache)
                 found = _look(kind(), catalogue.resolve(spec)(settings), settings)
         except Exception as error:  # whatever a plugin raises; the next set may open
             reasons.append(f"{spec.id}: {' '.join(str(error).split()) or type(error).__name__}")

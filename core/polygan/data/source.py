@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ..errors import ConfigError
+from ..settings.ranges import Checked, ranged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,23 +21,17 @@ Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings:
+class DataSettings(Checked, group="data"):
     """Settings that every domain has. A domain adds its own in a frozen subclass."""
 
     source: str = ""
     """A folder, a file, or the name of a data set (`polygan list`)."""
-    held_out: float = 0.1
-    """Share of the samples that is kept from training and used for scores, [0, 0.9]."""
-    max_bad: float = 0.1
-    """Largest share of unreadable samples that is skipped with a warning before it is an error, [0, 1]."""
+    held_out: float = ranged(0.1, "[0, 0.9]", usual=0.1)
+    """Share of the samples that is kept from training and used for scores."""
+    max_bad: float = ranged(0.1, "[0, 1]", usual=0.1)
+    """Largest share of unreadable samples that is skipped with a warning; a larger one is an error."""
     cache: str = ""
     """Folder of decoded data; empty: $POLYGAN_CACHE, else ~/.cache/polygan."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.held_out <= 0.9:
-            raise ConfigError(f"data.held_out = {self.held_out} is outside [0, 0.9]; 0.1 is usual")
-        if not 0 <= self.max_bad <= 1:
-            raise ConfigError(f"data.max_bad = {self.max_bad} is outside [0, 1]; 0.1 is usual")
 
 
 class Field(NamedTuple):

@@ -60,6 +60,8 @@ class Recipe(Generic[C]):
     Sampling: ClassVar[type] = NoOptions
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit the recipe, by their names as options: ``{"steps": 10_000, "data.segment": 32_768}``."""
+    first_options: ClassVar[tuple[str, ...]] = ()
+    """The settings that people change first, which `--help` shows; empty: the first two of ``Config``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
 
     def __init__(self, config: C, info: Mapping[str, Any]) -> None:

@@ -9,40 +9,38 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections import Counter
-from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ConfigError, PluginError, did_you_mean, one_line
-from ..messages import warn
-from ..settings.checks import SETTINGS, unfit
+from ..errors import ConfigError, PluginError, did_you_mean
+from ..settings.checks import unfit
 from .discovery import (
-    HOOKS,
-    KINDS,
     Candidate,
     PluginStatus,
     Refused,
     attach,
-    collect,
     explain,
+    imported,
     installed,
     load_file,
     unmarked,
     watched,
-    where,
 )
+from .kinds import KINDS, kind_of
+from .listeners import Listeners
+from .specs import collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pluggy import PluginManager
 
-    from ..hookspecs import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+    from ..data.source import DataSettings
+    from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
-    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec
+    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec
 
 __all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
 
@@ -58,11 +56,11 @@ class Catalogue:
         self.datasets: dict[str, DatasetSpec] = {}
         self.metrics: dict[str, MetricSpec] = {}
         self.formats: dict[str, FormatSpec] = {}
+        self.commands: dict[str, CommandSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
         self._owners: dict[tuple[str, str], PluginStatus] = {}
-        self._listeners: list[tuple[PluginStatus, PluginManager]] = []
-        self._raised: Counter[tuple[str, str]] = Counter()
+        self._listeners = Listeners()
 
     def domain(self, id: str) -> DomainSpec:
         """The domain of this id; `polygan.ConfigError` with a suggestion if there is none."""
@@ -96,70 +94,76 @@ class Catalogue:
         there = ", ".join((*own, *known)) or "none"
         raise ConfigError(f"{direction} of {recipe}{named}: {fault}; the formats are {there}")
 
-    def owner(self, kind: str, id: str) -> PluginStatus:
-        """The plugin that registered an id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"`` or ``"metric"``."""
+    def table(self, kind: str) -> dict[str, Any]:
+        """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"``, ``"format"`` or ``"command"``."""
         if kind not in KINDS:
             raise ConfigError(f"no kind {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
-        self._find(kind, getattr(self, f"{kind}s"), id)
+        return getattr(self, KINDS[kind].plural)
+
+    def owner(self, kind: str, id: str) -> PluginStatus:
+        """The plugin that registered an id of a kind (`table` says which kinds there are)."""
+        self._find(kind, self.table(kind), id)
         return self._owners[kind, id]
 
     def resolve(self, spec: Spec) -> Any:
         """Import what a spec's target names.
 
-        Raises `polygan.PluginError` if it cannot be imported, is no subclass of `polygan.Domain` or `polygan.Recipe` (no
-        callable, for data sets and metrics), or if a class of settings that it carries cannot be read as such.
+        Raises `polygan.PluginError` if it cannot be imported, is no subclass of the class that its kind asks for (no callable, for
+        data sets, metrics and commands), or if a class of settings that it carries cannot be read as such.
         """
-        kind = next(kind for kind, cls in KINDS.items() if isinstance(spec, cls))
-        owner = self._owners.get((kind, spec.id))
-        place = f"{kind} {spec.id!r} of {owner}" if owner else f"{kind} {spec.id!r}"
-        module, _, attributes = spec.target.partition(":")
-        try:
-            with redirect_stdout(sys.stderr):  # a program may read stdout
-                target = import_module(module)
-                for attribute in attributes.split("."):
-                    target = getattr(target, attribute)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            reason = explain(error, module, owner.name if owner and owner.distribution else "")
-            raise PluginError(f"{place}: cannot import {spec.target!r}: {reason}") from error
+        kind, place = kind_of(spec), self._place(spec)
+        target = self._import(spec, spec.target)
         wanted, fits = "a callable", callable(target)
-        if kind in ("domain", "recipe"):
-            base = getattr(import_module("polygan"), kind.title())
-            wanted = f"a subclass of polygan.{base.__name__}"
-            fits = isinstance(target, type) and issubclass(target, base)
+        if kind.base:
+            module, _, name = kind.base.partition(":")
+            wanted = f"a subclass of {module}.{name}"
+            fits = isinstance(target, type) and issubclass(target, getattr(import_module(module), name))
         if not fits:
             raise PluginError(f"{place}: {spec.target!r} is not {wanted}: correct the spec's target")
-        if kind == "recipe" and not isinstance(getattr(target, "domain", None), str):
-            raise PluginError(f"{place}: {spec.target!r} names no domain: set domain = the domain's id")
-        for name in SETTINGS.get(kind, ()):
+        for name, what in kind.needs:
+            if not isinstance(getattr(target, name, None), str):
+                raise PluginError(f"{place}: {spec.target!r} names no {name}: set {name} = {what}")
+        for name in kind.settings:
             if fault := unfit(getattr(target, name, None), f"{spec.target}.{name}"):
                 raise PluginError(f"{place}: {fault}")
         return target
 
-    def emit(self, hook_name: str, **kwargs: Any) -> None:
-        """Tell every plugin of a run event, one at a time.
+    def data_settings(self, spec: DatasetSpec) -> type[DataSettings]:
+        """The class of a data set's settings: its own, or else its domain's. Raises `polygan.PluginError`."""
+        of_domain = self.resolve(self.domain(spec.domain)).Settings
+        if not spec.settings:
+            return of_domain
+        found, place = self._import(spec, spec.settings), self._place(spec)
+        if not (isinstance(found, type) and issubclass(found, of_domain)):
+            raise PluginError(
+                f"{place}: {spec.settings!r} is not a subclass of {of_domain.__name__}, the settings of domain "
+                f"{spec.domain!r}: correct the spec's settings"
+            )
+        if fault := unfit(found, spec.settings):
+            raise PluginError(f"{place}: {fault}")
+        return found
 
-        What a listener raises is one line on stderr the first time and counted after that; the count is printed
-        when the run ends. Strict mode raises `polygan.PluginError` instead.
-        """
-        if hook_name not in HOOKS:
-            raise ValueError(f"no hook {hook_name!r}{did_you_mean(hook_name, HOOKS)}")
-        for status, manager in self._listeners:
-            try:
-                getattr(manager.hook, hook_name)(**kwargs)
-            except Exception as error:
-                line = f"{status}: {hook_name} raised {one_line(error)}{where(error)}"
-                if self.strict:
-                    raise PluginError(f"{line}: correct it or leave it out") from error
-                self._raised[str(status), hook_name] += 1
-                if self._raised[str(status), hook_name] == 1:
-                    warn(f"{line}; the run goes on, repeats are counted")
-        if hook_name == "polygan_run_ended":
-            for (plugin, hook), count in self._raised.items():
-                if count > 1:
-                    warn(f"{plugin}: {hook} raised {count} times")
-            self._raised.clear()
+    def _place(self, spec: Spec) -> str:
+        """What to call a spec in a message: its kind, id and plugin."""
+        kind = kind_of(spec)
+        owner = self._owners.get((kind.name, kind.id(spec)))
+        return f"{kind.name} {kind.id(spec)!r} of {owner}" if owner else f"{kind.name} {kind.id(spec)!r}"
+
+    def _import(self, spec: Spec, path: str) -> Any:
+        """What an import string of a spec names. Raises `polygan.PluginError`."""
+        kind = kind_of(spec)
+        owner = self._owners.get((kind.name, kind.id(spec)))
+        try:
+            return imported(path)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            reason = explain(error, path.partition(":")[0], owner.name if owner and owner.distribution else "")
+            raise PluginError(f"{self._place(spec)}: cannot import {path!r}: {reason}") from error
+
+    def emit(self, hook_name: str, **kwargs: Any) -> None:
+        """Tell every plugin of a run event (`Listeners.emit`); strict mode raises what a listener raises."""
+        self._listeners.emit(hook_name, self.strict, kwargs)
 
     def _find(self, kind: str, table: Mapping[str, _T], id: str) -> _T:
         if id in table:
@@ -167,24 +171,32 @@ class Catalogue:
         shown = ", ".join(table) if len(table) <= 8 else f"{len(table)} of them in `polygan list`"
         message = f"no {kind} {id!r}{did_you_mean(id, table)}; "
         message += f"there are {shown}" if table else "no plugin that is loaded brings one: see `polygan plugins`"
+        raise ConfigError(message + self.absent())
+
+    def absent(self) -> str:
+        """Which plugins are not loaded and why, to end a message about something that was not found; empty if all are."""
+        message = ""
         for status, verb in (("failed", "failed to load: see `polygan plugins`"), ("disabled", "disabled")):
             names = [repr(p.name) for p in self.plugins if p.status == status]
             if names:
                 message += f"; plugin{'s' * (len(names) > 1)} {', '.join(names)} {verb}"
-        raise ConfigError(message)
+        return message
 
     def _register(self, status: PluginStatus, manager: PluginManager, specs: Mapping[str, list[Any]]) -> None:
         """Take over a plugin as a whole; raises `Refused` and changes nothing if one of its ids is taken."""
-        for kind, found in specs.items():
-            for spec in found:
-                if holder := self._owners.get((kind, spec.id)):
-                    raise Refused(
-                        f"{kind} {spec.id!r} is already registered by {holder}: rename one, or leave one plugin out"
+        ids = {name: {KINDS[name].id(spec): spec for spec in found} for name, found in specs.items()}
+        for name, found in ids.items():
+            for id in found:
+                holder = self._owners.get((name, id)) or ("polygan itself" if id in KINDS[name].taken else None)
+                if holder:
+                    remedy = (
+                        "rename one, or leave one plugin out" if isinstance(holder, PluginStatus) else "rename yours"
                     )
-        for kind, found in specs.items():
-            getattr(self, f"{kind}s").update({spec.id: spec for spec in found})
-            self._owners.update({(kind, spec.id): status for spec in found})
-        self._listeners.append((status, manager))
+                    raise Refused(f"{name} {id!r} is already registered by {holder}: {remedy}")
+        for name, found in ids.items():
+            self.table(name).update(found)
+            self._owners.update({(name, id): status for id in found})
+        self._listeners.add(status, manager)
 
 
 def load_catalogue(
@@ -255,8 +267,8 @@ def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
         with watched(status) as remarks:
             plugin = candidate.load()
             manager, hooks, deprecated = attach(plugin)
-            specs = {kind: collect(manager, kind) for kind in KINDS if f"polygan_{kind}s" in hooks}
-        provides = {f"{kind}s": len(found) for kind, found in specs.items() if found}
+            specs = {kind.name: collect(manager, kind) for kind in KINDS.values() if kind.hook in hooks}
+        provides = {KINDS[name].plural: len(found) for name, found in specs.items() if found}
         if events := len(hooks) - len(specs):
             provides["events"] = events
         reason = "; ".join(filter(None, (unmarked(plugin), *deprecated, *remarks)))

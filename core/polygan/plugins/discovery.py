@@ -6,7 +6,7 @@ distribution and version in front of it.
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 import importlib.util
 import inspect
 import re
@@ -26,28 +26,20 @@ from pluggy import PluginManager, PluginValidationError
 
 from .. import hookspecs
 from ..errors import did_you_mean, one_line
-from ..hookspecs import API_VERSION, OLDEST_API, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+from ..hookspecs import API_VERSION, OLDEST_API
 from ..messages import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+
 GROUP = "polygan"
 """The entry-point group; an entry point names a module with hook implementations."""
-KINDS: dict[str, type] = {
-    "domain": DomainSpec,
-    "recipe": RecipeSpec,
-    "dataset": DatasetSpec,
-    "metric": MetricSpec,
-    "format": FormatSpec,
-}
 HOOKS = [name for name in vars(hookspecs) if name.startswith("polygan_")]
 PATIENCE = 3.0
 """Seconds after which an installed plugin that is still being loaded is named on stderr; a local file has ten times as long."""
 
-_NAME = r"[a-z0-9][a-z0-9_.-]*"
-_PATH = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _PIP = {"PIL": "pillow", "cv2": "opencv-python", "skimage": "scikit-image", "sklearn": "scikit-learn"}
 
 
@@ -67,7 +59,7 @@ class PluginStatus:
     reason: str = ""
     """One line with cause and remedy of a failure, or with a warning about a loaded plugin."""
     provides: Mapping[str, int] = field(default_factory=dict)
-    """How many ``domains``, ``recipes``, ``datasets``, ``metrics`` it registered, ``events`` it listens to."""
+    """How many of each kind it registered, by plural (``recipes``), and to how many ``events`` it listens."""
 
     def __str__(self) -> str:
         source = " ".join(filter(None, (self.distribution, self.version)))
@@ -241,42 +233,14 @@ def unmarked(plugin: Any) -> str:
     return f"not marked as a hook and ignored: {', '.join(names)}; add @polygan.hookimpl" if names else ""
 
 
-def collect(manager: PluginManager, kind: str) -> list[Any]:
-    """The specs of a kind that the manager's plugin returns, checked; raises `Refused`."""
-    hook, cls = f"polygan_{kind}s", KINDS[kind]
-    caller = getattr(manager.hook, hook)
-    results = caller()
-    if len(results) < len(caller.get_hookimpls()):  # pluggy drops None
-        raise Refused(f"{hook}() returned None: return a list of {cls.__name__}")
-    for result in results:
-        if not isinstance(result, list | tuple):
-            raise Refused(f"{hook}() returned {type(result).__name__}: return a list of {cls.__name__}")
-        for spec in result:
-            if not isinstance(spec, cls):
-                raise Refused(f"{hook}() returned a list with {spec!r:.80}: return {cls.__name__} objects")
-            _check(spec, kind, hook)
-    specs = [spec for result in results for spec in result]
-    for id, count in Counter(spec.id for spec in specs).items():
-        if count > 1:
-            raise Refused(f"{hook}() registers {id!r} twice: remove one")
-    return specs
-
-
-def _check(spec: Any, kind: str, hook: str) -> None:
-    for f in dataclasses.fields(spec):
-        value = getattr(spec, f.name)
-        if f.name == "tags":
-            if not isinstance(value, list | tuple) or not all(isinstance(tag, str) for tag in value):
-                raise Refused(f"{hook}(): tags of {spec.id!r} are {value!r}: make them a tuple of strings")
-        elif not isinstance(value, str):
-            raise Refused(f"{hook}(): {f.name} of {spec.id!r} is {value!r}: make it a string")
-    scoped = kind in ("recipe", "metric")
-    form = f"{_NAME}/{_NAME}" if scoped else _NAME
-    if not re.fullmatch(f"{_NAME}/{_NAME}:{_NAME}:(import|export)" if kind == "format" else form, spec.id):
-        form = "domain/name" if scoped else "one name"
-        raise Refused(f"{hook}(): id {spec.id!r} is not allowed: use {form} of a-z, 0-9, '-', '_' and '.'")
-    if not re.fullmatch(f"{_PATH}:{_PATH}", spec.target):
-        raise Refused(f"{hook}(): target {spec.target!r} of {spec.id!r} is no import string: use 'module:name'")
+def imported(path: str) -> Any:
+    """What an import string names; what the import raises passes."""
+    module, _, attributes = path.partition(":")
+    with redirect_stdout(sys.stderr):  # a program may read stdout
+        target = importlib.import_module(module)
+        for attribute in attributes.split("."):
+            target = getattr(target, attribute)
+    return target
 
 
 def explain(error: BaseException, module: str, plugin: str) -> str:

@@ -3,35 +3,87 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.build import build_store
 from ..data.store import split_store
-from ..errors import ConfigError, DataError, did_you_mean
+from ..errors import ConfigError, DataError, PluginError, did_you_mean
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
-from ..settings.parser import Settings, SettingsParser, read_yaml
+from ..settings.formats import Names, migrated
+from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
+from ..settings.words import nested, read_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..data.domain import Domain
     from ..data.source import DataSettings, Source
     from ..data.store import Split
     from ..game.recipe import Recipe
+    from ..hookspecs import DatasetSpec
     from ..plugins.catalogue import Catalogue
 
 
-def resolve(recipe: str, layers: Sequence[Mapping[str, Any]], arguments: Sequence[str] = ()) -> Settings:
-    """The settings of a run from layered plain data and command-line options."""
-    return settings_parser(recipe).parse(layers, arguments)
+def resolve(
+    recipe: str | Settings, layers: Sequence[Mapping[str, Any]] = (), arguments: Sequence[str] = ()
+) -> Settings:
+    """The settings of a run from layered plain data and command-line options; settings that are resolved stay as they are.
+
+    Layers from a file (`read_yaml`) have the number of their format, and become today's format here.
+    """
+    if isinstance(recipe, Settings):
+        if arguments or any(layers):
+            raise ConfigError("settings that are resolved take no others: give the recipe's id with them instead")
+        return recipe
+    parser, layers, words = prepared(recipe, layers, arguments)
+    return parser.parse(layers, words)
 
 
-def settings_parser(recipe: str) -> SettingsParser:
-    """The parser of one recipe's settings."""
+def prepared(
+    recipe: str, layers: Sequence[Mapping[str, Any]] = (), arguments: Sequence[str] = ()
+) -> tuple[SettingsParser, list[Mapping[str, Any]], list[str]]:
+    """What `resolve` parses: the parser for the data that layers and options name, layers of today's format, options left."""
+    named, words = read_words(arguments, {"data.source": str}, ALIASES)
+    layers = [*layers, nested(named)]
     kind, domain = kinds(recipe, get_catalogue())
-    return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, domain.Settings, kind.defaults)
+    data = data_settings(source_of([{"data": kind.defaults.get("data.source")}, *layers]), domain, get_catalogue())
+    names = Names(option_types(data), lambda: _names_of_sets(domain, get_catalogue()))
+    return settings_parser(recipe, data), [migrated(layer, names) for layer in layers], words
+
+
+def settings_parser(recipe: str, data: type[DataSettings] | None = None) -> SettingsParser:
+    """The parser of one recipe's settings; ``data`` is the class of a data set's settings, None: the domain's."""
+    kind, domain = kinds(recipe, get_catalogue())
+    first = kind.first_options
+    return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, data or domain.Settings, kind.defaults, first)
+
+
+def data_settings(source: str, domain: Domain, catalogue: Catalogue) -> type[DataSettings]:
+    """The class of the settings of a source: a data set's own where one is named, else the domain's."""
+    spec = named_dataset(source, domain, catalogue)
+    return catalogue.data_settings(spec) if spec else domain.Settings
+
+
+def named_dataset(source: str, domain: Domain, catalogue: Catalogue) -> DatasetSpec | None:
+    """The domain's data set of this name; None where the source is something else, or a path of that name exists."""
+    spec = catalogue.datasets.get(source)
+    if spec is None or spec.domain != domain.id or (os.sep in source and Path(source).exists()):
+        return None
+    return spec
+
+
+def _names_of_sets(domain: Domain, catalogue: Catalogue) -> set[str]:
+    """The names of the settings of all data sets of a domain; a plugin that cannot be imported brings none."""
+    names: set[str] = set()
+    for spec in catalogue.datasets.values():
+        if spec.domain == domain.id and spec.settings:
+            with suppress(PluginError):
+                names |= option_types(catalogue.data_settings(spec)).keys()
+    return names
 
 
 def kinds(recipe: str, catalogue: Catalogue) -> tuple[type[Recipe], Domain]:
@@ -46,8 +98,8 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
     names = [d.id for d in catalogue.datasets.values() if d.domain == domain.id]
     if not name:
         raise DataError(f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}")
-    if name in names and not (os.sep in name and Path(name).exists()):
-        return catalogue.resolve(catalogue.dataset(name))(settings)
+    if spec := named_dataset(name, domain, catalogue):
+        return catalogue.resolve(spec)(settings)
     if ":" not in name and not Path(name).expanduser().exists():
         raise DataError(
             f"data {name!r} is neither a path that exists nor a data set of domain {domain.id!r}"
@@ -83,4 +135,14 @@ def saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file or train anew")
+    saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
     return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
+
+
+def _without_a_set_that_is_gone(saved: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
+    """A run's settings without those of a data set that is no longer installed: generating needs no data."""
+    source, data = source_of([saved]), saved.get("data")
+    if not isinstance(data, Mapping) or source in get_catalogue().datasets or Path(source).exists():
+        return saved
+    known = option_types(domain.Settings)
+    return {**saved, "data": {name: value for name, value in data.items() if name in known}}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: str,
+    recipe: str | Settings,
     data: str | Path | Mapping[str, Any] | None = None,
     *,
     config: str | Path | None = None,

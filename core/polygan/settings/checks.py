@@ -9,9 +9,6 @@ from typing import Any
 
 from ..errors import one_line
 
-SETTINGS: dict[str, tuple[str, ...]] = {"recipe": ("Config", "Sampling"), "domain": ("Settings",)}
-"""The dataclasses of settings that a target carries, by kind."""
-
 
 def unfit(config: Any, name: str) -> str:
     """What keeps ``config``, called ``name``, from being read as a class of settings, with the remedy; else empty."""

@@ -1,8 +1,8 @@
 """Typed settings <-> command line <-> YAML.
 
-A run's settings are a flat group (`RunSettings`), a group ``data`` (the domain's) and a group ``model`` (the recipe's). The three
-ways in - options, a YAML file, keyword arguments in Python - go through one parser, so that they accept and refuse
-the same. Later ones win: recipe's defaults < YAML file < options.
+A run's settings are a flat group (`RunSettings`), a group ``data`` (the domain's or the data set's) and a group ``model`` (the
+recipe's). The three ways in - options, a YAML file, keyword arguments in Python - become layers of plain data that one parser
+checks, so that they accept and refuse the same. Later layers win: recipe's defaults < YAML file < keywords < options.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ import jsonargparse
 import yaml
 
 from ..errors import ConfigError, PolyganError, did_you_mean
+from .formats import FORMAT, with_format
+from .help import Entry, listing, option_entries
 from .trainer import RunSettings
+from .words import Text, nested, read_words, stray
 
-jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+ALIASES = {"--data": "data.source"}
+"""Other ways to write an option of a run."""
+MEANT = {"out": "runs", "output": "runs", "output_dir": "runs"}
+"""Names that users of other commands and tools try."""
+FIRST = ("data.source", "steps", "batch_size", "seed", "precision", "device", "name", "evaluate_every")
+"""The run's options that people set first."""
+_FAULTS = (jsonargparse.ArgumentError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Settings:
 
     def yaml(self) -> str:
         """The text that reproduces the run with ``polygan train --config``."""
-        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump({"format": FORMAT, **self.plain()}, sort_keys=False, allow_unicode=True)
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file's mapping. Raises ConfigError where it is missing, no YAML, or no mapping."""
+    """A settings file with the number of its format. Raises ConfigError where it is missing, no YAML, or no mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -66,22 +75,21 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"settings file {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"settings file {str(path)!r} holds a {type(data).__name__}, not names with values")
-    return data
+    return with_format(data, f"settings file {str(path)!r}")
 
 
 class SettingsParser:
-    """Reads the settings of runs of one recipe."""
+    """Reads the settings of runs of one recipe on one kind of data."""
 
     def __init__(
-        self, recipe: str, model: type, data: type, defaults: Mapping[str, Any], prog: str = "polygan train"
+        self, recipe: str, model: type, data: type, defaults: Mapping[str, Any], first: Sequence[str] = ()
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.defaults = recipe, defaults
         self.groups: dict[str, type] = {"data": data, "model": model}
-        self.types = {f"{g}.{k}": t for g, c in self.groups.items() for k, t in _types(c).items()}
-        self.types |= _types(RunSettings)
-        self.parser = jsonargparse.ArgumentParser(
-            prog=f"{prog} {recipe}", exit_on_error=False, default_env=False, add_help=False
-        )
+        self.types = option_types(RunSettings)
+        self.types |= {f"{g}.{k}": t for g, c in self.groups.items() for k, t in option_types(c).items()}
+        self.first = (*FIRST, *(f"model.{name}" for name in first or list(option_types(model))[:2]))
+        self.parser = jsonargparse.ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
         self.parser.add_class_arguments(RunSettings)
         for group, config in self.groups.items():
             self.parser.add_argument(f"--{group}", type=config, default=config())
@@ -90,38 +98,50 @@ class SettingsParser:
             raise ConfigError(f"recipe {recipe!r} sets defaults that do not exist: {', '.join(sorted(unknown))}")
         try:
             self.parser.parse_object(dict(defaults))
-        except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:
+        except _FAULTS as error:
             raise ConfigError(f"the defaults of recipe {recipe!r} do not fit: {_explain(error)}") from None
         self.parser.set_defaults(dict(defaults))
 
-    def help(self) -> str:
-        """Every option with its type, default and meaning."""
-        return self.parser.format_help()
+    def help(self, everything: bool = False) -> str:
+        """The options that people set first, or every option, with types, defaults, ranges and meanings."""
+        groups = [("of the run", option_entries(RunSettings, "", self.defaults))]
+        for group, config in self.groups.items():
+            groups.append((f"of the {group}", option_entries(config, f"{group}.", self.defaults)))
+        if everything:
+            return "\n\n".join(listing(f"options {title}", list(found.values())) for title, found in groups if found)
+        found = {name: entry for _, entries in groups for name, entry in entries.items()}
+        found["data.source"] = Entry("--data PATH", found["data.source"].said)
+        first = listing("options that people set first", [found[name] for name in self.first if name in found])
+        return f"{first}\n\n`polygan train {self.recipe} --help all` shows all {len(found)} options."
 
-    def parse(self, layers: Sequence[Mapping[str, Any]], argv: Sequence[str] = ()) -> Settings:
+    def parse(self, layers: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> Settings:
         """Settings from nested mappings (later ones win), then from options. Raises ConfigError."""
         merged: dict[str, Any] = {}
-        for layer in layers:
+        for layer in (*layers, nested(self._options(words))):
             for key, value in self._checked(layer).items():
                 merged[key] = {**merged.get(key, {}), **value} if key in self.groups else value
         try:
             parsed = self.parser.parse_object(merged)
-            arguments = self._arguments(argv)
-            if arguments:
-                parsed = self.parser.parse_args(arguments, namespace=parsed)
             objects = self.parser.instantiate(parsed)
+            run = RunSettings(**{k: parsed[k] for k in option_types(RunSettings)})
         except PolyganError:
             raise
-        except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:
+        except _FAULTS as error:
             raise _explain(error) from None
-        run = RunSettings(**{k: parsed[k] for k in _types(RunSettings)})
         return Settings(self.recipe, run, objects["data"], objects["model"])
+
+    def _options(self, words: Sequence[str]) -> dict[str, Text]:
+        values, rest = read_words(words, self.types, ALIASES)
+        if rest:
+            what = f"polygan train {self.recipe}"
+            raise stray(rest, self.types, what, f"`{what} --help all` lists them", MEANT)
+        return values
 
     def _checked(self, layer: Mapping[str, Any]) -> dict[str, Any]:
         """One layer with shorthands expanded and every name known."""
         checked: dict[str, Any] = {}
         for key, value in layer.items():
-            if key == "recipe":
+            if key in ("recipe", "format"):
                 continue
             if key == "data" and isinstance(value, (str, Path)):
                 value = {"source": str(value)}
@@ -136,48 +156,17 @@ class SettingsParser:
                 checked[str(key)] = list(value) if isinstance(value, tuple) else value
         return checked
 
-    def _known(self, name: str, shown: str = "") -> None:
+    def _known(self, name: str) -> None:
         if name not in self.types:
             raise ConfigError(
-                f"unknown setting {shown or name} of {self.recipe}{did_you_mean(name, self.types)}; "
-                f"`polygan train {self.recipe} --help` lists them"
+                f"unknown setting {name} of {self.recipe}{did_you_mean(name, self.types)}; "
+                f"`polygan train {self.recipe} --help all` lists them"
             )
-
-    def _arguments(self, argv: Sequence[str]) -> list[str]:
-        """Options with shorthands expanded (``--data X``, ``--compile``, ``--no-compile``) and every name known."""
-        arguments: list[str] = []
-        rest = list(argv)
-        while rest:
-            word = rest.pop(0)
-            name, equals, value = word[2:].partition("=")
-            name = name if name in self.types else name.replace("-", "_")
-            if not word.startswith("--"):
-                raise ConfigError(f"unexpected {word!r}: options begin with --, e.g. --steps 1000")
-            if name == "data":
-                name = "data.source"
-            if name.startswith("no_") and name not in self.types and self.types.get(name[3:]) is bool:
-                arguments.append(f"--{name[3:]}=false")
-                continue
-            self._known(name, shown=f"--{name}")
-            if not equals:
-                if self.types[name] is bool and (not rest or rest[0].lower() not in ("true", "false")):
-                    value = "true"
-                elif not rest:
-                    raise ConfigError(f"--{name} needs a value")
-                elif name == "metrics":  # a list: one or more words
-                    words = []
-                    while rest and not rest[0].startswith("--"):
-                        words.append(rest.pop(0))
-                    value = "[" + ",".join(words) + "]"
-                else:
-                    value = rest.pop(0)
-            arguments.append(f"--{name}={value}")
-        return arguments
 
 
 def build(config: type, values: Mapping[str, Any], what: str) -> Any:
     """An instance of a config dataclass from plain data, typed and checked as everywhere. Raises ConfigError."""
-    known = _types(config)
+    known = option_types(config)
     for name in values:
         if name not in known:
             has = ", ".join(known) or "none"
@@ -188,50 +177,34 @@ def build(config: type, values: Mapping[str, Any], what: str) -> Any:
         return parser.instantiate(parser.parse_object({"it": dict(values)}))["it"]
     except PolyganError:
         raise
-    except (jsonargparse.ArgumentError, ValueError, TypeError, KeyError) as error:
+    except _FAULTS as error:
         raise _explain(error) from None
 
 
-def options_help(config: type, title: str) -> str:
-    """The options of a config dataclass with their types, defaults and meanings."""
-    parser = jsonargparse.ArgumentParser(usage=jsonargparse.SUPPRESS, add_help=False, default_env=False)
-    parser.add_class_arguments(config)
-    lines = parser.format_help().strip().splitlines()
-    return "\n".join([title, *lines[1:]]) if len(lines) > 1 else f"{title} none"
-
-
-def option_values(config: type, words: Sequence[str], what: str) -> dict[str, Any]:
+def option_values(config: type, words: Sequence[str], what: str) -> dict[str, Text]:
     """Command-line words (``--truncation 0.7 --grid``) as values for `build`."""
-    types, values, rest = _types(config), {}, list(words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.removeprefix("--").partition("=")
-        name = name.replace("-", "_")
-        if not word.startswith("--") or name not in types:
-            has = ", ".join(f"--{t}" for t in types) or "none"
-            raise ConfigError(f"unknown option {word!r} of {what}{did_you_mean(name, types)}; it has {has}")
-        if not equals:
-            if types[name] is bool and (not rest or rest[0].lower() not in ("true", "false")):
-                value = "true"
-            elif not rest:
-                raise ConfigError(f"--{name} needs a value")
-            else:
-                value = rest.pop(0)
-        if types[name] is str or str in typing.get_args(types[name]):  # `build` reads numbers where they may stand
-            values[name] = value
-            continue
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(
-                f"--{name} = {value!r} of {what} cannot be read; quote it, or write a plain value"
-            ) from None
+    types = option_types(config)
+    values, rest = read_words(words, types)
+    if rest:
+        has = ", ".join(f"--{name}" for name in types) or "none"
+        raise stray(rest, types, what, f"it has {has}")
     return values
 
 
-def _types(config: type) -> dict[str, Any]:
+def option_types(config: type) -> dict[str, Any]:
+    """The type of each field of a dataclass of settings."""
     hints = typing.get_type_hints(config)
     return {f.name: hints[f.name] for f in dataclasses.fields(config)}
+
+
+def source_of(layers: Sequence[Mapping[str, Any]]) -> str:
+    """The source of data that layers name, later ones first; empty if none does."""
+    for layer in reversed(layers):
+        data = layer.get("data")
+        found = data.get("source") if isinstance(data, Mapping) else data
+        if isinstance(found, (str, Path)):
+            return str(found)
+    return ""
 
 
 def _explain(error: Exception) -> ConfigError:
@@ -247,5 +220,8 @@ def _explain(error: Exception) -> ConfigError:
         return ConfigError(f"settings: {text}")
     name, kind, value = match.groups()
     kind = re.sub(r"<class '([\w.]+)'>", r"\1", kind).replace("typing.", "")
-    kind = re.sub(r"^Literal\[(.*)\]$", r"one of \1", kind)
-    return ConfigError(f"{name} = {value} is not of the right type; it takes {kind}")
+    literal = re.fullmatch(r"Literal\[(.*)\]", kind)
+    if literal is None:
+        return ConfigError(f"{name} = {value} is not of the right type; it takes {kind}")
+    known = [one.strip("'\"") for one in literal[1].split(", ")]
+    return ConfigError(f"{name} = {value} is unknown{did_you_mean(value, known)}; known are {', '.join(known)}")

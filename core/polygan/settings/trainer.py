@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import ConfigError
+from .ranges import Checked, ranged
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerSettings:
+class TrainerSettings(Checked):
     """How a recipe is trained."""
 
-    steps: int = 10_000
+    steps: int = ranged(10_000, "[1, inf)")
     """Iterations in all; one iteration plays every turn that is due."""
-    batch_size: int = 64
+    batch_size: int = ranged(64, "[1, inf)")
     """Samples an optimizer step, over all processes and micro-batches."""
-    accumulate: int = 1
+    accumulate: int = ranged(1, "[1, inf)")
     """Micro-batches an optimizer step; each is batch_size / accumulate / processes samples."""
-    seed: int = 0
-    """Seed of initial parameters, order of the data and every noise, >= 0."""
+    seed: int = ranged(0, "[0, inf)")
+    """Seed of initial parameters, order of the data and every noise."""
     precision: Precision = "auto"
     """auto: bf16 where the hardware multiplies it, else fp32 on the CPU and fp16 on CUDA."""
     device: str = "auto"
@@ -32,31 +33,22 @@ class TrainerSettings:
     deterministic: bool = True
     """On CUDA: only convolution algorithms of cuDNN that repeat to the bit. torch has operations beside them that do not, among them
     the derivatives of gather (adaptive augmentation), of embeddings and of reflected padding (spectral losses of sound)."""
-    log_every: int = 50
+    log_every: int = ranged(50, "[1, inf)")
     """Iterations between logged values; also how often non-finite gradients are counted."""
-    sample_every: int = 500
+    sample_every: int = ranged(500, "[0, inf)")
     """Iterations between samples from the fixed latent batch; 0: only at the end."""
-    save_every: int = 1000
+    save_every: int = ranged(1000, "[0, inf)")
     """Iterations between checkpoints, beside those of evaluations that give a score; 0: only at the end."""
-    evaluate_every: int = 0
+    evaluate_every: int = ranged(0, "[0, inf)")
     """Iterations between evaluations; 0: none during training."""
-    keep: int = 3
+    keep: int = ranged(3, "[1, inf)")
     """Newest checkpoints kept, beside the last good and the best."""
-    max_skips: int = 20
+    max_skips: int = ranged(20, "[1, inf)")
     """Non-finite steps of one player in a row before the run goes back to the last good checkpoint."""
-    max_rollbacks: int = 3
+    max_rollbacks: int = ranged(3, "[0, inf)")
     """Rollbacks before the run gives up with a DivergenceError."""
-    hang_timeout: float = 1800
+    hang_timeout: float = ranged(1800, "[0, inf)")
     """Seconds without an iteration after which the process ends with its stacks, samples and scores aside; 0: never."""
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch_size": 1, "accumulate": 1, "log_every": 1, "keep": 1, "max_skips": 1}
-        least |= dict.fromkeys(
-            ("seed", "sample_every", "save_every", "evaluate_every", "max_rollbacks", "hang_timeout"), 0
-        )
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise ConfigError(f"{name} = {getattr(self, name)} is too small; the least is {minimum}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +66,9 @@ class RunSettings(TrainerSettings):
     features: str = ""
     """The feature network that metrics measure with, where they have a choice: a file, or a name that the domain's plugin knows;
     empty: their own."""
-    evaluate_samples: int = 1000
+    evaluate_samples: int = ranged(1000, "[1, inf)")
     """Generated samples a metric may ask for."""
-    threads: int = 0
+    threads: int = ranged(0, "[0, inf)")
     """Threads of torch on the CPU; 0: torch's own choice."""
 
     def __post_init__(self) -> None:
@@ -85,6 +77,3 @@ class RunSettings(TrainerSettings):
             raise ConfigError(
                 f"name = {self.name!r} is not a folder name: use letters, digits, '.', '_', '-', '+'; set the place with --runs"
             )
-        for field, minimum in (("evaluate_samples", 1), ("threads", 0)):
-            if getattr(self, field) < minimum:
-                raise ConfigError(f"{field} = {getattr(self, field)} is too small; the least is {minimum}")

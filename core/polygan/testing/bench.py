@@ -22,7 +22,7 @@ from ..errors import ConfigError
 from ..game.sampling import make_samples
 from ..plugins import catalogue as plugins
 from ..record.job import Job
-from ..runs.assembly import kinds, open_source, resolve
+from ..runs.assembly import data_settings, kinds, open_source, resolve
 from ..settings.parser import build
 from ..training.trainer import Trainer
 
@@ -182,7 +182,8 @@ class Bench:
         """The data settings, typed."""
         if self.case.kind in ("recipe", "metric"):
             return self.settings.data
-        return build(self.domain.Settings, self.data, f"data of {self.where}")
+        kind = data_settings(self.data["source"], self.domain, plugins.get_catalogue())
+        return build(kind, self.data, f"data of {self.where}")
 
     def open(self) -> Source:
         """The source, opened anew."""

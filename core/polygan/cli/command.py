@@ -1,0 +1,115 @@
+"""What a command is: its places, its options, and how the words behind its name become arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import ConfigError
+from ..settings.help import Entry, kind_text, listing, plain_text
+from ..settings.words import is_option, is_switch, read_words, stray, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..plugins.catalogue import Catalogue
+
+Arguments = SimpleNamespace
+"""The values of a command's places and options, by name."""
+
+HELP = Literal["true", "all"]
+SHORT = {"-h": "help", "-n": "n"}
+
+
+def written(name: str) -> str:
+    """A command's own option as users type it: ``--dry-run``, ``-n``."""
+    return f"-{name}" if f"-{name}" in SHORT else f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A word that a command is given by its position."""
+
+    name: str
+    meaning: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command's own. ``kind`` is one of the simple types: str, int, float, bool, a Literal, a tuple of str."""
+
+    kind: Any
+    meaning: str
+    default: Any = None
+    required: bool = False
+    value: str = ""
+    """What stands for the value in the help text; empty: what the type says."""
+
+    def entry(self, name: str) -> Entry:
+        """Its line in the help text."""
+        value = self.value or ("" if is_switch(self.kind) else kind_text(self.kind))
+        shown = self.default not in (None, "", (), False)
+        return Entry(
+            f"{written(name)} {value}".strip(),
+            f"{self.meaning} (default: {plain_text(self.default)})" if shown else self.meaning,
+        )
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command. ``run`` is given the catalogue, the arguments and, where it is ``open``, the words of a recipe's options."""
+
+    summary: str
+    run: Callable[[Catalogue, Arguments, list[str]], int | None]
+    places: tuple[Place, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=dict)
+    open: bool = False
+    """Whether a recipe has further options, and says what ``--help`` shows of them."""
+
+    def usage(self, name: str) -> str:
+        """How the command is written: ``polygan export RUN --out FILE [options]``."""
+        words = [f"polygan {name}"]
+        words += [p.name.upper() if p.required else f"[{p.name.upper()}]" for p in self.places]
+        words += [o.entry(key).typed for key, o in self.options.items() if o.required]
+        return " ".join([*words, "[options]"])
+
+    def help(self, name: str) -> str:
+        """The help text: usage, places and options of its own."""
+        parts = [f"{self.usage(name)}\n\n{self.summary}"]
+        if self.places:
+            parts.append(listing("first", [Entry(p.name.upper(), p.meaning) for p in self.places]))
+        return "\n\n".join([*parts, self.options_help()])
+
+    def options_help(self, title: str = "options") -> str:
+        """The part of the help text about options of its own."""
+        entries = [option.entry(key) for key, option in self.options.items()]
+        return listing(title, [*entries, Entry("--help, -h", "show this")])
+
+    def read(self, name: str, words: Sequence[str]) -> tuple[Arguments, list[str]]:
+        """The arguments that words give, and the words that are left for a recipe. Raises ConfigError."""
+        kinds = {key: option.kind for key, option in self.options.items()}
+        texts, rest = read_words(words, {**kinds, "help": HELP}, SHORT)
+        values: dict[str, Any] = {key: option.default for key, option in self.options.items()}
+        values |= {key: typed(written(key), text, kinds[key]) for key, text in texts.items() if key != "help"}
+        values["help"] = texts.get("help", "")
+        remedy = f"`polygan {name} --help` lists them"
+        for place in self.places:
+            # Of the words of an open command only the first can be a place: a later one may be a recipe's option's value.
+            at = next((i for i, word in enumerate(rest[: 1 if self.open else None]) if not is_option(word)), None)
+            values[place.name] = None if at is None else rest.pop(at)
+        if rest and not self.open:
+            raise stray(rest, kinds, f"polygan {name}", remedy)
+        if not values["help"]:
+            self._refuse_gaps(name, values)
+        return Arguments(**values), rest
+
+    def _refuse_gaps(self, name: str, values: Mapping[str, Any]) -> None:
+        for place in self.places:
+            if place.required and values[place.name] is None:
+                example = "" if not self.open else f"; {place.name.upper()} comes first, options follow"
+                raise ConfigError(f"which {place.name}? `{self.usage(name)}`{example}")
+        for key, option in self.options.items():
+            if option.required and values[key] is None:
+                raise ConfigError(f"{written(key)} is missing: `{self.usage(name)}`")

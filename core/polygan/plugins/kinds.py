@@ -1,0 +1,97 @@
+"""The table of kinds: what plugins may register, one row a kind. Whatever depends on a kind stands in its row."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NAME = r"[a-z0-9][a-z0-9_.-]*"
+_CHARACTERS = "a-z, 0-9, '-', '_' and '.'"
+
+COMMANDS = ("list", "plugins", "train", "resume", "generate", "evaluate", "report", "export", "import", "new")
+"""The commands that polygan has itself."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing that plugins register."""
+
+    name: str
+    """What one is called: ``"recipe"``."""
+    plural: str
+    """What several are called; the catalogue's attribute of this name holds the specs by id."""
+    hook: str
+    spec: type
+    """The class of the specs that the hook returns."""
+    base: str = ""
+    """Import string of the class that a target subclasses; empty: a target is a callable."""
+    settings: tuple[str, ...] = ()
+    """Attributes of a target that are dataclasses of settings."""
+    needs: tuple[tuple[str, str], ...] = ()
+    """Text attributes that a target must have, each with what to set it to."""
+    id: Callable[[Any], str] = attrgetter("id")
+    """The id of a spec; no two specs of a kind share one."""
+    shape: str = "one name"
+    """What an id looks like, in words."""
+    pattern: str = _NAME
+    """What an id looks like, as a regular expression."""
+    imports: tuple[str, ...] = ("target",)
+    """Fields of a spec that hold import strings; those after the first may be empty."""
+    taken: tuple[str, ...] = ()
+    """Ids that polygan has itself."""
+
+    def malformed(self, id: str) -> str:
+        """Why an id is not allowed, with the remedy; empty if it is."""
+        if re.fullmatch(self.pattern, id):
+            return ""
+        return f"id {id!r} is not allowed: use {self.shape} of {_CHARACTERS}"
+
+
+_SCOPED = f"{_NAME}/{_NAME}"
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("domain", "domains", "polygan_domains", DomainSpec, base="polygan:Domain", settings=("Settings",)),
+        Kind(
+            "recipe",
+            "recipes",
+            "polygan_recipes",
+            RecipeSpec,
+            base="polygan:Recipe",
+            settings=("Config", "Sampling"),
+            needs=(("domain", "the domain's id"),),
+            shape="domain/name",
+            pattern=_SCOPED,
+        ),
+        Kind("dataset", "datasets", "polygan_datasets", DatasetSpec, imports=("target", "settings")),
+        Kind("metric", "metrics", "polygan_metrics", MetricSpec, shape="domain/name", pattern=_SCOPED),
+        Kind(
+            "format",
+            "formats",
+            "polygan_formats",
+            FormatSpec,
+            shape="a recipe's id domain/name and a format's name",
+            pattern=f"{_SCOPED}:{_NAME}:(import|export)",
+        ),
+        Kind("command", "commands", "polygan_commands", CommandSpec, id=attrgetter("name"), taken=COMMANDS),
+    )
+}
+
+
+def kind_of(spec: Any) -> Kind:
+    """The kind of a spec."""
+    return next(kind for kind in KINDS.values() if isinstance(spec, kind.spec))
+
+
+def counted(number: int, plural: str) -> str:
+    """``1 recipe``, ``2 recipes``; also of ``events``, which are no kind."""
+    names = {kind.plural: kind.name for kind in KINDS.values()} | {"events": "event"}
+    return f"{number} {names[plural] if number == 1 else plural}"

@@ -1,0 +1,167 @@
+"""Ranges of settings: each stands once, beside its field; the check, the error and the help text read it there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, TypeVar, cast
+
+from ..errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+_NUMBER = r"[-+]?(?:inf|\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
+_INTERVAL = re.compile(rf"([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers from ``low`` to ``high``; each end belongs to it or not."""
+
+    low: float
+    high: float
+    with_low: bool = True
+    with_high: bool = True
+    text: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Interval:
+        """``"(0, 1]"``, ``"[1, inf)"``, or one number. ValueError for anything else."""
+        if re.fullmatch(_NUMBER, text):
+            return cls(float(text), float(text), text=text)
+        found = _INTERVAL.fullmatch(text)
+        if found is None or float(found[2]) > float(found[3]):
+            raise ValueError(f"{text!r} is no range: write e.g. '(0, 1]', '[1, inf)' or '0 or [2, inf)'")
+        return cls(float(found[2]), float(found[3]), found[1] == "[", found[4] == "]", text)
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies inside. NaN lies nowhere."""
+        above = value >= self.low if self.with_low else value > self.low
+        return above and (value <= self.high if self.with_high else value < self.high)
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return self.text
+        if self.high == math.inf:
+            return f"{'at least' if self.with_low else 'more than'} {self.low:g}"
+        return self.text
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be, and what to say to somebody whose number is outside."""
+
+    intervals: tuple[Interval, ...]
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.intervals))
+
+    def fault(self, value: float) -> str:
+        """What is wrong with a number, with the remedy; empty if nothing is."""
+        first = self.intervals[0]
+        if any(interval.holds(value) for interval in self.intervals):
+            return ""
+        if not math.isfinite(value):
+            said = f"is not finite; use {'a number in ' if str(self).startswith(('(', '[')) else ''}{self}"
+        elif len(self.intervals) > 1:
+            said = f"is not allowed; use {self}"
+        elif first.high == math.inf:
+            said = f"is too small; {'the least is' if first.with_low else 'use more than'} {first.low:g}"
+        else:
+            said = f"is outside {self}"
+        return "; ".join(filter(None, (said, self.hint)))
+
+
+def ranged(default: T, within: str, *, usual: object = "", hint: str = "") -> T:
+    """A field of a `Checked` dataclass with its range: ``learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")``.
+
+    ``within`` is an interval with round or square brackets, ``inf`` for no bound, or several choices: ``"0 or [2, inf)"``.
+    A tuple is checked entry by entry; None and text pass. ``usual`` or ``hint`` ends the message of an error:
+    `"...; 2e-4 is usual"`, or the hint as it is written.
+    """
+    intervals = tuple(Interval.read(part) for part in within.split(" or "))
+    said = hint or (f"{usual} is usual" if usual != "" else "")
+    return cast("T", dataclasses.field(default=default, metadata={"range": Range(intervals, said)}))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Base of frozen dataclasses of settings: choices (``Literal``) and ranges (`ranged`) are checked when one is made.
+
+    ``group`` is what users type before a field's name: ``class Config(Checked, group="model")`` makes errors say
+    ``model.width = 0 is too small; the least is 1``. Subclasses inherit it. A subclass with checks of its own calls
+    ``super().__post_init__()`` first.
+    """
+
+    _prefix: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if group is not None:
+            cls._prefix = f"{group}." if group else ""
+
+    def __post_init__(self) -> None:
+        for name, hint, range_ in _rules(type(self)):
+            value = getattr(self, name)
+            if fault := choice_fault(value, hint) or _range_fault(value, range_):
+                shown = repr(value) if isinstance(value, str) else value
+                raise ConfigError(f"{self._prefix}{name} = {shown} {fault}")
+
+
+@cache
+def _rules(config: type) -> tuple[tuple[str, Any, Range | None], ...]:
+    """Name, type and range of each field that has something to check."""
+    hints, ranges = typing.get_type_hints(config), ranges_of(config)
+    rules = [(f.name, hints[f.name], ranges.get(f.name)) for f in dataclasses.fields(config)]
+    return tuple(rule for rule in rules if rule[2] is not None or choices(rule[1]))
+
+
+def ranges_of(config: type) -> dict[str, Range]:
+    """The declared ranges of a dataclass, by field."""
+    return {f.name: f.metadata["range"] for f in dataclasses.fields(config) if "range" in f.metadata}
+
+
+def parts(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; of any other type: the type alone."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if union else (hint,)
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values of the ``Literal`` in a type; empty if it has none."""
+    return tuple(v for part in parts(hint) if typing.get_origin(part) is typing.Literal for v in typing.get_args(part))
+
+
+def choice_fault(value: Any, hint: Any) -> str:
+    """What is wrong with a value where a type lists choices, with the remedy; empty if nothing is."""
+    known = choices(hint)
+    if not known or any(value == one and type(value) is type(one) for one in known):
+        return ""
+    others = [part for part in parts(hint) if typing.get_origin(part) is not typing.Literal]
+    if any(_may_be(value, part) for part in others):
+        return ""
+    names = [str(one) for one in known]
+    return f"is unknown{did_you_mean(str(value), names)}; known are {', '.join(names)}"
+
+
+def _may_be(value: Any, part: Any) -> bool:
+    """Whether a value may be of a type beside a Literal; types that are no plain classes are left to the parser."""
+    if part is float:
+        return isinstance(value, int | float)
+    kind = typing.get_origin(part) or part
+    return not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _range_fault(value: Any, range_: Range | None) -> str:
+    if range_ is None or value is None or isinstance(value, str | bool):
+        return ""
+    if isinstance(value, Iterable):
+        return next(filter(None, (_range_fault(entry, range_) for entry in value)), "")
+    return range_.fault(value) if isinstance(value, int | float) else ""

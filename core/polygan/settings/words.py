@@ -1,0 +1,149 @@
+"""Words of the command line -> option names with their text: one reader for runs, recipes and commands.
+
+Nothing here knows what an option means. Its type alone says which words belong to it; `settings.parser` checks the values.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections import deque
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ..errors import ConfigError, closest
+from .ranges import choices, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Text = str | list[str]
+"""What was written after an option: one text, or the words of a list."""
+Each = Annotated[str, "one word each time"]
+"""The type of an option that may be repeated; its texts become a list."""
+
+_LISTS = (tuple, list, set, frozenset)
+
+
+def read_words(
+    words: Sequence[str], types: Mapping[str, Any], aliases: Mapping[str, str] | None = None
+) -> tuple[dict[str, Text], list[str]]:
+    """The text of each option of ``types``, and the words that belong to none of them, in their order.
+
+    ``--name value``, ``--name=value``; ``--name a b c`` up to the next option where the type is a list; ``--name`` and
+    ``--no-name`` where the type is a bool. ``aliases`` are other ways to write a name: ``{"-n": "count"}``. A later
+    option wins over an earlier one of the same name. Raises ConfigError for an option without its value.
+    """
+    values: dict[str, Text] = {}
+    rest: list[str] = []
+    queue = deque(words)
+    while queue:
+        word = queue.popleft()
+        name, text = _name(word, types, aliases or {})
+        if not name:
+            rest.append(word)
+            continue
+        kind = types[name]
+        value = _following(word, kind, queue) if text is None else _list_text([text], kind)
+        if kind is Each:
+            values[name] = [*values.get(name, []), str(value)]
+        else:
+            values[name] = value
+    return values, rest
+
+
+def is_option(word: str) -> bool:
+    """Whether a word is written like an option. ``-0.5`` and ``-`` are values."""
+    return re.match(r"--?[A-Za-z]", word) is not None
+
+
+def is_switch(kind: Any) -> bool:
+    """Whether an option may stand alone: a bool, or choices with "true" among them."""
+    return kind is bool or "true" in choices(kind)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether an option takes all words up to the next option."""
+    return str not in parts(kind) and any((typing.get_origin(part) or part) in _LISTS for part in parts(kind))
+
+
+def nested(values: Mapping[str, Text]) -> dict[str, Any]:
+    """``{"model.width": x}`` as ``{"model": {"width": x}}``: the layer of settings that the options are."""
+    layer: dict[str, Any] = {}
+    for name, value in values.items():
+        group, _, field = name.rpartition(".")
+        (layer.setdefault(group, {}) if group else layer)[field] = value
+    return layer
+
+
+def stray(
+    words: Sequence[str], known: Iterable[str], what: str, remedy: str, meant: Mapping[str, str] | None = None
+) -> ConfigError:
+    """The error for words that no option took: an unknown option, with what was probably meant, or a word too many.
+
+    ``meant`` holds options of other commands that users try here, with the right ones.
+    """
+    word = words[0]
+    if not is_option(word):
+        return ConfigError(f"unexpected {word!r} for {what}: options begin with --, e.g. --steps 1000; {remedy}")
+    option = word.partition("=")[0]
+    name = option.lstrip("-").replace("-", "_")
+    names = list(known)
+    close = (meant or {}).get(name) or closest(name, names) or closest(name.removeprefix("no_"), names)
+    hint = f" (did you mean --{close}?)" if close else ""
+    return ConfigError(f"unknown option {option} of {what}{hint}; {remedy}")
+
+
+def typed(option: str, text: Text, kind: Any) -> Any:
+    """The text of an option as a value of one of the simple types. Raises ConfigError, which names the option."""
+    if isinstance(text, list):
+        return tuple(text)
+    for part in parts(kind):
+        try:
+            if part is bool:
+                return {"true": True, "false": False}[text.lower()]
+            if part in (int, float, str):
+                return part(text)
+        except (KeyError, ValueError):
+            continue
+        if text in choices(part):
+            return text
+    names = ", ".join(map(str, choices(kind))) or " or ".join(
+        part.__name__ for part in parts(kind) if part is not types.NoneType
+    )
+    raise ConfigError(f"{option} = {text!r} is not of the right type; it takes {names}")
+
+
+def _name(word: str, types: Mapping[str, Any], aliases: Mapping[str, str]) -> tuple[str, str | None]:
+    """The option that a word names (empty if none does), and the text behind its "="."""
+    option, equals, text = word.partition("=")
+    name = aliases.get(option) or (option[2:] if option.startswith("--") else "")
+    name = name if name in types else name.replace("-", "_")
+    if name in types:
+        return name, text if equals else None
+    positive = name.removeprefix("no_")
+    if positive != name and not equals and types.get(positive) is bool:
+        return positive, "false"
+    return "", None
+
+
+def _following(option: str, kind: Any, queue: deque[str]) -> Text:
+    """What belongs to an option of the words after it, taken from the queue."""
+    if is_switch(kind):
+        alone = ("true", "false") if kind is bool else choices(kind)
+        return queue.popleft().lower() if queue and queue[0].lower() in alone else "true"
+    words = []
+    while queue and not is_option(queue[0]) and (not words or is_list(kind)):
+        words.append(queue.popleft())
+    if not words:
+        how = f"; a value that begins with - is written {option}={queue[0]}" if queue else ""
+        raise ConfigError(f"{option} needs a value{how}")
+    return _list_text(words, kind)
+
+
+def _list_text(words: list[str], kind: Any) -> Text:
+    """The words of a list; a single one may be the whole list in YAML: ``[4, 5]``. Of no list: its one word."""
+    if not is_list(kind):
+        return words[0]
+    whole = len(words) == 1 and (words[0].startswith("[") or (words[0] == "null" and types.NoneType in parts(kind)))
+    return words[0] if whole else words

@@ -1,0 +1,182 @@
+"""Help, places and options of commands; commands that plugins add; what `list` and `plugins` show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import polygan
+from polygan.cli import main
+from polygan.cli.command import Command, Option, Place
+from polygan.cli.commands import VERBS
+from polygan.plugins import load_catalogue, set_catalogue
+from polygan.plugins.kinds import COMMANDS
+
+DREAM = """
+import polygan
+
+@polygan.hookimpl
+def polygan_commands():
+    return [polygan.CommandSpec("dream", "dreams of NAME", "dreams:dream"), polygan.CommandSpec("nap", "", "dreams:nap")]
+
+@polygan.hookimpl
+def polygan_recipes():
+    return [polygan.RecipeSpec("a/b", "dreams:B", "b", tags=("fast", "small")), polygan.RecipeSpec("a/c", "dreams:C", "c")]
+
+def dream(words):
+    print("dreaming of", words)
+    if words[:1] == ["nothing"]:
+        raise polygan.DataError("nothing to dream of; name something")
+    return {"badly": 7, "oddly": "odd"}.get(words[0] if words else "")
+"""
+
+
+@pytest.fixture
+def dreams(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "dreams.py"
+    path.write_text(DREAM)
+    yield path
+    sys.modules.pop("dreams", None)
+    set_catalogue(None)
+
+
+def run(capsys, *words, code=0):
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    out = capsys.readouterr()
+    assert (end.value.code or 0) == code, out
+    return out
+
+
+# Commands of plugins
+
+
+def test_a_plugin_s_command_is_given_its_words_and_its_code_is_the_exit_code(dreams, capsys):
+    words = ["sheep", "--help", "--depth", "-1"]
+    out = run(capsys, "--plugin", dreams, "dream", *words)
+    assert out.out == f"dreaming of {words}\n"
+    assert run(capsys, "dream", "x", "--plugin", dreams, "--traceback").out == "dreaming of ['x']\n"
+    run(capsys, "--plugin", dreams, "dream", "badly", code=7)
+
+
+def test_what_goes_wrong_in_it_is_one_line_as_for_every_command(dreams, capsys):
+    err = run(capsys, "--plugin", dreams, "dream", "nothing", code=1).err
+    assert err == "polygan: DataError: nothing to dream of; name something\n"
+    err = run(capsys, "--plugin", dreams, "dream", "oddly", code=1).err
+    assert "command 'dream' of plugin 'dreams'" in err
+    assert "returned 'odd': return an exit code or None" in err
+    err = run(capsys, "--plugin", dreams, "nap", code=1).err
+    assert "command 'nap' of plugin 'dreams'" in err
+    assert "cannot import 'dreams:nap'" in err
+
+
+def test_it_is_shown_in_help_list_and_plugins_and_suggested(dreams, capsys):
+    text = run(capsys, "--help", "--plugin", dreams).out
+    own, _, added = text.partition("commands of plugins:")
+    assert "  dream" in added
+    assert "dreams of NAME" in added
+    assert "dream" not in own
+    assert "commands of plugins" not in run(capsys, "--help").out
+    rows = json.loads(run(capsys, "list", "--json", "--plugin", dreams).out)
+    (row,) = [row for row in rows if row["id"] == "dream"]
+    assert (row["kind"], row["summary"], row["plugin"]) == ("command", "dreams of NAME", "dreams")
+    assert "dreams of NAME" in run(capsys, "list", "--plugin", dreams).out
+    assert "2 recipes, 2 commands" in run(capsys, "plugins", "--plugin", dreams).out.replace(
+        "2 commands, 2 recipes", "x"
+    )
+    assert "(did you mean 'dream'?)" in run(capsys, "--plugin", dreams, "draem", code=2).err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_name_that_polygan_has_is_refused(name, dreams):
+    dreams.write_text(DREAM.replace('"nap"', f'"{name}"'))
+    with pytest.raises(polygan.PluginError, match=f"command '{name}' is already registered by polygan itself: rename"):
+        load_catalogue(files=[dreams])
+
+
+def test_a_name_that_another_plugin_has_is_refused(dreams, tmp_path):
+    other = tmp_path / "other_dreams.py"
+    other.write_text("\n".join(DREAM.splitlines()[:6]))
+    with pytest.raises(polygan.PluginError, match=r"command 'dream' is already registered by plugin 'dreams'"):
+        load_catalogue(files=[dreams, other])
+
+
+@pytest.mark.parametrize("name", ["--dream", "Dream", "a/b", ""])
+def test_a_name_that_no_command_can_have_is_refused(name, dreams):
+    dreams.write_text(DREAM.replace('"nap"', repr(name)))
+    with pytest.raises(polygan.PluginError, match=r"polygan_commands\(\): id .* is not allowed: use one name of a-z"):
+        load_catalogue(files=[dreams])
+
+
+# The commands of polygan
+
+
+def test_the_names_that_plugins_cannot_take_are_those_of_the_commands():
+    assert set(COMMANDS) == set(VERBS)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_each_command_says_how_it_is_written_what_it_does_and_its_options(name, capsys):
+    text = run(capsys, name, "--help").out
+    command = VERBS[name]
+    assert text.startswith(f"polygan {name} ")
+    assert command.summary in " ".join(text.split())
+    for place in command.places:
+        assert f"  {place.name.upper()} " in text
+    for option in command.options:
+        assert f"  {'-n' if option == 'n' else '--' + option.replace('_', '-')}" in text
+    assert run(capsys, name, "-h").out == text
+
+
+EXAMPLE = Command(
+    "an example",
+    lambda *_: None,
+    (Place("run", "a run"), Place("file", "a file", required=False)),
+    {
+        "out": Option(str, "where", required=True),
+        "n": Option(int, "how many", 3),
+        "names": Option(tuple[str, ...], "x"),
+    },
+)
+
+
+def test_places_and_options_in_any_order():
+    for words in ("a b --out o -n 5 --names x y", "-n=5 a --out=o b --names x y", "--names x y --out o a -n 5 b"):
+        found, rest = EXAMPLE.read("example", words.split())
+        assert (found.run, found.file, found.out, found.n, found.names, rest) == ("a", "b", "o", 5, ("x", "y"), [])
+    found, _ = EXAMPLE.read("example", ["a", "--out", "o"])
+    assert (found.file, found.n, found.names, found.help) == (None, 3, None, "")
+
+
+def test_of_an_open_command_only_the_first_word_is_a_place():
+    opened = Command("", lambda *_: None, (Place("run", ""),), {"n": Option(int, "", 3)}, open=True)
+    found, rest = opened.read("x", ["-n", "5", "runs/a", "--scale", "-0.5", "--grid", "b", "--labels", "1", "2"])
+    assert (found.run, found.n, rest) == ("runs/a", 5, ["--scale", "-0.5", "--grid", "b", "--labels", "1", "2"])
+    with pytest.raises(polygan.ConfigError, match=r"which run\? `polygan x RUN \[options\]`; RUN comes first"):
+        opened.read("x", ["--scale", "2", "runs/a"])
+
+
+def test_usage_has_places_and_required_options():
+    assert EXAMPLE.usage("example") == "polygan example RUN [FILE] --out TEXT [options]"
+    assert "-n INT" in EXAMPLE.help("example")
+    assert "how many (default: 3)" in EXAMPLE.help("example")
+
+
+# list
+
+
+def test_tags_of_recipes_are_shown_where_any_has_some(dreams, capsys):
+    table = run(capsys, "list", "--plugin", dreams).out
+    assert "fast, small" in table
+    rows = {row["id"]: row for row in json.loads(run(capsys, "list", "--json", "--plugin", dreams).out)}
+    assert (rows["a/b"]["tags"], rows["a/c"]["tags"]) == (["fast", "small"], [])
+
+
+def test_input_may_be_a_dash(monkeypatch):
+    found, _ = VERBS["generate"].read("generate", ["runs/a", "--input", "-", "--label", "x"])
+    assert (found.input, found.run) == ("-", "runs/a")
+    assert Path(found.run).name == "a"

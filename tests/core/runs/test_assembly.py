@@ -1,0 +1,180 @@
+"""Settings that a data set brings: options, YAML, keywords, config.yaml, and runs from before data sets had their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import polygan
+from polygan.cli import main
+from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan.runs.assembly import kinds, open_source, prepared, resolve, saved_settings
+
+TOY = Path(__file__).parents[2] / "toy_gan.py"
+SETS = """
+from dataclasses import dataclass
+
+import numpy as np
+import polygan
+import toy_gan
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscSettings(polygan.DataSettings):
+    size: int = polygan.ranged(64, "[8, inf)", usual=64)
+    \"\"\"Number of points.\"\"\"
+    hollow: bool = False
+
+
+@polygan.hookimpl
+def polygan_datasets():
+    return [
+        polygan.DatasetSpec("disc", "points", "my_sets:disc", "points in a disc", settings="my_sets:DiscSettings"),
+        polygan.DatasetSpec("lost", "points", "my_sets:disc", "", settings="my_sets:Nothing"),
+        polygan.DatasetSpec("wrong", "points", "my_sets:disc", "", settings="my_sets:np.ndarray"),
+    ]
+
+
+def disc(settings):
+    assert type(settings) is DiscSettings
+    points = np.random.default_rng(0).standard_normal((settings.size, 2)).astype("float32")
+    return toy_gan.ArraySource(points, f"disc {settings.size}")
+"""
+
+
+@pytest.fixture(autouse=True)
+def sets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my_sets.py").write_text(SETS)
+    set_catalogue(load_catalogue(files=[TOY, "my_sets.py"]))
+    yield tmp_path / "my_sets.py"
+    set_catalogue(None)
+    __import__("sys").modules.pop("my_sets", None)
+
+
+SHORT = {"quiet": True, "precision": "fp32", "hang_timeout": 0, "steps": 2, "batch_size": 8}
+
+
+def test_every_way_in_takes_the_settings_of_the_data_set_that_it_names():
+    layer = {"data": {"source": "disc", "size": 9}}
+    found = [
+        resolve("points/mlp", [layer]),
+        resolve("points/mlp", [], ["--data.size", "9", "--data", "disc"]),
+        resolve("points/mlp", [{"data": {"size": 9}}], ["--data=disc"]),
+        resolve("points/mlp", [{"data": "ring"}, {"data": {"size": 9}}, {"data": Path("disc")}]),
+        resolve("points/mlp", [yaml.safe_load(resolve("points/mlp", [layer]).yaml())]),
+    ]
+    assert [(type(s.data).__name__, s.data.size, s.data.source) for s in found] == [("DiscSettings", 9, "disc")] * 5
+    assert found[0].plain()["data"]["size"] == 9
+
+
+@pytest.mark.parametrize("source", ["ring", "points.npy", ""])
+def test_other_sources_do_not_have_them(source):
+    with pytest.raises(polygan.ConfigError, match=r"unknown setting data.size of points/mlp"):
+        resolve("points/mlp", [{"data": {"source": source, "size": 9}}])
+    with pytest.raises(polygan.ConfigError, match=r"unknown option --data.size of polygan train points/mlp"):
+        resolve("points/mlp", [{"data": source}], ["--data.size", "9"])
+    assert "size" not in resolve("points/mlp", [{"data": source}]).plain()["data"]
+
+
+def test_the_callable_is_given_an_instance_of_the_class_and_errors_name_the_option():
+    settings = resolve("points/mlp", [{"data": {"source": "disc", "size": 20}}])
+    catalogue = get_catalogue()
+    assert len(open_source(settings.data, kinds("points/mlp", catalogue)[1], catalogue)) == 20
+    with pytest.raises(polygan.ConfigError, match=r"^data.size = 3 is too small; the least is 8; 64 is usual$"):
+        resolve("points/mlp", [], ["--data", "disc", "--data.size", "3"])
+
+
+def test_a_run_keeps_them_and_resumes_and_loads_with_them(sets):
+    run = polygan.train("points/mlp", {"source": "disc", "size": 40}, name="kept", **SHORT)
+    saved = yaml.safe_load((run.folder / "config.yaml").read_text())
+    assert list(saved)[:2] == ["format", "recipe"]
+    assert saved["data"]["size"] == 40
+    assert polygan.resume(run.folder, steps=4, quiet=True).settings.data.size == 40
+    assert polygan.load(run.folder).evaluate(samples=16, quiet=True)
+    set_catalogue(load_catalogue(files=[TOY]))  # generating needs no data, and so not the plugin of the data set
+    assert len(polygan.load(run.folder).generate(3)) == 3
+    with pytest.raises(polygan.DataError, match=r"data 'disc' is neither a path that exists nor a data set"):
+        polygan.load(run.folder).evaluate(quiet=True)
+
+
+def test_help_shows_them_where_the_data_set_is_named():
+    parser, _, words = prepared("points/mlp", [], ["--data", "disc", "--steps", "3"])
+    assert "--data.size INT" in parser.help(everything=True)
+    assert words == ["--steps", "3"]
+    assert "--data.size" not in prepared("points/mlp")[0].help(everything=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("lost", "dataset 'lost' of plugin 'my_sets' .*: cannot import 'my_sets:Nothing': AttributeError"),
+        ("wrong", "dataset 'wrong' of .*'my_sets:np.ndarray' is not a subclass of DataSettings, .* of domain 'points'"),
+    ],
+)
+def test_a_class_that_is_not_there_or_no_subclass_is_named_with_its_plugin(source, message):
+    with pytest.raises(polygan.PluginError, match=message):
+        resolve("points/mlp", [{"data": source}])
+
+
+def old_run(**data):
+    run = polygan.train("points/mlp", "ring", name="old", **SHORT)
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    del config["format"]
+    config["data"].update(data)
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+def test_a_run_from_before_loses_the_settings_of_other_data_sets_when_it_is_read():
+    run = old_run(size=512, hollow=True)
+    settings = saved_settings(run.folder, {})
+    assert type(settings.data) is polygan.DataSettings
+    more = polygan.resume(run.folder, steps=4, quiet=True)
+    again = yaml.safe_load((more.folder / "config.yaml").read_text())
+    assert again["format"] == 2
+    assert "size" not in again["data"]
+
+
+def test_a_run_from_before_keeps_those_of_its_own_data_set():
+    assert saved_settings(old_run(size=99, source="disc").folder, {}).data.size == 99
+
+
+@pytest.mark.parametrize(("number", "names"), [(None, {"sise": 5}), (2, {"size": 5})])
+def test_other_unknown_settings_of_a_saved_run_are_refused(number, names):
+    run = old_run(**names)
+    config = run.folder / "config.yaml"
+    config.write_text((f"format: {number}\n" if number else "") + config.read_text())
+    with pytest.raises(polygan.ConfigError, match=f"unknown setting data.{next(iter(names))}"):
+        saved_settings(run.folder, {})
+
+
+def test_a_later_format_of_a_run_is_refused_with_the_remedy():
+    run = old_run(format=1)
+    config = run.folder / "config.yaml"
+    config.write_text("format: 99\n" + config.read_text())
+    with pytest.raises(polygan.ConfigError, match=r"has format 99, .* pip install --upgrade polygan"):
+        polygan.load(run.folder)
+
+
+def test_a_users_file_follows_the_same_rule(capsys, sets):
+    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring, size: 512}\n")
+    for words, size in (([], None), (["--data", "disc"], 512)):
+        with pytest.raises(SystemExit) as end:
+            main(["--plugin", str(TOY), "--plugin", str(sets), "train", "--config", "s.yaml", "--dry-run", *words])
+        assert not end.value.code
+        assert yaml.safe_load(capsys.readouterr().out)["data"].get("size") == size
+
+
+def test_settings_that_are_resolved_pass():
+    settings = resolve("points/mlp", [{"data": "ring"}])
+    assert resolve(settings, [{}]) is settings
+    for more in (([{"steps": 3}],), ([], ["--steps", "3"])):
+        with pytest.raises(polygan.ConfigError, match="settings that are resolved take no others"):
+            resolve(settings, *more)
+
+
+def test_a_data_set_with_settings_of_its_own_passes_the_conformance_suite(sets):
+    polygan.testing.check_dataset("disc", {"size": 30}, plugins=[TOY, sets])
