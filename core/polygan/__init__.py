@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .data.source import Batch, DataSettings, Field, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
+    from .data.utf8 import decode_utf8
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
     from .game.sampling import evaluating, in_chunks, make_samples
@@ -60,6 +61,7 @@ _HOME = {
     "data.source": "Batch DataSettings Field Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
+    "data.utf8": "decode_utf8",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
     "game.sampling": "evaluating in_chunks make_samples",
@@ -125,6 +127,7 @@ __all__ = [
     "Trainer",
     "TrainerSettings",
     "Turn",
+    "decode_utf8",
     "did_you_mean",
     "evaluating",
     "hookimpl",

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polygan_text.draw import draw
+from polygan_text.categorical import draw
 
 
 @pytest.mark.parametrize("size", [2, 7, 100, 101, 5000])
