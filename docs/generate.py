@@ -1,7 +1,7 @@
 """What the site shows of the code itself: a hook of MkDocs that makes pages while the site is built.
 
-`pages()` is everything it makes, as text by place: the settings of the trainer and of every registered recipe and domain,
-the reference of the public names, and the files of the repository that are pages too. None of it is kept there.
+`pages()` gives every page as text by place: the settings of the trainer and of every registered recipe and domain, the reference
+of the public names, and the files of the repository that are pages too. Nothing of this is written into the repository.
 """
 
 from __future__ import annotations
