@@ -101,7 +101,11 @@ def test_fixed_and_ragged_fields_come_back_exactly(tmp_path):
     store = build(tmp_path, again)
     assert again.decoded == 0
     assert len(store) == 150
-    assert store.info == {"rate": 8000, "shape": [3, 4], "count": 150}  # the facts of this source, not of the decoded one
+    assert store.info == {
+        "rate": 8000,
+        "shape": [3, 4],
+        "count": 150,
+    }  # the facts of this source, not of the decoded one
     assert store.fields == fields
     assert [len(store.item("wave", i)) for i in range(150)] == [len(s["wave"]) for s in samples]
     for i, sample in enumerate(samples):

@@ -13,5 +13,7 @@ def test_text_comes_without_its_mark():
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_the_line_and_the_byte_are_named(mark):
-    with pytest.raises(polygan.DataError, match=r"^a\.txt line 3 is not UTF-8 \(byte 0xdf\); convert the file to UTF-8$"):
+    with pytest.raises(
+        polygan.DataError, match=r"^a\.txt line 3 is not UTF-8 \(byte 0xdf\); convert the file to UTF-8$"
+    ):
         polygan.decode_utf8(mark + b"one\ntwo\nstra\xdfe\nend", "a.txt")
