@@ -24,7 +24,7 @@ class Model:
     """Size of the latent, >= 1."""
     loss: Literal["minimax", "hinge"] = "minimax"
     """Loss."""
-    label: int | str | None = None
+    label: str | int | None = None
     """A class."""
     widths: tuple[int, ...] = (1, 2)
     """Widths."""
@@ -133,7 +133,7 @@ def test_bad_settings_files(tmp_path, text, message):
 def test_options_of_generation():
     words = ["--label", "cat", "--residual", "--latent-dim=7"]
     assert build(Model, option_values(Model, words, "x"), "x") == Model(7, label="cat", residual=True)
-    assert build(Model, option_values(Model, ["--label", "3"], "x"), "x").label == 3
+    assert build(Model, option_values(Model, ["--label", "3"], "x"), "x").label == "3"  # text comes first
     for word in ("*", "@home", "yes", "2024-01-01"):  # names, whatever YAML thinks of them
         assert build(Model, option_values(Model, ["--label", word], "x"), "x").label == word
     with pytest.raises(ConfigError, match=r"latent_dim = \* is not of the right type; it takes int"):
