@@ -119,7 +119,7 @@ def test_mistakes_are_one_line_with_the_remedy(parser, layer, words, message):
         (b"a: [", "is not YAML"),
         (b"- 1", "holds a list"),
         (b"\xff\xfe\x00", "cannot be read"),
-        (None, "cannot be read: No such"),
+        (None, r"cannot be read \(No such"),
     ],
 )
 def test_bad_settings_files(tmp_path, text, message):
