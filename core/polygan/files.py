@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 from .errors import ConfigError, PolyganError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
+
+Facts = Mapping[str, Any]
+"""A JSON object: facts by name. The code that reads a fact knows its type."""
 
 _NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
