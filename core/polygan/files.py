@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from .errors import ConfigError, PolyganError
 
@@ -27,6 +27,16 @@ T = TypeVar("T")
 
 Facts = Mapping[str, Any]
 """A JSON object: facts by name. The code that reads a fact knows its type."""
+
+
+class Written(TypedDict):
+    """A file as `write_blocks` wrote it."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    """The checksum in hexadecimal digits."""
+
 
 _NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
@@ -75,7 +85,7 @@ def regular(path: Path) -> Path:
 # Durability
 
 
-def to_disk(file: IO[Any]) -> None:
+def to_disk(file: IO[bytes] | IO[str]) -> None:
     """Flush a file and wait until the disk has it."""
     file.flush()
     os.fsync(file.fileno())
@@ -132,10 +142,10 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
-def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, Any]:
-    """Write a new file durably; hashing and flushing to the disk go on meanwhile. Returns ``{"size": bytes, "sha256": hex}``.
+def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> Written:
+    """Write a new file durably and return its size and checksum. Hashing and flushing go on while blocks are written.
 
-    Not atomic: for files of a folder that is renamed into place, or under a name that `replacing` gave.
+    Writing is not atomic: use it in a folder that is renamed into place, or under a name that `replacing` gave.
     """
     digest, size, unflushed = hashlib.sha256(), 0, 0
     pending: deque[Future[None]] = deque()
