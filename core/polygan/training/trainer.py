@@ -99,11 +99,8 @@ class Trainer:
         self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
         self._eager = dict(self.context._networks)
-        self._compiled = (
-            {n: cast("nn.Module", torch.compile(m)) for n, m in self._eager.items()}
-            if settings.compile
-            else self._eager
-        )
+        compiled = {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
+        self._compiled = cast("Mapping[str, nn.Module]", compiled)
         self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
         self._rounds = max(turn.repeat for turn in self.turns)
         self._trained: tuple[str, ...] = ()
@@ -114,7 +111,7 @@ class Trainer:
     # The loop
 
     def fit(self) -> None:
-        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError after the last rollback."""
+        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when rollbacks do not help."""
         s = self.settings
         self._window = (self.step, time.monotonic())
         with closing(self._feeder), preserved_generators(self.device), Watchdog(s.hang_timeout) as watchdog:

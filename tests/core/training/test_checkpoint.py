@@ -419,7 +419,7 @@ def test_an_older_format_is_verified_before_it_is_migrated(tmp_path, monkeypatch
 def test_an_older_format_without_a_migration_says_who_reads_it(tmp_path, monkeypatch):
     checkpoints = older(tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"has format 0, .*an older one without a migration; use the polygan that wrote it"
+        CheckpointError, match=r"has format 0, .*the older format has no migration; use the polygan that wrote it"
     ):
         checkpoints.load(10)
     monkeypatch.setitem(checkpoint.CHECKPOINT.readers, 0, "0.0.9")
