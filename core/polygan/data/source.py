@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-
-    from ..files import Facts
 
 
 Batch = dict[str, torch.Tensor]
@@ -53,7 +51,7 @@ class Source(ABC):
 
     fields: Mapping[str, Field]
     """The arrays of a sample; dtype and shape hold for every sample. A field ``held_out`` (0 or 1) is the source's own split."""
-    info: Facts
+    info: dict[str, Any]
     """JSON data that networks are built from (shape, classes, rate, ...). Saved with the run."""
 
     @abstractmethod
