@@ -4,8 +4,8 @@
     python examples/vocoder.py path/to/recordings --steps 20000       # an hour or two on two cores
     python examples/vocoder.py                                        # made-up notes, a minute or two
 
-Writes the report, a folder of held-out recordings beside their re-synthesis, and an ONNX file, and prints each score next to
-that of Griffin-Lim, which needs no training.
+The script writes the report, a folder of held-out recordings beside their re-synthesis, and an ONNX file. It prints each score next to
+the score of Griffin-Lim, which needs no training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(data: str = "tones", steps: int = 300, out: str = "resynthesis", **sett
     held_out = run.splits()["held_out"]
     real = run.domain.real(held_out, held_out.rows[:5])
     real.save(Path(out) / "recordings")
-    run.recipe.sample(run.networks, len(real), 0, inputs=real).save(Path(out) / "vocoder")
+    run.generate(given=real).save(Path(out) / "vocoder")
     # Whole files and folders, of any length, go through piece by piece:
     run.convert(Path(out) / "recordings", Path(out) / "files", format="flac")
     for score in run.evaluate(["audio/mel-distance", "audio/stft-distance"], samples=20, quiet=True):

@@ -180,7 +180,7 @@ def check_data(folder: Path, store: Store) -> None:
     saved = {name: saved.get(name) for name in now}
     for facts in (saved, now):  # one level of names, so that a message is about one fact
         facts |= {f"info.{k}": v for k, v in (facts.pop("info") or {}).items()}
-    for name in sorted(saved.keys() | now.keys()):
+    for name in sorted(saved):  # what is not saved, the version that began the run did not record
         before, after = (_shown(facts.get(name)) for facts in (saved, now))
         if saved.get(name) != now.get(name):
             raise DataError(

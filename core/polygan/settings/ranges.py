@@ -147,7 +147,7 @@ def choice_fault(value: object, hint: object) -> str:
     others = [part for part in parts(hint) if typing.get_origin(part) is not typing.Literal]
     if any(_may_be(value, part) for part in others):
         return ""
-    names = [str(choice) for choice in known]
+    names = [str(choice) or "''" for choice in known]
     return f"is unknown{did_you_mean(str(value), names)}; known are {', '.join(names)}"
 
 
