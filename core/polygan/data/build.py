@@ -82,7 +82,7 @@ def build_store(
 
 
 def _told_by(source: Source, store: Store) -> Store:
-    """The store with the facts of this source, not of the one that was decoded: facts need not be part of the fingerprint."""
+    """The store with this source's facts. The fingerprint need not cover facts, so the stored facts may differ."""
     store.info = {**json.loads(json.dumps(source.info)), "count": store.info["count"]}
     return store
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain, Samples
     from ..data.store import Split
+    from ..files import Facts
     from .recipe import AnyRecipe
 
 
@@ -139,11 +140,11 @@ def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int
     return torch.cat(pieces)
 
 
-def classes_of(conditional: str, info: Mapping[str, Any], remedy: str) -> tuple[str, ...]:
-    """The names of the classes that a recipe's networks are told; empty for none.
+def classes_of(conditional: str, info: Facts, remedy: str) -> tuple[str, ...]:
+    """The names of the classes that a recipe's networks take; empty for networks without classes.
 
-    ``conditional`` is auto (if the data has two classes or more), yes or no. Raises ConfigError for yes with data that has fewer;
-    ``remedy`` says how such data gets classes: "use labelled data (--data.labels folders)".
+    ``conditional`` is yes, no, or auto (yes for data with two or more classes). Raises ConfigError for yes with fewer than two
+    classes; ``remedy`` tells the user how to get classes: "use labelled data (--data.labels folders)".
     """
     names = tuple(info.get("classes", ()))
     if conditional == "yes" and len(names) < 2:
@@ -155,12 +156,12 @@ def classes_of(conditional: str, info: Mapping[str, Any], remedy: str) -> tuple[
 
 
 def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by its name, or else by its number. ConfigError for one that the model does not have."""
+    """The index of a class by its name, else by its number. Raises ConfigError for a class that the model lacks."""
     if label is None:
         return None
     if not classes:
         raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
-    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
+    if str(label) in classes:  # try names first: classes may be called 0, 1, 10, 2
         return list(classes).index(str(label))
     if isinstance(label, str) and not label.isdecimal():
         names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
