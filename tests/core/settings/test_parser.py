@@ -119,7 +119,7 @@ def test_mistakes_are_one_line_with_the_remedy(parser, layer, words, message):
         (b"a: [", "is not YAML"),
         (b"- 1", "holds a list"),
         (b"\xff\xfe\x00", "cannot be read"),
-        (None, "cannot be read: No such"),
+        (None, r"cannot be read \(No such"),
     ],
 )
 def test_bad_settings_files(tmp_path, text, message):
@@ -178,7 +178,7 @@ def test_help_all_names_every_setting_with_its_meaning_its_range_and_no_usage(pa
     for name in parser.types:
         assert f"--{name} " in text or f"--[no-]{name} " in text
     assert "Size of the latent" in text
-    assert "Share of the samples that is kept from training and used for scores. ([0, 0.9]; default: 0.1)" in text
+    assert "Share of the samples that training does not see and scores use. ([0, 0.9]; default: 0.1)" in text
     assert "--model.widths INT ... Widths. (default: 1 2)" in text
     assert "usage" not in text
 
