@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
 from ..errors import PluginError, PolyganError, one_line
 from ..plugins.importing import where
 from .evaluation import Plot, Score
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def compute_scores(
     catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
-) -> tuple[dict[str, list[Score]], dict[str, object]]:
+) -> tuple[dict[str, list[Score]], Mapping[str, object]]:
     """The scores by metric, and the record for the log; ``say`` gets a line about each metric that cannot be computed."""
     found: dict[str, list[object]] = {}
     for name in metrics:
