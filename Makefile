@@ -6,6 +6,7 @@ VENV_FLAGS ?=
 DEMO_ARGS  ?= image/dcgan --data mnist-5k --steps 3000 --model.generator_width 48 --model.discriminator_width 48 \
               --model.discriminator_learning_rate 1e-4 --model.ema_half_life 5000
 TEST_ARGS  ?= -n 2 -m "not slow"
+DEVICE_ARGS ?=
 
 VENV   := .venv
 PY     := $(VENV)/bin/python
@@ -20,7 +21,7 @@ PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(no
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test lint bench docs clean
+.PHONY: help install demo test lint bench device docs clean
 
 help: ## list what make can do
 	@echo "polygan. Each target makes $(VENV) first if it is missing; repeating or interrupting one does no harm."
@@ -29,6 +30,7 @@ help: ## list what make can do
 	@echo "  PYTHON=python3.12                     the interpreter to start from (3.11 or newer; now: $(PYTHON))"
 	@echo "  VENV_FLAGS=--system-site-packages     reuse a torch that is already there (before $(VENV) is made)"
 	@echo "  DEMO_ARGS=... TEST_ARGS=...           what 'polygan train' and 'pytest' are given"
+	@echo "  DEVICE_ARGS=...                       what 'make device' gives tests/device/run.py, e.g. '--parts losses,sync'"
 
 install: $(READY) ## make .venv with polygan, the plugins of this checkout and the tools for development
 
@@ -61,6 +63,9 @@ lint: $(READY) ## check style, format and types
 bench: $(READY) ## measure speed and memory against plain baselines (wants a quiet machine)
 	@echo "==> measuring"
 	$(PY) tests/bench/run.py
+
+device: $(READY) ## check polygan on an accelerator and measure it there (at most 8 minutes; without one: says so)
+	@$(PY) tests/device/run.py $(DEVICE_ARGS)
 
 docs: $(DOCS) ## build the docs site into site/ (a broken link fails)
 	@echo "==> building the docs site from docs/ and from docstrings"

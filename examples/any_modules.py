@@ -94,7 +94,7 @@ class Config:
             raise polygan.ConfigError(f"model: {self} is out of range; the docstrings of its fields say what fits")
 
 
-class Modules(polygan.Recipe):
+class Modules(polygan.Recipe[Config]):
     """A generator (n, latent_dim) -> (n, ...) against a discriminator (n, ...) -> (n,) or (n, 1).
 
     Batches are ``{field: samples}``, with samples (n, ...).
@@ -105,10 +105,13 @@ class Modules(polygan.Recipe):
 
     def __init__(self, config, info, generator=None, discriminator=None):
         super().__init__(config, info)
-        self.given = generator, discriminator
+        self.own = {"generator": generator, "discriminator": discriminator}
 
-    def players(self):
-        c, (generator, discriminator) = self.config, self.given
+    def networks(self):
+        return {name: own or made(getattr(self.config, name), name) for name, own in self.own.items()}
+
+    def players(self, networks, training):
+        c = self.config
 
         def player(module, half_life=0.0):
             return polygan.Player(
@@ -118,13 +121,13 @@ class Modules(polygan.Recipe):
             )
 
         return {
-            "generator": player(generator or made(c.generator, "generator"), c.ema_half_life),
-            "discriminator": player(discriminator or made(c.discriminator, "discriminator")),
+            "generator": player(networks["generator"], c.ema_half_life),
+            "discriminator": player(networks["discriminator"]),
         }
 
     def turns(self):
-        twice = {"precision": "fp32", "eager": True} if self.config.r1 else {}  # a penalty differentiates twice
-        return [polygan.Turn("d", ("discriminator",), self.d, **twice), polygan.Turn("g", ("generator",), self.g)]
+        d = polygan.Turn("d", ("discriminator",), self.d, differentiates_twice=self.config.r1 > 0)
+        return [d, polygan.Turn("g", ("generator",), self.g)]
 
     def fake(self, ctx, real):
         """As many fakes as there are real samples, of their shape."""
@@ -136,7 +139,7 @@ class Modules(polygan.Recipe):
             )
         return fake
 
-    def judge(self, network, x):
+    def logits(self, network, x):
         """Logits (n,)."""
         logits = network(x)
         if logits.shape not in ((len(x),), (len(x), 1)):
@@ -149,29 +152,24 @@ class Modules(polygan.Recipe):
     def d(self, ctx, batch):
         real = batch[self.field].detach().requires_grad_(self.config.r1 > 0)
         fake = self.fake(ctx, real).detach()
-        real_logits, fake_logits = (self.judge(ctx["discriminator"], x) for x in (real, fake))
+        real_logits, fake_logits = (self.logits(ctx["discriminator"], x) for x in (real, fake))
         if self.config.loss != "relativistic":  # whose logits have a meaning in pairs only
             ctx.observe_logits(real_logits, fake_logits)
         penalty = {"r1": losses.r1(real_logits, real, self.config.r1)} if self.config.r1 else {}
         return losses.ADVERSARIAL[self.config.loss].discriminator(real_logits, fake_logits) | penalty
 
     def g(self, ctx, batch):
-        real, judge = batch[self.field], ctx["discriminator"]
-        real_logits = self.judge(judge, real) if self.config.loss == "relativistic" else None
-        fake_logits = self.judge(judge, self.fake(ctx, real))
+        real, discriminator = batch[self.field], ctx["discriminator"]
+        real_logits = self.logits(discriminator, real) if self.config.loss == "relativistic" else None
+        fake_logits = self.logits(discriminator, self.fake(ctx, real))
         return losses.ADVERSARIAL[self.config.loss].generator(fake_logits, real_logits)
 
-    def generate(self, networks, n, noise, options):
-        generator = networks["generator"]
-        latent = noise.normal(n, self.config.latent_dim).to(next(generator.parameters()).device)
-        data = polygan.in_chunks(lambda z: generator(z).float(), latent)
-        return polygan.Samples(data, self.kind_of_sample())
-
-    def kind_of_sample(self):
-        """The domain of the samples; without one they are a tensor that nothing here knows how to draw."""
+    def generate(self, networks, request):
+        latent = request.noise.normal(request.n, self.config.latent_dim).to(request.device)
+        return polygan.Samples(polygan.in_chunks(lambda z: networks["generator"](z).float(), latent))
 
     def critic(self, networks, batch):
-        return self.judge(networks["discriminator"], batch[self.field])
+        return self.logits(networks["discriminator"], batch[self.field])
 
 
 def made(target, name):
@@ -198,11 +196,6 @@ class PictureModules(Modules):
     domain = "image"
     field = "image"
     defaults: ClassVar[dict] = {"steps": 5000, "batch_size": 64}
-
-    def kind_of_sample(self):
-        from polygan_image.domain import ImageDomain
-
-        return ImageDomain()
 
 
 # On a tensor, from Python
@@ -251,7 +244,7 @@ def fit(generator, discriminator, data, folder, *, settings=None, device="cpu", 
 
 def sample(trainer, n, seed=0):
     """(n, ...) samples of the averaged generator on the CPU; sample i of a seed is the same for any ``n``."""
-    return trainer.recipe.sample(trainer.networks(), n, seed).data
+    return polygan.make_samples(trainer.recipe, trainer.networks(), n, seed).data
 
 
 def main(folder="runs/any-modules", steps=1000):

@@ -4,7 +4,7 @@
     python examples/captions.py train.txt test.txt
 
 Without a file it takes the made-up sentences of the set `grammar`. Prints sentences of the generator and of its start at the
-same temperature, BLEU beside self-BLEU, each next to its floor, and the report's path.
+same temperature, sentences that go on from a given word, BLEU beside self-BLEU, each next to its floor, and the report's path.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ def main(data: str | dict[str, Any], steps: int = 2600, samples: int = 1000, **m
     start = {"generator": mle.policy}
     for title, networks in (("generator", run.networks), ("maximum likelihood", start)):
         print(f"\n{title}:")
-        for text in run.recipe.sample(networks, 10, seed=1).data:
+        for text in polygan.make_samples(run.recipe, networks, 10, seed=1).data:
             print(f"  {text}")
+    beginnings = [text.partition(" ")[0] for text in run.generate(3, seed=2).data]
+    print("\ngiven a first word:")
+    for text in run.generate(given=beginnings, seed=3).data:
+        print(f"  {text}")
     print()
     for score in run.evaluate(samples=samples):
         floor = "" if score.floor is None else f", floor {score.floor:.3f}"

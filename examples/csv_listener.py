@@ -4,14 +4,18 @@
     export POLYGAN_WEBHOOK=https://chat.example/hooks/...
     polygan --plugin ./examples/csv_listener.py resume runs/dcgan-mnist-5k --steps 20000
 
+From Python, a table alone needs no plugin:
+
+    polygan.train("image/dcgan", data="mnist-5k", listeners=[csv_listener.table_listener("values.csv")])
+
 `RUN/values.csv` has a line for each time that values were logged: ``step``, ``samples``, then a column for each
 value, under its name in log.jsonl. What is logged for the first time later becomes a column on the right, empty
 above.
 
 A listener is a module with some of the event hooks: the four below, and `polygan_sampled`, `polygan_evaluated` and
 `polygan_saved`, which a table of values has no use for. They are called on the first process only, between
-iterations, one plugin after another. What a hook raises is one line on stderr that names the plugin, and the run goes
-on (POLYGAN_STRICT=1 raises): here that is a full disk, say.
+iterations, one plugin after another. If a hook raises (the disk is full, say), polygan prints one line that names the plugin,
+and the run goes on; with POLYGAN_STRICT=1 it ends. A listener from Python is part of its script: what it raises ends the run.
 """
 
 from __future__ import annotations
@@ -19,10 +23,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
-import sys
 import urllib.request
 from http.client import HTTPException
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import polygan
@@ -33,26 +38,19 @@ TIMEOUT = 5  # seconds that a webhook has to answer: the process waits for it
 @polygan.hookimpl
 def polygan_run_started(event: polygan.RunEvent) -> None:
     """Training starts (``event.step`` 0) or resumes: what an interrupted attempt wrote after its checkpoint goes."""
-    keep(event)
+    keep(table(event), event.step)
 
 
 @polygan.hookimpl
 def polygan_logged(event: polygan.RunEvent, values) -> None:
     """Values were logged, each the mean since the last time. The names may differ from call to call."""
-    path, row = table(event), {"step": event.step, "samples": event.samples, **values}
-    columns = header(path)
-    if row.keys() <= set(columns):
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(lines(columns, [row]))
-    else:  # a new name: the file is written anew with the wider header
-        columns += [name for name in row if name not in columns]
-        write(path, columns, [*read(path), row])
+    add(table(event), {"step": event.step, "samples": event.samples, **values})
 
 
 @polygan.hookimpl
 def polygan_diverged(event: polygan.RunEvent, message: str) -> None:
     """The run went back to an earlier step, now ``event.step``, or gave up where it is: later lines are void."""
-    keep(event)
+    keep(table(event), event.step)
 
 
 @polygan.hookimpl
@@ -62,11 +60,39 @@ def polygan_run_ended(event: polygan.RunEvent, status: str) -> None:
         notify(url, event, status)
 
 
+# From Python
+
+
+def table_listener(path) -> polygan.Listener:
+    """What writes the table to ``path``: one of the ``listeners`` of `polygan.train`."""
+    file = Path(path)
+
+    class Table(polygan.Listener):  # made here: the class needs torch, and loading a plugin must not import torch
+        def logged(self, trainer, values) -> None:
+            add(file, {"step": trainer.step, "samples": trainer.samples, **values})
+
+        def diverged(self, trainer, message: str) -> None:
+            keep(file, trainer.step)
+
+    return Table()
+
+
 # The table
 
 
 def table(event):
     return event.folder / "values.csv"
+
+
+def add(path, row):
+    """Append a row."""
+    columns = header(path)
+    if row.keys() <= set(columns):
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(lines(columns, [row]))
+    else:  # a new name: the file is written anew with the wider header
+        columns += [name for name in row if name not in columns]
+        write(path, columns, [*read(path), row])
 
 
 def header(path):
@@ -99,18 +125,17 @@ def write(path, columns, rows):
     temporary.replace(path)
 
 
-def keep(event):
-    """Drop the rows after ``event.step``, which the run is about to play again."""
-    path = table(event)
+def keep(path, step):
+    """Drop the rows after ``step``, which the run is about to play again."""
     if path.exists():
-        write(path, header(path), [row for row in read(path) if int(row["step"]) <= event.step])
+        write(path, header(path), [row for row in read(path) if int(row["step"]) <= step])
 
 
 # The webhook
 
 
 def notify(url, event, status):
-    """POST a JSON object; ``text`` is what chat programs show. Whatever goes wrong is one line and no more."""
+    """POST a JSON object; ``text`` is what chat programs show. Whatever goes wrong is one warning and no more."""
     facts = {"run": str(event.folder), "recipe": event.recipe, "status": status, "step": event.step}
     facts["text"] = f"polygan: {event.folder} ({event.recipe}) {status} at step {event.step}"
     host = ""
@@ -126,8 +151,7 @@ def notify(url, event, status):
         # An OSError is no answer in time, no such host, or a status of 400 or more.
         known = isinstance(error, OSError)
         reason = " ".join(str(error).split()) if known else "it is no http(s) address, or no answer"
-        print(
+        logging.getLogger("polygan").warning(
             f"csv_listener: the webhook at {host!r} was not told that run {event.folder} {status} ({reason}): "
-            "check POLYGAN_WEBHOOK",
-            file=sys.stderr,
+            "check POLYGAN_WEBHOOK"
         )

@@ -23,7 +23,6 @@ from torch import nn
 
 import polygan
 from polygan import losses
-from polygan_image.domain import ImageDomain
 
 GAME = losses.ADVERSARIAL["minimax"]
 
@@ -31,6 +30,12 @@ GAME = losses.ADVERSARIAL["minimax"]
 @polygan.hookimpl
 def polygan_recipes():
     return [polygan.RecipeSpec("image/keras", "keras_digits:KerasGAN", "two keras.Sequential models, on torch")]
+
+
+@polygan.hookimpl
+def polygan_formats():
+    summary = "the generator as one file of Keras"
+    return [polygan.FormatSpec("image/keras", "keras", "export", "keras_digits:export", summary)]
 
 
 def keras_on_torch():
@@ -88,6 +93,7 @@ class Network(nn.Module):
         """Every parameter and buffer, in the order of the model's variables."""
         return [getattr(self, name) for name in self.names]
 
+    @torch.compiler.disable  # which does not trace into Keras: its layers keep books in Python at each call
     def forward(self, x):
         before = self.values()
         y, after = self.play(before, x, self.training)
@@ -124,7 +130,7 @@ class Config:
             )
 
 
-class KerasGAN(polygan.Recipe):
+class KerasGAN(polygan.Recipe[Config]):
     """DCGAN in two doublings (Radford et al. 2015), with dropout in the discriminator as Keras tutorials have it."""
 
     domain = "image"
@@ -133,7 +139,7 @@ class KerasGAN(polygan.Recipe):
 
     def __init__(self, config, info):
         super().__init__(config, info)
-        self.keras = keras_on_torch()  # here and not in players(): the import draws from Python's seeded generator
+        self.keras = keras_on_torch()  # here and not in networks(): the import draws from Python's seeded generator
         self.shape = (info["height"], info["width"], info["channels"])
         if self.shape[0] % 4 or self.shape[1] % 4:
             raise polygan.ConfigError(
@@ -177,10 +183,12 @@ class KerasGAN(polygan.Recipe):
             ]
         )
 
-    def players(self):
-        c = self.config
+    def networks(self):
         with self.keras.device("cpu"):  # else Keras would build on a GPU where there is one; the trainer moves networks
-            g, d = Network(self.generator()), Network(self.discriminator())
+            return {"generator": Network(self.generator()), "discriminator": Network(self.discriminator())}
+
+    def players(self, networks, training):
+        c, g, d = self.config, networks["generator"], networks["discriminator"]
 
         def adam(network):
             return torch.optim.Adam(network.parameters(), c.learning_rate, (0.5, 0.999))
@@ -191,17 +199,13 @@ class KerasGAN(polygan.Recipe):
         }
 
     def turns(self):
-        # Eager: torch.compile does not trace into Keras, whose layers keep books in Python at each call.
-        return [
-            polygan.Turn("d", ("discriminator",), self.d, eager=True),
-            polygan.Turn("g", ("generator",), self.g, eager=True),
-        ]
+        return [polygan.Turn("d", ("discriminator",), self.d), polygan.Turn("g", ("generator",), self.g)]
 
     def draw(self, generator, latent):
         """Pictures (n, C, H, W), as polygan has them, of latents (n, latent_dim)."""
         return generator(latent).movedim(3, 1)
 
-    def judge(self, discriminator, images):
+    def logits(self, discriminator, images):
         """Logits (n,) of pictures (n, C, H, W)."""
         return discriminator(images.movedim(1, 3)).flatten()
 
@@ -209,31 +213,29 @@ class KerasGAN(polygan.Recipe):
         return self.draw(ctx["generator"], ctx.noise.normal(len(batch["image"]), self.config.latent_dim))
 
     def d(self, ctx, batch):
-        real = self.judge(ctx["discriminator"], batch["image"])
-        fake = self.judge(ctx["discriminator"], self.fake(ctx, batch).detach())
+        real = self.logits(ctx["discriminator"], batch["image"])
+        fake = self.logits(ctx["discriminator"], self.fake(ctx, batch).detach())
         ctx.observe_logits(real, fake)
         return GAME.discriminator(real, fake)
 
     def g(self, ctx, batch):
-        return GAME.generator(self.judge(ctx["discriminator"], self.fake(ctx, batch)))
+        return GAME.generator(self.logits(ctx["discriminator"], self.fake(ctx, batch)))
 
-    def generate(self, networks, n, noise, options):
-        generator = networks["generator"]
-        latent = noise.normal(n, self.config.latent_dim).to(next(generator.parameters()).device)
-        return polygan.Samples(polygan.in_chunks(lambda z: self.draw(generator, z).float(), latent), ImageDomain())
+    def generate(self, networks, request):
+        latent = request.noise.normal(request.n, self.config.latent_dim).to(request.device)
+        return polygan.Samples(polygan.in_chunks(lambda z: self.draw(networks["generator"], z).float(), latent))
 
     def critic(self, networks, batch):
-        return self.judge(networks["discriminator"], batch["image"])
+        return self.logits(networks["discriminator"], batch["image"])
 
-    formats = ("keras",)
 
-    def export_as(self, networks, kind, path):
-        """The generator as one .keras file: latents (n, latent_dim) to pictures (n, H, W, C) in [-1, 1]."""
-        path = path if path.suffix == ".keras" else path.with_name(path.name + ".keras")
-        with self.keras.device("cpu"):
-            model = self.generator()
-            for variable, value in zip(model.variables, networks["generator"].values(), strict=True):
-                variable.assign(value.detach().cpu())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(path)
-        return [path]
+def export(recipe, networks, path):
+    """The generator as one .keras file: latents (n, latent_dim) to pictures (n, H, W, C) in [-1, 1]."""
+    path = path if path.suffix == ".keras" else path.with_name(path.name + ".keras")
+    with recipe.keras.device("cpu"):
+        model = recipe.generator()
+        for variable, value in zip(model.variables, networks["generator"].values(), strict=True):
+            variable.assign(value.detach().cpu())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    return [path]

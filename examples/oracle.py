@@ -53,7 +53,8 @@ def score(run: polygan.Run, policy: nn.Module, samples: int, temperature: float)
     recipe: Any = run.recipe
     oracle, held_out = oracle_of(recipe.info), run.splits()["held_out"]
     real = run.domain.real(held_out, np.sort(held_out.rows)).extra["tokens"]
-    drawn = recipe.sample({"generator": policy}, samples, 0, Sampling(temperature=temperature)).extra["tokens"]
+    options = Sampling(temperature=temperature)
+    drawn = polygan.make_samples(recipe, {"generator": policy}, samples, 0, options).extra["tokens"]
     # The recipe scores by any policy, and an oracle is one.
     by_oracle = -recipe.log_likelihood(oracle, drawn).mean()
     return float(by_oracle), float(-recipe.log_likelihood(policy, real, temperature=temperature).mean())
@@ -62,10 +63,9 @@ def score(run: polygan.Run, policy: nn.Module, samples: int, temperature: float)
 @torch.no_grad()
 def ranked(run: polygan.Run, samples: int) -> float:
     """Share of pairs of a held-out and a fresh sequence in which the discriminator takes the held-out one for more real."""
-    recipe: Any = run.recipe
     held_out = run.splits()["held_out"]
     real = run.domain.real(held_out, np.sort(held_out.rows)).extra["tokens"]
-    fake = recipe.sample(run.networks, samples, 0).extra["tokens"]
+    fake = run.generate(samples, seed=0).extra["tokens"]
     discriminator: Any = run.networks["discriminator"]
     a, b = discriminator.score(real), discriminator.score(fake)
     return float((a[:, None] > b).float().mean())

@@ -23,7 +23,7 @@ def main(data: str = "tones", steps: int = 300, out: str = "resynthesis", **sett
     held_out = run.splits()["held_out"]
     real = run.domain.real(held_out, held_out.rows[:5])
     real.save(Path(out) / "recordings")
-    run.recipe.sample(run.networks, len(real), 0, inputs=real).save(Path(out) / "vocoder")
+    run.generate(given=real).save(Path(out) / "vocoder")
     # Whole files and folders, of any length, go through piece by piece:
     run.convert(Path(out) / "recordings", Path(out) / "files", format="flac")
     for score in run.evaluate(["audio/mel-distance", "audio/stft-distance"], samples=20, quiet=True):

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from .data.source import Batch, DataSettings, Field, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
+    from .data.utf8 import decode_utf8
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
-    from .game.sampling import evaluating, in_chunks, make_samples
+    from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -60,9 +61,10 @@ _HOME = {
     "data.source": "Batch DataSettings Field Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
+    "data.utf8": "decode_utf8",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
-    "game.sampling": "evaluating in_chunks make_samples",
+    "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
@@ -125,6 +127,9 @@ __all__ = [
     "Trainer",
     "TrainerSettings",
     "Turn",
+    "class_index",
+    "classes_of",
+    "decode_utf8",
     "did_you_mean",
     "evaluating",
     "hookimpl",

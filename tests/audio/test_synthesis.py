@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from polygan import ConfigError
-from polygan_audio import vocos_networks
-from polygan_audio.hifigan_networks import Generator, Shape
-from polygan_audio.melspec import MelSpec
+from polygan_audio.networks import vocos as vocos_networks
+from polygan_audio.networks.hifigan import Generator, Shape
+from polygan_audio.networks.melspec import MelSpec
 from polygan_audio.synthesis import Synthesiser, mel_stream
 
 MEL = MelSpec(sample_rate=16_000, n_fft=64, win_length=64, hop_length=16, n_mels=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -10,15 +11,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, Samples, TrainerSettings, Turn, testing
+from polygan import ConfigError, DataError, Samples, TrainerSettings, Turn, make_samples, testing
+from polygan.game.sampling import stream_samples
+from polygan.plugins import load_catalogue
 from polygan.runs.assembly import resolve
+from polygan.runs.given import Maker, convert_files
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
-from polygan_audio import audio_losses, files, vocos
-from polygan_audio.domain import AudioDomain
+from polygan_audio import losses, vocos
+from polygan_audio.data import files
+from polygan_audio.data.domain import AudioDomain
 from polygan_audio.hifigan import Config, HiFiGAN
 from polygan_audio.vocoder import Sampling
 
+DOMAIN = AudioDomain()
 INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
 SMALL = {"channels": 16, "discriminator_width": 8, "variant": "v2"}
 
@@ -37,6 +43,11 @@ def waveforms(n=2, samples=2048):
     time = torch.arange(samples) / 16_000
     pitch = 200 * 2 ** torch.arange(n)
     return 0.3 * torch.sin(2 * torch.pi * pitch[:, None] * time) + 0.01 * torch.randn(n, samples)
+
+
+def convert(recipe, networks, source, out, format="", **options):
+    maker = Maker(recipe, networks, DOMAIN, DOMAIN, 0, Sampling(**options))
+    return list(convert_files(maker, source, out, format))
 
 
 def trainer(recipe, batch, **settings):
@@ -86,19 +97,19 @@ def test_a_step_is_the_official_one(scales, tolerance):
 def test_terms_by_hand():
     real = [[torch.zeros(2, 1, 4), torch.full((2, 1, 3), 2.0)]]
     fake = [[torch.ones(2, 1, 4), torch.full((2, 1, 3), -1.0)]]
-    assert audio_losses.discriminator_loss(real, fake) == {"real": torch.tensor(1.0), "fake": torch.tensor(1.0)}
-    assert audio_losses.generator_loss(fake) == 4.0
-    assert audio_losses.feature_matching(real, fake) == 1.0 + 3.0
+    assert losses.discriminator_loss(real, fake) == {"real": torch.tensor(1.0), "fake": torch.tensor(1.0)}
+    assert losses.generator_loss(fake) == 4.0
+    assert losses.feature_matching(real, fake) == 1.0 + 3.0
 
 
 def test_hinge_terms_by_hand():
     real = [[torch.zeros(2, 4), torch.full((2, 3), 2.0)], [torch.zeros(2, 4), torch.full((2, 3), 0.5)]]
     fake = [[torch.ones(2, 4), torch.full((2, 3), -1.5)], [torch.ones(2, 4), torch.full((2, 3), 0.25)]]
     weights = (1.0, 0.1)
-    terms = audio_losses.hinge_discriminator_loss(real, fake, weights)
+    terms = losses.hinge_discriminator_loss(real, fake, weights)
     torch.testing.assert_close(terms, {"real": torch.tensor(0.05), "fake": torch.tensor(0.125)})
-    torch.testing.assert_close(audio_losses.hinge_generator_loss(fake, weights), torch.tensor(2.5 + 0.075))
-    torch.testing.assert_close(audio_losses.feature_matching(real, fake, weights), torch.tensor(4.5 + 0.125))
+    torch.testing.assert_close(losses.hinge_generator_loss(fake, weights), torch.tensor(2.5 + 0.075))
+    torch.testing.assert_close(losses.feature_matching(real, fake, weights), torch.tensor(4.5 + 0.125))
 
 
 def test_the_default_segments_of_vocos_are_several_times_what_its_network_sees():
@@ -108,7 +119,7 @@ def test_the_default_segments_of_vocos_are_several_times_what_its_network_sees()
     """
     settings = resolve("audio/vocos", [{"data": "tones", "model": {"prior": "pseudo-inverse"}}])
     recipe = vocos.Vocos(settings.model, INFO | {"segment": settings.data.segment})
-    seen = 2 * recipe.players()["generator"].module.context() + 1
+    seen = 2 * recipe.networks()["generator"].context() + 1
     assert settings.data.segment / recipe.mel.hop_length > 2.5 * seen
     assert settings.data.segment * settings.run.batch_size == 8 * 8192
 
@@ -167,10 +178,10 @@ def test_discriminators_of_vocos_have_the_weights_of_their_families():
     }
     for (period, resolution), (weights, families) in kinds.items():
         recipe = small_vocos(period_weight=period, resolution_weight=resolution, pretrain_steps=0)
-        judges = recipe.players()["discriminator"].module
+        discriminators = recipe.networks()["discriminator"]
         assert list(recipe.weights) == pytest.approx(weights)
-        assert list(judges.families) == families
-        assert len(judges(waveforms())) == len(weights)
+        assert list(discriminators.families) == families
+        assert len(discriminators(waveforms())) == len(weights)
         played = trainer(recipe, {"waveform": waveforms()})
         before = [p.detach().clone() for p in played.actors["generator"].module.parameters()]
         played.iterate()
@@ -181,10 +192,10 @@ def test_discriminators_of_vocos_have_the_weights_of_their_families():
 
 def test_stft_terms_by_hand():
     waveform = waveforms()
-    convergence, logarithm = audio_losses.stft_loss(waveform, 1.1 * waveform)
+    convergence, logarithm = losses.stft_loss(waveform, 1.1 * waveform)
     torch.testing.assert_close(convergence, torch.tensor(0.1), atol=1e-5, rtol=0)
     torch.testing.assert_close(logarithm, torch.tensor(1.1).log(), atol=2e-3, rtol=0)
-    assert audio_losses.stft_loss(waveform, waveform)[0] == 0
+    assert losses.stft_loss(waveform, waveform)[0] == 0
 
 
 def test_the_mel_term_goes_up_to_half_the_rate():
@@ -210,7 +221,8 @@ def test_vocos_pretrains_on_spectra_alone():
 @pytest.mark.parametrize("make", [hifigan, small_vocos])
 def test_discriminators_may_have_a_rate_of_their_own(make):
     def rates(**options):
-        players = make(**options).players()
+        recipe = make(**options)
+        players = recipe.players(recipe.networks(), TrainerSettings(steps=100))
         return [players[name].optimizer.param_groups[0]["lr"] for name in ("generator", "discriminator")]
 
     assert rates(learning_rate=3e-4) == [3e-4, 3e-4]
@@ -268,22 +280,62 @@ def recipe(request):
 @pytest.fixture(scope="module")
 def networks(recipe):
     torch.manual_seed(1)
-    return {name: player.module.eval() for name, player in recipe.players().items()}
+    return {name: network.eval() for name, network in recipe.networks().items()}
 
 
 def test_recordings_keep_their_length(recipe, networks):
     lengths = [300, 2048, 5000]
     clips = Samples([0.1 * torch.randn(n) for n in lengths], AudioDomain(), extra={"sample_rate": 16_000})
-    made = recipe.sample(networks, 3, 0, None, clips)
+    made = make_samples(recipe, networks, 0, 0, given=clips)
     assert [len(w) for w in made.data] == lengths
     one = Samples(clips.data[1:2], AudioDomain(), extra={"sample_rate": 16_000})
-    torch.testing.assert_close(recipe.sample(networks, 1, 5, None, one).data[0], made.data[1])
+    torch.testing.assert_close(make_samples(recipe, networks, 0, 5, given=one).data[0], made.data[1])
     with torch.no_grad():
         mel = recipe.mel(clips.data[1])[:, :8]
         torch.testing.assert_close(networks["generator"](mel[None])[0], made.data[1], atol=1e-5, rtol=0)
     clips.extra["sample_rate"] = 22_050
     with pytest.raises(ConfigError, match="22050 Hz and a vocoder of 16000 Hz"):
-        recipe.sample(networks, 3, 0, None, clips)
+        make_samples(recipe, networks, 0, 0, given=clips)
+
+
+def test_mels_alone_are_decoded(recipe, networks):
+    mels = [torch.randn(80, n) - 4 for n in (9, 5)]
+    given = Samples([torch.zeros(0)] * 2, names=["a", "b"], extra={"sample_rate": 16_000, "mel": mels})
+    made = make_samples(recipe, networks, 0, given=given)
+    assert [len(w) for w in made.data] == [9 * 256, 5 * 256]
+    with torch.no_grad():
+        torch.testing.assert_close(networks["generator"](mels[0][None])[0], made.data[0], atol=1e-5, rtol=0)
+    mels[1] = torch.zeros(100, 5)
+    with pytest.raises(DataError, match="mel b has 100 bands, this vocoder takes 80; make it with the same front end"):
+        make_samples(recipe, networks, 0, given=given)
+
+
+def test_a_long_recording_sounds_before_it_is_read_to_its_end(recipe, networks):
+    """And the pieces are together what is made of the whole."""
+    waveform, asked = waveforms(1, 256 * 1600)[0], []
+
+    def pieces():
+        for i, block in enumerate(waveform.split(16_000)):
+            asked.append(i)
+            yield Samples([block], names=["a"], extra={"sample_rate": 16_000})
+
+    made = stream_samples(recipe, networks, pieces(), options=Sampling(chunk=256))
+    first = next(made)
+    assert first.names == ["a"]
+    assert len(asked) < 8
+    rest = list(made)
+    assert max(len(piece.data[0]) for piece in rest) <= 256 * 256
+    joined = DOMAIN.join([first, *rest])
+    whole = make_samples(
+        recipe, networks, 0, options=Sampling(chunk=256), given=DOMAIN.take(waveform, {"sample_rate": 16_000})
+    )
+    torch.testing.assert_close(joined.data[0], whole.data[0], atol=1e-5, rtol=0)
+
+
+def test_recordings_of_another_rate_are_refused_in_pieces_too(recipe, networks):
+    pieces = [Samples([torch.zeros(9000)], extra={"sample_rate": 8000})]
+    with pytest.raises(ConfigError, match="8000 Hz and a vocoder of 16000 Hz"):
+        list(stream_samples(recipe, networks, pieces))
 
 
 def test_a_folder_is_converted_file_by_file(recipe, networks, tmp_path):
@@ -292,7 +344,7 @@ def test_a_folder_is_converted_file_by_file(recipe, networks, tmp_path):
     files.write(source / "a.wav", waveforms(1, 7000)[0], 16_000)
     files.write(source / "deeper" / "b.flac", waveforms(1, 30_000)[0], 22_050)
     np.save(source / "a.npy", recipe.mel(waveforms(1, 7168)[0]).numpy())
-    made = list(recipe.convert(networks, source, out, Sampling()))
+    made = convert(recipe, networks, source, out)
     heads = {p.relative_to(out).as_posix(): files.header(p) for p in made}
     assert sorted(heads) == ["a.wav", "a.wav.wav", "deeper/b.wav"]  # a.npy and a.wav do not overwrite each other
     assert {h.rate for h in heads.values()} == {16_000}
@@ -306,22 +358,22 @@ def test_recordings_are_not_overwritten_by_the_re_synthesis_of_their_neighbours(
     np.save(tmp_path / "a.npy", recipe.mel(waveforms(1, 7168)[0]).numpy())
     before = (tmp_path / "a.wav").read_bytes()
     with pytest.raises(DataError, match="1 of 2 files"):  # a.wav would overwrite itself
-        list(recipe.convert(networks, tmp_path, tmp_path, Sampling()))
+        convert(recipe, networks, tmp_path, tmp_path)
     assert (tmp_path / "a.wav").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npy", "a.npy.wav", "a.wav"]
 
 
 def test_one_file_becomes_one_file(recipe, networks, tmp_path):
     files.write(tmp_path / "a.wav", waveforms(1, 7000)[0], 16_000)
-    (made,) = recipe.convert(networks, tmp_path / "a.wav", tmp_path / "deeper" / "b.flac", Sampling())
+    (made,) = convert(recipe, networks, tmp_path / "a.wav", tmp_path / "deeper" / "b.flac")
     assert made == tmp_path / "deeper" / "b.flac"
     assert files.header(made).frames == 28 * 256
     with pytest.raises(ConfigError, match=r"b\.wav is one file, and .* a folder"):
-        list(recipe.convert(networks, tmp_path, tmp_path / "b.wav", Sampling()))
+        convert(recipe, networks, tmp_path, tmp_path / "b.wav")
 
 
 def test_a_waveform_is_finer_than_bf16():
-    made = hifigan().players()["generator"].module
+    made = hifigan().networks()["generator"]
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         sound = made(torch.randn(1, 80, 4))
     assert sound.dtype == torch.float32
@@ -331,12 +383,11 @@ def test_a_waveform_is_finer_than_bf16():
 def test_runs_that_stop_learning_early_say_so():
     made = small_vocos(pretrain_steps=8000)
     for steps, said in ((5000, True), (20_000, False)):
-        made.training = TrainerSettings(steps=steps)
-        assert bool(made.notes()) is said
+        assert bool(made.notes(TrainerSettings(steps=steps))) is said
     for count, said in ((120, True), (13_100, False)):
         made = hifigan(INFO | {"count": count})
-        made.training = TrainerSettings(steps=100_000, batch_size=16)
-        assert ("--model.epoch" in "".join(made.notes())) is said
+        notes = made.notes(TrainerSettings(steps=100_000, batch_size=16))
+        assert ("--model.epoch" in "".join(notes)) is said
 
 
 def test_a_mel_and_its_sound_give_the_same(recipe, networks, tmp_path):
@@ -345,10 +396,24 @@ def test_a_mel_and_its_sound_give_the_same(recipe, networks, tmp_path):
     sound, _ = files.read(tmp_path / "a.wav")
     mel = recipe.mel(F.pad(torch.from_numpy(sound), (0, -16_000 % 256)))[:, : -(-16_000 // 256)]
     np.save(tmp_path / "b.npy", mel.numpy())
-    (one,) = recipe.convert(networks, tmp_path / "a.wav", tmp_path / "out", Sampling())
-    (two,) = recipe.convert(networks, tmp_path / "b.npy", tmp_path / "out", Sampling(format="flac"))
+    (one,) = convert(recipe, networks, tmp_path / "a.wav", tmp_path / "out")
+    (two,) = convert(recipe, networks, tmp_path / "b.npy", tmp_path / "out", "flac")
     assert two.suffix == ".flac"
     np.testing.assert_allclose(files.read(one)[0], files.read(two)[0], atol=2 / 32768)
+
+
+def test_files_are_converted_by_the_weights_of_now(recipe, networks, tmp_path):
+    """A synthesiser is kept from file to file."""
+    files.write(tmp_path / "a.wav", waveforms(1, 4000)[0], 16_000)
+    own = copy.deepcopy(networks)
+    (first,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "1")
+    (same,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "2")
+    assert first.read_bytes() == same.read_bytes()
+    for parameter in own["generator"].parameters():
+        parameter.data *= 1.1
+    (kept,) = convert(recipe, own, tmp_path / "a.wav", tmp_path / "3")
+    (fresh,) = convert(recipe, copy.deepcopy(own), tmp_path / "a.wav", tmp_path / "4")
+    assert first.read_bytes() != kept.read_bytes() == fresh.read_bytes()
 
 
 def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
@@ -362,10 +427,10 @@ def test_what_cannot_be_converted_is_named(recipe, networks, tmp_path):
         ("text.wav", r"/text.wav: cannot be read as sound"),
     ):
         with pytest.raises(DataError, match=message) as error:
-            list(recipe.convert(networks, tmp_path / name, tmp_path / "out", Sampling()))
+            convert(recipe, networks, tmp_path / name, tmp_path / "out")
         assert str(tmp_path / "out") not in str(error.value)  # what is wrong is the input
     with pytest.raises(DataError, match="would be overwritten"):
-        list(recipe.convert(networks, tmp_path / "a.wav", tmp_path, Sampling()))
+        convert(recipe, networks, tmp_path / "a.wav", tmp_path)
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -376,9 +441,9 @@ def test_a_bad_file_of_a_folder_does_not_stop_the_others(recipe, networks, tmp_p
     for name in ("b", "c"):
         files.write(source / f"{name}.wav", waveforms(1, 4000)[0], 16_000)
     with pytest.raises(DataError, match=r"1 of 3 files of .*/in could not be converted"):
-        list(recipe.convert(networks, source, out, Sampling()))
+        convert(recipe, networks, source, out)
     assert sorted(p.name for p in out.iterdir()) == ["b.wav", "c.wav"]
-    assert capsys.readouterr().err.startswith(f"polygan: {source / 'a.wav'}: cannot be read as sound")
+    assert capsys.readouterr().err.startswith(f"{source / 'a.wav'}: cannot be read as sound")
 
 
 def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_path):
@@ -387,8 +452,31 @@ def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_
         parameter.data.fill_(float("nan"))
     files.write(tmp_path / "a.wav", waveforms(1, 4000)[0], 16_000)
     with pytest.raises(DataError, match=r"/a.wav: .*/out/a.wav: holds samples that are not finite"):
-        list(recipe.convert({"generator": broken}, tmp_path / "a.wav", tmp_path / "out", Sampling()))
+        convert(recipe, {"generator": broken}, tmp_path / "a.wav", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("kind", [HiFiGAN, vocos.Vocos])
+def test_help_shows_settings_that_are_there_first(kind):
+    assert set(kind.first_options) <= {f.name for f in dataclasses.fields(kind.Config)}
+    assert len(kind.first_options) == 2
+
+
+def test_formats_stand_apart_from_the_recipes():
+    catalogue = load_catalogue(allow=["audio"], strict=True)
+    there = {
+        (recipe, direction): sorted(catalogue.formats_of(recipe, direction))
+        for recipe in ("audio/hifigan", "audio/vocos")
+        for direction in ("export", "import")
+    }
+    assert there == {
+        ("audio/hifigan", "export"): ["onnx", "speecht5"],
+        ("audio/hifigan", "import"): ["hifigan"],
+        ("audio/vocos", "export"): ["onnx"],
+        ("audio/vocos", "import"): [],
+    }
+    for spec in catalogue.formats.values():
+        assert callable(catalogue.resolve(spec))
 
 
 # Settings
@@ -413,7 +501,7 @@ def test_a_network_that_makes_nan_is_named_with_its_place(recipe, networks, tmp_
 )
 def test_settings_that_cannot_work_are_refused(options, info, message):
     with pytest.raises(ConfigError, match=message):
-        hifigan(INFO | info, **options).players()
+        hifigan(INFO | info, **options).networks()
 
 
 def test_vocos_settings_are_refused():
@@ -423,7 +511,7 @@ def test_vocos_settings_are_refused():
         ({"resolution_weight": -1.0}, "resolution_weight = -1.0"),
         ({"period_weight": float("inf")}, "period_weight = inf"),
         ({"period_weight": 0.0, "resolution_weight": 0.0}, "both 0, which leaves no discriminator"),
-        ({"iterations": 0}, "iterations = 0 must be finite and at least 1"),
+        ({"iterations": 0}, "iterations = 0 is too small; the least is 1"),
         ({"prior": "pseudo"}, "known are griffin-lim, pseudo-inverse, none"),
         ({"discriminators": "big"}, "known are small, paper"),
     ):
@@ -433,6 +521,8 @@ def test_vocos_settings_are_refused():
         small_vocos(INFO | {"segment": 1024})
     with pytest.raises(ConfigError, match=r"too short for the spectrogram discriminators"):
         hifigan(INFO | {"segment": 1024}, scales="spectrogram")
-    with pytest.raises(ConfigError, match="format = 'mp3'"):
-        Sampling(format="mp3")
+    with pytest.raises(ConfigError, match=r"^precision = 'fp8' is unknown.*known are auto, fp32, bf16"):
+        Sampling(precision="fp8")
+    with pytest.raises(ConfigError, match=r"^chunk = 0 is too small"):
+        Sampling(chunk=0)
     assert isinstance(small_vocos(pretrain_steps=0).turns()[0], Turn)

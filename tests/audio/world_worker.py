@@ -21,11 +21,8 @@ def doubled(kind, config):
     """A recipe whose networks are in float64, so that only the order of sums differs between numbers of processes."""
 
     class Double(kind):
-        def players(self):
-            players = super().players()
-            for player in players.values():
-                player.module.double()
-            return players
+        def networks(self):
+            return {name: network.double() for name, network in super().networks().items()}
 
     return Double(config, INFO)
 

@@ -15,9 +15,9 @@ from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
 from polygan_audio import hifigan, vocos
-from polygan_audio.convolutions import fold
-from polygan_audio.hifigan_networks import VARIANTS, Generator
-from polygan_audio.melspec import PRESETS
+from polygan_audio.networks.convolutions import fold
+from polygan_audio.networks.hifigan import VARIANTS, Generator
+from polygan_audio.networks.melspec import PRESETS
 from polygan_audio.synthesis import Synthesiser
 
 INFO = {"sample_rate": 22_050, "segment": 8192, "count": 10_000}
@@ -75,8 +75,8 @@ def official_scale(module):
 
 def plain_step(recipe, real):
     """The usual loop: D not frozen, D(real) with gradients in G's turn, separate passes, default AdamW."""
-    players = recipe.players()
-    g, d = (players[n].module for n in ("generator", "discriminator"))
+    networks = recipe.networks()
+    g, d = (networks[n] for n in ("generator", "discriminator"))
     for block in g.resblocks:
         official_block(block)
     for member in d.families["periods"].discriminators:
@@ -148,7 +148,7 @@ def plain_v2():
 def bench_synthesis(rounds):
     usual, ours = plain_v2(), v2()
     priors = {
-        f"vocos, {prior}": vocos.Vocos(vocos.Config(prior=prior), INFO).players()["generator"].module
+        f"vocos, {prior}": vocos.Vocos(vocos.Config(prior=prior), INFO).networks()["generator"]
         for prior in ("griffin-lim", "pseudo-inverse")
     }
     mel = torch.randn(80, 860)  # 10 s

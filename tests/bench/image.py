@@ -22,7 +22,7 @@ from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training import trainer as trainer_module
 from polygan.training.trainer import Trainer
-from polygan_image.features import Classifier, extract
+from polygan_image.scores.classifier import Classifier, extract
 from polygan_image.stylegan import Config, StyleGAN
 
 SIDE, BATCH = 64, 16
@@ -66,8 +66,8 @@ def with_torchs_derivatives(run):
 
 def plain_step(fir):
     """The usual loop: fresh fakes in each turn, nothing frozen, default Adam. ``fir`` is `plain.each_map` or `plain.depthwise`."""
-    players = StyleGAN(Config(augment="none"), INFO).players()
-    g, d = (players[name].module for name in ("generator", "discriminator"))
+    networks = StyleGAN(Config(augment="none"), INFO).networks()
+    g, d = networks["generator"], networks["discriminator"]
     og, od = (torch.optim.Adam(m.parameters(), lr=2.5e-3, betas=(0.0, 0.99)) for m in (g, d))
     real = torch.rand(BATCH, 3, SIDE, SIDE) * 2 - 1
 
@@ -81,10 +81,12 @@ def plain_step(fir):
         od.zero_grad()
         with torch.no_grad():
             fake = fakes()
-        (F.softplus(-plain.judge(d, real, fir)).mean() + F.softplus(plain.judge(d, fake, fir)).mean()).backward()
+        (
+            F.softplus(-plain.discriminate(d, real, fir)).mean() + F.softplus(plain.discriminate(d, fake, fir)).mean()
+        ).backward()
         od.step()
         og.zero_grad()
-        F.softplus(-plain.judge(d, fakes(), fir)).mean().backward()
+        F.softplus(-plain.discriminate(d, fakes(), fir)).mean().backward()
         og.step()
 
     return run
@@ -132,7 +134,7 @@ def difference():
 
 def bench_scores(count=10_000):
     """What the scores cost once a classifier is there: the features of 10,000 pictures and the distances between them."""
-    from polygan_image.metrics import frechet_distance, kernel_distance, precision_recall
+    from polygan_image.scores.metrics import frechet_distance, kernel_distance, precision_recall
 
     network = Classifier(3, 32, 10).eval()
     pictures = torch.rand(count, 3, 32, 32) * 2 - 1

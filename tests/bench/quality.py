@@ -33,8 +33,6 @@ from polygan.seeding import mix, seed_everything
 from polygan.settings.trainer import TrainerSettings
 from polygan.training.trainer import Trainer
 from polygan_image.dcgan import DCGAN, Config
-from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.metrics import frechet
 
 BATCH = 64
 
@@ -54,7 +52,7 @@ def rounded(product):
 
 def ours(recipe, stream, domain, precision, seed, seconds, samples=math.inf):
     settings = TrainerSettings(steps=10**9, batch_size=BATCH, precision=precision, seed=seed, hang_timeout=0)
-    trainer = Trainer(recipe, {"train": stream}, settings, prepare=domain.prepare)
+    trainer = Trainer(recipe, {"train": stream}, settings, prepare=lambda batch: domain.prepare(batch, recipe.info))
     end = time.monotonic() + seconds
     while time.monotonic() < end and trainer.samples < samples:
         trainer.iterate()
@@ -69,12 +67,12 @@ def ours_rounded(recipe, stream, domain, seed, samples):
 
 def plain(recipe, stream, domain, seed, seconds):
     seed_everything(mix(seed, -1))
-    players = recipe.players()
-    g, d = (players[k].module for k in ("generator", "discriminator"))
+    networks = recipe.networks()
+    g, d = networks["generator"], networks["discriminator"]
     og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
     end, step = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        batch = domain.prepare(stream.batch(step))
+        batch = domain.prepare(stream.batch(step), recipe.info)
         real, label = batch["image"], batch.get("label")
         d.zero_grad()
         F.softplus(-d(real, label)).mean().backward()
@@ -90,19 +88,22 @@ def plain(recipe, stream, domain, seed, seconds):
 
 def opened(**data):
     """The domain of pictures, its settings and the splits of a set."""
-    domain, settings = ImageDomain(), ImageSettings(**data)
-    store = build_store(open_source(settings, domain, get_catalogue()), settings)
+    catalogue = get_catalogue()
+    domain = catalogue.resolve(catalogue.domain("image"))()
+    settings = domain.Settings(**data)
+    store = build_store(open_source(settings, domain, catalogue), settings)
     return domain, settings, split_store(store, settings.held_out)
 
 
 def evaluation_of(recipe, networks, domain, settings, splits, count):
-    """What a metric judges: ``count`` pictures of these networks against the splits."""
+    """What a metric is given: ``count`` pictures of these networks against the splits."""
     return Evaluation(
         domain=domain,
         info=splits["train"].store.info,
         train=splits["train"],
         held_out=splits["held_out"],
-        generate=lambda n, seed: recipe.sample(networks, n, seed),
+        recipe=recipe,
+        networks=networks,
         cache=cache_folder(settings),
         device=torch.device("cpu"),
         count=count,
@@ -150,6 +151,7 @@ def main():
                 networks, shown = ours_rounded(recipe, stream, domain, seed, samples)
             else:
                 networks, shown = ours(recipe, stream, domain, kind, seed, seconds)
+            frechet = get_catalogue().resolve(get_catalogue().metric("image/frechet"))
             (score,) = frechet(evaluation_of(recipe, networks, domain, settings, splits, arguments.count))
             row = wanted | {
                 "seed": seed,

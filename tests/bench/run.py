@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from audio import bench_audio
 from e2e.test_startup import install_hundred
 from image import bench_image
+from plain_loops import dcgan_step
 from text import bench_text
 from timing import PRECISIONS, interleave, table
 
@@ -36,52 +36,10 @@ from polygan.training.trainer import Trainer
 # DCGAN 64x64x3
 
 
-def tutorial_networks():
-    """Generator and discriminator as the usual tutorial writes them (ngf = ndf = 64, latent 100)."""
-
-    def up(i, o, s, p):
-        return [nn.ConvTranspose2d(i, o, 4, s, p, bias=False)]
-
-    def down(i, o, s, p):
-        return [nn.Conv2d(i, o, 4, s, p, bias=False)]
-
-    g = []
-    for i, o, s, p in ((100, 512, 1, 0), (512, 256, 2, 1), (256, 128, 2, 1), (128, 64, 2, 1)):
-        g += [*up(i, o, s, p), nn.BatchNorm2d(o), nn.ReLU(True)]
-    g += [*up(64, 3, 2, 1), nn.Tanh()]
-    d = [*down(3, 64, 2, 1), nn.LeakyReLU(0.2, True)]
-    for i, o in ((64, 128), (128, 256), (256, 512)):
-        d += [*down(i, o, 2, 1), nn.BatchNorm2d(o), nn.LeakyReLU(0.2, True)]
-    d += [*down(512, 1, 1, 0), nn.Sigmoid()]
-    return nn.Sequential(*g), nn.Sequential(*d)
-
-
-def tutorial_step():
-    """The plain loop: BCE on probabilities, default Adam, D not frozen in G's step, fakes reused."""
-    g, d = tutorial_networks()
-    bce = nn.BCELoss()
-    og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
-    real = torch.rand(64, 3, 64, 64) * 2 - 1
-    one, zero = torch.ones(64), torch.zeros(64)
-
-    def step():
-        d.zero_grad()
-        bce(d(real).view(-1), one).backward()
-        fake = g(torch.randn(64, 100, 1, 1))
-        bce(d(fake.detach()).view(-1), zero).backward()
-        od.step()
-        g.zero_grad()
-        bce(d(fake).view(-1), one).backward()
-        og.step()
-
-    return step
-
-
 def bare_step(precision, reuse=True):
     """The optimised step without a trainer: channels_last, fused Adam, frozen opponent, autocast."""
-    recipe = dcgan(reuse)
-    players = recipe.players()
-    g, d = (players[k].module.to(memory_format=torch.channels_last) for k in ("generator", "discriminator"))
+    networks = dcgan(reuse).networks()
+    g, d = (networks[k].to(memory_format=torch.channels_last) for k in ("generator", "discriminator"))
     og, od = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for m in (g, d))
     real = (torch.rand(64, 3, 64, 64) * 2 - 1).contiguous(memory_format=torch.channels_last)
 
@@ -123,7 +81,7 @@ def trainer_step(precision, reuse=True):
 
 
 def bench_dcgan(rounds):
-    runners = {"plain tutorial loop, fp32": tutorial_step()}
+    runners = {"plain tutorial loop, fp32": dcgan_step(torch.rand(64, 3, 64, 64) * 2 - 1)}
     for p in PRECISIONS:
         runners[f"polygan Trainer, {p}"] = trainer_step(p)
         runners[f"bare optimised loop, {p}"] = bare_step(p)
@@ -150,8 +108,8 @@ def bench_overhead(rounds):
     class Bare(MLPGAN):
         """What the loop below does, no more: no average, clipping, schedule or observed values."""
 
-        def players(self):
-            players = super().players()
+        def players(self, networks, training):
+            players = super().players(networks, training)
             for player in players.values():
                 player.scheduler, player.ema_half_life, player.clip = None, 0, 0
             return players
@@ -163,8 +121,8 @@ def bench_overhead(rounds):
     recipe = Bare(Config(width=64, learning_rate=1e-4), {})
     settings = TrainerSettings(steps=10**9, batch_size=64, precision="fp32", hang_timeout=0)
     trainer = Trainer(recipe, {"train": RepeatedBatch({"point": real})}, settings)
-    players = MLPGAN(Config(width=64, learning_rate=1e-4), {}).players()
-    g, d = (players[k].module for k in ("generator", "discriminator"))
+    networks = MLPGAN(Config(width=64, learning_rate=1e-4), {}).networks()
+    g, d = (networks[k] for k in ("generator", "discriminator"))
     og, od = (torch.optim.Adam(m.parameters(), lr=1e-4, fused=True) for m in (g, d))
 
     def bare():

@@ -25,8 +25,8 @@ from polygan.game.sampling import evaluating
 from polygan.scoring.health import overfitting_signal
 from polygan.settings.trainer import TrainerSettings
 from polygan.training.trainer import Trainer
-from polygan_image import metrics
-from polygan_image.pictures import grid
+from polygan_image.data.pictures import grid
+from polygan_image.scores import metrics
 from polygan_image.stylegan import Config, StyleGAN
 
 BATCH, POINTS, SHOWN = 16, 4, 256
@@ -37,10 +37,10 @@ def gap(trainer, recipe, domain, few, held_out):
 
     def real(split):
         rows = split.rows[:SHOWN]
-        return domain.prepare(domain.collate(split, rows, np.full((len(rows), 4), 0.5)))
+        return domain.prepare(domain.collate(split, rows, np.full((len(rows), domain.draws), 0.5)), split.store.info)
 
     live = trainer.networks(averaged=False)
-    fakes = domain.batch_of(recipe.sample(trainer.networks(), SHOWN, 1))
+    fakes = domain.batch_of(polygan.make_samples(recipe, trainer.networks(), SHOWN, 1))
     with evaluating(live), torch.no_grad():
         return overfitting_signal(*(recipe.critic(live, b) for b in (real(few), real(held_out), fakes)))
 
@@ -81,7 +81,10 @@ def main():
             recipe = StyleGAN(config, few.store.info)
             run = TrainerSettings(steps=10**9, batch_size=BATCH, seed=seed, hang_timeout=0)
             stream = polygan.Stream(few, domain, BATCH, seed)
-            trainer = Trainer(recipe, {"train": stream}, run, prepare=domain.prepare)
+            facts = few.store.info
+            trainer = Trainer(
+                recipe, {"train": stream}, run, prepare=lambda batch, info=facts: domain.prepare(batch, info)
+            )
             for point in range(1, POINTS + 1):
                 end = time.monotonic() + 60 * arguments.minutes / POINTS
                 while time.monotonic() < end:
@@ -99,7 +102,7 @@ def main():
                     file.write(json.dumps(record) + "\n")
                 print(json.dumps(record), flush=True)
                 picture = arguments.out.with_name(f"{arguments.out.stem}-{augment}-{seed}-{point}.png")
-                grid(recipe.sample(networks, 80, 1).data, 10, 2).save(picture)
+                grid(polygan.make_samples(recipe, networks, 80, 1).data, 10, 2).save(picture)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from polygan.seeding import Noise
 from polygan.settings.trainer import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
+from polygan_text.categorical import draw
 from polygan_text.discriminator import PAPER_FILTERS
-from polygan_text.draw import draw
 from polygan_text.policy import TransformerPolicy
 from polygan_text.rollout import roll_out
 from polygan_text.seqgan import SeqGAN

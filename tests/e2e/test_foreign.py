@@ -205,7 +205,7 @@ def test_modules_and_a_tensor_train_and_resume_to_the_bit():
     few, many = example.sample(whole, 3), example.sample(parts, 70)
     torch.testing.assert_close(many[:3], few)
     live = whole.networks(averaged=False)["generator"]
-    assert not torch.equal(whole.recipe.sample({"generator": live}, 3, 0).data, few)
+    assert not torch.equal(polygan.make_samples(whole.recipe, {"generator": live}, 3).data, few)
 
 
 def test_the_circle_is_learnt(capsys):

@@ -79,6 +79,19 @@ def test_the_table_follows_a_rollback():
     assert_is_the_log(folder)
 
 
+def test_a_script_gets_the_table_without_a_plugin(tmp_path):
+    example = use(LISTENER)
+    set_catalogue(load_catalogue(files=[TOY], allow=()))
+    model = {"poison_at": 6, "poison_rollbacks": 1}
+    run = polygan.train(
+        "points/mlp", data="ring", steps=10, save_every=5, log_every=2, max_skips=2, sample_every=0, quiet=True, model=model,
+        listeners=[example.table_listener(tmp_path / "values.csv")],
+    )  # fmt: skip
+    (tmp_path / "values.csv").rename(run.folder / "values.csv")
+    assert any(r["event"] == "diverged" for r in read_log(run.folder / "log.jsonl"))
+    assert_is_the_log(run.folder)
+
+
 def test_a_name_that_comes_later_is_a_column_on_the_right(tmp_path):
     example = use(LISTENER)
 
@@ -119,7 +132,7 @@ def webhook(status=200):
         server.server_close()
 
 
-def test_the_webhook_is_told_how_a_run_ended(monkeypatch, capsys):
+def test_the_webhook_is_told_how_a_run_ended(monkeypatch, caplog):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with webhook() as (url, posted):
         monkeypatch.setenv("POLYGAN_WEBHOOK", url)
@@ -127,10 +140,10 @@ def test_the_webhook_is_told_how_a_run_ended(monkeypatch, capsys):
     facts = {"run": str(folder), "recipe": "points/mlp", "status": "finished", "step": 3}
     facts["text"] = f"polygan: {folder} (points/mlp) finished at step 3"
     assert posted == [("/hooks/secret", "application/json", facts)]
-    assert "csv_listener" not in capsys.readouterr().err
+    assert "csv_listener" not in caplog.text
 
 
-def test_a_webhook_that_cannot_be_reached_is_one_line_and_the_run_is_finished(monkeypatch, capsys):
+def test_a_webhook_that_cannot_be_reached_is_one_line_and_the_run_is_finished(monkeypatch, caplog):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -138,7 +151,7 @@ def test_a_webhook_that_cannot_be_reached_is_one_line_and_the_run_is_finished(mo
             "POLYGAN_WEBHOOK", f"http://127.0.0.1:{free.getsockname()[1]}/hooks/secret"
         )  # nobody listens
         folder = play(3)
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if "csv_listener" in x]
+    (line,) = [x for x in caplog.messages if "csv_listener" in x]
     assert f"the webhook at '127.0.0.1' was not told that run {folder} finished" in line
     assert "refused" in line
     assert line.endswith("check POLYGAN_WEBHOOK")
@@ -147,18 +160,18 @@ def test_a_webhook_that_cannot_be_reached_is_one_line_and_the_run_is_finished(mo
 
 
 @pytest.mark.parametrize("url", ["ftp://x/secret", "http://[secret", "http://x:port/secret", "nonsense secret"])
-def test_an_address_that_is_none_is_one_line(url, monkeypatch, capsys, tmp_path):
+def test_an_address_that_is_none_is_one_line(url, monkeypatch, caplog, tmp_path):
     monkeypatch.setenv("POLYGAN_WEBHOOK", url)
     use(LISTENER).polygan_run_ended(event=polygan.RunEvent(tmp_path, "points/mlp", {}, 1, 2), status="failed")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = caplog.messages
     assert "failed (it is no http(s) address, or no answer)" in line
     assert "secret" not in line
 
 
-def test_a_webhook_that_refuses_is_said(monkeypatch, capsys, tmp_path):
+def test_a_webhook_that_refuses_is_said(monkeypatch, caplog, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with webhook(404) as (url, posted):
         monkeypatch.setenv("POLYGAN_WEBHOOK", url)
         use(LISTENER).polygan_run_ended(event=polygan.RunEvent(tmp_path, "points/mlp", {}, 1, 2), status="finished")
     assert len(posted) == 1
-    assert "(HTTP Error 404: Not Found)" in capsys.readouterr().err
+    assert "(HTTP Error 404: Not Found)" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -49,6 +50,33 @@ def test_samples_are_reproducible_files(run):
     assert all(line.partition("\t")[2].startswith("the old") for line in (run / "c.txt").read_text().splitlines())
 
 
+def test_given_beginnings_are_continued_one_a_line(run, monkeypatch):
+    """From a file and from standard input: the same texts, none for a blank line."""
+    (run / "prefixes.txt").write_text("the old dog\n\n   \nthe cat\nin the garden, the")
+    polygan("generate", "runs/r", "--input", "prefixes.txt", "--label", "statement", "--out", "out.txt", cwd=run)
+    lines = (run / "out.txt").read_text().splitlines()
+    assert [line.partition("\t")[0] for line in lines] == ["statement"] * 3
+    begins = ("the old dog", "the cat", "in the garden, the")
+    assert all(line.partition("\t")[2].startswith(b) for line, b in zip(lines, begins, strict=True))
+    monkeypatch.setattr("sys.stdin", io.StringIO((run / "prefixes.txt").read_text()))
+    done = polygan("generate", "runs/r", "--input", "-", "--label", "statement", cwd=run)
+    assert done.stdout.splitlines() == lines
+    polygan("generate", "runs/r", "--input", "prefixes.txt", "--out", "made", cwd=run)
+    assert len((run / "made/prefixes.txt").read_text().splitlines()) == 3
+
+
+def test_a_folder_with_a_bad_file_gives_the_others(run):
+    (run / "in/deep").mkdir(parents=True)
+    (run / "in/a.txt").write_text("the cat\n")
+    (run / "in/deep/b.txt").write_bytes(b"the dog\nstra\xdfe\n")
+    (run / "in/c.txt").write_text(" \n\n")
+    done = polygan("generate", "runs/r", "--input", "in", "--out", "from-in", cwd=run, code=1)
+    assert "b.txt line 2: is not UTF-8" in done.stderr
+    assert "c.txt holds no sample" in done.stderr
+    assert "2 of 3 files of in could not be converted" in done.stderr.splitlines()[-1]
+    assert [p.name for p in (run / "from-in").rglob("*") if p.is_file()] == ["a.txt"]
+
+
 def test_scores_and_the_sweep_reach_the_report(run):
     done = polygan("evaluate", "runs/r", "--samples", "100", "--json", cwd=run)
     names = {s["name"] for s in json.loads(done.stdout)}
@@ -69,7 +97,12 @@ def test_resume_goes_on(run):
     ("words", "message"),
     [
         (["generate", "runs/r", "--prefix", "the zebra"], "'zebra' is not in the vocabulary"),
-        (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 must be above 0"),
+        (
+            ["generate", "runs/r", "--input", "zebra.txt", "--out", "z.txt"],
+            "line 3: 'the zebra flies': 'zebra', 'flies' are not in",
+        ),
+        (["generate", "runs/r", "--input", "latin.txt", "--out", "z.txt"], "latin.txt line 1: is not UTF-8"),
+        (["generate", "runs/r", "--temperature", "0"], "temperature = 0.0 is too small; use more than 0"),
         (["generate", "runs/r", "--label", "order"], "no such class"),
         (["train", "text/seqgan", "--data", "empty.txt"], "holds no text"),
         (["train", "text/seqgan", "--data", "grammar", "--model.rollout", "3"], "did you mean --model.rollouts?"),
@@ -81,7 +114,10 @@ def test_resume_goes_on(run):
 )
 def test_bad_input_is_one_line(run, words, message):
     (run / "empty.txt").write_text("")
-    done = polygan(*words, cwd=run, code=2 if "holds" not in message else 1)
+    (run / "zebra.txt").write_text("the dog\n\nthe zebra flies\n")
+    (run / "latin.txt").write_bytes("straße".encode("latin-1"))
+    done = polygan(*words, cwd=run, code=1 if "holds" in message or "UTF-8" in message else 2)
+    assert not (run / "z.txt").exists()
     last = done.stderr.strip().splitlines()[-1]
     assert message in last
     assert "Traceback" not in done.stderr

@@ -50,7 +50,7 @@ def lrelu(x):
 
 
 def synthesise(g, styles, noise, fir=each_map):
-    """The forward pass of `polygan_image.stylegan_networks.Generator`, from its parameters."""
+    """The forward pass of `polygan_image.networks.stylegan.Generator`, from its parameters."""
 
     def weight(conv):
         return conv.weight / math.sqrt(conv.weight[0].numel())
@@ -76,8 +76,8 @@ def synthesise(g, styles, noise, fir=each_map):
     return image
 
 
-def judge(d, image, fir=each_map):
-    """The forward pass of `polygan_image.stylegan_networks.Discriminator` without classes, from its parameters."""
+def discriminate(d, image, fir=each_map):
+    """The forward pass of `polygan_image.networks.stylegan.Discriminator` without classes, from its parameters."""
 
     def conv(m, x, **options):
         return F.conv2d(x, m.weight / math.sqrt(m.weight[0].numel()), m.bias, **options)

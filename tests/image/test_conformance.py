@@ -41,28 +41,28 @@ def labelled(folder):
 
 
 class Pool(torch.nn.Module):
-    """A judge that takes no training: 4 x 4 means of each colour."""
+    """A feature network that takes no training: 4 x 4 means of each colour."""
 
     def forward(self, x):
         return torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
 
 
-JUDGE = Path(tempfile.gettempdir()) / f"polygan-judge-{os.getpid()}/pool.pt"
+FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
 RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
 METRICS = [
-    Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"judge": str(JUDGE)})
+    Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall")
 ]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _judge():
-    JUDGE.parent.mkdir(exist_ok=True)
+def _features():
+    FEATURES.parent.mkdir(exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch.export takes the place of TorchScript
-        torch.jit.save(torch.jit.script(Pool()), JUDGE)
+        torch.jit.save(torch.jit.script(Pool()), FEATURES)
     yield
-    shutil.rmtree(JUDGE.parent)
+    shutil.rmtree(FEATURES.parent)
 
 
 @parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])

@@ -6,14 +6,16 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from polygan import ConfigError, Context, Noise, Recipe
+from polygan import ConfigError, Context, Noise, Recipe, Request, TrainerSettings
+from polygan.game.protocol import complete_players
 from polygan.losses import ADVERSARIAL
 from polygan_image.dcgan import DCGAN, Config, Discriminator, Generator
-from polygan_image.dcgan_networks import strides
+from polygan_image.networks.dcgan import strides
 from polygan_image.sampling import Sampling, apportion, slerp_rows
 
 DIGITS = ("zero", "one", "two")
 TINY = {"latent_dim": 5, "generator_width": 4, "discriminator_width": 4, "embedding_dim": 3}
+TRAINING = TrainerSettings(steps=100, batch_size=4)
 PENALTIES = typing.get_args(typing.get_type_hints(Config)["penalty"])
 
 
@@ -22,16 +24,21 @@ def recipe(classes=DIGITS, size=(8, 8), channels=1, **options):
     return DCGAN(Config(**{**TINY, **options}), info)
 
 
+def players_of(recipe):
+    networks = recipe.networks()
+    return complete_players(networks, recipe.players(networks, TRAINING))
+
+
 class Loop:
     """The protocol without everything else: hands over gradients, calls losses, steps."""
 
     def __init__(self, recipe: Recipe, device="cpu", seed=0):
         torch.manual_seed(seed)
         self.recipe, self.seed = recipe, seed
-        self.players = recipe.players()
+        self.players = players_of(recipe)
         for player in self.players.values():
             player.module = player.module.to(device)
-        self.context = Context(self.players, torch.device(device), 100)
+        self.context = Context(self.players, torch.device(device), TRAINING)
         self.turns = {turn.name: turn for turn in recipe.turns() if turn.players}
 
     def batch(self, n=4):
@@ -67,14 +74,15 @@ class Loop:
 
 def networks(recipe, seed=0):
     torch.manual_seed(seed)
-    players = recipe.players()
-    return {name: player.module.eval() for name, player in players.items()}
+    return {name: network.eval() for name, network in recipe.networks().items()}
 
 
 def generate(recipe, n, nets=None, **options):
     noise = Noise(block=16).reset(0)
     with torch.no_grad():
-        return recipe.generate(nets or networks(recipe), n, noise, Sampling(**options))
+        nets = nets or networks(recipe)
+        device = next(nets["generator"].parameters()).device
+        return recipe.generate(nets, Request(n, noise, Sampling(**options), device))
 
 
 # Networks
@@ -254,7 +262,7 @@ def test_auto_takes_classes_when_there_are_two():
 
 
 def batch_norms(**options):
-    d = recipe(size=(16, 16), **options).players()["discriminator"].module
+    d = recipe(size=(16, 16), **options).networks()["discriminator"]
     return sum(isinstance(m, torch.nn.BatchNorm2d) for m in d.modules())
 
 
@@ -264,16 +272,16 @@ def test_auto_norm():
 
 
 def test_spectral_norm_covers_every_layer_of_the_discriminator_only():
-    players = recipe(spectral_norm=True).players()
-    names = [n for n, _ in players["discriminator"].module.named_parameters() if "weight" in n]
+    nets = recipe(spectral_norm=True).networks()
+    names = [n for n, _ in nets["discriminator"].named_parameters() if "weight" in n]
     assert len(names) == 3  # one convolution, the logit, the classes
     assert all("parametrizations" in n for n in names)
-    assert not any("parametrizations" in n for n, _ in players["generator"].module.named_parameters())
+    assert not any("parametrizations" in n for n, _ in nets["generator"].named_parameters())
 
 
 def test_players_and_turns():
     r = recipe(critic_steps=3, discriminator_learning_rate=4e-4, weight_clip=0.01)
-    players, turns = r.players(), r.turns()
+    players, turns = players_of(r), r.turns()
     g, d = players["generator"], players["discriminator"]
     assert (g.ema_half_life, g.weight_clip, d.ema_half_life, d.weight_clip) == (20_000, 0, 0, 0.01)
     assert g.optimizer.param_groups[0]["lr"] == 2e-4
@@ -281,19 +289,13 @@ def test_players_and_turns():
     assert g.optimizer.param_groups[0]["betas"] == (0.5, 0.999)
     assert [(t.name, t.players, t.every) for t in turns[2:]] == [("statistics", (), 4)]
     assert len(recipe(ema_half_life=0.0).turns()) == 2
-    assert [(t.name, t.repeat, t.eager, t.precision) for t in turns[:2]] == [
-        ("d", 3, False, None),
-        ("g", 1, False, None),
-    ]
-    assert [(t.name, t.eager, t.precision) for t in recipe(penalty="r1").turns()[:2]] == [
-        ("d", True, "fp32"),
-        ("g", False, None),
-    ]
+    assert [(t.name, t.repeat, t.differentiates_twice) for t in turns[:2]] == [("d", 3, False), ("g", 1, False)]
+    assert [(t.name, t.differentiates_twice) for t in recipe(penalty="r1").turns()[:2]] == [("d", True), ("g", False)]
     lazy = recipe(penalty="r1r2", penalty_every=16).turns()[:3]
-    assert [(t.name, t.every, t.eager, t.precision) for t in lazy] == [
-        ("d", 1, False, None),
-        ("r1r2", 16, True, "fp32"),
-        ("g", 1, False, None),
+    assert [(t.name, t.every, t.differentiates_twice) for t in lazy] == [
+        ("d", 1, False),
+        ("r1r2", 16, True),
+        ("g", 1, False),
     ]
 
 
@@ -433,7 +435,7 @@ def test_observed_logits(loss, seen):
 def test_least_squares_logits_are_centred_on_a_half():
     r = recipe(loss="least_squares")
     loop = Loop(r)
-    r._observe(loop.context, torch.tensor([0.9, 0.6, 0.4]), torch.tensor([0.1, 0.3, 0.7]))
+    r._played(loop.context, torch.tensor([0.9, 0.6, 0.4]), torch.tensor([0.1, 0.3, 0.7]))
     values = {name.rpartition("/")[2]: float(v) for name, v in loop.context.observations}
     assert values["r_t"] == pytest.approx(1 / 3)
     assert values["accuracy"] == pytest.approx(4 / 6)
@@ -469,7 +471,7 @@ def test_at_first_the_latent_speaks_louder_than_the_class():
 
 
 def test_the_projection_is_linear_in_the_embedding():
-    d = recipe(norm="none").players()["discriminator"].module.eval()
+    d = recipe(norm="none").networks()["discriminator"].eval()
     image, label = torch.randn(2, 1, 8, 8), torch.tensor([0, 2])
     h = d.downsample(image)
     expected = h @ d.logit.weight[0] + d.logit.bias
@@ -498,7 +500,7 @@ def test_samples_are_what_the_domain_wants():
     assert out.data.abs().max() <= 1
     assert out.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert tuple(out.classes) == DIGITS
-    assert (out.kind, out.domain.id) == ("set", "image")
+    assert (out.kind, out.domain) == ("set", None)  # the core fills the domain in
     plain = generate(recipe(classes=()), 3)
     assert plain.labels is None
     assert tuple(plain.classes) == ()

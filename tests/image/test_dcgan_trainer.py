@@ -50,8 +50,8 @@ def test_the_averaged_generator_measures_its_own_batch_norm():
     torch.manual_seed(0)
 
     class Slow(DCGAN):
-        def players(self):
-            players = super().players()
+        def players(self, networks, training):
+            players = super().players(networks, training)
             players["generator"].ema_ramp = 0  # so that the average is far behind
             return players
 
@@ -96,18 +96,18 @@ def test_ten_steps_are_those_of_the_plain_loop():
             z = latent[ctx.step]
             return Fakes(ctx["generator"](z, self._label(batch)), z, batch)
 
-        def players(self):
-            players = super().players()
-            for name, player in players.items():
-                player.module.double().load_state_dict(first[name])
-            return players
+        def networks(self):
+            networks = super().networks()
+            for name, network in networks.items():
+                network.double().load_state_dict(first[name])
+            return networks
 
     config = Config(generator_width=8, discriminator_width=8, ema_half_life=0, mode_seeking=0)
-    first = {name: player.module.double().state_dict() for name, player in DCGAN(config, INFO).players().items()}
+    first = {name: network.double().state_dict() for name, network in DCGAN(config, INFO).networks().items()}
     recipe = Given(config, INFO)
     settings = TrainerSettings(steps=100, batch_size=16, precision="fp32", hang_timeout=0)
     trainer = Trainer(recipe, {"train": testing.RepeatedBatch(batch)}, settings)
-    g, d = (recipe.players()[name].module for name in ("generator", "discriminator"))
+    g, d = (recipe.networks()[name] for name in ("generator", "discriminator"))
     g_optimizer, d_optimizer = (torch.optim.Adam(m.parameters(), lr=2e-4, betas=(0.5, 0.999)) for m in (g, d))
     for z in latent:
         trainer.iterate()

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, TrainerSettings, testing
+from polygan import ConfigError, TrainerSettings, make_samples, testing
 from polygan.training.trainer import Trainer
+from polygan_image.networks.r3gan import Discriminator, Generator, Residual
 from polygan_image.r3gan import R3GAN, Config
-from polygan_image.r3gan_networks import Discriminator, Generator, Residual
 from polygan_image.sampling import Sampling
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
@@ -37,9 +37,9 @@ def test_shapes_of_every_size(size):
 
 def test_there_is_no_normalisation_and_no_batch_dependence():
     made = recipe()
-    for player in made.players().values():
-        assert not [m for m in player.module.modules() if "Norm" in type(m).__name__]
-    d = made.players()["discriminator"].module
+    for network in made.networks().values():
+        assert not [m for m in network.modules() if "Norm" in type(m).__name__]
+    d = made.networks()["discriminator"]
     x, y = batch()["image"], batch()["label"]
     torch.testing.assert_close(d(x, y)[:2], d(x[:2], y[:2]), atol=1e-5, rtol=1e-4)
 
@@ -78,8 +78,8 @@ def test_the_terms_are_the_papers():
 
 def test_the_penalties_of_every_step_differentiate_twice_in_full_precision():
     (d, g, *rest) = recipe().turns()
-    assert (d.name, d.every, d.precision, d.eager) == ("d", 1, "fp32", True)
-    assert (g.name, g.precision, g.eager) == ("g", None, False)
+    assert (d.name, d.every, d.differentiates_twice) == ("d", 1, True)
+    assert (g.name, g.differentiates_twice) == ("g", False)
     assert [turn.name for turn in rest] == ["ada"]
 
 
@@ -87,14 +87,14 @@ def test_lazy_penalties_leave_the_step_and_weigh_as_many_times_more():
     """The expected gradient of ``k`` iterations is that of the penalties in every step; the step itself differentiates once."""
     made = recipe(augment="none", gamma=0.7, penalty_every=3)
     d, penalties, g = made.turns()
-    assert (d.precision, d.eager, g.name) == (None, False, "g")
-    assert (penalties.name, penalties.every, penalties.precision, penalties.eager) == ("penalties", 3, "fp32", True)
+    assert (d.differentiates_twice, g.name) == (False, "g")
+    assert (penalties.name, penalties.every, penalties.differentiates_twice) == ("penalties", 3, True)
     t = trainer(made)
     network, data = t.actors["discriminator"].module, batch()
     t.context.turn = "d"
     assert set(made.discriminator_loss(t.context, data)) == {"pair"}
     t.context.turn = "penalties"
-    terms = made.lazy_penalties(t.context, data)
+    terms = made.lazy_penalty(t.context, data)
     x = data["image"].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(network(x, data["label"]).sum(), x)
     squares = gradient.square().sum((1, 2, 3)).mean().item()
@@ -110,14 +110,14 @@ def test_lazy_penalties_leave_the_step_and_weigh_as_many_times_more():
 
 def test_generation():
     made = recipe()
-    networks = {"generator": made.players()["generator"].module}
+    networks = made.networks()
     testing.check_prefix(made, networks, Sampling())
-    assert made.sample(networks, 6, 0).data.abs().max() <= 1
+    assert make_samples(made, networks, 6).data.abs().max() <= 1
 
 
 def test_sizes_out_of_reach_name_the_recipe():
     with pytest.raises(ConfigError, match=r"image/r3gan cannot make 30x30.*--data.resolution 28"):
-        recipe(size=(30, 30)).players()
+        recipe(size=(30, 30))
 
 
 @pytest.mark.parametrize(

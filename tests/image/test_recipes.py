@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from polygan import ConfigError, Noise, TrainerSettings, losses, testing
+from polygan import ConfigError, Noise, TrainerSettings, class_index, losses, make_samples, testing
 from polygan.settings.parser import build, option_values
 from polygan.training.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, settings, sngan, stylegan
-from polygan_image.sampling import Sampling, class_index, keys_of_walk, latents
+from polygan_image.sampling import Sampling, keys_of_walk, latents
 
 MODULES = {"DCGAN": dcgan, "SNGAN": sngan, "R3GAN": r3gan, "StyleGAN": stylegan}
 NARROW = {"generator_width": 4, "discriminator_width": 4, "latent_dim": 4}
@@ -32,9 +32,7 @@ SMALL = {
 def recipe(name, classes=("a", "b"), count=50, size=32, **options):
     info = {"channels": 1, "height": size, "width": size, "classes": list(classes), "count": count}
     module = MODULES[name]
-    made = getattr(module, name)(module.Config(**{**SMALL[name], **options}), info)
-    made.training = TrainerSettings(steps=8, batch_size=4)
-    return made
+    return getattr(module, name)(module.Config(**{**SMALL[name], **options}), info)
 
 
 def class_bodies(module):
@@ -69,10 +67,10 @@ def test_classes_are_told_if_there_are_any(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_class_changes_the_picture_and_the_logit(name):
     made = recipe(name)
-    networks = {n: p.module.eval() for n, p in made.players().items()}
+    networks = {n: network.eval() for n, network in made.networks().items()}
     if name == "SNGAN":
         networks["generator"].blocks[0].norms[0].table.weight.data[1] = 1  # all classes start alike
-    a, b = (made.sample(networks, 2, 0, made.Sampling(label=c)) for c in ("a", "b"))
+    a, b = (make_samples(made, networks, 2, 0, made.Sampling(label=c)) for c in ("a", "b"))
     assert (a.data - b.data).abs().max() > 1e-5
     logits = [made.critic(networks, {"image": a.data, "label": s.labels}) for s in (a, b)]
     assert logits[0].shape == (2,)
@@ -82,7 +80,7 @@ def test_a_class_changes_the_picture_and_the_logit(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_walk_is_closed_and_smooth(name):
     made = recipe(name, classes=())
-    samples = made.sample({"generator": made.players()["generator"].module}, 12, 0, made.Sampling(walk=6))
+    samples = make_samples(made, made.networks(), 12, 0, made.Sampling(walk=6))
     assert (samples.kind, len(samples)) == ("frames", 12)
     jumps = [float((samples.data[i] - samples.data[(i + 1) % 12]).square().mean()) for i in range(12)]
     across = float((samples.data[0] - samples.data[6]).square().mean())
@@ -92,8 +90,8 @@ def test_a_walk_is_closed_and_smooth(name):
 
 @pytest.mark.parametrize("name", ["SNGAN", "R3GAN", "StyleGAN"])
 def test_augmentation_follows_the_number_of_pictures_by_default(name):
-    assert "augmentation" in recipe(name).players()
-    assert "augmentation" not in recipe(name, count=200_000).players()
+    assert "augmentation" in recipe(name).networks()
+    assert "augmentation" not in recipe(name, count=200_000).networks()
     assert recipe("DCGAN").augmentation == "none"
 
 
@@ -148,8 +146,8 @@ def test_mode_seeking_is_a_term_of_the_generator_of_every_recipe(name, reuse):
     weight, seen, terms = 0.25, [], {}
 
     class Watched(getattr(MODULES[name], name)):
-        def _judged_fakes(self, ctx, batch):
-            seen.append(super()._judged_fakes(ctx, batch))
+        def _shown_fakes(self, ctx, batch):
+            seen.append(super()._shown_fakes(ctx, batch))
             return seen[-1]
 
         def generator_loss(self, ctx, batch):
@@ -176,5 +174,7 @@ def test_mode_seeking_needs_classes_and_a_weight_that_is_not_negative(name):
     assert recipe(name, mode_seeking=0.0)._mode_seeking(fakes) == {}
     assert recipe(name, classes=(), mode_seeking=1.0)._mode_seeking(fakes) == {}
     for wrong in (-1, math.nan, math.inf):
-        with pytest.raises(ConfigError, match=r"model\.mode_seeking = .* must be finite and at least 0"):
+        with pytest.raises(
+            ConfigError, match=r"model\.mode_seeking = .* (too small; the least is|is not finite; use at least) 0"
+        ):
             recipe(name, mode_seeking=wrong)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from polygan import ConfigError, TrainerSettings, testing
+from polygan import ConfigError, TrainerSettings, make_samples, testing
 from polygan.training.trainer import Trainer
+from polygan_image.networks.sngan import ClassNorm, Discriminator, Generator
 from polygan_image.sampling import Sampling
 from polygan_image.sngan import SNGAN, Config
-from polygan_image.sngan_networks import ClassNorm, Discriminator, Generator
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4}
 
@@ -37,7 +37,7 @@ def test_shapes_of_every_size(size):
 
 def test_sizes_out_of_reach_name_the_recipe():
     with pytest.raises(ConfigError, match=r"image/sngan cannot make 30x30.*--data.resolution 28"):
-        recipe(size=(30, 30)).players()
+        recipe(size=(30, 30))
 
 
 def test_the_discriminator_of_32_pixels_is_the_papers():
@@ -49,7 +49,7 @@ def test_the_discriminator_of_32_pixels_is_the_papers():
 
 def test_every_weight_of_the_discriminator_has_norm_one():
     torch.manual_seed(0)
-    d = recipe().players()["discriminator"].module
+    d = recipe().networks()["discriminator"]
     with torch.no_grad():
         for _ in range(50):
             d(batch()["image"], batch()["label"])
@@ -77,7 +77,8 @@ def test_its_turns_and_optimizer_are_the_papers():
     assert [(t.name, t.players, t.repeat) for t in made.turns()] == [
         ("d", ("discriminator",), 5), ("g", ("generator",), 1), ("statistics", (), 1),
     ]  # fmt: skip
-    (group,) = made.players()["discriminator"].optimizer.param_groups
+    players = made.players(made.networks(), TrainerSettings())
+    (group,) = players["discriminator"].optimizer.param_groups
     assert (group["lr"], group["betas"]) == (2e-4, (0.0, 0.9))
 
 
@@ -108,9 +109,9 @@ def test_the_rate_falls_linearly_to_nothing():
 
 def test_generation():
     made = recipe()
-    networks = {"generator": made.players()["generator"].module}
+    networks = made.networks()
     testing.check_prefix(made, networks, Sampling())
-    samples = made.sample(networks, 6, 0, Sampling(label="b"))
+    samples = make_samples(made, networks, 6, 0, Sampling(label="b"))
     assert samples.data.shape == (6, 3, 16, 16)
     assert samples.labels.tolist() == [1] * 6
 

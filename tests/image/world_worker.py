@@ -57,12 +57,9 @@ class Share:
 
 def play(kind, config, steps, world, device, checkpoints, *, resume=False):
     class Double(kind):
-        def players(self):
-            players = super().players()
-            for name, player in players.items():
-                if name != "augmentation":
-                    player.module.double()
-            return players
+        def networks(self):
+            networks = super().networks()
+            return {n: network if n == "augmentation" else network.double() for n, network in networks.items()}
 
     settings = TrainerSettings(steps=steps, batch_size=BATCH, precision="fp32", hang_timeout=0)
     side = 32 if kind is stylegan.StyleGAN else 8

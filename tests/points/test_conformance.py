@@ -79,7 +79,12 @@ def test_points_of_one_s_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text("".join(f"{i / 50:.3f},{(i % 7) / 7:.3f}\n" for i in range(50)))
     run = polygan.train("points/mlp", "mine.csv", model=MLP, steps=2, batch_size=8, precision="fp32", quiet=True)
-    assert run.generate(5).save("out.csv")[0].read_text().count("\n") == 5
+    made = run.generate(5)
+    written = made.save("out.csv")[0].read_text().splitlines()
+    assert written == list(run.domain.lines(made))
+    assert len(written) == 5
+    (piece,) = run.domain.read(tmp_path / "out.csv", run.recipe.info)
+    assert torch.allclose(piece.data, made.data, atol=1e-5)
     assert "data:image/png" in (run.folder / "report.html").read_text()
     assert run.evaluate(quiet=True) == []  # no modes are known
     (tmp_path / "wide.csv").write_text("1,2,3\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import numpy as np
@@ -11,8 +12,11 @@ import torch
 
 from polygan import ConfigError, DataError, Passage, Samples
 from polygan.data import build_store, split_store
-from polygan_text import datasets, grammar
-from polygan_text.domain import TextDomain, TextSettings, class_index, decode, encode_prefix
+from polygan_text import datasets, domain, grammar
+from polygan_text.data_settings import MadeUpSettings, OracleSettings, TextSettings
+from polygan_text.domain import TextDomain
+from polygan_text.settings import class_index
+from polygan_text.tokenizing import OPEN, decode, encode_prefix, encode_prefixes
 
 DOMAIN = TextDomain()
 LINES = [
@@ -93,7 +97,7 @@ def test_a_test_file_that_cannot_be(source, tmp_path):
         source(LINES, test=str(tmp_path / "empty"))
     for made_up in (datasets.oracle, datasets.grammar):
         with pytest.raises(ConfigError, match="a set that is made up holds out a share"):
-            made_up(TextSettings(test="exam.txt"))
+            made_up(OracleSettings(test="exam.txt"))
 
 
 def test_the_split_does_not_depend_on_what_is_dropped(source):
@@ -215,7 +219,7 @@ def test_a_line_of_another_encoding_is_named_and_counted(source):
 )
 def test_impossible_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
-        TextSettings(**settings)
+        MadeUpSettings(**settings)
 
 
 # Prefixes, files, report
@@ -224,9 +228,16 @@ def test_impossible_settings(settings, message):
 def test_a_prefix_becomes_tokens_or_says_which_words_are_unknown(source):
     made, _ = source(LINES, held_out=0.0)
     ids = encode_prefix("the old dog", made.info)
-    assert decode(ids[None], made.info) == ["the old dog"]
+    assert decode(torch.tensor([ids]), made.info) == ["the old dog"]
     with pytest.raises(ConfigError, match=r"'zebra', 'flies' are not in the vocabulary of \d+ tokens"):
         encode_prefix("the zebra flies", made.info)
+    with pytest.raises(ConfigError, match=r"^line 3: 'the zebra': 'zebra' is not in the vocabulary"):
+        encode_prefixes(["the old", "the zebra"], ["1", "3"], made.info)
+    assert encode_prefixes(["the old dog", "", "the"], (), made.info).tolist() == [
+        ids,
+        [OPEN] * 3,
+        [ids[0], OPEN, OPEN],
+    ]
     with pytest.raises(ConfigError, match="at most 8"):
         encode_prefix("the old dog sees the bird the river.", made.info)
 
@@ -238,6 +249,57 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
     assert DOMAIN.write(Samples(["x"], DOMAIN), tmp_path / "folder") == [tmp_path / "folder/samples.txt"]
     with pytest.raises(ConfigError, match=r"out\.png: text is written as \.txt"):
         DOMAIN.write(samples, tmp_path / "out.png")
+
+
+def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(domain, "ROWS", 2)
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone two\r\n\r\n  \nthree four\n five")
+    pieces = list(DOMAIN.read(tmp_path / "a.txt", {}))
+    assert [p.data for p in pieces] == [["one two", "three four"], [" five"]]
+    assert [list(p.names) for p in pieces] == [["1", "4"], ["5"]]
+    given = list(DOMAIN.read_text(["\ufeffone two\r\n", "\n", "three four\n", " five"], {}))
+    assert [p.data for p in given] == [p.data for p in pieces]
+    assert [list(p.names) for p in given] == [["1", "3"], ["4"]]
+
+
+def test_a_file_of_a_user_is_read_only_as_far_as_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(domain, "ROWS", 1)
+    (tmp_path / "a.txt").write_bytes(b"good\nalso good\nstra\xdfe\n")
+    pieces = DOMAIN.read(tmp_path / "a.txt", {})
+    assert [next(pieces).data, next(pieces).data] == [["good"], ["also good"]]
+    with pytest.raises(DataError, match=r"a\.txt line 3: is not UTF-8 \(byte 0xdf at 5\)"):
+        next(pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"text\nhello", r"a\.csv is no plain text; save the beginnings one a line as \.txt"),
+        ("a.txt.gz", b"x", "is no plain text"),
+        ("a.txt", b"ab\0c", "is a binary file"),
+        ("a.txt", b"x" * ((1 << 20) + 9), "line 1: has more than 1,048,576 bytes"),
+    ],
+)
+def test_files_of_a_user_that_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(DOMAIN.read(tmp_path / name, {}))
+
+
+def test_standard_input_that_is_no_utf8_is_said():
+    for lines in (["fine\n", "stra\udcdfe\n"], io.TextIOWrapper(io.BytesIO(b"stra\xdfe\n"), "utf-8")):
+        with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert it"):
+            list(DOMAIN.read_text(lines, {}))
+
+
+def test_pieces_are_written_as_they_come(tmp_path):
+    def pieces():
+        yield Samples(["one\ntwo"], DOMAIN, torch.tensor([1]), ("a", "b"))
+        raise DataError("the end of it")
+
+    with pytest.raises(DataError, match="the end of it"):
+        DOMAIN.write_file(pieces(), tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "b\tone two\n"
 
 
 def test_a_report_shows_passages():
@@ -279,7 +341,7 @@ def test_every_rule_s_chances_sum_to_one():
 
 
 def test_the_set_grammar_with_and_without_classes(tmp_path):
-    options = TextSettings(source="grammar", size=300, label_column="mood", cache=str(tmp_path))
+    options = MadeUpSettings(source="grammar", size=300, label_column="mood", cache=str(tmp_path))
     made = datasets.grammar(options)
     store = build_store(made, options, progress=False)
     samples = DOMAIN.real(split_store(store, 0.1)["train"], np.arange(50))
@@ -287,9 +349,9 @@ def test_the_set_grammar_with_and_without_classes(tmp_path):
     assert all(
         grammar.log_likelihood(t, c) > -np.inf for t, c in zip(samples.data, samples.labels.tolist(), strict=True)
     )
-    assert datasets.grammar(TextSettings(source="grammar", size=300)).info["classes"] == []
+    assert datasets.grammar(MadeUpSettings(source="grammar", size=300)).info["classes"] == []
     with pytest.raises(ConfigError, match="the column 'mood' alone"):
-        datasets.grammar(TextSettings(label_column="tone"))
+        datasets.grammar(MadeUpSettings(label_column="tone"))
 
 
 def test_a_row_without_a_text_is_skipped_and_half_a_character_is_counted(source):
@@ -326,11 +388,11 @@ def test_a_class_may_be_called_by_a_number():
 def test_the_oracle_s_sequences_are_the_same_each_time_and_its_own(tmp_path):
     from polygan_text.oracle import oracle_of
 
-    options = TextSettings(source="oracle", size=700, vocabulary=50, max_length=8, cache=str(tmp_path))
+    options = OracleSettings(source="oracle", size=700, vocabulary=50, max_length=8, cache=str(tmp_path))
     made, again = datasets.oracle(options), datasets.oracle(options)
     rows = np.stack([made.decode(i)["tokens"] for i in range(700)])
     assert np.array_equal(rows[::-1], np.stack([again.decode(i)["tokens"] for i in reversed(range(700))]))
-    other = datasets.oracle(TextSettings(size=700, vocabulary=50, max_length=8, oracle_seed=1))
+    other = datasets.oracle(OracleSettings(size=700, vocabulary=50, max_length=8, oracle_seed=1))
     assert not np.array_equal(rows[:20], np.stack([other.decode(i)["tokens"] for i in range(20)]))
     oracle = oracle_of(made.info)
     tokens = torch.from_numpy(rows).long()
@@ -357,7 +419,7 @@ def test_an_oracle_from_a_file(tmp_path):
     from polygan_text.oracle import oracle_of
 
     file = oracle_file(tmp_path / "oracle.safetensors")
-    made = datasets.oracle(TextSettings(oracle=file, size=10))
+    made = datasets.oracle(OracleSettings(oracle=file, size=10))
     assert made.info["vocabulary"] == 20
     assert made.decode(0)["tokens"].shape == (20,)
     assert oracle_of(made.info).vocabulary == 20
@@ -374,7 +436,7 @@ def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
     for path in (first, second):
         if path == second:
             first.rename(second)
-        options = TextSettings(source="oracle", oracle=str(path), size=10, cache=str(tmp_path / "cache"))
+        options = OracleSettings(source="oracle", oracle=str(path), size=10, cache=str(tmp_path / "cache"))
         store = build_store(datasets.oracle(options), options, progress=False)
     assert oracle_of(store.info).vocabulary == 20
 
@@ -390,11 +452,11 @@ def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
 )
 def test_an_oracle_of_wrong_shapes(tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
-        datasets.oracle(TextSettings(oracle=oracle_file(tmp_path / "o.safetensors", **changes)))
+        datasets.oracle(OracleSettings(oracle=oracle_file(tmp_path / "o.safetensors", **changes)))
 
 
 def test_an_oracle_that_is_no_file(tmp_path):
     (tmp_path / "o.safetensors").write_bytes(b"nonsense")
     for path in (tmp_path / "o.safetensors", tmp_path / "absent.safetensors"):
         with pytest.raises(DataError, match=r"oracle .* is not a readable \.safetensors file"):
-            datasets.oracle(TextSettings(oracle=str(path)))
+            datasets.oracle(OracleSettings(oracle=str(path)))

@@ -12,7 +12,8 @@ import torch
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
 from polygan_text import bleu, datasets, metrics
-from polygan_text.domain import TextDomain, TextSettings
+from polygan_text.data_settings import OracleSettings, TextSettings
+from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
@@ -25,7 +26,7 @@ def data(tmp_path_factory):
     cache = str(tmp_path_factory.mktemp("stores"))
 
     def make(name, **options):
-        settings = TextSettings(source=name, cache=cache, **options)
+        settings = OracleSettings(source=name, cache=cache, **options)
         store = build_store(getattr(datasets, name)(settings), settings, progress=False)
         return split_store(store, settings.held_out)
 
@@ -39,7 +40,7 @@ def evaluation(splits, policy=None, started=1, **options):
     """Of a recipe whose generator is ``policy``, or a fresh one."""
     torch.manual_seed(0)
     recipe = SeqGAN(Config(embedding_dim=4, hidden_dim=8), splits["train"].store.info)
-    networks = {k: p.module for k, p in recipe.players().items()}
+    networks = recipe.networks()
     networks["mle"].ready.fill_(started)
     if policy is not None:
         networks["generator"] = policy
@@ -48,7 +49,6 @@ def evaluation(splits, policy=None, started=1, **options):
         info=splits["train"].store.info,
         train=splits["train"],
         held_out=splits["held_out"],
-        generate=lambda n, seed: recipe.sample(networks, n, seed),
         cache=None,
         device=torch.device("cpu"),
         recipe=recipe,
@@ -146,12 +146,21 @@ def test_bleu_is_nltk_s():
     assert bleu.against_each_other(texts) == pytest.approx(expected.tolist(), abs=1e-12)
 
 
+def test_real_texts_are_counted_once_for_all_evaluations_of_a_run(data, monkeypatch):
+    counted, kept = [], {}
+    monkeypatch.setattr(metrics, "References", lambda texts: counted.append(len(texts)) or bleu.References(texts))
+    first, second = (by_name(metrics.bleu(evaluation(data["grammar"], kept=kept, seed=seed))) for seed in (0, 1))
+    assert counted == [90]
+    assert first["text/bleu-2"].floor == second["text/bleu-2"].floor
+    assert first["text/bleu-2"].value != second["text/bleu-2"].value  # what is generated is not kept
+
+
 def test_one_text_for_ever_is_seen_by_every_score_of_variety(data):
     found = evaluation(data["grammar"])
     one = found.domain.real(found.train, found.train.rows[:1])
     samples = found.domain.real(found.train, found.train.rows[[0] * 200])
     assert samples.data == one.data * 200
-    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[[0] * n])
+    found.generate = lambda n, seed, *_, **__: found.domain.real(found.train, found.train.rows[[0] * n])
     scores = by_name(metrics.self_bleu(found) + metrics.distinct(found) + metrics.entropy(found) + metrics.bleu(found))
     assert scores["text/self-bleu-4"].value == pytest.approx(1)
     assert scores["text/self-bleu-4"].floor < 0.95
@@ -166,7 +175,7 @@ def test_real_text_is_grammatical_and_noise_is_not(data):
     found = evaluation(data["grammar"])
     score = metrics.grammatical(found)[0]
     assert (score.value, score.floor) == (0.0, 1.0)
-    found.generate = lambda n, seed: found.domain.real(found.train, found.train.rows[:n])
+    found.generate = lambda n, seed, *_, **__: found.domain.real(found.train, found.train.rows[:n])
     assert metrics.grammatical(found)[0].value == 1.0
 
 

@@ -83,7 +83,7 @@ def replayed(policy, tokens, n, noise, eos, labels):
                 u[:, t] = numbers[t][:, k * n + j]
             for b in range(size):
                 label = None if labels is None else labels[b : b + 1]
-                out[k, j, b] = sample(policy, u[b : b + 1], eos=eos, labels=label, prefix=tokens[b, : k + 1])[0]
+                out[k, j, b] = sample(policy, u[b : b + 1], eos=eos, labels=label, prefix=tokens[b : b + 1, : k + 1])[0]
     return out
 
 

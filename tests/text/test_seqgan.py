@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan import Checkpoints, ConfigError, Context, TrainerSettings, testing
+from polygan import Checkpoints, ConfigError, Context, HasLikelihood, TrainerSettings, make_samples, testing
+from polygan.game.protocol import complete_players
+from polygan.game.sampling import stream_samples
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
-from polygan_text import discriminator
+from polygan_text import discriminator as cnn
 from polygan_text.discriminator import PAPER_FILTERS, Discriminator
-from polygan_text.recurrent import RecurrentDiscriminator
+from polygan_text.domain import TextDomain
+from polygan_text.facts import ROWS
+from polygan_text.recurrent_discriminator import RecurrentDiscriminator
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config, Sampling
@@ -26,7 +30,8 @@ def recipe(info=INFO, **options):
 
 def context(made, seed=0):
     torch.manual_seed(seed)
-    ctx = Context(made.players(), torch.device("cpu"), 100)
+    training, networks = TrainerSettings(), made.networks()
+    ctx = Context(complete_players(networks, made.players(networks, training)), torch.device("cpu"), training)
     ctx.noise.reset(seed)
     return ctx
 
@@ -41,87 +46,90 @@ def batch(n=8, classes=0, length=6):
 
 
 def test_rewards_are_means_over_the_completions_of_their_own_prefix():
-    """A judge that tells sequence and position apart: a transposition or a mixed-up view would show."""
+    """A discriminator that tells sequence and position apart: a transposition or a mixed-up view would show."""
     made = recipe({**INFO, "eos": None}, rollouts=3)
     ctx = context(made)
     tokens = torch.randint(12, (5, 6))
-    judge, seen = ctx.players["discriminator"].module, []
-    torch.nn.init.normal_(judge.head.weight, std=3.0)
-    score_completions = judge.score_completions
-    judge.score_completions = lambda t, complete, labels: (
+    discriminator, seen = ctx.players["discriminator"].module, []
+    torch.nn.init.normal_(discriminator.head.weight, std=3.0)
+    score_completions = discriminator.score_completions
+    discriminator.score_completions = lambda t, complete, labels: (
         seen.append(complete) or score_completions(t, complete, labels)
     )
     rewards = made._rewards(ctx, tokens, None)
     (complete,) = seen
     assert rewards.shape == (5, 6)
-    judge.eval()
+    discriminator.eval()
     for b in range(5):
         for t in range(5):  # the completions of the prefix of t + 1 tokens of sequence b
             rows = complete[t, :, b]
             assert (rows[:, : t + 1] == tokens[b, : t + 1]).all()
-            assert rewards[b, t] == pytest.approx(float(judge(rows).sigmoid().mean().detach()), abs=1e-5)
-        assert rewards[b, 5] == pytest.approx(float(judge(tokens[b : b + 1]).sigmoid().detach()), abs=1e-5)
+            assert rewards[b, t] == pytest.approx(float(discriminator(rows).sigmoid().mean().detach()), abs=1e-5)
+        assert rewards[b, 5] == pytest.approx(float(discriminator(tokens[b : b + 1]).sigmoid().detach()), abs=1e-5)
     assert rewards.std() > 0.05
 
 
-@pytest.mark.parametrize("tables", [discriminator.TABLES, 0])
+@pytest.mark.parametrize("tables", [cnn.TABLES, 0])
 @pytest.mark.parametrize("classes", [0, 3])
 def test_tables_and_sharing_the_common_beginning_change_no_score(classes, tables, monkeypatch):
-    monkeypatch.setattr(discriminator, "TABLES", tables)
-    monkeypatch.setattr(discriminator, "COMPLETIONS", 100)
+    monkeypatch.setattr(cnn, "TABLES", tables)
+    monkeypatch.setattr(cnn, "COMPLETIONS", 100)
     torch.manual_seed(0)
-    judge = Discriminator(12, 20, 4, classes=classes).train()
+    discriminator = Discriminator(12, 20, 4, classes=classes).train()
     if classes:
-        torch.nn.init.normal_(judge.classes.weight)
+        torch.nn.init.normal_(discriminator.classes.weight)
     tokens, labels = torch.randint(12, (30, 20)), torch.arange(30) % 3 if classes else None
     complete = torch.randint(12, (19, 11, 30, 20))  # 330 rows a prefix: four chunks
     for k in range(19):
         complete[k, :, :, : k + 1] = tokens[:, : k + 1]
-    got = judge.score_completions(tokens, complete, labels)
+    got = discriminator.score_completions(tokens, complete, labels)
     told = None if labels is None else labels.repeat(19 * 11)
-    expected = judge.score(complete.flatten(0, 2), told).view(19, 11, 30)
+    expected = discriminator.score(complete.flatten(0, 2), told).view(19, 11, 30)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_tables_are_made_where_they_pay(monkeypatch):
     made = []
-    monkeypatch.setattr(discriminator, "_sums", lambda table, sums=discriminator._sums: made.append(1) or sums(table))
-    judge = Discriminator(500, 6, 4)
-    for copies, tables in ((1, 0), (20, len(judge.convolutions))):  # 90 and 1,800 tokens, of a vocabulary of 500
+    monkeypatch.setattr(cnn, "_sums", lambda table, sums=cnn._sums: made.append(1) or sums(table))
+    discriminator = Discriminator(500, 6, 4)
+    for copies, tables in (
+        (1, 0),
+        (20, len(discriminator.convolutions)),
+    ):  # 90 and 1,800 tokens, of a vocabulary of 500
         complete = torch.randint(500, (5, copies, 3, 6))
-        judge.score_completions(complete[0, 0], complete)
+        discriminator.score_completions(complete[0, 0], complete)
         assert len(made) == tables
 
 
-def test_the_judge_scores_without_dropout_in_training_mode():
-    judge = Discriminator(12, 6, 4, dropout=0.9).train()
+def test_the_discriminator_scores_without_dropout_in_training_mode():
+    discriminator = Discriminator(12, 6, 4, dropout=0.9).train()
     tokens = torch.randint(12, (300, 6))
-    a, b = judge.score(tokens), judge.score(tokens)
+    a, b = discriminator.score(tokens), discriminator.score(tokens)
     assert torch.equal(a, b)
     assert not a.requires_grad
-    torch.testing.assert_close(a, judge.eval()(tokens))
-    assert not torch.equal(judge.train()(tokens), judge(tokens))
+    torch.testing.assert_close(a, discriminator.eval()(tokens))
+    assert not torch.equal(discriminator.train()(tokens), discriminator(tokens))
 
 
 def test_pooling_before_the_bias_is_the_paper_s_order():
     """relu(max(conv) + b) against max(relu(conv + b)), convolution by convolution, with torch's own layers."""
-    judge = Discriminator(12, 20, 8).eval()
-    torch.nn.init.normal_(judge.bias)
+    discriminator = Discriminator(12, 20, 8).eval()
+    torch.nn.init.normal_(discriminator.bias)
     tokens = torch.randint(12, (4, 20))
-    x = judge.embedding(tokens).transpose(1, 2)
+    x = discriminator.embedding(tokens).transpose(1, 2)
     pooled, begin = [], 0
-    for (_, maps), convolution in zip(PAPER_FILTERS, judge.convolutions, strict=True):
+    for (_, maps), convolution in zip(PAPER_FILTERS, discriminator.convolutions, strict=True):
         kernel = convolution.weight.squeeze(2)  # (maps, embedding, size)
-        h = torch.nn.functional.conv1d(x, kernel, judge.bias[begin : begin + maps]).relu()
+        h = torch.nn.functional.conv1d(x, kernel, discriminator.bias[begin : begin + maps]).relu()
         pooled.append(h.amax(2))
         begin += maps
     x = torch.cat(pooled, 1)
-    gate = judge.gate(x).sigmoid()
-    expected = gate * judge.highway(x).relu() + (1 - gate) * x
-    torch.testing.assert_close(judge.features(tokens), expected, rtol=1e-4, atol=1e-5)
+    gate = discriminator.gate(x).sigmoid()
+    expected = gate * discriminator.highway(x).relu() + (1 - gate) * x
+    torch.testing.assert_close(discriminator.features(tokens), expected, rtol=1e-4, atol=1e-5)
 
 
-def judges():
+def recurrent():
     torch.manual_seed(0)
     made = RecurrentDiscriminator(12, 4, 5, dropout=0.5, classes=3, eos=1)
     torch.nn.init.normal_(made.output.weight)
@@ -130,40 +138,44 @@ def judges():
     return made
 
 
-def test_the_recurrent_judge_adds_up_what_it_says_of_each_token():
+def test_the_recurrent_discriminator_adds_up_what_it_says_of_each_token():
     """Token by token with torch's LSTM cell, and nothing after the first end."""
-    judge = judges().eval()
+    discriminator = recurrent().eval()
     tokens, labels = torch.tensor([[3, 5, 1, 1], [4, 4, 7, 2]]), torch.tensor([2, 0])
     cell = torch.nn.LSTMCell(4, 5)
-    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in judge.lstm.state_dict().items()})
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in discriminator.lstm.state_dict().items()})
     expected = []
     for row, label in zip(tokens, labels, strict=True):
-        state, total, given = (torch.zeros(1, 5), torch.zeros(1, 5)), judge.bias, judge.first.weight[label]
+        state, total, given = (
+            (torch.zeros(1, 5), torch.zeros(1, 5)),
+            discriminator.bias,
+            discriminator.first.weight[label],
+        )
         for token in row.tolist():
             state = cell(given[None], state)
-            total = total + state[0][0] @ judge.output.weight[token] + judge.token_bias.weight[token, 0]
-            given = judge.embedding.weight[token]
+            total = total + state[0][0] @ discriminator.output.weight[token] + discriminator.token_bias.weight[token, 0]
+            given = discriminator.embedding.weight[token]
             if token == 1:
                 break
         expected.append(total)
-    torch.testing.assert_close(judge(tokens, labels), torch.stack(expected))
+    torch.testing.assert_close(discriminator(tokens, labels), torch.stack(expected))
     other = tokens.clone()
     other[0, 3] = 6  # after the end
-    torch.testing.assert_close(judge(other, labels), judge(tokens, labels))
-    assert not torch.allclose(judge(tokens, labels.flip(0)), judge(tokens, labels))
+    torch.testing.assert_close(discriminator(other, labels), discriminator(tokens, labels))
+    assert not torch.allclose(discriminator(tokens, labels.flip(0)), discriminator(tokens, labels))
 
 
-def test_the_recurrent_judge_scores_completions_without_dropout():
-    judge = judges().train()
+def test_the_recurrent_discriminator_scores_completions_without_dropout():
+    discriminator = recurrent().train()
     tokens, labels = torch.randint(12, (30, 6)), torch.arange(30) % 3
     complete = torch.randint(12, (5, 11, 30, 6))  # 1,650 rows: more than one chunk
-    got = judge.score_completions(tokens, complete, labels)
+    got = discriminator.score_completions(tokens, complete, labels)
     assert not got.requires_grad
-    assert not torch.equal(judge(tokens, labels), judge(tokens, labels))
-    judge.eval()
+    assert not torch.equal(discriminator(tokens, labels), discriminator(tokens, labels))
+    discriminator.eval()
     for k, copy in ((0, 0), (2, 5), (4, 10)):
-        torch.testing.assert_close(got[k, copy], judge(complete[k, copy], labels), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(judge.train().score(tokens, labels), judge.eval()(tokens, labels))
+        torch.testing.assert_close(got[k, copy], discriminator(complete[k, copy], labels), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(discriminator.train().score(tokens, labels), discriminator.eval()(tokens, labels))
 
 
 @pytest.mark.parametrize("reward", ["constant", "random"])
@@ -184,7 +196,7 @@ def test_controls_do_not_ask_the_discriminator(reward):
 
 
 class Lookup(torch.nn.Module):
-    """A judge with a logit for every sequence of 3 tokens of 4."""
+    """A discriminator with a logit for every sequence of 3 tokens of 4."""
 
     def __init__(self):
         super().__init__()
@@ -206,13 +218,13 @@ def test_the_policy_gradient_points_where_the_exact_gradient_does(preset, scale)
         {"vocabulary": 4, "length": 3, "start": 0, "eos": None, "classes": []},
     )
     ctx = context(made)
-    policy, judge = ctx.players["generator"].module, Lookup()
+    policy, discriminator = ctx.players["generator"].module, Lookup()
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     ctx.players["rollout"].module.load_state_dict(policy.state_dict())
-    ctx.players["discriminator"].module = judge
+    ctx.players["discriminator"].module = discriminator
     every = torch.cartesian_prod(*[torch.arange(4)] * 3)
-    logits = judge.score(every)
+    logits = discriminator.score(every)
     worth = logits.sigmoid() if scale == "probability" else logits
     value = (policy.log_probabilities(every).sum(1).exp() * worth).sum()
     exact = torch.cat(
@@ -327,10 +339,8 @@ def test_its_checkpoints_can_be_rolled_back_to(tmp_path, check_every):
 def test_a_run_that_ends_before_the_game_says_so():
     made = recipe()
     for steps, said in ((6, True), (7, False)):
-        made.training = TrainerSettings(steps=steps)
-        assert bool(made.notes()) is said
-    made.training = TrainerSettings(steps=6)
-    assert "The game begins at step 6 and this run ends at 6" in made.notes()[0]
+        assert bool(made.notes(TrainerSettings(steps=steps))) is said
+    assert "The game begins at step 6 and this run ends at 6" in made.notes(TrainerSettings(steps=6))[0]
 
 
 def test_one_text_has_no_baseline():
@@ -432,32 +442,30 @@ def test_whole_iterations_play_on_the_meta_device(options):
 
 
 def generated(made, n=70, seed=0, **options):
-    networks = {k: p.module for k, p in made.players().items()}
-    return made.sample(networks, n, seed, Sampling(**options))
+    return make_samples(made, made.networks(), n, seed, Sampling(**options))
 
 
-def test_a_class_reaches_the_policy_and_the_judge():
+def test_a_class_reaches_the_policy_and_the_discriminator():
     info = {**INFO, "classes": ["a", "b", "c"]}
     made = recipe(info)
-    players = made.players()
-    for p in (players["generator"].module.first, players["discriminator"].module.classes):
+    networks = made.networks()
+    for p in (networks["generator"].first, networks["discriminator"].classes):
         torch.nn.init.normal_(p.weight)
-    networks = {k: p.module for k, p in players.items()}
-    samples = made.sample(networks, 7, 0, Sampling())
+    samples = make_samples(made, networks, 7)
     assert samples.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert made.sample(networks, 3, 0, Sampling(label="c")).labels.tolist() == [2, 2, 2]
+    assert make_samples(made, networks, 3, 0, Sampling(label="c")).labels.tolist() == [2, 2, 2]
     given = {"tokens": samples.extra["tokens"], "label": samples.labels}
     other = {**given, "label": (samples.labels + 1) % 3}
     assert not torch.allclose(made.critic(networks, given), made.critic(networks, other))
     with pytest.raises(ConfigError, match=r"label = 'd': no such class.*a, b, c"):
-        made.sample(networks, 3, 0, Sampling(label="d"))
+        make_samples(made, networks, 3, 0, Sampling(label="d"))
     with pytest.raises(ConfigError, match="without classes"):
         generated(recipe(), label="a")
 
 
 def test_the_first_samples_of_a_seed_do_not_depend_on_their_number():
     made = recipe()
-    testing.check_prefix(made, {k: p.module for k, p in made.players().items()}, Sampling())
+    testing.check_prefix(made, made.networks(), Sampling())
     assert generated(made, seed=1).data != generated(made, seed=2).data
 
 
@@ -475,14 +483,14 @@ def test_a_prefix_that_cannot_be(prefix, message):
 
 @pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
 def test_impossible_temperatures(temperature):
-    with pytest.raises(ConfigError, match=r"temperature = .* must be above 0"):
+    with pytest.raises(ConfigError, match=r"temperature = .* use more than 0; 1 is the model's own"):
         Sampling(temperature=temperature)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rollouts": 0}, "model.rollouts = 0 must be finite and at least 1"),
+        ({"rollouts": 0}, "model.rollouts = 0 is too small; the least is 1"),
         ({"mle_rate": 2.0}, r"model.mle_rate = 2.0 is outside \(0, 1\]"),
         ({"discriminator_dropout": 1.0}, "model.discriminator_dropout"),
         ({"rollout_lag": 1.5}, "model.rollout_lag"),
@@ -528,14 +536,15 @@ def test_every_setting_is_read():
 
     def facts(config):
         made = SeqGAN(config, info)
-        players = made.players()
+        networks = made.networks()
+        players = complete_players(networks, made.players(networks, TrainerSettings()))
         return repr(
             (
                 made.method,
                 made.classes,
                 [(n, str(p.module), p.clip, p.optimizer and p.optimizer.defaults["lr"]) for n, p in players.items()],
-                players["discriminator"].module.dropout,
-                getattr(getattr(players["generator"].module, "model", None), "config", None),
+                networks["discriminator"].dropout,
+                getattr(getattr(networks["generator"], "model", None), "config", None),
                 [(t.name, t.start, t.stop, t.repeat, t.every) for t in made.turns()],
                 config.reward,
                 float(made._rewards(context(made), batch()["tokens"], torch.zeros(8, dtype=torch.long)).mean()),
@@ -549,3 +558,83 @@ def test_every_setting_is_read():
     for name, value in changed.items():
         common = gpt2 if name == "heads" else {}
         assert facts(Config(**{**common, name: value})) != facts(Config(**common) if common else base), name
+
+
+# Texts that go on from given ones
+
+WORDS = {"vocabulary": 12, "length": 6, "start": 0, "eos": None, "classes": []}
+
+
+def continued(made, texts, seed=0, networks=None, **options):
+    given = TextDomain().take(texts, made.info)
+    return make_samples(made, networks or made.networks(), 0, seed, Sampling(**options), given=given)
+
+
+def test_each_given_text_is_continued_and_lengths_may_differ():
+    made = recipe(WORDS)
+    torch.manual_seed(0)
+    networks = made.networks()
+    texts = ["3 4", "", "5", "7 8 9 10 11"]
+    found = continued(made, texts, networks=networks)
+    assert len(found) == 4
+    for text, begin in zip(found.data, texts, strict=True):
+        assert text.startswith(f"{begin} ".lstrip())
+        assert len(text.split()) == 6
+    assert found.extra["tokens"].shape == (4, 6)
+    # A text does not depend on its neighbours, and the option prefix gives the same.
+    assert continued(made, texts[:1], networks=networks).data == found.data[:1]
+    assert make_samples(made, networks, 1, 0, Sampling(prefix="3 4")).data == found.data[:1]
+    assert make_samples(made, networks, 2, 0).data[1] == found.data[1]  # the empty one is invented
+    assert continued(made, texts, seed=1, networks=networks).data != found.data
+
+
+def test_a_given_text_ends_only_after_what_was_given():
+    """The end token is drawn for a text while another one is still given."""
+    made = recipe()
+    networks = made.networks()
+    policy = networks["generator"]
+    torch.nn.init.zeros_(policy.head.weight)
+    policy.head.bias.data = torch.nn.functional.one_hot(torch.tensor(1), 12) * 100.0  # it always says the end
+    found = continued(made, ["3", "4 5 6", ""], networks=networks)
+    assert found.extra["tokens"].tolist() == [[3, 1, 1, 1, 1, 1], [4, 5, 6, 1, 1, 1], [1, 1, 1, 1, 1, 1]]
+
+
+def test_pieces_of_a_file_are_what_one_list_gives(tmp_path):
+    """More texts than are read at a time: the same noise, and classes go on from piece to piece."""
+    made = recipe({**WORDS, "classes": ["a", "b", "c"]})
+    networks = made.networks()
+    texts = ["3"] * (ROWS + 3)
+    (tmp_path / "in.txt").write_text("\n".join(texts))
+    whole = continued(made, texts, networks=networks)
+    pieces = list(TextDomain().read(tmp_path / "in.txt", made.info))
+    assert [len(p) for p in pieces] == [ROWS, 3]
+    streamed = TextDomain().join(stream_samples(made, networks, pieces))
+    assert streamed.data == whole.data
+    assert torch.equal(streamed.labels, whole.labels)
+    assert torch.equal(streamed.extra["tokens"], whole.extra["tokens"])
+    assert streamed.names == [str(i + 1) for i in range(ROWS + 3)]
+    assert whole.data[ROWS:] != whole.data[:3]  # each piece has numbers of its own
+
+
+def test_given_texts_keep_their_classes():
+    made = recipe({**WORDS, "classes": ["a", "b", "c"]})
+    given = TextDomain().take(["3", "4"], made.info)
+    given.labels = torch.tensor([2, 2])
+    networks = made.networks()
+    assert make_samples(made, networks, 0, given=given).labels.tolist() == [2, 2]
+    assert make_samples(made, networks, 0, 0, Sampling(label="b"), given=given).labels.tolist() == [1, 1]
+
+
+def test_given_texts_that_cannot_be():
+    made = recipe(WORDS)
+    with pytest.raises(ConfigError, match=r"^prefix '3 cats': this data has no words, only numbers below 12"):
+        continued(made, ["3", "3 cats"])
+    with pytest.raises(ConfigError, match=r"prefix = '3': the given texts are prefixes already; leave the prefix out"):
+        continued(made, ["3"], prefix="3")
+    for nothing in ([], [1], 3.5):
+        with pytest.raises(ConfigError, match="must be a list of at least one string"):
+            continued(made, nothing)
+
+
+def test_likelihood_is_a_capability():
+    assert isinstance(recipe(), HasLikelihood)

@@ -23,11 +23,8 @@ STEPS = 8
 class Double(SeqGAN):
     """Networks in float64, so that little but the order of sums differs between numbers of processes (logits are float32)."""
 
-    def players(self):
-        players = super().players()
-        for player in players.values():
-            player.module.double()
-        return players
+    def networks(self):
+        return {name: network.double() for name, network in super().networks().items()}
 
 
 class Share:

@@ -159,32 +159,22 @@ def _words(name: str, domain: str, catalogue: Catalogue) -> dict[str, str]:
     words["distribution"] = f"polygan-{name}"
     if domain:
         look = see(domain, catalogue)
-        owner, target = catalogue.owner("domain", domain), catalogue.domain(domain).target
-        module, _, attribute = target.partition(":")
+        owner = catalogue.owner("domain", domain)
         if owner.distribution != "polygan":
             needed.append((owner.distribution, owner.version))
-        imports = _imports("from polygan import losses", f"from {module} import {attribute.partition('.')[0]}")
         lengths = ", ".join(look.lengths) + ("," if len(look.lengths) == 1 else "")
-        words |= {"domain": domain, "recipe": f"{domain}/{name}", "data": look.data, "domain_class": attribute}
-        words |= {"field": look.field, "shape": lengths, "preview": "64", "imports": imports}
+        words |= {"domain": domain, "recipe": f"{domain}/{name}", "data": look.data}
+        words |= {"field": look.field, "shape": lengths, "preview": "64"}
         words["statistics"] = "torch.zeros(self.shape), torch.ones(self.shape)"
         words["summary"] = f"{camel} for polygan: an MLP GAN for the domain {domain}"
-        first = {"polygan", package, module.partition(".")[0]}
     else:
-        imports = "import polygan\nfrom polygan import losses\n\n" + f"from .domain import {camel}Domain"
         words |= {"domain": name, "recipe": f"{name}/mlp", "data": f"{name}-example", "domain_class": f"{camel}Domain"}
-        words |= {"field": "row", "shape": 'info["columns"],', "preview": "1000", "imports": imports}
+        words |= {"field": "row", "shape": 'info["columns"],', "preview": "1000"}
         words["statistics"] = 'torch.tensor(self.info["mean"]), torch.tensor(self.info["scale"])'
         words["summary"] = f"{camel} for polygan: rows of numbers and an MLP GAN"
-        first = {"polygan", package}
     words["requirements"] = ", ".join(quoted(requirement(*one)) for one in needed)
-    words["first_party"] = ", ".join(map(quoted, sorted(first)))
+    words["first_party"] = ", ".join(map(quoted, ("polygan", package)))
     return words
-
-
-def _imports(*lines: str) -> str:
-    """``import polygan`` and ``from`` lines as isort orders first-party imports."""
-    return "\n".join(["import polygan", *sorted(lines, key=lambda line: line.split()[1].casefold())])
 
 
 def requirement(distribution: str, version: str) -> str:
@@ -257,7 +247,8 @@ def _look(domain: Any, source: Any, settings: Any) -> tuple[str, tuple[str, ...]
         what = f"{data.dtype} {tuple(data.shape)}" if isinstance(data, torch.Tensor) else f"a {type(data).__name__}"
         return f"its samples are {what}"
     judged = domain.batch_of(samples) or {}
-    batch = domain.prepare(domain.collate(split, split.rows, np.full((len(split), 4), 0.5)))
+    draws = np.full((len(split), domain.draws), 0.5)
+    batch = domain.prepare(domain.collate(split, split.rows, draws), split.store.info)
     fields = [name for name, value in judged.items() if torch.equal(value, data) and name in batch]
     fields = [name for name in fields if batch[name].shape == data.shape and batch[name].dtype == data.dtype]
     if not fields:

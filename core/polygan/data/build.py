@@ -58,7 +58,7 @@ def build_store(
             skipped = _judge(store.bad, len(source), settings)
             if skipped and progress is not False:
                 warn(f"{skipped}; remove {path} to read them again")
-            return store
+            return _told_by(source, store)
     temporary = folder / f"{_BUILDING}{key}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,13 @@ def build_store(
         raise DataError(f"decoded data cannot be kept in {folder} ({error.strerror or error}): {remedy}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Store.open(path)
+    return _told_by(source, Store.open(path))
+
+
+def _told_by(source: Source, store: Store) -> Store:
+    """The store with the facts of this source, not of the one that was decoded: facts need not be part of the fingerprint."""
+    store.info = {**json.loads(json.dumps(source.info)), "count": store.info["count"]}
+    return store
 
 
 def _layout(source: Source) -> dict[str, list[Any]]:

@@ -125,5 +125,5 @@ class HasLikelihood(Protocol):
     def log_likelihood(
         self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Log-likelihoods in nats, one for each sample."""
+        """Log-likelihoods in nats: (n,) of whole samples, or (n, L) of the parts of each (tokens)."""
         ...

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..seeding import Noise, mix, preserved_generators, seed_everything
 from .recipe import HasStream, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -137,3 +137,34 @@ def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int
     n = next(len(x) for x in inputs if x is not None)
     pieces = [function(*(x if x is None else x[i : i + size] for x in inputs)).cpu() for i in range(0, max(n, 1), size)]
     return torch.cat(pieces)
+
+
+def classes_of(conditional: str, info: Mapping[str, Any], remedy: str) -> tuple[str, ...]:
+    """The names of the classes that a recipe's networks are told; empty for none.
+
+    ``conditional`` is auto (if the data has two classes or more), yes or no. Raises ConfigError for yes with data that has fewer;
+    ``remedy`` says how such data gets classes: "use labelled data (--data.labels folders)".
+    """
+    names = tuple(info.get("classes", ()))
+    if conditional == "yes" and len(names) < 2:
+        raise ConfigError(
+            f"model.conditional = yes needs data with two classes or more, and this has {len(names)}: "
+            f"{remedy} or --model.conditional auto"
+        )
+    return names if conditional != "no" and len(names) >= 2 else ()
+
+
+def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by its name, or else by its number. ConfigError for one that the model does not have."""
+    if label is None:
+        return None
+    if not classes:
+        raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
+    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
+        return list(classes).index(str(label))
+    if isinstance(label, str) and not label.isdecimal():
+        names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+        raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
+    if not 0 <= int(label) < len(classes):
+        raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
+    return int(label)

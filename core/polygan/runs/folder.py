@@ -198,7 +198,7 @@ def check_data(folder: Path, store: Store) -> None:
     facts = read_data(folder)
     saved = _named(facts.get("count"), facts.get("info"))
     now = _named(len(store), json.loads(json.dumps(store.info)))
-    for name in sorted(saved.keys() | now.keys()):
+    for name in sorted(saved):  # an older polygan may have recorded fewer facts
         before, after = (_shown(facts.get(name)) for facts in (saved, now))
         if saved.get(name) != now.get(name):
             raise DataError(

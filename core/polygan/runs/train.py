@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -82,6 +82,8 @@ def execute(
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 shutil.rmtree(place, ignore_errors=True)
+                with suppress(OSError):  # the folder of runs too, unless it holds others
+                    place.parent.rmdir()
             raise
         if recorder:
             if is_emulated(trainer.precision, device):
@@ -96,9 +98,10 @@ def execute(
 
 def _trainer(job: Job, place: Path, device: torch.device, world: World, listeners: Sequence[Listener]) -> Trainer:
     run = job.settings.run
-    return Trainer(
+    streams = Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size)
+    trainer = Trainer(
         job.recipe,
-        Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size),
+        streams,
         run,
         device=device,
         prepare=job.prepare,
@@ -106,6 +109,10 @@ def _trainer(job: Job, place: Path, device: torch.device, world: World, listener
         listener=Listeners(listeners),
         world=world,
     )
+    for turn in trainer.turns:
+        for name in turn.streams:
+            streams[name]  # too few samples are an error now, before the folder counts as a run
+    return trainer
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def choice_fault(value: Any, hint: Any) -> str:
     others = [part for part in parts(hint) if typing.get_origin(part) is not typing.Literal]
     if any(_may_be(value, part) for part in others):
         return ""
-    names = [str(one) for one in known]
+    names = [str(one) or "''" for one in known]
     return f"is unknown{did_you_mean(str(value), names)}; known are {', '.join(names)}"
 
 

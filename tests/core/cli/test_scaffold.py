@@ -139,7 +139,8 @@ def test_a_recipe_for_an_installed_domain(odd):
     recipe = (made.folder / "src/polygan_tunes/mlp.py").read_text()
     assert 'self.shape = (2, info["side"])\n' in recipe
     assert 'FIELD = "x"' in recipe
-    assert "import polygan\nfrom polygan import losses\nfrom polygan_odd import Pairs\n" in recipe
+    assert "import polygan\nfrom polygan import losses\n" in recipe
+    assert "polygan_odd" not in recipe  # a recipe names its domain by its id
     project = tomllib.loads((made.folder / "pyproject.toml").read_text())["project"]
     assert project["dependencies"] == [requirement("polygan", polygan.__version__), "polygan-odd>=1.4,<2"]
     assert not list(made.folder.rglob("domain.py"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -552,3 +554,53 @@ def test_a_translated_sample_does_not_depend_on_their_number(monkeypatch):
     set_catalogue(load_catalogue(files=[TOY, TOY.with_name("mirror_gan.py")]))
     run = polygan.train("points/mirror", "ring", steps=2, batch_size=8, precision="fp32", quiet=True)
     torch.testing.assert_close(run.generate(3).data, run.generate(8).data[:3])
+
+
+def test_a_run_leaves_the_process_as_it_found_it():
+    """Generators, number of threads, default dtype and handlers of signals are the caller's own."""
+
+    def facts():
+        handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+        generators = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+        return torch.get_default_dtype(), torch.get_num_threads(), handlers, generators
+
+    handler = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        before = facts()
+        run = train(steps=2, threads=2, evaluate_every=1)
+        assert facts() == before
+        polygan.load(run.folder).generate(3)
+        assert facts() == before
+        polygan.load(run.folder).evaluate(quiet=True)
+        assert facts() == before
+        with pytest.raises(polygan.ConfigError):
+            train(steps=2, threads=2, batch_size=3, accumulate=2)
+        assert facts() == before
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
+
+
+def test_listeners_from_python_hear_what_plugins_hear():
+    heard = []
+
+    class Ears(polygan.Listener):
+        def logged(self, trainer, values):
+            heard.append(("logged", trainer.step))
+
+        def sample(self, trainer):
+            heard.append(("sample", trainer.step))
+
+        def saved(self, trainer, path):
+            heard.append(("saved", path.name))
+
+    run = train(steps=4, log_every=2, sample_every=2, save_every=4, listeners=[Ears()])
+    assert heard == [
+        ("logged", 2),
+        ("sample", 2),
+        ("logged", 4),
+        ("sample", 4),
+        ("saved", "step-00000004"),
+    ]
+    polygan.resume(run.folder, steps=5, listeners=[Ears()], quiet=True)
+    assert heard[5:] == [("logged", 5), ("sample", 5), ("saved", "step-00000005")]
+    assert run.report().exists()  # the run's own record is kept beside

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polygan
 
+POLYGAN_API = 2
+
 
 @polygan.hookimpl
 def polygan_domains() -> list[polygan.DomainSpec]:
@@ -20,10 +22,11 @@ def polygan_recipes() -> list[polygan.RecipeSpec]:
 
 @polygan.hookimpl
 def polygan_datasets() -> list[polygan.DatasetSpec]:
+    made, own = "polygan_points.datasets", "polygan_points.datasets:PointSettings"
     return [
-        polygan.DatasetSpec("ring", "points", "polygan_points.datasets:ring", "8 Gaussians on a circle"),
-        polygan.DatasetSpec("grid", "points", "polygan_points.datasets:grid", "25 Gaussians on a square grid"),
-        polygan.DatasetSpec("swiss-roll", "points", "polygan_points.datasets:swiss_roll", "a spiral"),
+        polygan.DatasetSpec("ring", "points", f"{made}:ring", "8 Gaussians on a circle", settings=own),
+        polygan.DatasetSpec("grid", "points", f"{made}:grid", "25 Gaussians on a square grid", settings=own),
+        polygan.DatasetSpec("swiss-roll", "points", f"{made}:swiss_roll", "a spiral", settings=own),
     ]
 
 

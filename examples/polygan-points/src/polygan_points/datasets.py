@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .domain import Points, PointSettings
+import polygan
+
+from .domain import Points
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointSettings(polygan.DataSettings):
+    """How points are made."""
+
+    size: int = polygan.ranged(5000, "[2, inf)")
+    """Points."""
+    deviation: float = polygan.ranged(0.05, "(0, inf)", usual=0.05)
+    """Standard deviation of their noise; the whole lies within about [-1, 1]."""
 
 
 def _around(modes: np.ndarray, settings: PointSettings) -> Points:

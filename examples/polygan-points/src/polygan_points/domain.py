@@ -5,34 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 import polygan
 
 if TYPE_CHECKING:
-    import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class PointSettings(polygan.DataSettings):
-    """How points are read or made."""
-
-    size: int = 5000
-    """Points of the sets that are made up, >= 2."""
-    deviation: float = 0.05
-    """Standard deviation of their noise, > 0; the whole lies within about [-1, 1]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.size < 2:
-            raise polygan.ConfigError(f"data.size = {self.size} is too small; the least is 2")
-        if not self.deviation > 0:
-            raise polygan.ConfigError(f"data.deviation = {self.deviation} must be above 0; 0.05 is usual")
+    from collections.abc import Iterator, Mapping
 
 
 class Points(polygan.Source):
@@ -53,30 +36,42 @@ class Points(polygan.Source):
         return {"point": self.points[index]}
 
 
+def load_points(path: Path) -> np.ndarray:
+    """(n, 2) points of a .npy file, or of a text file of lines ``x,y``."""
+    try:
+        with warnings.catch_warnings(action="error"):  # NumPy warns of a file without numbers
+            array = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
+    except (OSError, ValueError, EOFError, UserWarning) as error:
+        reason = " ".join(str(error).split())
+        raise polygan.DataError(f"{path} holds no points ({reason}); give lines of x,y or a .npy file") from None
+    if array.ndim != 2 or array.shape[1] != 2 or not len(array):
+        raise polygan.DataError(f"{path} is an array {array.shape}, not (n, 2); give one point x,y a row")
+    return array
+
+
 class PointDomain(polygan.Domain):
     """Points in the plane: float32 (n, 2) everywhere."""
 
     id = "points"
-    Settings = PointSettings
+    reads = (".csv", ".npy")
+    writes = (".csv", ".npy")
 
-    def open(self, settings: PointSettings) -> Points:
+    def open(self, settings: polygan.DataSettings) -> Points:
         """A .npy file (n, 2), or a text file of lines ``x,y``."""
-        path = Path(settings.source).expanduser()
-        try:
-            with warnings.catch_warnings(action="error"):  # NumPy warns of a file without numbers
-                array = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-        except (OSError, ValueError, EOFError, UserWarning) as error:
-            reason = " ".join(str(error).split())
-            raise polygan.DataError(f"{path} holds no points ({reason}); give lines of x,y or a .npy file") from None
-        if array.ndim != 2 or array.shape[1] != 2 or not len(array):
-            raise polygan.DataError(f"{path} is an array {array.shape}, not (n, 2); give one point x,y a row")
-        return Points(array)
+        return Points(load_points(Path(settings.source).expanduser()))
 
     def real(self, split: polygan.Split, rows: np.ndarray) -> polygan.Samples:
         return polygan.Samples(split.store.gather("point", rows), self)
 
     def batch_of(self, samples: polygan.Samples) -> polygan.Batch:
         return {"point": samples.data}
+
+    def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[polygan.Samples]:
+        """The points of a user's file, for a recipe that makes something from points."""
+        yield polygan.Samples(torch.as_tensor(load_points(path), dtype=torch.float32), self)
+
+    def lines(self, samples: polygan.Samples) -> list[str]:
+        return [f"{x:.6g},{y:.6g}" for x, y in samples.data.tolist()]
 
     def write(self, samples: polygan.Samples, path: Path) -> list[Path]:
         """A .npy or .csv file, or ``points.csv`` in a folder."""

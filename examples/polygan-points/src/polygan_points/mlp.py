@@ -11,30 +11,26 @@ from torch import nn
 import polygan
 from polygan import losses
 
-from .domain import PointDomain
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    Networks = Mapping[str, nn.Module]
 
 GAME = losses.ADVERSARIAL["relativistic"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(polygan.Checked, group="model"):
     """The model."""
 
-    latent_dim: int = 8
-    """Size of the latent, >= 1."""
-    width: int = 128
-    """Hidden units of each of the three layers, >= 1."""
-    gamma: float = 0.02
-    """Weight of R1 and R2, >= 0."""
-    learning_rate: float = 1e-3
+    latent_dim: int = polygan.ranged(8, "[1, inf)")
+    """Size of the latent."""
+    width: int = polygan.ranged(128, "[1, inf)")
+    """Hidden units of each of the three layers."""
+    gamma: float = polygan.ranged(0.02, "[0, inf)")
+    """Weight of R1 and R2."""
+    learning_rate: float = polygan.ranged(1e-3, "(0, 1]")
     """Of Adam with beta1 = 0, for both players."""
-
-    def __post_init__(self) -> None:
-        if min(self.latent_dim, self.width) < 1 or self.gamma < 0 or not self.learning_rate > 0:
-            raise polygan.ConfigError(f"{self} is out of range: sizes >= 1, gamma >= 0 and learning_rate > 0")
 
 
 def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -43,26 +39,27 @@ def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.2), *hidden, nn.Linear(width, outputs))
 
 
-class PointGAN(polygan.Recipe):
+class PointGAN(polygan.Recipe[Config]):
     """R3GAN's game (Huang et al. 2024, eq. 4) with MLPs."""
 
     domain = "points"
     Config = Config
     defaults: ClassVar[dict[str, Any]] = {"steps": 1500, "batch_size": 256}
 
-    def players(self) -> dict[str, polygan.Player]:
-        c = self.config
-        generator, discriminator = mlp(c.latent_dim, c.width, 2), mlp(2, c.width, 1)
+    def networks(self) -> dict[str, nn.Module]:
+        latent_dim, width = self.config.latent_dim, self.config.width
+        return {"generator": mlp(latent_dim, width, 2), "discriminator": mlp(2, width, 1)}
 
-        def player(module: nn.Module, half_life: float = 0) -> polygan.Player:
-            optimizer = torch.optim.Adam(module.parameters(), c.learning_rate, (0.0, 0.99))
-            return polygan.Player(module, optimizer, ema_half_life=half_life)
-
-        return {"generator": player(generator, 5000), "discriminator": player(discriminator)}
+    def players(self, networks: Networks, training: polygan.TrainerSettings) -> dict[str, polygan.Player]:
+        rate, half_lives = self.config.learning_rate, {"generator": 5000}
+        adam = {name: torch.optim.Adam(network.parameters(), rate, (0.0, 0.99)) for name, network in networks.items()}
+        return {
+            name: polygan.Player(networks[name], adam[name], ema_half_life=half_lives.get(name, 0)) for name in adam
+        }
 
     def turns(self) -> list[polygan.Turn]:
         return [
-            polygan.Turn("d", ("discriminator",), self.d, precision="fp32", eager=True),
+            polygan.Turn("d", ("discriminator",), self.d, differentiates_twice=True),
             polygan.Turn("g", ("generator",), self.g),
         ]
 
@@ -73,24 +70,21 @@ class PointGAN(polygan.Recipe):
     def d(self, ctx: polygan.Context, batch: polygan.Batch) -> dict[str, torch.Tensor]:
         real = batch["point"].detach().requires_grad_(True)
         fake = self.fake(ctx, len(real)).detach().requires_grad_(True)
-        judge, gamma = ctx["discriminator"], self.config.gamma
-        real_logits, fake_logits = judge(real), judge(fake)
+        discriminator, gamma = ctx["discriminator"], self.config.gamma
+        real_logits, fake_logits = discriminator(real), discriminator(fake)
         penalties = {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
         return {**GAME.discriminator(real_logits, fake_logits), **penalties}
 
     def g(self, ctx: polygan.Context, batch: polygan.Batch) -> dict[str, torch.Tensor]:
-        judge = ctx["discriminator"]
-        return GAME.generator(judge(self.fake(ctx, len(batch["point"]))), judge(batch["point"]))
+        real, discriminator = batch["point"], ctx["discriminator"]
+        return GAME.generator(discriminator(self.fake(ctx, len(real))), discriminator(real))
 
-    def generate(
-        self, networks: Mapping[str, nn.Module], n: int, noise: polygan.Noise, options: object
-    ) -> polygan.Samples:
-        generator = networks["generator"]
-        latents = noise.normal(n, self.config.latent_dim).to(next(generator.parameters()).device)
-        return polygan.Samples(polygan.in_chunks(generator, latents, size=4096), PointDomain())
+    def generate(self, networks: Networks, request: polygan.Request) -> polygan.Samples:
+        latents = request.noise.normal(request.n, self.config.latent_dim).to(request.device)
+        return polygan.Samples(polygan.in_chunks(networks["generator"], latents, size=4096))
 
     def preview(self) -> tuple[int, object]:
         return 1000, self.Sampling()
 
-    def critic(self, networks: Mapping[str, nn.Module], batch: polygan.Batch) -> torch.Tensor:
+    def critic(self, networks: Networks, batch: polygan.Batch) -> torch.Tensor:
         return networks["discriminator"](batch["point"]).flatten()

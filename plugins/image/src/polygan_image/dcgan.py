@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
 
-from polygan import ConfigError, Context, Player, Turn, losses
+from polygan import ConfigError, Player, ranged
 
 from .base import ImageGAN
-from .dcgan_networks import Discriminator, Generator, strides
-from .settings import Augment, ImageConfig, check_least, check_range, check_rates
+from .game import Adversarial, Game, Penalty
+from .networks.dcgan import Discriminator, Generator, strides
+from .settings import Augment, ImageConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from polygan import Batch
+    from torch import Tensor, nn
+
+    from polygan import Batch, Context, TrainerSettings, Turn
 
 PENALTY_WEIGHT = 10.0  # of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DRAGAN (Kodali 2017) alike
 
@@ -26,55 +28,49 @@ PENALTY_WEIGHT = 10.0  # of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DR
 class Config(ImageConfig):
     """What is trained. The defaults are the paper's, but for classes and averaging; ``penalty``, ``loss`` and the rest combine freely."""
 
-    latent_dim: int = 100
-    """Numbers in a latent vector (standard normal), >= 1."""
-    generator_width: int = 64
-    """Channels of the generator's last hidden layer, >= 1; deeper ones have 2, 4, at most 8 times as many."""
-    discriminator_width: int = 64
-    """Channels of the discriminator's first layer, >= 1; deeper ones have 2, 4, at most 8 times as many."""
-    embedding_dim: int = 50
-    """Numbers that stand for a class beside the latent vector of a conditional generator, >= 1."""
-    loss: Literal["minimax", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = "minimax"
+    latent_dim: int = ranged(100, "[1, inf)")
+    """Numbers in a latent vector (standard normal)."""
+    generator_width: int = ranged(64, "[1, inf)")
+    """Channels of the generator's last hidden layer; deeper ones have 2, 4, at most 8 times as many."""
+    discriminator_width: int = ranged(64, "[1, inf)")
+    """Channels of the discriminator's first layer; deeper ones have 2, 4, at most 8 times as many."""
+    embedding_dim: int = ranged(50, "[1, inf)")
+    """Numbers that stand for a class beside the latent vector of a conditional generator."""
+    loss: Adversarial = "minimax"
     """The game (`polygan.losses.ADVERSARIAL`); minimax is the non-saturating one of the paper."""
-    penalty: Literal["none", "r1", "r2", "r1r2", "wgan_gp", "dragan"] = "none"
+    penalty: Penalty = "none"
     """Gradient penalty on the discriminator."""
-    penalty_weight: float = 0.0
-    """Weight of the penalty, >= 0: gamma of r1 and r2, lambda of the others; 0: 10, as in their papers."""
-    penalty_every: int = 1
-    """Iterations between penalties, >= 1; above 1 a turn of its own with that many times the weight."""
-    critic_steps: int = 1
-    """Discriminator steps an iteration, >= 1; 5 is usual for wasserstein."""
+    penalty_weight: float = ranged(0.0, "[0, inf)")
+    """Weight of the penalty: gamma of r1 and r2, lambda of the others; 0: 10, as in their papers."""
+    penalty_every: int = ranged(1, "[1, inf)")
+    """Iterations between penalties; above 1 a turn of its own with that many times the weight."""
+    critic_steps: int = ranged(1, "[1, inf)")
+    """Discriminator steps an iteration; 5 is usual for wasserstein."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Of both networks; rmsprop is the one of the clipped wasserstein game."""
-    learning_rate: float = 2e-4
-    """Of the generator, and of the discriminator unless it has its own, (0, 1]."""
-    discriminator_learning_rate: float = 0.0
-    """Of the discriminator, [0, 1]; 0: that of the generator."""
-    beta1: float = 0.5
-    """Decay of the mean gradient in adam, [0, 1); rmsprop has none."""
-    beta2: float = 0.999
-    """Decay of the mean squared gradient in adam and rmsprop, [0, 1)."""
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of the generator, and of the discriminator unless it has its own."""
+    discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
+    """Of the discriminator; 0: that of the generator."""
+    beta1: float = ranged(0.5, "[0, 1)")
+    """Decay of the mean gradient in adam; rmsprop has none."""
+    beta2: float = ranged(0.999, "[0, 1)")
+    """Decay of the mean squared gradient in adam and rmsprop."""
     norm: Literal["auto", "batch", "none"] = "auto"
     """Of the discriminator. auto: batch norm, but none with a gradient penalty or with spectral norm."""
     spectral_norm: bool = False
     """Spectral norm in every layer of the discriminator (Miyato et al. 2018)."""
-    weight_clip: float = 0.0
-    """The discriminator's parameters are clamped to [-weight_clip, weight_clip], >= 0 (WGAN 0.01); 0: not."""
-    ema_half_life: float = 20_000
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
-    mode_seeking: float = 0.3
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
+    weight_clip: float = ranged(0.0, "[0, inf)")
+    """The discriminator's parameters are clamped to [-weight_clip, weight_clip] (WGAN 0.01); 0: not."""
+    ema_half_life: float = ranged(20_000, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+    mode_seeking: float = ranged(0.3, "[0, inf)")
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
     augment: Augment = "none"
     """How pictures are altered before the discriminator: ada (adaptive), diffaugment (always), none; auto: ada below 100,000 pictures."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("latent_dim", "generator_width", "discriminator_width", "embedding_dim")
-        check_least(self, 1, *counts, "penalty_every", "critic_steps")
-        check_least(self, 0, "penalty_weight", "weight_clip", "ema_half_life")
-        check_rates(self, "2e-4")
-        inside = 0 <= self.discriminator_learning_rate <= 1
-        check_range(self, "discriminator_learning_rate", inside, "[0, 1]; 0 is usual")
         if self.norm == "batch" and self.penalty != "none":
             raise ConfigError(
                 f"model.norm = batch does not go with model.penalty = {self.penalty}: batch norm mixes the "
@@ -82,44 +78,46 @@ class Config(ImageConfig):
             )
 
 
-class DCGAN(ImageGAN):
+class DCGAN(ImageGAN[Config]):
     """Deep convolutional GAN (Radford et al. 2015) with the games and penalties that followed it."""
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 10_000, "batch_size": 64}
-
-    config: Config
+    first_options = ("loss", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; `ConfigError` also for sizes that doublings do not reach."""
         super().__init__(config, info)
         strides(info["height"], info["width"])
-        if config.loss == "wasserstein" and self.augmentation == "ada":
+        c, self.latent_dim = config, config.latent_dim
+        self.game = Game(c.loss, c.penalty, c.penalty_weight or PENALTY_WEIGHT, c.penalty_every, c.critic_steps)
+        if not self.game.signed and self.augmentation == "ada":
             raise ConfigError(
-                "model.augment = ada follows the sign of the logits, which has no meaning in model.loss = wasserstein; "
+                f"model.augment = ada follows the sign of the logits, which has no meaning in model.loss = {c.loss}; "
                 "use diffaugment or none"
             )
-        self.game = losses.ADVERSARIAL[config.loss]
-        self.inline_penalty = config.penalty != "none" and config.penalty_every == 1
 
-    def players(self) -> dict[str, Player]:
-        """``generator`` (averaged) and ``discriminator``."""
+    def networks(self) -> dict[str, nn.Module]:
+        """``generator`` and ``discriminator``; ``augmentation`` if it is adaptive."""
         c, shape, classes = self.config, self.shape, len(self.classes)
         plain = c.norm == "none" or (c.norm == "auto" and (c.penalty != "none" or c.spectral_norm))
-        generator = Generator(*shape, c.generator_width, c.latent_dim, classes=classes, embedding_dim=c.embedding_dim)
-        discriminator = Discriminator(
-            *shape,
-            c.discriminator_width,
-            classes=classes,
-            batch_norm=not plain,
-            spectral_norm=c.spectral_norm,
-        )
-        g_optimizer = self._optimizer(generator, c.learning_rate)
-        d_optimizer = self._optimizer(discriminator, c.discriminator_learning_rate or c.learning_rate)
+        norms = {"batch_norm": not plain, "spectral_norm": c.spectral_norm}
         return {
-            "generator": Player(generator, g_optimizer, ema_half_life=c.ema_half_life, ema_buffers=False),
-            "discriminator": Player(discriminator, d_optimizer, weight_clip=c.weight_clip),
-            **self._augmentation_player(),
+            "generator": Generator(
+                *shape, c.generator_width, c.latent_dim, classes=classes, embedding_dim=c.embedding_dim
+            ),
+            "discriminator": Discriminator(*shape, c.discriminator_width, classes=classes, **norms),
+            **self._augmentation_network(),
+        }
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """The generator is averaged; the discriminator may have a rate of its own and clipped weights."""
+        c, generator, discriminator = self.config, networks["generator"], networks["discriminator"]
+        g = self._optimizer(generator, c.learning_rate)
+        d = self._optimizer(discriminator, c.discriminator_learning_rate or c.learning_rate)
+        return {
+            "generator": Player(generator, g, ema_half_life=c.ema_half_life, ema_buffers=False),
+            "discriminator": Player(discriminator, d, weight_clip=c.weight_clip),
         }
 
     def _optimizer(self, module: nn.Module, rate: float) -> torch.optim.Optimizer:
@@ -132,81 +130,13 @@ class DCGAN(ImageGAN):
 
     def turns(self) -> list[Turn]:
         """``d``, the penalty if it is lazy, ``g``; now and then the averaged generator measures its own batch norm."""
-        c, acting = self.config, ("discriminator",)
-        slow: dict[str, Any] = {"precision": "fp32", "eager": True}  # what differentiates twice
-        d = Turn(
-            "d",
-            acting,
-            self.discriminator_loss,
-            repeat=c.critic_steps,
-            **(slow if self.inline_penalty else {}),
-        )
-        g = Turn("g", ("generator",), self.generator_loss)
-        lazy = c.penalty != "none" and not self.inline_penalty
-        penalty = [Turn(c.penalty, acting, self.lazy_penalty, every=c.penalty_every, **slow)] if lazy else []
-        statistics = self._statistics_turn() if c.ema_half_life else []
-        return [d, *penalty, g, *statistics, *self._augmentation_turn()]
-
-    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Real against fake pictures of the same classes, in separate passes (statistics of batch norm)."""
-        critic = self._critic(ctx, batch)
-        real, fake = batch["image"].detach(), self._detached_fakes(ctx, batch, self.config.critic_steps)
-        if self.inline_penalty:
-            real.requires_grad_("r1" in self.config.penalty)
-            fake.requires_grad_("r2" in self.config.penalty)
-        real_logits, fake_logits = critic(real), critic(fake)
-        self._observe(ctx, real_logits, fake_logits)
-        terms = self.game.discriminator(real_logits, fake_logits)
-        if self.inline_penalty:
-            terms |= self._penalties(ctx, critic, real, fake, real_logits, fake_logits)
-        return terms
-
-    def lazy_penalty(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The penalty alone, now and then with as many times the weight (Karras et al. 2020, appendix B)."""
-        penalty = self.config.penalty
-        real = batch["image"].detach().requires_grad_("r1" in penalty)
-        fake = real if penalty in ("r1", "dragan") else self._fakes(ctx, batch).images.detach()
-        if "r2" in penalty:
-            fake.requires_grad_()
-        return self._penalties(ctx, self._critic(ctx, batch), real, fake)
+        played = self.game.turns(self.discriminator_loss, self.lazy_penalty, self.generator_loss)
+        statistics = self._statistics_turn() if self.config.ema_half_life else []
+        return [*played, *statistics, *self._augmentation_turn()]
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The game's term on the fakes that the discriminator's turn left, or on fresh ones."""
-        fakes = self._judged_fakes(ctx, batch)
+        fakes = self._shown_fakes(ctx, batch)
         critic = self._critic(ctx, fakes.batch)
-        real_logits = critic(fakes.batch["image"]) if self.config.loss == "relativistic" else None
+        real_logits = critic(fakes.batch["image"]) if self.game.pairs else None
         return self.game.generator(critic(fakes.images), real_logits) | self._mode_seeking(fakes)
-
-    def _penalties(
-        self,
-        ctx: Context,
-        critic: Callable[[Tensor], Tensor],
-        real: Tensor,
-        fake: Tensor,
-        real_logits: Tensor | None = None,
-        fake_logits: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """The configured terms; ``real`` needs gradients for r1, ``fake`` for r2; given logits are used."""
-        penalty, terms = self.config.penalty, {}
-        weight = (self.config.penalty_weight or PENALTY_WEIGHT) * self.config.penalty_every
-        if "r1" in penalty:
-            logits = critic(real) if real_logits is None else real_logits
-            terms["r1"] = losses.r1(logits, real, weight)
-        if "r2" in penalty:
-            logits = critic(fake) if fake_logits is None else fake_logits
-            terms["r2"] = losses.r2(logits, fake, weight)
-        if penalty == "wgan_gp":
-            terms[penalty] = losses.wgan_gp(critic, real, fake, ctx.noise.uniform(len(real)), weight)
-        if penalty == "dragan":
-            terms[penalty] = losses.dragan(critic, real, ctx.noise.normal(*real.shape), weight)
-        return terms
-
-    def _observe(self, ctx: Context, real: Tensor, fake: Tensor) -> None:
-        """Log logits whose sign has a meaning: of pairs it is their order; a Wasserstein critic has none."""
-        match self.config.loss:
-            case "relativistic":
-                super()._observe(ctx, real - fake, fake - real)
-            case "least_squares":
-                super()._observe(ctx, real - 0.5, fake - 0.5)
-            case "minimax" | "saturating" | "hinge":
-                super()._observe(ctx, real, fake)

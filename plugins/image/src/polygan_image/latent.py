@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
-from polygan import ConfigError, DataError, Noise, Samples, in_chunks
+from polygan import ConfigError, DataError, Noise, Samples, in_chunks, ranged
 
-from . import pictures
+from .data import pictures
 from .sampling import Sampling, arrange, keys_of_walk, latents, places
-from .settings import check_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL import Image
     from torch import Tensor
 
-    from .stylegan_networks import Generator
+    from polygan import Request
+
+    from .networks.stylegan import Generator
 
 _LAYERS = {"coarse": (0, 3), "middle": (3, 7), "fine": (7, None)}  # StyleGAN, figure 3: to 8 pixels, to 32, and above
 _NOISE_SEED = 4
@@ -34,23 +35,18 @@ _CHUNK = 64
 class StyleSampling(Sampling):
     """What is drawn."""
 
-    truncation: float = 1.0
-    """How far from the mean picture, [0, 2]: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
+    truncation: float = ranged(1.0, "[0, 2]", hint="1 draws as trained, 0.7 is usual")
+    """How far from the mean picture: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
     mix: Literal["none", "coarse", "middle", "fine"] = "none"
     """A square grid: row i, column j takes the styles of these layers (to 8 pixels, 16 and 32, above) from the i-th, the others from
     the j-th picture on the diagonal."""
     project: str = ""
     """A picture file: the ``n`` pictures lead from the mean to the closest that the generator makes."""
-    project_steps: int = 300
-    """Optimizer steps of a projection, >= 1."""
+    project_steps: int = ranged(300, "[1, inf)", usual=300)
+    """Optimizer steps of a projection."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, "")
-        if not 0 <= self.truncation <= 2:
-            raise ConfigError(f"truncation = {self.truncation} is outside [0, 2]; 1 draws as trained, 0.7 is usual")
-        if self.project_steps < 1:
-            raise ConfigError(f"project_steps = {self.project_steps} is too small; 300 is usual")
         ways = {"mix": self.mix != "none", "project": bool(self.project)}
         ways |= {"grid": self.grid, "interpolate": self.interpolate > 0, "walk": self.walk > 0}
         used = [name for name, on in ways.items() if on]
@@ -72,21 +68,14 @@ def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
 
 
 def generate(
-    generator: Generator,
-    n: int,
-    noise: Noise,
-    options: StyleSampling,
-    classes: Sequence[str],
-    counts: Sequence[int] | None = None,
+    generator: Generator, request: Request, classes: Sequence[str], counts: Sequence[int] | None = None
 ) -> Samples:
-    """``n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
+    """``request.n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
 
     ``counts``: how often each of ``classes`` is drawn where the options do not say it; in turn in a mixing grid.
     Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and what `sampling.arrange` refuses.
     """
-    from .domain import ImageDomain
-
-    device, domain = generator.mean_latent.device, ImageDomain()
+    n, noise, options, device = request.n, request.noise, request.options, request.device
     order = arrange(options, n, classes, counts if options.mix == "none" else None)
     if options.project:
         if classes and options.label is None:
@@ -95,7 +84,7 @@ def generate(
         found = project(
             generator, read_target(generator, options.project), steps=options.project_steps, label=label, shown=n
         )
-        return Samples(found.way, domain, order.labels, classes, "frames")
+        return Samples(found.way, labels=order.labels, classes=classes, kind="frames")
 
     def to_w(z: Tensor, label: Tensor | None) -> Tensor:
         return generator.mapping(z.to(device), None if label is None else label.to(device)).float()
@@ -117,7 +106,8 @@ def generate(
     def draw(styles: Tensor) -> Tensor:
         return generator.synthesise(styles.to(device), maps).float().clamp(-1, 1)
 
-    return Samples(in_chunks(draw, styles, size=_CHUNK), domain, order.labels, classes, order.kind, order.columns)
+    data = in_chunks(draw, styles, size=_CHUNK)
+    return Samples(data, labels=order.labels, classes=classes, kind=order.kind, columns=order.columns)
 
 
 def mixed(styles: Tensor, which: str) -> tuple[Tensor, int]:
@@ -216,7 +206,7 @@ def read_target(generator: Generator, path: str) -> Tensor:
         return pictures.to_array(picture, (size, size), channels, "crop")
 
     try:
-        values = pictures.open_picture(Path(path), Image.MAX_IMAGE_PIXELS or 2**27, read)
+        values = pictures.open_picture(Path(path), None, read)
     except (DataError, OSError) as error:
         raise DataError(f"project = {path}: {getattr(error, 'strerror', None) or error}") from None
     return torch.from_numpy(values)[None].float() / 127.5 - 1

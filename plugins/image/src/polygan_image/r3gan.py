@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from polygan import Context, Player, Turn, losses
+from polygan import Player, ranged
 
 from .base import ImageGAN
-from .dcgan_networks import strides
-from .r3gan_networks import Discriminator, Generator
-from .settings import ImageConfig, check_least, check_rates
+from .game import Game
+from .networks.dcgan import strides
+from .networks.r3gan import Discriminator, Generator
+from .settings import ImageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from polygan import Batch
+    from polygan import Batch, Context, TrainerSettings, Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,61 +28,62 @@ class Config(ImageConfig):
     """What is trained: the paper's method with narrower networks, without its schedules, and with a term that keeps the pictures of a
     class apart."""
 
-    latent_dim: int = 64
-    """Numbers in a latent vector (standard normal), >= 1."""
-    generator_width: int = 64
-    """Channels of the generator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    discriminator_width: int = 64
-    """Channels of the discriminator's finest map, >= 1; coarser ones have 2 and 4 times as many."""
-    depth: int = 2
-    """Residual blocks a resolution, >= 1."""
-    group: int = 16
-    """Channels that a 3x3 convolution mixes, >= 1."""
-    gamma: float = 1.0
-    """Weight of R1 and of R2, >= 0; the harder the data and the larger the pictures, the more."""
-    penalty_every: int = 1
-    """Iterations between the penalties, >= 1; 1 as in the paper, above a turn of its own with that many times the weight, which
+    latent_dim: int = ranged(64, "[1, inf)")
+    """Numbers in a latent vector (standard normal)."""
+    generator_width: int = ranged(64, "[1, inf)")
+    """Channels of the generator's finest map; coarser ones have 2 and 4 times as many."""
+    discriminator_width: int = ranged(64, "[1, inf)")
+    """Channels of the discriminator's finest map; coarser ones have 2 and 4 times as many."""
+    depth: int = ranged(2, "[1, inf)")
+    """Residual blocks a resolution."""
+    group: int = ranged(16, "[1, inf)")
+    """Channels that a 3x3 convolution mixes."""
+    gamma: float = ranged(1.0, "[0, inf)")
+    """Weight of R1 and of R2; the harder the data and the larger the pictures, the more."""
+    penalty_every: int = ranged(1, "[1, inf)")
+    """Iterations between the penalties; 1 as in the paper, above a turn of its own with that many times the weight, which
     spares most of the second derivatives."""
-    learning_rate: float = 2e-4
-    """Of both networks, (0, 1]."""
-    beta1: float = 0.0
-    """Decay of Adam's mean gradient, [0, 1)."""
-    beta2: float = 0.99
-    """Decay of Adam's mean squared gradient, [0, 1)."""
-    ema_half_life: float = 20_000
-    """Half-life of the averaged generator in samples, >= 0; 0: not averaged."""
-    mode_seeking: float = 0.3
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019), >= 0; 0: none. Without classes it does nothing."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_least(self, 1, "latent_dim", "generator_width", "discriminator_width", "depth", "group", "penalty_every")
-        check_least(self, 0, "gamma", "ema_half_life")
-        check_rates(self, "2e-4")
+    learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """Of both networks."""
+    beta1: float = ranged(0.0, "[0, 1)")
+    """Decay of Adam's mean gradient."""
+    beta2: float = ranged(0.99, "[0, 1)")
+    """Decay of Adam's mean squared gradient."""
+    ema_half_life: float = ranged(20_000, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+    mode_seeking: float = ranged(0.3, "[0, inf)")
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
 
 
-class R3GAN(ImageGAN):
+class R3GAN(ImageGAN[Config]):
     """The relativistic game with R1 and R2, in every step as a rule: convergent, and so without normalisation or tricks."""
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 64}
-
-    config: Config
+    first_options = ("gamma", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""
         super().__init__(config, info)
         strides(info["height"], info["width"], "image/r3gan")
+        self.latent_dim = config.latent_dim
+        self.game = Game("relativistic", "r1r2", config.gamma, config.penalty_every)
 
-    def players(self) -> dict[str, Player]:
-        """``generator`` (averaged) and ``discriminator``; ``augmentation`` if it is adaptive."""
+    def networks(self) -> dict[str, nn.Module]:
+        """``generator`` and ``discriminator``; ``augmentation`` if it is adaptive."""
         c, shared = self.config, {"classes": len(self.classes), "depth": self.config.depth, "group": self.config.group}
-        generator = Generator(*self.shape, c.generator_width, c.latent_dim, **shared)
-        discriminator = Discriminator(*self.shape, c.discriminator_width, **shared)
         return {
-            "generator": Player(generator, self._adam(generator), ema_half_life=c.ema_half_life),
+            "generator": Generator(*self.shape, c.generator_width, c.latent_dim, **shared),
+            "discriminator": Discriminator(*self.shape, c.discriminator_width, **shared),
+            **self._augmentation_network(),
+        }
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Adam for both; the generator is averaged."""
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        return {
+            "generator": Player(generator, self._adam(generator), ema_half_life=self.config.ema_half_life),
             "discriminator": Player(discriminator, self._adam(discriminator)),
-            **self._augmentation_player(),
         }
 
     def _adam(self, module: nn.Module) -> torch.optim.Adam:
@@ -89,42 +91,16 @@ class R3GAN(ImageGAN):
         return torch.optim.Adam(module.parameters(), c.learning_rate, betas=(float(c.beta1), float(c.beta2)))
 
     def turns(self) -> list[Turn]:
-        """``d``, which differentiates twice unless ``penalties`` does it now and then, ``g``; ``ada`` now and then."""
-        acting, every = ("discriminator",), self.config.penalty_every
-        slow: dict[str, Any] = {"precision": "fp32", "eager": True}  # what differentiates twice
-        lazy = [Turn("penalties", acting, self.lazy_penalties, every=every, **slow)] if every > 1 else []
-        return [
-            Turn("d", acting, self.discriminator_loss, **({} if lazy else slow)),
-            *lazy,
-            Turn("g", ("generator",), self.generator_loss),
-            *self._augmentation_turn(),
-        ]
+        """``d``, which differentiates twice unless ``penalties`` does it now and then, ``g``; ``ada`` now and then.
 
-    def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """-log s(D(x) - D(G(z))) and, unless they are lazy, the penalties of the same pictures (section 3)."""
-        critic, inline = self._critic(ctx, batch), self.config.penalty_every == 1
-        real = batch["image"].detach().requires_grad_(inline)
-        fake = self._detached_fakes(ctx, batch).requires_grad_(inline)
-        real_logits, fake_logits = critic(real), critic(fake)
-        self._observe(ctx, real_logits - fake_logits, fake_logits - real_logits)  # only of pairs the sign has a meaning
-        terms = losses.relativistic_discriminator(real_logits, fake_logits)
-        return terms | self._penalties(real_logits, real, fake_logits, fake) if inline else terms
-
-    def lazy_penalties(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The penalties alone, with as many times the weight as iterations pass (Karras et al. 2020, appendix B)."""
-        critic = self._critic(ctx, batch)
-        real = batch["image"].detach().requires_grad_()
-        fake = self._fakes(ctx, batch).images.detach().requires_grad_()
-        return self._penalties(critic(real), real, critic(fake), fake)
-
-    def _penalties(self, real_logits: Tensor, real: Tensor, fake_logits: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """gamma/2 |grad D(x)|^2 and gamma/2 |grad D(G(z))|^2 (section 3)."""
-        gamma = self.config.gamma * self.config.penalty_every
-        return {"r1": losses.r1(real_logits, real, gamma), "r2": losses.r2(fake_logits, fake, gamma)}
+        d: -log s(D(x) - D(G(z))) + gamma/2 |grad D(x)|^2 + gamma/2 |grad D(G(z))|^2 (section 3).
+        """
+        losses = self.discriminator_loss, self.lazy_penalty, self.generator_loss
+        return [*self.game.turns(*losses, name="penalties"), *self._augmentation_turn()]
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """-log s(D(G(z)) - D(x))."""
-        fakes = self._judged_fakes(ctx, batch)
+        fakes = self._shown_fakes(ctx, batch)
         critic = self._critic(ctx, fakes.batch)
-        terms = losses.relativistic_generator(critic(fakes.images), critic(fakes.batch["image"].detach()))
-        return terms | self._mode_seeking(fakes)
+        fake_logits, real_logits = critic(fakes.images), critic(fakes.batch["image"].detach())
+        return self.game.generator(fake_logits, real_logits) | self._mode_seeking(fakes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, did_you_mean
+from polygan import Checked, ConfigError, class_index, ranged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,24 +20,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Checked):
     """What is drawn."""
 
     label: str | int | None = None
     """Class to draw, by its name, or else its number; None: each as often as the data have it, and in rows all of them in turn."""
     grid: bool = False
     """One row per class (a square without classes or with ``label``): classes then depend on the number."""
-    interpolate: int = 0
-    """Pictures in a row that walks from one latent vector to the next, >= 2; 0: no walks."""
-    walk: int = 0
-    """Pictures from one latent vector to the next of one closed walk, >= 2, about: all are spread evenly. To be written as an animation
+    interpolate: int = ranged(0, "0 or [2, inf)")
+    """Pictures in a row that walks from one latent vector to the next; 0: no walks."""
+    walk: int = ranged(0, "0 or [2, inf)")
+    """Pictures from one latent vector to the next of one closed walk, about: all are spread evenly. To be written as an animation
     (.webp, .gif); 0: none."""
 
     def __post_init__(self) -> None:
-        if self.interpolate < 0 or self.interpolate == 1:
-            raise ConfigError(f"interpolate = {self.interpolate}: use 0 (no walks) or at least 2 pictures a row")
-        if self.walk < 0 or self.walk == 1:
-            raise ConfigError(f"walk = {self.walk}: use 0 (no walk) or at least 2 pictures between latent vectors")
+        super().__post_init__()
         if self.interpolate and self.grid:
             raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
         if self.walk and (self.interpolate or self.grid):
@@ -96,22 +93,6 @@ def apportion(n: int, counts: Sequence[int]) -> Tensor:
     label = torch.arange(len(share)).repeat_interleave(candidates)
     place = torch.arange(len(label)) - (candidates.cumsum(0) - candidates)[label]
     return label[((2 * place + 1) / share[label]).argsort(stable=True)[:n]]
-
-
-def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by name, or else by its number. `ConfigError` for one that the model does not have."""
-    if label is None:
-        return None
-    if not classes:
-        raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
-    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
-        return list(classes).index(str(label))
-    if isinstance(label, str) and not label.isdecimal():
-        names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-        raise ConfigError(f"label = {label!r}: no such class{did_you_mean(label, classes)}; there are {names}")
-    if not 0 <= int(label) < len(classes):
-        raise ConfigError(f"label = {label} is outside [0, {len(classes) - 1}], the numbers of the classes")
-    return int(label)
 
 
 def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:

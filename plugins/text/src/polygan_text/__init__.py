@@ -41,13 +41,15 @@ def polygan_datasets() -> list[DatasetSpec]:
             "oracle",
             "text",
             "polygan_text.datasets:oracle",
-            "sequences of a random LSTM that also judges what is generated (the synthetic task of SeqGAN)",
+            "sequences of a random LSTM that also scores what is generated (the synthetic task of SeqGAN)",
+            settings="polygan_text.data_settings:OracleSettings",
         ),
         DatasetSpec(
             "grammar",
             "text",
             "polygan_text.datasets:grammar",
             "English sentences of a small grammar with known likelihoods; --data.label_column mood for classes",
+            settings="polygan_text.data_settings:MadeUpSettings",
         ),
     ]
 

@@ -61,9 +61,9 @@ def grams(text: Words, n: int) -> Counter[tuple[int, ...]]:
     return Counter(tuple(text[i : i + n]) for i in range(len(text) - n + 1))
 
 
-def against(texts: Sequence[Words], references: Sequence[Words]) -> list[float]:
+def against(texts: Sequence[Words], references: References | Sequence[Words]) -> list[float]:
     """Mean BLEU-2 to -5 of texts, each against all references."""
-    known = References(references)
+    known = references if isinstance(references, References) else References(references)
     return _mean([known.bleu(text) for text in texts])
 
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import DataError, did_you_mean
+from polygan import DataError, decode_utf8, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST = 1 << 20
 """Bytes of a line above which it counts as unreadable."""
+_MARK = b"\xef\xbb\xbf"  # of byte order, as some editors put it before UTF-8
 _MOST = 8 << 30  # bytes of an uncompressed file
 
 
@@ -48,20 +49,49 @@ class Corpus:
 
     def text(self, index: int) -> str:
         """One line. Raises DataError where it is not UTF-8 or too long."""
-        line = self.buffer[self.begins[index] : self.ends[index]]
-        if len(line) > LONGEST:
-            raise DataError(f"has {len(line):,} bytes; a sample is one line of at most {LONGEST:,}")
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"is not UTF-8 (byte 0x{line[error.start]:02x} at {error.start + 1}); convert the file"
-            ) from None
+        return decode_line(self.buffer[self.begins[index] : self.ends[index]])
 
     def name(self, index: int) -> str:
         """The file and the line."""
         file = next(name for name, first in reversed(self.files) if first <= index)
         return f"{file} line {self.places[index]}"
+
+
+def decode_line(line: bytes) -> str:
+    """A line's text. DataError, which says nothing of the place, where the line is not UTF-8 or too long."""
+    if len(line) > LONGEST:
+        raise DataError(f"has {len(line):,} bytes; a sample is one line of at most {LONGEST:,}")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"is not UTF-8 (byte 0x{line[error.start]:02x} at {error.start + 1}); convert the file"
+        ) from None
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a plain text file with their numbers from 1, read as they are asked for; lines of white space are left out.
+
+    Raises DataError, which names the line, for what is no UTF-8 text.
+    """
+    try:
+        with path.open("rb") as file:
+            place = 0
+            while line := file.readline(LONGEST + 2):
+                place += 1
+                if len(line) > LONGEST + 1:  # else the rest of the line would be a line of its own
+                    raise DataError(f"{path} line {place}: has more than {LONGEST:,} bytes; a sample is one line")
+                if b"\0" in line:
+                    raise DataError(f"{path} is a binary file, not UTF-8 text; name a text file")
+                line = line.removeprefix(_MARK) if place == 1 else line
+                try:
+                    text = decode_line(line.removesuffix(b"\n").removesuffix(b"\r"))
+                except DataError as error:
+                    raise DataError(f"{path} line {place}: {error}") from None
+                if text.strip():
+                    yield place, text
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); name another file") from None
 
 
 def read_corpus(path: Path, column: str, label_column: str, test: Path | None = None) -> Corpus:
@@ -145,7 +175,7 @@ def _read(path: Path) -> bytes:
         raise DataError(
             f"{path} is {what}, not UTF-8 text; {'convert it' if wide else 'remove it, or name a text file'}"
         )
-    return data.removeprefix(b"\xef\xbb\xbf")
+    return data.removeprefix(_MARK)
 
 
 Lines = tuple[bytes, np.ndarray, np.ndarray, np.ndarray]
@@ -195,16 +225,8 @@ def _records(
     return lines, np.array(labels, np.int64) if label_column else None
 
 
-def _text(file: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{file} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
-
-
 def _csv_rows(file: Path, data: bytes, kind: str) -> Iterable[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(_text(file, data), newline=""), delimiter="\t" if kind == ".tsv" else ",")
+    reader = csv.DictReader(io.StringIO(decode_utf8(data, file), newline=""), delimiter="\t" if kind == ".tsv" else ",")
     try:
         for row in reader:
             yield reader.line_num, row
@@ -213,7 +235,7 @@ def _csv_rows(file: Path, data: bytes, kind: str) -> Iterable[tuple[int, dict[st
 
 
 def _json_rows(file: Path, data: bytes) -> Iterable[tuple[int, dict[str, Any]]]:
-    for place, line in enumerate(_text(file, data).split("\n"), 1):
+    for place, line in enumerate(decode_utf8(data, file).split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -9,21 +9,21 @@ import numpy as np
 from polygan import ConfigError, mix
 
 from .corpus import Corpus
-from .domain import TextSource
 from .grammar import CLASSES, write_sentence
 from .oracle import OracleSource
+from .source import TextSource
 
 if TYPE_CHECKING:
-    from .domain import TextSettings
+    from .data_settings import MadeUpSettings, OracleSettings, TextSettings
 
 
-def oracle(settings: TextSettings) -> OracleSource:
+def oracle(settings: OracleSettings) -> OracleSource:
     """Sequences of a random LSTM (Yu et al. 2017, section 4)."""
     _refuse_test(settings)
     return OracleSource(settings)
 
 
-def grammar(settings: TextSettings) -> TextSource:
+def grammar(settings: MadeUpSettings) -> TextSource:
     """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
     _refuse_test(settings)
     if settings.label_column not in ("", "mood"):

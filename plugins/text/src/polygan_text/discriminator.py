@@ -75,7 +75,7 @@ class Discriminator(nn.Module):
         gate = self.gate(x).sigmoid()
         return gate * F.relu(self.highway(x)) + (1 - gate) * x  # Srivastava et al. 2015, eq. 3
 
-    def judge(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n,) in float32 from features (n, width)."""
         logits = self.head(features).squeeze(1)
         if self.classes is not None and labels is not None:
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
 
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n,), with dropout in training mode."""
-        return self.judge(F.dropout(self.features(tokens), self.dropout, self.training), labels)
+        return self.logits(F.dropout(self.features(tokens), self.dropout, self.training), labels)
 
     @torch.no_grad()
     def score(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -92,7 +92,7 @@ class Discriminator(nn.Module):
         scores = []
         for begin in range(0, len(tokens), CHUNK):
             rows = slice(begin, begin + CHUNK)
-            scores.append(self.judge(self.features(tokens[rows]), None if labels is None else labels[rows]))
+            scores.append(self.logits(self.features(tokens[rows]), None if labels is None else labels[rows]))
         return torch.cat(scores)
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Discriminator(nn.Module):
                     most = windows(part[:, first:]).amax(1)
                     pooled.append(torch.maximum(most, known[of, first - 1]) if first else most)
                 chunks.append(
-                    self.judge(self._combine(pooled), None if told is None else told[begin : begin + COMPLETIONS])
+                    self.logits(self._combine(pooled), None if told is None else told[begin : begin + COMPLETIONS])
                 )
             scores.append(torch.cat(chunks))
         return torch.stack(scores).view(-1, copies, n)

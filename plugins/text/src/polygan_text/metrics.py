@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import DataError, Plot, Score
+from polygan import DataError, HasLikelihood, Plot, Score
 
 from . import grammar
-from .bleu import ORDERS, Words, against, against_each_other
+from .bleu import ORDERS, References, Words, against, against_each_other
+from .facts import text_info, tokens_of
 from .oracle import oracle_of
 from .rollout import ROWS, scored
 from .settings import Sampling
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from polygan import Evaluation, Samples, Split
 
+    from .policy import Policy
+
 REFERENCES = 500
 """Texts on either side of BLEU; scores with other numbers are not comparable."""
 SWEEP = 200
@@ -39,7 +42,7 @@ TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
 def _policies(evaluation: Evaluation) -> dict[str, Any]:
     """The generator, and its start of maximum likelihood where the recipe keeps one."""
     networks: Mapping[str, Any] = evaluation.networks
-    if evaluation.recipe is None or not hasattr(evaluation.recipe, "log_likelihood"):
+    if not isinstance(evaluation.recipe, HasLikelihood):
         raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
     found: dict[str, Any] = {"generator": networks["generator"]}
     if "mle" in networks and float(networks["mle"].ready):
@@ -48,8 +51,7 @@ def _policies(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _draw(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
-    assert evaluation.recipe is not None
-    return evaluation.recipe.sample({"generator": policy}, n, evaluation.seed, options or Sampling())
+    return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
 
 
 def _real(evaluation: Evaluation, split: Split, n: int) -> Samples:
@@ -65,21 +67,21 @@ def _need_held_out(evaluation: Evaluation, least: int = 2) -> None:
 
 def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
     """The tokens of each text, without the end."""
-    eos = info["eos"]
-    rows = samples.extra["tokens"].tolist()
+    eos = text_info(info)["eos"]
+    rows = tokens_of(samples).tolist()
     return rows if eos is None else [row[: row.index(eos)] if eos in row else row for row in rows]
 
 
 def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
     """Nats a token of texts under a policy, without the words that the vocabulary does not have."""
     recipe: Any = evaluation.recipe
-    tokens = samples.extra["tokens"]
+    tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
-    mask = scored(tokens, evaluation.info).double()
+    mask = scored(tokens, text_info(evaluation.info)).double()
     return -float((values * mask).sum() / mask.sum())
 
 
-def _nll_by(oracle: Any, tokens: Tensor) -> float:
+def _nll_by(oracle: Policy, tokens: Tensor) -> float:
     """Nats a token of sequences (n, L) under the oracle."""
     import torch
 
@@ -88,17 +90,40 @@ def _nll_by(oracle: Any, tokens: Tensor) -> float:
     return -float(values.double().mean())
 
 
+def _oracle(evaluation: Evaluation) -> Policy:
+    """The oracle that wrote the data. DataError where none did."""
+    return evaluation.once("text/oracle", lambda: oracle_of(evaluation.info))
+
+
+def _oracle_floor(evaluation: Evaluation) -> float:
+    """Nats a token of the oracle's own held-out sequences."""
+
+    def floor() -> float:
+        return _nll_by(_oracle(evaluation), tokens_of(_real(evaluation, evaluation.held_out, len(evaluation.held_out))))
+
+    return evaluation.once("text/nll floor", floor)
+
+
+def _references(evaluation: Evaluation, n: int) -> References:
+    """The n-grams of the first ``n`` held-out texts, counted once for all evaluations of a run."""
+
+    def count() -> References:
+        return References(_words(_real(evaluation, evaluation.held_out, n), evaluation.info))
+
+    return evaluation.once(("text/references", n), count)
+
+
 def nll_oracle(evaluation: Evaluation) -> list[Score]:
     """``text/nll-oracle`` (Yu et al. 2017, eq. 9): nats a token of generated sequences under the oracle, at temperature 1.
 
     The floor is what the oracle's own held-out sequences get. Below it a generator is too sharp, not better.
     """
-    oracle, n = oracle_of(evaluation.info), evaluation.count
+    oracle, n = _oracle(evaluation), evaluation.count
     _need_held_out(evaluation)
-    floor = _nll_by(oracle, _real(evaluation, evaluation.held_out, len(evaluation.held_out)).extra["tokens"])
+    floor = _oracle_floor(evaluation)
     scores = []
     for name, policy in _policies(evaluation).items():
-        value = _nll_by(oracle, _draw(evaluation, policy, n).extra["tokens"])
+        value = _nll_by(oracle, tokens_of(_draw(evaluation, policy, n)))
         note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
         scores.append(Score(_named("text/nll-oracle", name), value, floor, note=note))
     return scores
@@ -115,7 +140,7 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     """
     _need_held_out(evaluation)
     real = _real(evaluation, evaluation.held_out, len(evaluation.held_out))
-    floor = _nll_by(oracle_of(evaluation.info), real.extra["tokens"]) if evaluation.info.get("oracle") else None
+    floor = _oracle_floor(evaluation) if evaluation.info.get("oracle") else None
     note = f"nats a token of {len(real)} held-out texts at temperature 1"
     return [
         Score(_named("text/nll-held-out", name), _nll(evaluation, policy, real), floor, note=note)
@@ -127,8 +152,12 @@ def bleu(evaluation: Evaluation) -> list[Score]:
     """``text/bleu-2`` to ``-5``: generated texts against held-out ones; the floor: training texts against the same."""
     n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
     _need_held_out(evaluation)
-    references = _words(_real(evaluation, evaluation.held_out, n), evaluation.info)
-    floor = against(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
+    references = _references(evaluation, n)
+
+    def least_of() -> list[float]:
+        return against(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
+
+    floor = evaluation.once(("text/bleu floor", n), least_of)
     note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
     return [
         Score(_named(f"text/bleu-{k}", name), value, least, "higher", note)
@@ -140,7 +169,11 @@ def bleu(evaluation: Evaluation) -> list[Score]:
 def self_bleu(evaluation: Evaluation) -> list[Score]:
     """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real ones."""
     n = min(REFERENCES, len(evaluation.train))
-    floor = against_each_other(_words(_real(evaluation, evaluation.train, n), evaluation.info))
+
+    def of_real() -> list[float]:
+        return against_each_other(_words(_real(evaluation, evaluation.train, n), evaluation.info))
+
+    floor = evaluation.once(("text/self-bleu floor", n), of_real)
     note = f"{n} texts against each other; above the floor they are less varied than the data"
     return [
         Score(_named(f"text/self-bleu-{k}", name), value, least, "lower", note)
@@ -208,16 +241,8 @@ def grammatical(evaluation: Evaluation) -> list[Score]:
         return sum(found) / len(found)
 
     _need_held_out(evaluation)
-    real = _real(evaluation, evaluation.held_out, n)
-    return [
-        Score(
-            "text/grammatical",
-            share(evaluation.generate(n, evaluation.seed)),
-            share(real),
-            "higher",
-            f"of {n} sentences",
-        )
-    ]
+    value, floor = share(evaluation.generate(n, evaluation.seed)), share(_real(evaluation, evaluation.held_out, n))
+    return [Score("text/grammatical", value, floor, "higher", f"of {n} sentences")]
 
 
 def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
@@ -248,19 +273,19 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
 
 
 def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
-    oracle = oracle_of(evaluation.info)
+    oracle = _oracle(evaluation)
     real = _real(evaluation, evaluation.held_out, 1000)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
         samples = _draw(evaluation, policy, SWEEP, Sampling(temperature=temperature))
-        return _nll(evaluation, policy, real, temperature), _nll_by(oracle, samples.extra["tokens"])
+        return _nll(evaluation, policy, real, temperature), _nll_by(oracle, tokens_of(samples))
 
     return point
 
 
 def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
     n = min(SWEEP, len(evaluation.held_out))
-    references = _words(_real(evaluation, evaluation.held_out, n), evaluation.info)
+    references = _references(evaluation, n)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
         texts = _words(_draw(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)

@@ -1,4 +1,4 @@
-"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and judges what is generated."""
+"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and scores what is generated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .domain import TextSettings
+    from .data_settings import OracleSettings
 
 LENGTH = 20
 WIDTH = 32
@@ -96,7 +96,7 @@ def _digest(path: str) -> str:
 class OracleSource(Source):
     """``size`` sequences (L,) of the oracle's own, by seed."""
 
-    def __init__(self, settings: TextSettings) -> None:
+    def __init__(self, settings: OracleSettings) -> None:
         file = str(Path(settings.oracle).expanduser().resolve()) if settings.oracle else ""
         self.policy = load_oracle(file) if file else make_oracle(settings.vocabulary, settings.oracle_seed)
         self.size, self.length = settings.size, settings.max_length or LENGTH

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .draw import draw
+from .categorical import draw
 from .policy import join, repeat, select
-from .tokenizing import UNK
+from .tokenizing import OPEN, UNK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from torch import Tensor
 
     from polygan import Noise
 
+    from .facts import TextInfo
     from .policy import Policy, Sampler, State
 
 ROWS = 128
@@ -47,20 +45,21 @@ def sample(
 ) -> Tensor:
     """(n, L) tokens from ``uniform`` (n, L, 2) in [0, 1); after the first ``eos`` every token is ``eos``.
 
-    ``prefix`` (k,) begins every sequence. The network should be in evaluation mode where it has dropout.
+    ``prefix`` (n, K), or (1, K) for all: what each sequence begins with, `OPEN` after its last token. The network should be in
+    evaluation mode where it has dropout.
     """
     n, length, _ = uniform.shape
+    known, shortest = (0, 0) if prefix is None else (prefix.shape[1], int((prefix != OPEN).sum(1).min()))
     sampler = policy.sampler()
     state = sampler.start(n, labels)
     tokens = torch.zeros(n, length, dtype=torch.long, device=uniform.device)
     for t in range(length):
-        if prefix is not None and t < len(prefix):
-            token = prefix[t].expand(n)
-        else:
-            token = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], temperature), eos)
-        tokens[:, t] = token
+        if t >= shortest:
+            tokens[:, t] = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], temperature), eos)
+        if prefix is not None and t < known:
+            tokens[:, t] = torch.where(prefix[:, t] == OPEN, tokens[:, t], prefix[:, t])
         if t + 1 < length:
-            state = sampler.advance(state, token)
+            state = sampler.advance(state, tokens[:, t])
     return tokens
 
 
@@ -113,7 +112,7 @@ def valid(tokens: Tensor, eos: int | None) -> Tensor:
     return ((ended == 0) | ((ended == 1) & (tokens == eos))).float()
 
 
-def scored(tokens: Tensor, info: Mapping[str, Any]) -> Tensor:
+def scored(tokens: Tensor, info: TextInfo) -> Tensor:
     """(n, L) 1.0 for tokens whose likelihood counts in a score: up to the first end, without words outside the vocabulary.
 
     A policy whose training data has no ``<unk>`` learns nothing of it, and a score that held it to that would show little else.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,55 +13,42 @@ from torch import Tensor, nn
 from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, losses
 
 from .discriminator import Discriminator
+from .early_stopping import Best, follow
+from .facts import ROWS, text_info
+from .generation import write_texts
 from .policy import LSTMPolicy, Policy, TransformerPolicy
-from .recurrent import RecurrentDiscriminator
+from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, scored, valid
 from .settings import Config, Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from polygan import Batch, Noise
+    from polygan import Batch, Request, TrainerSettings
 
-ROWS = 512
 _NO_BASELINE = (
     "one text has no baseline to be compared with; use a larger --batch_size, or fewer --accumulate or processes"
 )
 
 
-class Best(nn.Module):
-    """The policy that maximum likelihood made best: the snapshot with the lowest held-out NLL so far."""
-
-    def __init__(self, policy: Policy) -> None:
-        super().__init__()
-        self.policy = copy.deepcopy(policy)
-        for name, value in (("ready", 0.0), ("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):
-            self.register_buffer(name, torch.tensor(value))
-
-    ready: Tensor
-    """1 once there is a snapshot."""
-    lowest: Tensor
-    total: Tensor
-    count: Tensor
-
-
-class SeqGAN(Recipe):
+class SeqGAN(Recipe[Config]):
     """Sequence generative adversarial nets with policy gradient (Yu et al. 2017), algorithm 1."""
 
     domain = "text"
+    given = "text"
+    invents = True
     Config: ClassVar[type] = Config
     Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "batch_size": 64, "sample_every": 250}
+    first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
     memory_format = torch.channels_last  # of the discriminator's convolutions
-
-    config: Config
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
-        self.method = config.method()
-        self.eos: int | None = info["eos"]
-        names = tuple(info.get("classes", ()))
+        self.method, self.text = config.method(), text_info(info)
+        self.eos = self.text["eos"]
+        names = tuple(self.text.get("classes", ()))
         if config.conditional == "yes" and len(names) < 2:
             raise ConfigError(
                 f"model.conditional = yes needs data with two classes or more, and this has {len(names)}: "
@@ -68,62 +56,54 @@ class SeqGAN(Recipe):
             )
         self.classes = names if config.conditional != "no" and len(names) >= 2 else ()
 
-    def players(self) -> dict[str, Player]:
-        """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the former, ``mle`` is its start."""
-        m, c = self.method, self.config
+    def networks(self) -> dict[str, nn.Module]:
+        """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` is its start."""
         generator, discriminator = self._policy(), self._discriminator()
+        rollout, mle = copy.deepcopy(generator), Best(generator)
+        return {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Adam for both; the generator's rate changes when the game begins. ConfigError where a batch is too small for the baseline."""
+        m, clip = self.method, self.config.clip
+        if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
+            raise ConfigError(_NO_BASELINE)
+        generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
         slower = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda n: 1.0 if n < m.mle_steps else m.adversarial_rate / m.mle_rate
         )
+        opponent = torch.optim.Adam(discriminator.parameters(), m.discriminator_rate)
         return {
-            "generator": Player(generator, optimizer, slower, clip=c.clip),
-            "discriminator": Player(
-                discriminator, torch.optim.Adam(discriminator.parameters(), m.discriminator_rate), clip=c.clip
-            ),
-            "rollout": Player(copy.deepcopy(generator)),
-            "mle": Player(Best(generator)),
+            "generator": Player(generator, optimizer, slower, clip=clip),
+            "discriminator": Player(discriminator, opponent, clip=clip),
         }
 
+    @property
+    def _begin(self) -> int:
+        """The step at which the game begins."""
+        return self.method.mle_steps + self.method.pretrain_steps
+
     def _policy(self) -> Policy:
-        m, info, classes = self.method, self.info, len(self.classes)
-        if self.config.policy == "gpt2":
-            return TransformerPolicy(
-                info["vocabulary"],
-                info["length"],
-                m.hidden_dim,
-                layers=self.config.layers,
-                heads=self.config.heads,
-                classes=classes,
-                start_token=info["start"],
-            )
-        return LSTMPolicy(
-            info["vocabulary"],
-            m.embedding_dim,
-            m.hidden_dim,
-            layers=self.config.layers,
-            classes=classes,
-            start_token=info["start"],
-            init_std=m.init_std,
-        )
+        m, c, info = self.method, self.config, self.text
+        shared = {"layers": c.layers, "classes": len(self.classes), "start_token": info["start"]}
+        if c.policy == "gpt2":
+            return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
+        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, **shared)
 
     def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
-        c, vocabulary, classes = self.config, self.info["vocabulary"], len(self.classes)
+        c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
         width, dropout = c.discriminator_embedding_dim, c.discriminator_dropout
         if c.discriminator == "lstm":
             return RecurrentDiscriminator(vocabulary, width, width, dropout=dropout, classes=classes, eos=self.eos)
         return Discriminator(
-            vocabulary, self.info["length"], width, self.method.filters, dropout=dropout, classes=classes
+            vocabulary, self.text["length"], width, self.method.filters, dropout=dropout, classes=classes
         )
 
     # The method
 
     def turns(self) -> list[Turn]:
         """Maximum likelihood until ``a``, the discriminator alone until ``b``, then both against each other."""
-        m, run = self.method, self.training
-        a, b = m.mle_steps, m.mle_steps + m.pretrain_steps
-        if m.baseline and run is not None and run.steps > b and run.batch_size < 2 * run.accumulate:
-            raise ConfigError(_NO_BASELINE)
+        m, a, b = self.method, self.method.mle_steps, self._begin
         g, d = ("generator",), ("discriminator",)
         turns = [Turn("mle", g, self.likelihood_loss, stop=a)] if a else []
         if m.check_every:
@@ -145,13 +125,12 @@ class SeqGAN(Recipe):
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
         return [*turns, Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
 
-    def notes(self) -> Sequence[str]:
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the run ends before the game begins."""
-        begin = self.method.mle_steps + self.method.pretrain_steps
-        if self.training is None or self.training.steps > begin:
+        if training.steps > self._begin:
             return ()
         return (
-            f"The game begins at step {begin:,} and this run ends at {self.training.steps:,}: only what comes before it is trained. "
+            f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: only what comes before it is trained. "
             "Train for more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
         )
 
@@ -174,7 +153,7 @@ class SeqGAN(Recipe):
             raise ConfigError(_NO_BASELINE)
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
-            tokens = sample(policy, ctx.noise.uniform(n, self.info["length"], 2), eos=self.eos, labels=labels)
+            tokens = sample(policy, ctx.noise.uniform(n, self.text["length"], 2), eos=self.eos, labels=labels)
         rewards = self._rewards(ctx, tokens, labels)
         mask = valid(tokens, self.eos)
         count = mask.sum()
@@ -206,10 +185,11 @@ class SeqGAN(Recipe):
         if self.config.reward == "random":
             return ctx.noise.uniform(*tokens.shape)
         policy: Any = ctx.players["rollout"].module
-        judge: Any = ctx.players["discriminator"].module
+        discriminator: Any = ctx.players["discriminator"].module
         with ctx.fp32():
             complete = roll_out(policy, tokens, self.method.rollouts, ctx.noise, eos=self.eos, labels=labels)
-        searched, whole = judge.score_completions(tokens, complete, labels), judge.score(tokens, labels)
+        searched = discriminator.score_completions(tokens, complete, labels)
+        whole = discriminator.score(tokens, labels)
         if self.config.reward_scale == "probability":
             searched, whole = searched.sigmoid(), whole.sigmoid()
         return torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, L - 1), (n, 1)
@@ -219,7 +199,7 @@ class SeqGAN(Recipe):
         labels, n = self._labels(batch), len(batch["tokens"])
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
-            fake = sample(policy, ctx.noise.uniform(n, self.info["length"], 2), eos=self.eos, labels=labels)
+            fake = sample(policy, ctx.noise.uniform(n, self.text["length"], 2), eos=self.eos, labels=labels)
         both = torch.cat([batch["tokens"], fake])  # as one batch: the weights are read once
         logits = ctx["discriminator"](both, None if labels is None else labels.repeat(2))
         real_logits, fake_logits = logits.chunk(2)
@@ -227,9 +207,10 @@ class SeqGAN(Recipe):
         # One mean over both kinds, as in a classifier's batch.
         terms = {k: v / 2 for k, v in losses.ADVERSARIAL["minimax"].discriminator(real_logits, fake_logits).items()}
         if self.method.l2 and self.config.discriminator == "cnn":  # of the paper's classifier
-            head: Any = ctx.players["discriminator"].module
+            discriminator: Any = ctx.players["discriminator"].module
+            squares = torch.stack([p.square().sum() for p in discriminator.head.parameters()])
             # Of two columns ±w/2 under a softmax, which have the penalty l2 / 2 * (|w/2|^2 + |w/2|^2).
-            terms["l2"] = self.method.l2 / 4 * torch.stack([p.square().sum() for p in head.head.parameters()]).sum()
+            terms["l2"] = self.method.l2 / 4 * squares.sum()
         return terms
 
     # Turns that observe
@@ -238,22 +219,14 @@ class SeqGAN(Recipe):
         """NLL of held-out sentences; its sums wait in buffers, which the trainer averages over processes."""
         best: Any = ctx.players["mle"].module
         with ctx.fp32():
-            nll = self._nll(ctx["generator"], batch, scored(batch["tokens"], self.info))
-        best.total += nll
-        best.count += 1
+            nll = self._nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
+        best.look(nll)
         return {"nll": nll}
 
     def keep_best(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Early stopping: the snapshot becomes the policy where its held-out NLL is the lowest so far."""
         best: Any = ctx.players["mle"].module
-        nll = best.total / best.count
-        better = nll < best.lowest
-        for mine, its in zip(best.policy.parameters(), ctx.players["generator"].module.parameters(), strict=True):
-            mine.copy_(torch.where(better, its, mine))
-        best.lowest.copy_(torch.where(better, nll, best.lowest))  # one that is not finite is never better
-        best.ready.fill_(1)
-        best.total.zero_()
-        best.count.zero_()
+        best.compare(ctx.players["generator"].module)
         return {}
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -261,16 +234,16 @@ class SeqGAN(Recipe):
         best: Any = ctx.players["mle"].module
         generator = ctx.players["generator"].module
         if self.method.check_every:
-            _follow(generator, best.policy, 0.0)
+            follow(generator, best.policy, 0.0)
         else:
-            _follow(best.policy, generator, 0.0)
+            follow(best.policy, generator, 0.0)
         best.ready.fill_(1)
-        _follow(ctx.players["rollout"].module, generator, 0.0)
+        follow(ctx.players["rollout"].module, generator, 0.0)
         return {}
 
     def lag(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The rollout policy moves a part of the way to the generator."""
-        _follow(ctx.players["rollout"].module, ctx.players["generator"].module, self.method.rollout_lag)
+        follow(ctx.players["rollout"].module, ctx.players["generator"].module, self.method.rollout_lag)
         return {}
 
     def _labels(self, batch: Batch) -> Tensor | None:
@@ -286,51 +259,30 @@ class SeqGAN(Recipe):
         """24 sentences."""
         return 24, Sampling()
 
-    def generate(self, networks: Mapping[str, nn.Module], n: int, noise: Noise, options: Sampling) -> Samples:
-        """``n`` texts; their tokens (n, L) in ``extra["tokens"]``. Class i modulo their number, or the one asked for."""
-        from .domain import TextDomain, class_index, decode, encode_prefix
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """``n`` texts, or one that goes on from each given one. Without a label text i has class i modulo their number."""
+        return write_texts(networks["generator"], request, self.text, self.classes)
 
-        policy: Any = networks["generator"]
-        device = next(policy.parameters()).device
-        prefix = encode_prefix(options.prefix, self.info) if options.prefix else None
-        labels = None
-        if self.classes:
-            label = class_index(options.label, self.classes)
-            labels = torch.arange(n) % len(self.classes) if label is None else torch.full((n,), label)
-        elif options.label is not None:
-            raise ConfigError(f"label = {options.label!r}: this model was trained without classes; leave the label out")
-        uniform = noise.uniform(n, self.info["length"], 2)
-        pieces = []
-        for begin in range(0, n, ROWS):
-            rows = slice(begin, begin + ROWS)
-            pieces.append(
-                sample(
-                    policy,
-                    uniform[rows].to(device),
-                    eos=self.eos,
-                    labels=None if labels is None else labels[rows].to(device),
-                    prefix=None if prefix is None else prefix.to(device),
-                    temperature=options.temperature,
-                ).cpu()
-            )
-        tokens = torch.cat(pieces)
-        return Samples(decode(tokens, self.info), TextDomain(), labels, self.classes, extra={"tokens": tokens})
+    def stream(
+        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
+    ) -> Iterator[Samples]:
+        """The texts that go on from those of each piece."""
+        first = 0
+        for piece in pieces:
+            own = replace(request, n=len(piece), given=piece)
+            yield write_texts(networks["generator"], own, self.text, self.classes, first)
+            first += len(piece)
 
     @torch.no_grad()
     def log_likelihood(
-        self, policy: Policy, tokens: Tensor, labels: Tensor | None = None, temperature: float = 1.0
+        self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """(n, L) nats of each token (n, L) under a policy in evaluation mode, 0 after the end of a sentence."""
-        device = next(policy.parameters()).device
+        """(n, L) nats of each token in ``data`` (n, L) under a policy in evaluation mode, 0 after the end of a sentence."""
+        policy: Any = network
+        device = next(network.parameters()).device
         found = []
-        for begin in range(0, len(tokens), ROWS):
+        for begin in range(0, len(data), ROWS):
             rows = slice(begin, begin + ROWS)
             told = labels[rows].to(device) if self.classes and labels is not None else None
-            found.append(policy.log_probabilities(tokens[rows].to(device), told, temperature).cpu())
-        return torch.cat(found) * valid(tokens, self.eos)
-
-
-def _follow(follower: nn.Module, leader: nn.Module, kept: float) -> None:
-    """The follower's parameters become ``kept`` of themselves and the rest of the leader's."""
-    for mine, its in zip(follower.parameters(), leader.parameters(), strict=True):
-        mine.lerp_(its, 1 - kept)
+            found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
+        return torch.cat(found) * valid(data, self.eos)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from polygan import ConfigError
+from polygan import Checked, ConfigError, did_you_mean, ranged
 
 from .discriminator import PAPER_FILTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked, group="model"):
     """What is trained. None: the preset's value."""
 
     preset: Literal["default", "paper"] = "default"
@@ -72,76 +75,52 @@ class Config:
     """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether classes are told to both networks; auto: if the data has two or more."""
-    embedding_dim: int | None = None
-    """Numbers that stand for a token in the LSTM, >= 1 (default 64, paper 32)."""
-    hidden_dim: int | None = None
-    """Width of the policy, >= 1 (default 128, paper 32)."""
-    layers: int = 1
-    """Layers of the policy, >= 1."""
-    heads: int = 4
+    embedding_dim: int | None = ranged(None, "[1, inf)")
+    """Numbers that stand for a token in the LSTM (default 64, paper 32)."""
+    hidden_dim: int | None = ranged(None, "[1, inf)")
+    """Width of the policy (default 128, paper 32)."""
+    layers: int = ranged(1, "[1, inf)")
+    """Layers of the policy."""
+    heads: int = ranged(4, "[1, inf)")
     """Attention heads of gpt2; hidden_dim must be a multiple."""
-    mle_steps: int | None = None
-    """Iterations of maximum likelihood before everything else, >= 0 (default 2000, paper 18,720)."""
-    check_every: int | None = None
+    mle_steps: int | None = ranged(None, "[0, inf)")
+    """Iterations of maximum likelihood before everything else (default 2000, paper 18,720)."""
+    check_every: int | None = ranged(None, "[0, inf)")
     """Iterations between looks at held-out data, of which the best is kept as the start of the game; 0: none, and
     the game starts from the last (default 50, paper 0)."""
-    mle_rate: float | None = None
-    """Learning rate of maximum likelihood, (0, 1] (default 2e-3, paper 0.01)."""
-    adversarial_rate: float | None = None
-    """Learning rate of the generator in the game, (0, 1] (default 5e-4, paper 0.01)."""
-    pretrain_steps: int | None = None
-    """Iterations of the discriminator alone, >= 0 (default 600, paper 23,400)."""
-    discriminator_steps: int | None = None
-    """Discriminator steps a generator step, >= 1 (default 2, paper 2,340)."""
-    discriminator_rate: float | None = None
-    """Learning rate of the discriminator, (0, 1] (default 1e-3, paper 1e-4)."""
+    mle_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of maximum likelihood (default 2e-3, paper 0.01)."""
+    adversarial_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of the generator in the game (default 5e-4, paper 0.01)."""
+    pretrain_steps: int | None = ranged(None, "[0, inf)")
+    """Iterations of the discriminator alone (default 600, paper 23,400)."""
+    discriminator_steps: int | None = ranged(None, "[1, inf)")
+    """Discriminator steps a generator step (default 2, paper 2,340)."""
+    discriminator_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of the discriminator (default 1e-3, paper 1e-4)."""
     discriminator: Literal["cnn", "lstm"] = "cnn"
-    """The paper's convolutions over windows of tokens, or an LSTM that judges each token by those before it."""
-    discriminator_embedding_dim: int = 64
-    """Numbers that stand for a token in the discriminator, and the width of its LSTM, >= 1."""
-    discriminator_dropout: float = 0.25
-    """Share of the discriminator's features that is dropped while it learns, [0, 1); never while it scores."""
-    rollouts: int | None = None
-    """Completions of each prefix, >= 1 (default 4, paper 16)."""
-    rollout_lag: float | None = None
-    """Share of itself that the rollout policy keeps after each generator step, [0, 1] (0.8)."""
+    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by those before it."""
+    discriminator_embedding_dim: int = ranged(64, "[1, inf)")
+    """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
+    discriminator_dropout: float = ranged(0.25, "[0, 1)")
+    """Share of the discriminator's features that is dropped while it learns; never while it scores."""
+    rollouts: int | None = ranged(None, "[1, inf)")
+    """Completions of each prefix (default 4, paper 16)."""
+    rollout_lag: float | None = ranged(None, "[0, 1]", hint="0.8 is the paper's")
+    """Share of itself that the rollout policy keeps after each generator step (0.8)."""
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
     """constant and random are controls: what the same steps do without anything to learn from."""
     reward_scale: Literal["probability", "logit"] = "probability"
     """Whether the discriminator rewards by its probability of being real (the paper) or by its logit, a log density ratio."""
-    entropy: float | None = None
-    """Weight of the entropy bonus in nats a token, >= 0 (default 0.01, paper 0)."""
+    entropy: float | None = ranged(None, "[0, inf)")
+    """Weight of the entropy bonus in nats a token (default 0.01, paper 0)."""
     teach: bool | None = None
     """Whether a maximum-likelihood step goes with each generator step (default yes, paper no)."""
-    clip: float = 5.0
-    """Largest gradient norm, >= 0; 0: not clipped."""
+    clip: float = ranged(5.0, "[0, inf)")
+    """Largest gradient norm; 0: not clipped."""
 
     def __post_init__(self) -> None:
-        least = {"mle_steps": 0, "check_every": 0, "pretrain_steps": 0, "entropy": 0, "clip": 0}
-        least |= dict.fromkeys(("embedding_dim", "hidden_dim", "layers", "heads", "discriminator_steps", "rollouts"), 1)
-        least |= {"discriminator_embedding_dim": 1}
-        for name, minimum in least.items():
-            value = getattr(self, name)
-            if value is not None and not minimum <= value < float("inf"):
-                raise ConfigError(f"model.{name} = {value} must be finite and at least {minimum}")
-        for name in ("mle_rate", "adversarial_rate", "discriminator_rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
-                raise ConfigError(f"model.{name} = {value} is outside (0, 1]")
-        if not 0 <= self.discriminator_dropout < 1:
-            raise ConfigError(f"model.discriminator_dropout = {self.discriminator_dropout} is outside [0, 1)")
-        if self.rollout_lag is not None and not 0 <= self.rollout_lag <= 1:
-            raise ConfigError(f"model.rollout_lag = {self.rollout_lag} is outside [0, 1]; 0.8 is the paper's")
-        for name, known in (
-            ("preset", tuple(PRESETS)),
-            ("policy", ("lstm", "gpt2")),
-            ("conditional", ("auto", "yes", "no")),
-            ("discriminator", ("cnn", "lstm")),
-            ("reward", ("discriminator", "constant", "random")),
-            ("reward_scale", ("probability", "logit")),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"model.{name} = {getattr(self, name)!r}; known are {', '.join(known)}")
+        super().__post_init__()
         if self.policy == "gpt2" and self.method().hidden_dim % self.heads:
             raise ConfigError(
                 f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change one"
@@ -154,18 +133,24 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Checked):
     """How sentences are drawn."""
 
-    temperature: float = 1.0
-    """Logits are divided by it, > 0: below 1 surer and less varied."""
+    temperature: float = ranged(1.0, "(0, inf)", hint="1 is the model's own, 0.01 nearly greedy")
+    """Logits are divided by it: below 1 surer and less varied."""
     label: str | int | None = None
     """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""
     """How every sentence begins."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise ConfigError(
-                f"temperature = {self.temperature} must be above 0 and finite; 1 is the model's own, 0.01 nearly greedy"
-            )
+
+def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
+    """The index of a class given by name, or else by its number. Raises ConfigError for one that the model does not have."""
+    if label is None:
+        return None
+    if str(label) in classes:  # a name comes first: classes may be called 1 and 0
+        return list(classes).index(str(label))
+    if str(label).isdecimal() and int(label) < len(classes):
+        return int(label)
+    names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+    raise ConfigError(f"label = {label!r}: no such class{did_you_mean(str(label), classes)}; there are {names}")

@@ -1,18 +1,25 @@
-"""Tokenizers of words, characters and byte pairs, trained with the library `tokenizers`."""
+"""Tokenizers of words, characters and byte pairs, trained with the library `tokenizers`: texts to tokens and back."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from polygan import DataError
+from polygan import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from .facts import TextInfo
 
 START, EOS, UNK = 0, 1, 2
+OPEN = -1
+"""Where a prefix says nothing: the token is drawn."""
 SPECIAL = ("<s>", "</s>", "<unk>")
 _SPACE = "▁"
 
@@ -64,3 +71,49 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocabulary: int, min_count:
 def load_tokenizer(text: str) -> Tokenizer:
     """The tokenizer of a run, from its JSON."""
     return Tokenizer.from_str(text)
+
+
+def decode(tokens: Tensor, info: TextInfo) -> list[str]:
+    """Texts of tokens (n, L), up to the end token; ids apart by spaces where the data has no tokenizer."""
+    rows = tokens.tolist()
+    eos = info["eos"]
+    if eos is not None:
+        rows = [row[: row.index(eos)] if eos in row else row for row in rows]
+    if "tokenizer" not in info:
+        return [" ".join(map(str, row)) for row in rows]
+    tokenizer = load_tokenizer(info["tokenizer"])
+    shown = tokenizer.decode_batch([[t for t in row if t != START] for row in rows], skip_special_tokens=False)
+    return list(shown)
+
+
+def encode_prefix(text: str, info: TextInfo, name: str = "prefix") -> list[int]:
+    """The tokens of the beginning of a text. ConfigError, with its ``name``, where it is too long or holds unknown words."""
+    if not text.strip():
+        return []
+    where = f"{name} {text!r}"
+    if "tokenizer" not in info:
+        words = text.split()
+        if not all(w.isdecimal() and int(w) < info["vocabulary"] for w in words):
+            raise ConfigError(f"{where}: this data has no words, only numbers below {info['vocabulary']}")
+        ids = [int(w) for w in words]
+    else:
+        found = load_tokenizer(info["tokenizer"]).encode(text)
+        ids = found.ids
+        places = zip(ids, found.tokens, found.offsets, strict=True)
+        unknown = [text[b:e].strip() or token for i, token, (b, e) in places if i == UNK]
+        if unknown:
+            raise ConfigError(
+                f"{where}: {', '.join(map(repr, unknown[:5]))} {'is' if len(unknown) == 1 else 'are'} not in the vocabulary "
+                f"of {info['vocabulary']} tokens ({SPECIAL[UNK]}); use words of the training data"
+            )
+    if len(ids) >= info["length"]:
+        raise ConfigError(f"{where} has {len(ids)} tokens; a text of this run has at most {info['length']}")
+    return ids
+
+
+def encode_prefixes(texts: Sequence[str], names: Sequence[str], info: TextInfo) -> Tensor:
+    """The tokens (n, K) that texts begin with, K of the longest; `OPEN` after each. ``names`` are their lines, or empty."""
+    called = [f"line {name}:" for name in names] or ["prefix"] * len(texts)
+    rows = [encode_prefix(text, info, name) for text, name in zip(texts, called, strict=True)]
+    width = max(map(len, rows), default=0)
+    return torch.tensor([row + [OPEN] * (width - len(row)) for row in rows], dtype=torch.long).view(len(rows), width)

@@ -1,0 +1,237 @@
+"""The domain ``audio``: opening a source, random segments, files, players and cheap features."""
+
+from __future__ import annotations
+
+import logging
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from polygan import ConfigError, DataError, Domain, Samples, Sound
+
+from ..networks.melspec import MelSpec
+from . import drawing, files, mels
+from .facts import AudioExtra, extra_of, info_of
+from .given import read_file, waveforms_of
+from .layouts import open_file, open_folder, open_ljspeech
+from .settings import AudioSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from torch import Tensor
+
+    from polygan import Batch, Piece, Source, Split
+
+_LOGGER = logging.getLogger("polygan")
+_SHOWN = 10  # players in a report
+_SECONDS = 10  # of each
+_GAP = 0.3  # seconds of silence between samples that are written to one file
+_BANDS = 40  # of the features
+
+
+class AudioDomain(Domain):
+    """Sound: int16 (T,) in the store, mono; segments (B, segment) for networks; `Samples` hold float32 (T_i,) in [-1, 1].
+
+    `AudioExtra` says what ``Samples.extra`` holds.
+    """
+
+    id: ClassVar[str] = "audio"
+    Settings = AudioSettings
+    reads: ClassVar[tuple[str, ...]] = (*files.SUFFIXES, *mels.SUFFIXES)
+    writes: ClassVar[tuple[str, ...]] = files.WRITTEN
+
+    def open(self, settings: AudioSettings) -> Source:
+        """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``)."""
+        if not settings.source:
+            raise DataError("no data: give a folder, a file or the name of a data set with --data")
+        path = Path(settings.source).expanduser()
+        if path.name == "metadata.csv" and path.is_file():
+            path = path.parent
+        if not path.is_dir():
+            return open_file(path, settings)
+        if (path / "metadata.csv").is_file() and (path / "wavs").is_dir():
+            return open_ljspeech(path, settings)
+        return open_folder(path, settings)
+
+    def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
+        """``waveform`` int16 (B, segment): from where draws[:, 0] say, silence behind short clips.
+
+        Where mels are given, a segment begins on a frame, and ``mel`` float32 (B, n_mels, segment / hop) goes along;
+        behind a short clip stands the clip's smallest value.
+        """
+        store, info = split.store, info_of(split.store.info)
+        segment, hop = info["segment"], info.get("mel_hop", 0)
+        waveforms = np.zeros((len(rows), segment), np.int16)
+        frames = segment // hop if hop else 0
+        given = np.zeros((len(rows), info.get("n_mels", 0) if hop else 0, frames), np.float32)
+        for b, (row, draw) in enumerate(zip(rows.tolist(), draws[:, 0].tolist(), strict=True)):
+            waveform = store.item("waveform", row)
+            if hop:
+                mel = store.item("mel", row)  # (frames, n_mels)
+                start = int(draw * max(1, min(len(mel), len(waveform) // hop) - frames + 1))
+                part = mel[start : start + frames]
+                given[b] = mel.min()
+                given[b, :, : len(part)] = part.T
+                start *= hop
+            else:
+                start = int(draw * max(1, len(waveform) - segment + 1))
+            part = waveform[start : start + segment]
+            waveforms[b, : len(part)] = part
+        batch = {"waveform": torch.from_numpy(waveforms)}
+        return {**batch, "mel": torch.from_numpy(given)} if hop else batch
+
+    def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
+        """``waveform`` float32 (B, segment) in [-1, 1); everything else as it is."""
+        return {**batch, "waveform": batch["waveform"].float() / 32768}
+
+    def batch_of(self, samples: Samples) -> Batch | None:
+        """``waveform`` (n, T), and ``mel`` (n, n_mels, frames) where there are mels; None where lengths differ."""
+        given = extra_of(samples).get("mel")
+        if not len(samples) or any(len({t.shape for t in tensors}) > 1 for tensors in (samples.data, given or [])):
+            return None
+        return {"waveform": torch.stack(samples.data), **({"mel": torch.stack([*given])} if given else {})}
+
+    def real(self, split: Split, rows: np.ndarray) -> Samples:
+        """Whole clips of store rows (n,), with their transcripts and mels where there are such."""
+        store = split.store
+
+        def items(field: str) -> list[np.ndarray]:
+            return [store.item(field, int(row)) for row in rows]
+
+        data = [torch.from_numpy(w.astype(np.float32) / 32768) for w in items("waveform")]
+        extra = AudioExtra(sample_rate=store.info["sample_rate"])
+        if "text" in store.fields:
+            extra["text"] = [t.tobytes().decode("utf-8") for t in items("text")]
+        if "mel" in store.fields:
+            extra["mel"] = [torch.from_numpy(m.T.copy()) for m in items("mel")]
+        return Samples(data, self, extra=dict(extra))
+
+    def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
+        """One waveform in pieces of some seconds, at the sample rate of the data; or one mel of a .npy or .safetensors file."""
+        for piece in read_file(path, info_of(info)["sample_rate"]):
+            piece.domain = self
+            yield piece
+
+    def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
+        """Waveforms (T,) or (n, T), or a list of them: floats in [-1, 1], or int16, at the sample rate of the data."""
+        rate = info_of(info)["sample_rate"]
+        return Samples(waveforms_of(value, rate), self, extra={"sample_rate": rate})
+
+    def join(self, pieces: Iterable[Samples]) -> Samples:
+        """Pieces with one sample each and one name are one sound, end to end; others keep their samples, in a row."""
+        sounds: list[list[Tensor]] = []
+        names: list[str] = []
+        rate = 0
+        for piece, follows in _followed(pieces):
+            rate = extra_of(piece)["sample_rate"]
+            if follows:
+                sounds[-1].append(piece.data[0])
+            else:
+                sounds += [[waveform] for waveform in piece.data]
+                names += piece.names
+        data = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in sounds]
+        return Samples(data, self, names=names, extra={"sample_rate": rate})
+
+    def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
+        """Write pieces as they come; memory does not depend on their number. Sounds are joined as `join` says, 0.3 s apart."""
+        pieces = iter(pieces)
+        first = next(pieces, None)
+        if first is None:
+            raise DataError(f"{path}: no sound was made; give a longer recording")
+        rate = extra_of(first)["sample_rate"]
+        gap = torch.zeros(round(_GAP * rate))
+
+        def parts() -> Iterator[Tensor]:
+            begun = False
+            for piece, follows in _followed(chain([first], pieces)):
+                for waveform in piece.data:
+                    if begun and not follows:
+                        yield gap
+                    begun = True
+                    yield waveform
+
+        files.write_blocks(path, parts(), rate)
+
+    def write(self, samples: Samples, path: Path) -> list[Path]:
+        """A folder of 00000.wav, ... (or ``names``.wav), or one .wav, .flac or .ogg, several samples 0.3 s apart.
+
+        Samples beyond [-1, 1) are clipped, and a warning counts them.
+        """
+        rate = extra_of(samples)["sample_rate"]
+        if path.suffix.lower() in files.WRITTEN and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            gap = torch.zeros(round(_GAP * rate))
+            parts = [part for i, w in enumerate(samples.data) for part in ([gap, w] if i else [w])]
+            _say_clipped({path: files.write_blocks(path, parts, rate)})
+            return [path]
+        if path.suffix and not path.is_dir():
+            raise ConfigError(f"{path}: sound is written as {', '.join(files.WRITTEN)}, or into a folder (no suffix)")
+        path.mkdir(parents=True, exist_ok=True)
+        written = [path / f"{name}.wav" for name in _names(samples)]
+        _say_clipped({f: files.write(f, w, rate) for f, w in zip(written, samples.data, strict=True)})
+        return written
+
+    def render(self, samples: Samples) -> list[Piece]:
+        """Up to 10 players of up to 10 s, each with a picture of its waveform above its log-mel."""
+        rate = extra_of(samples)["sample_rate"]
+        pieces: list[Piece] = []
+        for i, waveform in enumerate(samples.data[:_SHOWN]):
+            shown = waveform[: _SECONDS * rate].detach().float().cpu().nan_to_num(0, 0, 0)
+            picture = drawing.picture(shown.numpy(), rate)
+            pieces.append(Sound(files.wav_bytes(shown, rate), rate, _caption(samples, i), picture))
+        return pieces
+
+    def features(self, samples: Samples) -> Tensor:
+        """(n, 80): means and deviations over time of 40 log-mel bands, scaled by (80)^-1/2.
+
+        The Euclidean distance of two is the root-mean-square difference of these, in nats (8.7 dB).
+        """
+        spec = MelSpec(sample_rate=extra_of(samples)["sample_rate"], n_mels=_BANDS)
+        rows = []
+        for waveform in samples.data:
+            clip = waveform.detach().float().cpu()
+            mel = spec(F.pad(clip, (0, max(0, spec.n_fft - len(clip)))))  # (40, frames)
+            rows.append(torch.cat([mel.mean(1), mel.std(1, correction=0)]))
+        return torch.stack(rows) / (2 * _BANDS) ** 0.5 if rows else torch.zeros(0, 2 * _BANDS)
+
+
+def _followed(pieces: Iterable[Samples]) -> Iterator[tuple[Samples, bool]]:
+    """Each piece, and whether it goes on with the sound of the piece before: both have one sample, and the same name."""
+    before: list[str] | None = None
+    for piece in pieces:
+        names = [*piece.names] if len(piece) == 1 else None
+        yield piece, names is not None and names == before
+        before = names
+
+
+def _names(samples: Samples) -> list[str]:
+    """File names without suffix: those of ``samples.names`` where they differ, else numbers."""
+    paths = [Path(str(name)) for name in samples.names]
+    names = [path.stem if path.suffix.lower() in AudioDomain.reads else path.name for path in paths]
+    if len(names) == len(samples) == len(set(names)) and all(names):
+        return names
+    width = max(5, len(str(len(samples) - 1)))
+    return [f"{i:0{width}d}" for i in range(len(samples))]
+
+
+def _say_clipped(counts: Mapping[Path, int]) -> None:
+    """One line for all files."""
+    clipped = {path: n for path, n in counts.items() if n}
+    if clipped:
+        first, more = next(iter(clipped)), f" and {len(clipped) - 1:,} more" if len(clipped) > 1 else ""
+        total = sum(clipped.values())
+        _LOGGER.warning("%s samples of %s%s were beyond full scale and are clipped", f"{total:,}", first, more)
+
+
+def _caption(samples: Samples, index: int) -> str:
+    """Name, length and transcript, as far as there are such."""
+    extra = extra_of(samples)
+    seconds = len(samples.data[index]) / extra["sample_rate"]
+    length = f"{seconds:.1f} s" if seconds <= _SECONDS else f"the first {_SECONDS} s of {seconds:.1f} s"
+    name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
+    return " – ".join(filter(None, (name, length, text)))

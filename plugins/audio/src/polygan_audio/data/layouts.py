@@ -1,0 +1,99 @@
+"""How recordings lie on disk: one file, a folder, and the LJSpeech layout."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from polygan import DataError
+
+from . import files
+from .sources import Recording, RecordingSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .settings import AudioSettings
+
+_LOGGER = logging.getLogger("polygan")
+
+
+def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
+    """Every sound file below a folder, sorted by path; hidden files and folders and other suffixes are passed over."""
+    found, others = _walk(root)
+    if not found:
+        seen = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
+        raise DataError(f"no sound in {root}: {seen}; looked for {' '.join(files.SUFFIXES)}")
+    return RecordingSource([Recording(root / f, os.path.splitext(f)[0]) for f in found], settings)
+
+
+def open_file(path: Path, settings: AudioSettings) -> RecordingSource:
+    """One recording, whatever its suffix."""
+    return RecordingSource([Recording(path, path.stem)], settings)
+
+
+def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
+    """``metadata.csv`` (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``.
+
+    A line without a file, or with an id that was there before, counts as an unreadable sample. A file without a line
+    is used without a transcript; ``info["without_text"]`` counts them, and a warning names the first.
+    """
+    table, folder = root / "metadata.csv", root / "wavs"
+    found, _ = _walk(folder)
+    by_name = {os.path.splitext(f)[0]: f for f in found}
+    by_name |= {f: f for f in found}
+    recordings, lines = [], dict[str, int]()
+    for number, line in enumerate(_text(table).split("\n"), 1):
+        if not line.strip():
+            continue
+        name, *columns = (part.strip() for part in line.split("|"))
+        file, place, problem = by_name.get(name, name), f"{table} line {number}", ""
+        if not columns:
+            problem = f"{place} is not id|text"
+        elif name not in by_name:
+            problem = f"{place} has no file {folder / name}.wav (.flac, .ogg, ...)"
+        elif file in lines:
+            problem = f"{place} repeats the id of line {lines[file]}"
+        lines.setdefault(file, number)
+        text = next((c for c in reversed(columns) if c), "")
+        recordings.append(Recording(folder / file, os.path.splitext(file)[0], text, problem))
+    loose = [file for file in found if file not in lines]
+    recordings += [Recording(folder / file, os.path.splitext(file)[0]) for file in loose]
+    if not recordings:
+        raise DataError(f"{table} has no lines and {folder} no sound files; put them there")
+    if loose:
+        shown = ", ".join(loose[:3]) + (", ..." if len(loose) > 3 else "")
+        _LOGGER.warning(
+            "%d of %d files have no line in %s and no transcript (%s)", len(loose), len(found), table, shown
+        )
+    return RecordingSource(recordings, settings, text=True)
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{path} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
+
+
+def _walk(root: Path) -> tuple[list[str], set[str]]:
+    """Paths of sound files relative to the root, and the suffixes of what is none."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}")
+
+    found, others = [], set()
+    for folder, folders, names in os.walk(root, onerror=fail):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if suffix in files.SUFFIXES:
+                found.append(os.path.relpath(os.path.join(folder, name), root))
+            else:
+                others.add(suffix or name)
+    return sorted(found), others

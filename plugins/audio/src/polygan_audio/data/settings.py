@@ -1,0 +1,64 @@
+"""The settings of sound data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polygan import ConfigError, DataSettings, ranged
+
+from . import files
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings(DataSettings):
+    """How sound is read."""
+
+    sample_rate: int = ranged(0, f"0 or [{files.RATES[0]}, {files.RATES[1]}]", hint="0 keeps the files' own")
+    """Hz that recordings are resampled to; 0: their own, if all share it (the set `tones`: 16000)."""
+    segment: int = ranged(8192, "[1, inf)")
+    """Samples of a training segment; with mels a multiple of hop_length."""
+    short: Literal["pad", "drop"] = "pad"
+    """What becomes of clips shorter than a segment: silence behind them, or left out; both are counted."""
+    piece_seconds: float = ranged(30.0, "[1, 600]", usual=30)
+    """Longer recordings are cut into pieces of at most so many seconds, which bounds the memory of decoding. Pieces count as samples:
+    of an epoch, and of what is held out."""
+    normalize: Literal["none", "peak"] = "none"
+    """peak: each file is scaled to a peak of 0.95."""
+    trim: float = ranged(0.0, "[0, inf)")
+    """Silence at both ends that is more than so many dB below a file's peak is cut, in steps of 10 ms; 0: not."""
+    max_channels: int = ranged(files.MAX_CHANNELS, "[1, 1024]", usual=files.MAX_CHANNELS)
+    """Files of more channels count as unreadable; others are mixed down to one."""
+    mels: str = ""
+    """A folder of mels (bands, frames), NAME.npy or NAME.safetensors for each recording, to fine-tune on."""
+    hop_length: int = ranged(256, "[1, inf)")
+    """Samples between frames of the given mels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mels:
+            self._check_mels()
+
+    def _check_mels(self) -> None:
+        if self.segment % self.hop_length:
+            fits = max(1, self.segment // self.hop_length) * self.hop_length
+            raise ConfigError(
+                f"data.segment = {self.segment} is not a multiple of data.hop_length = {self.hop_length} ({self.segment} / "
+                f"{self.hop_length} = {self.segment / self.hop_length:.2f} frames); use e.g. {fits}"
+            )
+        for name, off in (("trim", 0), ("normalize", "none")):
+            if getattr(self, name) != off:
+                raise ConfigError(
+                    f"data.{name} = {getattr(self, name)} would change recordings that the mels of data.mels were made from; "
+                    f"leave it at {off}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TonesSettings(AudioSettings):
+    """What the set `tones` adds."""
+
+    size: int = ranged(200, "[2, inf)")
+    """Clips of the set."""
+    tones_seed: int = ranged(0, "[0, inf)")
+    """Seed of the set."""

@@ -1,0 +1,291 @@
+"""HiFi-GAN weights of the official code (https://github.com/jik876/hifi-gan), as settings and tensors of ours."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file
+
+from polygan import CheckpointError, ConfigError, ImportedWeights
+
+from ..data.facts import AudioInfo
+from ..networks.hifigan import VARIANTS, Generator, Shape
+from ..networks.melspec import MelSpec, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+State = dict[str, "Tensor"]
+_V, _G = "parametrizations.weight.original1", "parametrizations.weight.original0"
+
+
+def import_hifigan(path: Path, config: Path | None = None) -> ImportedWeights:
+    """An official checkpoint as settings of audio/hifigan, facts of the data, and tensors by network.
+
+    ``path``: ``g_*`` (a pickle of {"generator": tensors}, read without running code) or a .safetensors file whose names may
+    begin with ``generator.``; weight norm of either kind, or folded. ``config``: the official config.json; by default it
+    lies beside ``path``, as config.json or under the same name. Discriminators come along from ``do_*`` beside ``g_*``.
+    Raises CheckpointError for a file that is not what it should be, ConfigError for a configuration that cannot work.
+    """
+    path, shown = Path(path), Path(path).name
+    place = config or _config_beside(path)
+    official = _Official(place)
+    shape, mel = official.shape(), official.mel()
+    state = _generator_state(path)
+    with torch.device("meta"):  # nothing is allocated for what a file claims
+        wanted = {k: tuple(v.shape) for k, v in Generator(shape, mel).state_dict().items() if k != "mel_spec"}
+    found = {name: _new_style(state, name, shown) for name in _layers(wanted)}
+    _compare(wanted, {k: v for layer in found.values() for k, v in layer.items()}, state, f"{path} ({place.name})")
+    generator = {k: v for layer in found.values() for k, v in layer.items()} | {"mel_spec": mel.facts()}
+    networks = {"generator": generator}
+    beside = path.with_name("do_" + path.name.removeprefix("g_"))
+    if path.name.startswith("g_") and beside.is_file():
+        networks["discriminator"] = _discriminators(beside)
+    info = AudioInfo(sample_rate=mel.sample_rate, segment=official.segment(mel))
+    return ImportedWeights(official.model(shape, mel), dict(info), networks)
+
+
+def _config_beside(path: Path) -> Path:
+    for place in (path.with_name("config.json"), path.with_suffix(".json")):
+        if place.is_file():
+            return place
+    raise CheckpointError(
+        f"{path} has no config.json beside it, which says what its tensors make; put the official one into {path.parent}"
+    )
+
+
+class _Official:
+    """The official config.json. Every value is checked when it is taken; ConfigError names the file and the value."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
+            raise ConfigError(
+                f"{path} cannot be read ({why}); use the config.json that came with the weights"
+            ) from None
+        if not isinstance(self.values, dict):
+            raise ConfigError(f"{path} holds no settings; use the config.json that came with the weights")
+
+    def take(self, name: str, fits: Callable[[Any], bool], what: str) -> Any:
+        """A value that fits."""
+        if name not in self.values:
+            raise ConfigError(
+                f"{self.path} has no {name}, which is {what}; use the official config.json of these weights"
+            )
+        value = self.values[name]
+        if not fits(value):
+            raise ConfigError(f"{self.path}: {name} = {str(value)[:80]} is not {what}")
+        return value
+
+    def shape(self) -> Shape:
+        """Of the generator."""
+
+        def lists(value: Any) -> bool:
+            return isinstance(value, list) and len(value) > 0 and all(map(_counts, value))
+
+        rates, kernels, sizes = (
+            tuple(self.take(name, _counts, "a list of whole numbers from 1 to 1,000,000"))
+            for name in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes")
+        )
+        dilations = tuple(map(tuple, self.take("resblock_dilation_sizes", lists, "a list of lists of whole numbers")))
+        block = int(self.take("resblock", lambda v: str(v) in ("1", "2"), '"1" or "2"'))
+        channels = self.take("upsample_initial_channel", _count, "a whole number from 1 to 1,000,000")
+        known = VARIANTS["v1" if block == 1 else "v3"]
+        if (sizes, dilations) != (known.sizes, known.dilations):
+            raise ConfigError(
+                f"{self.path}: resblock_kernel_sizes = {list(sizes)} with dilations {list(map(list, dilations))} is no variant "
+                f"of the paper; ResBlock{block} has {list(known.sizes)} with {list(map(list, known.dilations))}"
+            )
+        return Shape(channels=channels, rates=rates, kernels=kernels, block=block, sizes=sizes, dilations=dilations)
+
+    def mel(self) -> MelSpec:
+        """The front end: the official code's, with this file's numbers."""
+        whole = "a whole number from 1 to 1,000,000"
+        rate, n_fft, hop, window, bands = (
+            self.take(name, _count, whole) for name in ("sampling_rate", "n_fft", "hop_size", "win_size", "num_mels")
+        )
+        fmin = self.take("fmin", _hertz, "a frequency in Hz")
+        fmax = self.take("fmax", lambda v: v is None or _hertz(v), "a frequency in Hz, or null")
+        return resolve(
+            "hifigan",
+            rate,
+            n_fft=n_fft,
+            hop_length=hop,
+            win_length=window,
+            n_mels=bands,
+            fmin=float(fmin),
+            fmax=rate / 2 if fmax is None else float(fmax),
+        )
+
+    def segment(self, mel: MelSpec) -> int:
+        """Samples of a training segment: the file's, in whole hops."""
+        given = self.values.get("segment_size", 8192)
+        samples = given if _count(given) else 8192
+        hop = mel.hop_length
+        return max(mel.pad // hop + 1, samples // hop) * hop
+
+    def model(self, shape: Shape, mel: MelSpec) -> dict[str, Any]:
+        """Settings of audio/hifigan."""
+        small = shape.channels <= VARIANTS["v2"].channels
+        return {
+            "variant": "v3" if shape.block == 2 else "v2" if small else "v1",
+            "channels": shape.channels,
+            "upsample_rates": list(shape.rates),
+            "upsample_kernels": list(shape.kernels),
+            "mel": "hifigan",
+            **{k: getattr(mel, k) for k in ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")},
+        }
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000_000
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= 64 and all(map(_count, value))
+
+
+def _hertz(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+# Files
+
+
+def _read(path: Path) -> Any:
+    """What a checkpoint holds; pickles are read as tensors and plain containers only."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Discriminators come with optimizers twice their size, which mapped files leave on disk.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; name the file with the weights") from None
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it asks for {found[1]}" if found else "it is no pickle of torch"
+        raise CheckpointError(
+            f"{path} was refused: {what}, and weights are tensors alone; a pickle may run any code when it is opened"
+        ) from None
+    except (
+        Exception
+    ) as error:  # a reader of pickles meets anything in a damaged file: struct.error, AssertionError, ...
+        raise CheckpointError(
+            f"{path} is no readable checkpoint ({type(error).__name__}: {_line(error)}); download or copy it again"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+def _tensors(state: Any, path: Path, name: str) -> State:
+    """A dict of finite floating-point tensors, in float32."""
+    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
+        raise CheckpointError(f"{path} holds no tensors of a {name}; the official files hold {{{name!r}: tensors}}")
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            raise CheckpointError(f"{path}: {name} {key!r} is a {_kind(value)} and not a tensor of floats")
+        if not bool(value.isfinite().all()):
+            raise CheckpointError(f"{path}: {name} {key!r} has NaN or infinite values; use an earlier checkpoint")
+    return {k: v.detach().float() for k, v in state.items()}
+
+
+def _kind(value: Any) -> str:
+    return f"tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _generator_state(path: Path) -> State:
+    found = _read(path)
+    if path.suffix == ".safetensors" and any(k.startswith("generator.") for k in found):
+        found = {k.removeprefix("generator."): v for k, v in found.items() if k.startswith("generator.")}
+    elif isinstance(found, dict) and "generator" in found:
+        found = found["generator"]
+    return _tensors(found, path, "generator")
+
+
+# Names and weight norm
+
+
+def _layers(wanted: Mapping[str, Any]) -> list[str]:
+    return [key.removesuffix(".bias") for key in wanted if key.endswith(".bias")]
+
+
+def _new_style(state: Mapping[str, Tensor], layer: str, shown: str, turned: bool = False) -> State:
+    """A layer's tensors by the names of `torch.nn.utils.parametrizations`.
+
+    ``turned``: a two-dimensional kernel (out, in, T, 1) is to become (out, in, 1, T).
+    """
+
+    def kernel(tensor: Tensor) -> Tensor:
+        if not turned:
+            return tensor
+        if tensor.dim() != 4:
+            raise CheckpointError(f"{shown}: {layer} has the shape {tuple(tensor.shape)}, a period's has 4 dimensions")
+        return tensor.transpose(2, 3).contiguous()
+
+    def get(name: str) -> Tensor | None:
+        return state.get(f"{layer}.{name}")
+
+    found: State = {}
+    weight, bias, original, u = get("weight"), get("bias"), get("weight_orig"), get("weight_u")
+    old_g, g, old_v, v = get("weight_g"), get(_G), get("weight_v"), get(_V)
+    g, v = g if old_g is None else old_g, v if old_v is None else old_v
+    if original is not None and u is not None and v is not None:  # spectral norm, whose v is a vector
+        found |= {"parametrizations.weight.original": kernel(original)}
+        found |= {"parametrizations.weight.0._u": u, "parametrizations.weight.0._v": v}
+    elif g is not None and v is not None:
+        found |= {_G: g, _V: kernel(v)}
+    elif weight is not None:  # folded: any direction of length g is that weight, a zero one too
+        norm = torch.linalg.vector_norm(weight.flatten(1), dim=1).view(-1, *(1,) * (weight.dim() - 1))
+        found |= {_G: norm, _V: kernel(torch.where(norm > 0, weight, torch.ones(())))}
+    if bias is not None:
+        found["bias"] = bias
+    return {f"{layer}.{name}": tensor for name, tensor in found.items()}
+
+
+def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: State, where: str) -> None:
+    """Everything that a generator needs is there in its shape, and nothing else."""
+    for key, shape in wanted.items():
+        layer = re.sub(r"\.(bias|parametrizations.*)$", "", key)
+        name = {"bias": "bias", _G: "weight_g", _V: "weight_v"}[key.removeprefix(f"{layer}.")]
+        if key not in found:
+            raise CheckpointError(f"{where}: {layer}.{name} is missing; the file is no HiFi-GAN generator of that size")
+        if tuple(found[key].shape) != shape:
+            raise CheckpointError(
+                f"{where}: {layer}.{name} has the shape {tuple(found[key].shape)}, the configuration makes it {shape}; use "
+                "the config.json that came with the weights"
+            )
+    layers = {*_layers(wanted)}
+    for key in state:
+        if key.rpartition(".")[0] not in layers and key.partition(".parametrizations.")[0] not in layers:
+            raise CheckpointError(
+                f"{where}: {key} has no place in the generator that the configuration makes; use the config.json that came "
+                "with the weights"
+            )
+
+
+def _discriminators(path: Path) -> State:
+    """``mpd`` and ``msd`` of a ``do_*`` file by the names of `polygan_audio.networks.discriminators.Discriminators`."""
+    found, remedy = _read(path), "or move it away to import the generator alone"
+    networks: State = {}
+    for official, ours in (("mpd", "periods"), ("msd", "scales")):
+        if not isinstance(found, dict) or official not in found:
+            raise CheckpointError(f"{path} holds no {official}, as official do_* files do; copy it again, {remedy}")
+        state = _tensors(found[official], path, official)
+        layers = {key.rpartition(".")[0].partition(".parametrizations")[0] for key in state}
+        for layer in layers:
+            for key, tensor in _new_style(state, layer, path.name, turned=official == "mpd").items():
+                networks[f"families.{ours}.{key}"] = tensor
+    return networks

@@ -1,0 +1,112 @@
+"""Vocoders as one ONNX file, run by onnxruntime and compared."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from polygan import ConfigError
+
+from ..networks import vocos
+from ..networks.frontend import FrontEnd
+from ..networks.stft import Frames
+from ..optional import need
+from .comparison import agree, folded, trial_mels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from polygan import Recipe
+
+    from ..networks.melspec import MelSpec
+
+
+def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """`export_onnx` of a run's generator."""
+    return export_onnx(networks["generator"], path)
+
+
+class _Bases(nn.Module):
+    """The matrices of the Fourier transform of ``n`` samples and its inverse, which stand in a file once."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        angle = 2 * math.pi / n * torch.outer(torch.arange(n // 2 + 1.0), torch.arange(float(n))).double()
+        twice = torch.full((n // 2 + 1, 1), 2.0, dtype=torch.float64)  # all bins but 0 and n / 2 stand for two
+        twice[0] = twice[-1] = 1
+        self.bins = nn.Buffer(torch.cat([angle.cos(), -angle.sin()]).T.contiguous())  # (n_fft, n_fft + 2)
+        self.samples = nn.Buffer(torch.cat([twice / n * angle.cos(), -twice / n * angle.sin()]))
+
+
+class _Matrices(Frames):
+    """The two transforms as products with matrices: ONNX has no complex numbers."""
+
+    def __init__(self, mel: MelSpec, like: Tensor, bases: _Bases) -> None:
+        super().__init__(mel, like)
+        self.bins, self.samples = bases.bins.to(like.dtype), bases.samples.to(like.dtype)
+
+    def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
+        return self.analyse(self.synthesise(spectra))
+
+    def cut(self, sound: Tensor) -> Tensor:
+        return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
+
+    def to_samples(self, spectra: Tensor) -> Tensor:
+        return torch.cat(spectra.unbind(-1), 2) @ self.samples
+
+    def to_spectra(self, frames: Tensor) -> Tensor:
+        return torch.stack((frames @ self.bins).chunk(2, 2), -1)
+
+
+def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
+    """Write a generator as one ONNX file: ``mel`` (batch, n_mels, frames) to ``waveform`` (batch, frames * hop_length).
+
+    Batch and frames are free. The front end stands in the file's metadata as JSON under ``mel``. ConfigError without onnx
+    and onnxruntime, in which the file is compared at two lengths; CheckpointError where it differs.
+    """
+    onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
+    if not isinstance(generator, FrontEnd):
+        raise ConfigError(f"export to ONNX takes the generator of a vocoder; this is a {type(generator).__name__}")
+    ours, path = folded(generator), Path(path)
+    path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = {"mel": {0: "batch", 2: "frames"}, "waveform": {0: "batch", 1: "samples"}}
+    inputs = trial_mels(generator.mel)
+    traced = ours
+    if isinstance(ours, vocos.Generator):
+        traced = copy.deepcopy(ours)
+        traced.bases = _Bases(ours.mel.n_fft)
+        traced.frames = partial(_Matrices, bases=traced.bases)
+    with warnings.catch_warnings():
+        # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            traced.eval(),
+            (inputs[0],),
+            path,
+            input_names=["mel"],
+            output_names=["waveform"],
+            dynamic_axes=free,
+            opset_version=17,
+            dynamo=False,
+        )
+    model = onnx.load(path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "mel", json.dumps(dataclasses.asdict(generator.mel))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        for x in inputs:
+            made = torch.from_numpy(session.run(None, {"mel": x.numpy()})[0])
+            agree(ours(x), made, path, iterations=getattr(ours, "iterations", 0))
+    return [path]

@@ -1,0 +1,1 @@
+"""Generators, discriminators, and the signal processing that they are built from."""

@@ -1,0 +1,245 @@
+"""Pictures that lie in one array: IDX, NPZ, and what named sets bring."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from polygan import DataError
+
+from . import pictures
+from .sources import PictureSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from .settings import ImageSettings
+
+Arrays = tuple[np.ndarray, np.ndarray | None]
+"""Pictures (n, H, W) or (n, H, W, C) of uint8, and class indices (n,) or None."""
+
+
+class ArraySource(PictureSource):
+    """Pictures in one array, read when the first is decoded.
+
+    ``shape`` is (n, height, width, channels); ``load`` returns `Arrays` of that shape or raises `DataError`;
+    ``identity`` is a string that changes with the data; ``labels`` (n,), if they are known by now, are counted.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        shape: tuple[int, int, int, int],
+        load: Callable[[], Arrays],
+        classes: Sequence[str] | None,
+        identity: str,
+        settings: ImageSettings,
+        labels: np.ndarray | None = None,
+    ) -> None:
+        self._count, height, width, channels = shape
+        if channels not in pictures.MODES:
+            raise DataError(f"{where}: {channels} channels; pictures have 1, 3 or 4")
+        if min(shape) < 1:
+            raise DataError(f"{where} holds no pictures (shape {shape})")
+        self.where, self._load, self._identity = where, load, identity
+        self._arrays: Arrays | DataError | None = None
+        self._lock = threading.Lock()
+        side = settings.resolution
+        self._describe(
+            settings,
+            (side, side) if side else (width, height),
+            settings.channels or channels,
+            None if settings.labels == "none" else classes,
+            None if labels is None else labels.tolist(),
+        )
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, index: int) -> str:
+        """The row; messages of the file name it themselves."""
+        return f"picture {index}"
+
+    def fingerprint(self) -> str:
+        """What the data are, and the settings."""
+        return self._fingerprint(self.where, self._identity)
+
+    def _read(self) -> Arrays:
+        with self._lock:
+            if self._arrays is None:
+                try:
+                    self._arrays = self._load()
+                except DataError as error:
+                    self._arrays = error
+            if isinstance(self._arrays, DataError):
+                raise DataError(str(self._arrays))
+            return self._arrays
+
+    def decode(self, index: int) -> dict[str, np.ndarray]:
+        """The arrays of one picture. `DataError` when the file is damaged."""
+        images, labels = self._read()
+        image = images[index]
+        if image.ndim == 3 and image.shape[-1] == 1:
+            image = image[..., 0]
+        sample = {"image": self._fitted(Image.fromarray(image))}
+        if "label" in self.fields and labels is not None:
+            sample["label"] = np.asarray(labels[index], np.int64)
+        return sample
+
+
+def file_identity(*paths: Path) -> str:
+    """Names, sizes and modification times, for `Source.fingerprint`."""
+    return repr([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in paths])
+
+
+def class_indices(values: np.ndarray, where: str, count: int) -> tuple[np.ndarray, list[str]]:
+    """Labels (n,) or (n, 1), integers or strings, as indices into the sorted names of those that occur."""
+    flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
+    if flat.ndim != 1 or flat.dtype.kind not in "iuSUb" or len(flat) != count:
+        raise DataError(
+            f"{where}: labels of shape {values.shape} and type {values.dtype} are not one class for each of "
+            f"{count} pictures; set data.labels = none to train without them"
+        )
+    names, indices = np.unique(flat, return_inverse=True)
+    return indices.astype(np.int64), [n.decode() if isinstance(n, bytes) else str(n) for n in names]
+
+
+# IDX, the format of MNIST (yann.lecun.com/exdb/mnist): two zero bytes, the type (8: uint8), the number of
+# dimensions, each of them as a big-endian int32, then the data.
+
+
+def _idx_open(path: Path) -> Any:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")
+
+
+def _idx_shape(path: Path, file: Any) -> tuple[int, ...]:
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] != 8 or head[3] not in (1, 3, 4):
+        raise DataError(f"{path}: not an IDX file of unsigned bytes (starts with {head.hex() or 'nothing'})")
+    sizes = file.read(4 * head[3])
+    if len(sizes) < 4 * head[3]:
+        raise DataError(f"{path}: cut off inside the header; fetch it again")
+    return tuple(np.frombuffer(sizes, ">i4").tolist())
+
+
+def _idx_read(path: Path, header_only: bool = False) -> Any:
+    """The array of an IDX file, or its shape alone."""
+    try:
+        with _idx_open(path) as file:
+            shape = _idx_shape(path, file)
+            if header_only:
+                return shape
+            expected = int(np.prod(shape))
+            data = file.read(expected)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
+    if len(data) < expected:
+        raise DataError(f"{path}: {len(data):,} bytes where its header promises {expected:,}; fetch it again")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file is named like IDX pictures: ``train-images-idx3-ubyte``, ``t10k.idx``, .gz or not."""
+    return "idx3" in path.name or "idx4" in path.name or path.name.removesuffix(".gz").endswith(".idx")
+
+
+def idx_source(path: Path, settings: ImageSettings) -> ArraySource:
+    """Pictures (n, H, W) or (n, H, W, C) of an IDX file; labels from the one beside it (MNIST's naming)."""
+    shape = _idx_read(path, header_only=True)
+    if len(shape) < 3:
+        raise DataError(f"{path}: labels, not pictures; give the file whose name has images and idx3")
+    stem = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
+    beside = next((p for p in (path.with_name(stem + ".gz"), path.with_name(stem)) if p.is_file()), None)
+    indices, classes, identity = None, None, file_identity(path)
+    if beside is not None and beside != path and settings.labels == "auto":
+        indices, classes = class_indices(_idx_read(beside), str(beside), shape[0])
+        identity = file_identity(path, beside)
+    whole = (shape[0], shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
+    return ArraySource(str(path), whole, lambda: (_idx_read(path), indices), classes, identity, settings, indices)
+
+
+_NPZ_KEYS = (("images", "labels"), ("train_images", "train_labels"), ("x", "y"), ("x_train", "y_train"))
+
+
+def npz_source(path: Path, settings: ImageSettings) -> ArraySource:
+    """Pictures of an NPZ file with keys images and labels, train_images ... (MedMNIST), x and y, x_train ...
+
+    uint8, uint16 (scaled) or floats in [0, 1]; (n, H, W), (n, H, W, C) or (n, C, H, W).
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {n.removesuffix(".npy") for n in archive.namelist()}
+            keys = next((k for k in _NPZ_KEYS if k[0] in names), None)
+            if keys is None:
+                raise DataError(
+                    f"{path}: no array named {', '.join(k for k, _ in _NPZ_KEYS)}; "
+                    f"found {', '.join(sorted(names)) or 'none'}"
+                )
+            with archive.open(keys[0] + ".npy") as member:
+                shape, dtype = _npy_header(member)
+        labels = None
+        if settings.labels == "auto" and keys[1] in names:
+            with np.load(path, allow_pickle=False) as arrays:
+                labels = arrays[keys[1]]
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a readable NPZ file ({error}); fetch it again") from None
+    whole, planar = _picture_shape(path, shape)
+    if dtype.kind not in "uf" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise DataError(f"{path}: pictures of type {dtype}; uint8, uint16 and floats in [0, 1] are read")
+    indices, classes = class_indices(labels, str(path), whole[0]) if labels is not None else (None, None)
+
+    def load() -> Arrays:
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                images = arrays[keys[0]]
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
+        return _to_uint8(path, np.moveaxis(images, 1, -1) if planar else images), indices
+
+    return ArraySource(str(path), whole, load, classes, file_identity(path), settings, indices)
+
+
+def _npy_header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    return shape, dtype
+
+
+def _picture_shape(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int], bool]:
+    """(n, H, W, C) and whether the array has the channels before height and width."""
+    if len(shape) == 3:
+        return (shape[0], shape[1], shape[2], 1), False
+    if len(shape) == 4 and shape[3] in pictures.MODES:
+        return (shape[0], shape[1], shape[2], shape[3]), False
+    if len(shape) == 4 and shape[1] in pictures.MODES:
+        return (shape[0], shape[2], shape[3], shape[1]), True
+    raise DataError(
+        f"{path}: an array of shape {shape}; (n, H, W), (n, H, W, C) or (n, C, H, W) with C 1, 3 or 4 is read"
+    )
+
+
+def _to_uint8(path: Path, images: np.ndarray) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind == "u":
+        return ((images.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{path}: picture {int(finite.argmin())} holds numbers that are not finite ({int((~finite).sum())} such pictures)"
+        )
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise DataError(
+            f"{path}: floats from {images.min():g} to {images.max():g}; [0, 1] is read, or uint8 for [0, 255]"
+        )
+    return (images * 255).round().astype(np.uint8)

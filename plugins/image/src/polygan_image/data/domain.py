@@ -1,0 +1,199 @@
+"""The domain ``image``: opening a source, bytes to [-1, 1], files, grids and cheap features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from polygan import ConfigError, DataError, Domain, Picture, Samples
+
+from . import given, pictures
+from .arrays import idx_source, is_idx, npz_source
+from .settings import ImageSettings
+from .sources import SUFFIXES, FolderSource, HubSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor
+
+    from polygan import Batch, Piece, Source, Split
+
+_GRID_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_MOVING_SUFFIXES = (".webp", ".gif")
+_CELL = 56  # pixels that a picture in a report has at least
+_SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
+
+
+class ImageDomain(Domain):
+    """Pictures: uint8 (C, H, W) in the store, float32 (n, C, H, W) in [-1, 1] for networks and `Samples`."""
+
+    id: ClassVar[str] = "image"
+    Settings = ImageSettings
+    reads = SUFFIXES
+    writes = (".png", ".jpg", ".webp", ".jpeg")
+
+    def open(self, settings: ImageSettings) -> Source:
+        """A folder of pictures or IDX files, an IDX or NPZ file, or ``hf:NAME`` (Hugging Face's `datasets`).
+
+        A folder is read recursively; of one that holds IDX files the training pictures are taken.
+        """
+        source = settings.source
+        if not source:
+            raise DataError("no data: give a folder, a file or the name of a data set with --data")
+        if source.startswith("hf:"):
+            return HubSource(source[3:], settings)
+        path = Path(source).expanduser()
+        if path.is_dir():
+            idx = sorted(p for p in path.iterdir() if p.is_file() and is_idx(p) and "labels" not in p.name)
+            if idx:
+                return idx_source(next((p for p in idx if "train" in p.name), idx[0]), settings)
+            return FolderSource(path, settings)
+        if not path.exists():
+            raise DataError(
+                f"no folder, file or data set named {source!r} (looked in {Path.cwd()}); "
+                "`polygan list` shows the data sets"
+            )
+        if path.suffix.lower() == ".npz":
+            return npz_source(path, settings)
+        if is_idx(path) or "ubyte" in path.name:
+            return idx_source(path, settings)
+        raise DataError(
+            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz) nor an NPZ file; "
+            "put pictures into a folder and give that"
+        )
+
+    def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
+        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` derived from it where the data has pairs."""
+        image = _floats(batch["image"])
+        derived = given.pair(image, info)
+        return {**batch, "image": image, **({} if derived is None else {"given": derived})}
+
+    def batch_of(self, samples: Samples) -> Batch | None:
+        """Pictures (and labels) as `prepare` gives them."""
+        labels = {} if samples.labels is None else {"label": samples.labels}
+        return {"image": samples.data, **labels}
+
+    def real(self, split: Split, rows: np.ndarray) -> Samples:
+        """Real pictures of store rows (n,), with labels where the source has them."""
+        store = split.store
+        labels = store.gather("label", rows) if "label" in store.fields else None
+        return Samples(_floats(store.gather("image", rows)), self, labels, tuple(store.info.get("classes", ())))
+
+    def given(self, split: Split, rows: np.ndarray) -> Samples:
+        """What the pictures of these rows are made from: their pairs (n, 1, H, W), or the pictures where the data has none."""
+        real = self.real(split, rows)
+        derived = given.pair(real.data, split.store.info)
+        return real if derived is None else replace(real, data=derived)
+
+    def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
+        """A picture file, called as the file, in the form that the run was given its own: grey for pairs by grey.
+
+        It is brought to the size of the run's data, cropped or padded as the data was.
+        """
+        try:
+            data = given.read(path, info)
+        except (DataError, OSError) as error:
+            raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        yield Samples(data, self, names=(path.stem,))
+
+    def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
+        """Pictures of a caller in Python: uint8 (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
+
+        Bytes and PIL pictures are brought to the run's size; floats keep their own.
+        """
+        return Samples(given.take(value, info), self)
+
+    def write(self, samples: Samples, path: Path) -> list[Path]:
+        """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
+
+        grid.png shows as many of the first samples as fit. Samples of kind ``"frames"`` become an animation as ``.webp .gif``,
+        and a folder of them has animation.webp too. Raises `ConfigError` for no samples, an unknown
+        suffix, or more samples than one grid holds.
+        """
+        if not len(samples):
+            raise ConfigError(f"no samples to write to {path}")
+        suffix, moving = path.suffix.lower(), samples.kind == "frames"
+        if moving and suffix in _MOVING_SUFFIXES and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures.save_animation(samples.data, path)
+            return [path]
+        if suffix in _GRID_SUFFIXES and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pictures.save(pictures.grid(samples.data, _columns(samples)), path)
+            return [path]
+        if suffix[1:].isalpha() and not path.is_dir():
+            known = " ".join(dict.fromkeys(_GRID_SUFFIXES + (_MOVING_SUFFIXES if moving else ())))
+            raise ConfigError(f"{path}: pictures are not written as {suffix}; use {known}, or a folder (no suffix)")
+        path.mkdir(parents=True, exist_ok=True)
+        files = [path / f"{name}.png" for name in _names(samples)]
+        for i, file in enumerate(files):
+            pictures.save(pictures.to_picture(pictures.to_bytes(samples.data[i : i + 1])[0]), file)
+        pictures.save(_overview(samples, 1), path / "grid.png")
+        if moving:
+            pictures.save_animation(samples.data, path / "animation.webp")
+        return [*files, path / "grid.png", *([path / "animation.webp"] if moving else [])]
+
+    def render(self, samples: Samples) -> list[Piece]:
+        """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""
+        if not len(samples):
+            return []
+        height, width = samples.data.shape[2:]
+        sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
+        return [Picture(pictures.png(sheet), _caption(samples))]
+
+    def features(self, samples: Samples) -> Tensor:
+        """(n, d): pictures shrunk by area to at most 16x16, scaled by d^-1/2.
+
+        The Euclidean distance of two is the root-mean-square difference of their shrunk pixels, in [0, 2].
+        """
+        data = samples.data.float()
+        small = F.adaptive_avg_pool2d(data, (min(16, data.shape[2]), min(16, data.shape[3]))).flatten(1)
+        return small / small.shape[1] ** 0.5
+
+
+def _floats(image: Tensor) -> Tensor:
+    return image.to(torch.float32).div_(127.5).sub_(1)
+
+
+def _names(samples: Samples) -> list[str]:
+    """Names of files without suffix: those of the samples where they differ and fit a folder, else numbers."""
+    names = [str(name) for name in samples.names]
+    if len(names) == len(samples) == len({*names, "grid"}) - 1 and all(n and Path(n).name == n for n in names):
+        return names
+    width = max(5, len(str(len(samples) - 1)))
+    return [f"{i:0{width}d}" for i in range(len(samples))]
+
+
+def _columns(samples: Samples) -> int:
+    return samples.columns if samples.kind in ("grid", "walk") else 0
+
+
+def _overview(samples: Samples, factor: int) -> Image.Image:
+    """The grid of as many of the first samples as a page can take."""
+    height, width = (s * factor for s in samples.data.shape[2:])
+    columns = _columns(samples)
+    if columns and not pictures.grid_capacity(height, width, columns):
+        columns = 0  # a row of them is wider than a picture may be
+    room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
+    if columns:
+        room -= room % columns
+    return pictures.grid(samples.data[: max(1, room)], columns, factor)
+
+
+def _caption(samples: Samples) -> str:
+    n, (_, height, width) = len(samples), samples.data.shape[1:]
+    text = f"{n} picture{'s' if n > 1 else ''} of {width}x{height}"
+    if samples.labels is None or samples.kind != "grid" or not samples.columns:
+        return text
+    rows = samples.labels.split(samples.columns)
+    if any(len(r.unique()) > 1 for r in rows):
+        return text
+    names = [samples.classes[i] if i < len(samples.classes) else str(i) for i in (int(r[0]) for r in rows)]
+    return f"{text}, from the top a row for each of {', '.join(names)}"

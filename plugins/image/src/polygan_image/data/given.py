@@ -1,0 +1,149 @@
+"""What recipes are given: grey pictures derived from colour, and the pictures that a user hands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+
+from polygan import ConfigError
+
+from . import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from .settings import ImageInfo
+
+WEIGHTS = (0.299, 0.587, 0.114)
+"""Of red, green and blue in luma (ITU-R BT.601): what Pillow and JPEG files call grey."""
+_KINDS = "uint8 (H, W), (H, W, C) or (n, H, W, C), floats (n, C, H, W) in [-1, 1], or PIL pictures"
+
+
+def in_colour(x: Tensor) -> Tensor:
+    """Pictures (n, 1, 3 or 4, H, W) in [-1, 1] as colour (n, 3, H, W): grey repeated, transparency laid on white."""
+    if x.shape[1] == 1:
+        return x.expand(-1, 3, -1, -1)
+    if x.shape[1] == 3:
+        return x
+    alpha = (x[:, 3:].clamp(-1, 1) + 1) / 2
+    return x[:, :3] * alpha + (1 - alpha)
+
+
+def grey(image: Tensor) -> Tensor:
+    """(n, 1, H, W) in [-1, 1]: the luma of pictures (n, C, H, W); transparency is laid on white, grey pictures stay as they are."""
+    if image.shape[1] == 1:
+        return image
+    red, green, blue = in_colour(image).split(1, 1)
+    return WEIGHTS[0] * red + WEIGHTS[1] * green + WEIGHTS[2] * blue
+
+
+def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
+    """What pictures (n, C, H, W) in [-1, 1] are made from, as ``info["pairs"]`` says; None: the data has no pairs."""
+    match info.get("pairs", ""):
+        case "":
+            return None
+        case "grey":
+            return grey(image)
+        case other:
+            raise ConfigError(
+                f"the data was paired by {other!r}, which is unknown here; known is grey, upgrade polygan-image"
+            )
+
+
+def read(path: Path, info: Mapping[str, Any]) -> Tensor:
+    """(1, C, H, W) in [-1, 1] of a picture file, in the form that a run with these facts is given.
+
+    The picture is brought to the size of the run's data in the way that the data was: cropped to the centre, or padded.
+    """
+    values = pictures.open_picture(path, None, _fitting(info))
+    return _formed(values[None], info)
+
+
+def take(value: Any, info: Mapping[str, Any]) -> Tensor:
+    """(n, C, H, W) in [-1, 1] of arrays or PIL pictures, in the form that a run with these facts is given.
+
+    Bytes and PIL pictures are brought to the run's size. Floats (n, C, H, W) in [-1, 1] keep their own.
+    Raises ConfigError for anything else.
+    """
+    if isinstance(value, Image.Image):
+        return _formed(_fitting(info)(value)[None], info)
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return _floats(value.detach().float().cpu(), info)
+    if isinstance(value, torch.Tensor):
+        value = value.cpu().numpy()
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind == "f":
+            return _floats(torch.from_numpy(np.ascontiguousarray(value, np.float32)), info)
+        return _bytes(value, info)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes) and (many := list(value)):
+        return torch.cat([take(one, info) for one in many])
+    raise ConfigError(f"given = {type(value).__name__} is no picture; hand over {_KINDS}")
+
+
+def _fitting(info: Mapping[str, Any]) -> Any:
+    """What brings a Pillow picture to uint8 (C, H, W) of the run's size."""
+    facts = cast("ImageInfo", info)
+    size, fit = (facts["width"], facts["height"]), facts.get("fit", "crop")
+
+    def fitted(picture: Image.Image) -> np.ndarray:
+        # A grey file keeps its greys; a coloured one is read as the data was, and becomes grey as pairs do.
+        keeps = bool(facts.get("pairs")) and pictures.kind(picture) == 1
+        return pictures.to_array(picture, size, 1 if keeps else facts["channels"], fit)
+
+    return fitted
+
+
+def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+    """uint8 (n, C, H, W) as a recipe is given it."""
+    return _channels(torch.from_numpy(values).float().div_(127.5).sub_(1), info)
+
+
+def _channels(image: Tensor, info: Mapping[str, Any]) -> Tensor:
+    given = pair(image, info)
+    wanted = info["channels"]
+    if given is not None:
+        return given
+    if image.shape[1] == wanted:
+        return image
+    if wanted == 1:
+        return grey(image)
+    colour = in_colour(image)
+    return colour if wanted == 3 else torch.cat([colour, torch.ones_like(colour[:, :1])], 1)
+
+
+def _floats(data: Tensor, info: Mapping[str, Any]) -> Tensor:
+    if data.dim() == 3:
+        data = data[None]
+    if data.dim() != 4 or data.shape[1] not in pictures.MODES or not len(data):
+        raise ConfigError(f"given = floats {tuple(data.shape)} are no pictures; hand over {_KINDS}")
+    if not bool(data.isfinite().all()) or float(data.abs().max()) > 1.001:
+        raise ConfigError("given = floats outside [-1, 1]; scale them, or hand over uint8 for [0, 255]")
+    return _channels(data, info)
+
+
+def _bytes(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+    """uint8 (H, W), (H, W, C) or (n, H, W, C)."""
+    known = values.dtype == np.uint8 and (
+        values.ndim == 2 or (values.ndim in (3, 4) and values.shape[-1] in pictures.MODES)
+    )
+    if not known or not values.size:
+        raise ConfigError(f"given = {values.dtype} {values.shape} is no picture; hand over {_KINDS}")
+    many = values if values.ndim == 4 else values[None]
+    fitting = _fitting(info)
+    cells = [Image.fromarray(one[..., 0] if one.ndim == 3 and one.shape[-1] == 1 else one) for one in many]
+    return torch.cat([_formed(fitting(cell)[None], info) for cell in cells])
+
+
+def check_pairs(pairs: str, channels: int) -> None:
+    """Refuse pairs that pictures of so many channels cannot be made into."""
+    if pairs == "grey" and channels < 3:
+        raise ConfigError(
+            "data.pairs = grey needs pictures in colour, and these are grey; use coloured pictures, or leave --data.pairs out"
+        )

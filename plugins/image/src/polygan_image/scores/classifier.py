@@ -1,0 +1,185 @@
+"""The classifier that scores measure with: a small network, trained once on the labelled source and cached."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from . import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from polygan import Evaluation, Split
+
+VERSION = 1  # of the network and of how it is trained; part of the cache's key
+_SIDE = 64  # larger pictures are shrunk to this before the network sees them
+_MOST = 20_000  # pictures of a split that are looked at, at most
+_SEEN = 45_000  # pictures shown in training at most, counting repeats
+
+
+class Classifier(nn.Module):
+    """A convolutional network of about 140,000 parameters: pictures (n, C, H, W) in [-1, 1] to logits (n, classes).
+
+    `features` gives the 96 numbers before the last layer, averages over the picture like those that a FID takes of
+    Inception; a further hidden layer would forget what varies within a class. Any size works: more than 64 pixels are
+    shrunk (bilinear, antialiased), more than 32 halved by the first convolution.
+    """
+
+    num_features = 96
+
+    def __init__(self, channels: int, side: int, classes: int) -> None:
+        super().__init__()
+
+        def block(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> list[nn.Module]:
+            convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+            return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+        def halve() -> nn.Module:
+            return nn.MaxPool2d(2, ceil_mode=True)
+
+        self.body = nn.Sequential(
+            *block(channels, 24, 1 if side <= 32 else 2, 5),
+            halve(),
+            *block(24, 48),
+            halve(),
+            *block(48, 96),
+            *block(96, 96),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.BatchNorm1d(self.num_features, affine=False),  # each varies by about 1 over the training pictures
+        )
+        self.head = nn.Linear(self.num_features, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, 96) of pictures (n, C, H, W) in [-1, 1]."""
+        return self.body(shrink(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes)."""
+        return self.head(self.features(x))
+
+
+def shrink(x: Tensor) -> Tensor:
+    """Pictures (n, C, H, W) of more than 64 pixels a side, shrunk to 64 (bilinear, antialiased); others as they are."""
+    longest = max(x.shape[2:])
+    if longest <= _SIDE:
+        return x
+    size = [max(1, round(s * _SIDE / longest)) for s in x.shape[2:]]
+    return F.interpolate(x, size=size, mode="bilinear", antialias=True)
+
+
+def training_steps(count: int) -> tuple[int, int]:
+    """(batch size, steps) for ``count`` pictures: 9 epochs, but between 6,000 and 45,000 pictures seen."""
+    batch = min(64, count)
+    return batch, -(-min(max(9 * count, 6_000), _SEEN) // batch)
+
+
+def _shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Each picture moved by up to ``most`` pixels down and across; the border is repeated."""
+    n, _, height, width = x.shape
+    padded = F.pad(x, (most,) * 4, mode="replicate").permute(0, 2, 3, 1)  # (n, H, W, C)
+    y, z = (torch.randint(2 * most + 1, (n, 1), generator=generator) for _ in range(2))
+    rows, columns = (y + torch.arange(height))[:, :, None], (z + torch.arange(width))[:, None, :]
+    picked = padded[torch.arange(n)[:, None, None], rows, columns]  # (n, H, W, C)
+    return picked.permute(0, 3, 1, 2)
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Gradients in full precision and without timing-dependent kernels, wherever the caller stands."""
+    with (
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+        torch.autocast("cuda", enabled=False),
+        torch.autocast("cpu", enabled=False),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        yield
+
+
+def measured_rows(split: Split) -> np.ndarray:
+    """At most 20,000 rows of a split in an order that is random and always the same."""
+    return np.random.default_rng(0).permutation(np.asarray(split.rows))[:_MOST]
+
+
+def train_classifier(evaluation: Evaluation) -> Classifier:
+    """The network after training on ``evaluation.train``: cross-entropy, AdamW, one cycle of the learning rate, shifts.
+
+    At most 20,000 pictures and 45,000 views of them, so its time is bounded. The same split, machine and number
+    of threads give the same network.
+    """
+    e, device = evaluation, evaluation.device
+    rows = measured_rows(e.train)
+    batch, steps = training_steps(len(rows))
+    most = max(1, min(max(e.info["height"], e.info["width"]), _SIDE) // 14)
+    generator = torch.Generator().manual_seed(0)
+    with _repeatable():
+        network = blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
+        order = torch.empty(0, dtype=torch.int64)
+        for _ in tqdm(range(steps), "training the classifier that scores", disable=None, leave=False):
+            if len(order) < batch:
+                order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
+            taken, order = order[:batch], order[batch:]
+            samples = e.domain.real(e.train, rows[taken.numpy()])
+            assert samples.labels is not None
+            x = _shift(shrink(samples.data), most, generator)
+            logits = network(x.to(device, memory_format=torch.channels_last))
+            loss = F.cross_entropy(logits, samples.labels.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    # The layout of a network read from the cache, so that the scores of both agree to the bit.
+    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+
+
+@torch.no_grad()
+def extract(network: Classifier, data: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features (n, 96) and predicted classes (n,) of pictures (n, C, H, W) in [-1, 1], on the CPU."""
+    values, predicted = [], []
+    for piece in data.split(256):
+        features = network.features(shrink(piece.to(device, torch.float32)))
+        values.append(features.cpu())
+        predicted.append(network.head(features).argmax(1).cpu())
+    return torch.cat(values), torch.cat(predicted)
+
+
+def blank(info: Mapping[str, Any]) -> Classifier:
+    """The untrained network of the data, in evaluation mode; no generator is advanced."""
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(0)
+        network = Classifier(info["channels"], max(info["height"], info["width"]), len(info["classes"]))
+    return network.eval().requires_grad_(False)
+
+
+def cache_file(evaluation: Evaluation) -> Path:
+    """Named by the version, the stored data and the rows that are trained on."""
+    train = evaluation.train
+    digest = hashlib.blake2b(f"{VERSION} {train.store.key} ".encode(), digest_size=10)
+    digest.update(np.ascontiguousarray(train.rows, dtype="<i8").tobytes())
+    return evaluation.cache / f"image-classifier-{digest.hexdigest()}.safetensors"
+
+
+def load(path: Path, network: Classifier) -> Classifier | None:
+    """``network`` with the weights of a file; None when it is absent, damaged or of another network."""
+    state = cache.read(path)
+    if state is None:
+        return None
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        return None
+    return network

@@ -1,0 +1,48 @@
+"""Settings of text: how it is read and cut into tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polygan import DataSettings, ranged
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings(DataSettings):
+    """How text is read and cut into tokens."""
+
+    tokenizer: Literal["word", "char", "bpe"] = "word"
+    """word: words and marks, rare ones become <unk>; char: characters; bpe: byte pairs, which know every text."""
+    vocabulary: int = ranged(5000, "[5, inf)")
+    """Most tokens of the vocabulary."""
+    min_count: int = ranged(1, "[1, inf)")
+    """Times that a word (character, pair) occurs in the training split before it gets a token of its own."""
+    max_length: int = ranged(0, "0 or [2, inf)", hint="a text needs at least 2 tokens, 0 is 64")
+    """Most tokens of a sample, the end among them; 0: 64 (the set `oracle`: 20)."""
+    too_long: Literal["cut", "drop"] = "cut"
+    """What becomes of longer samples; both are counted."""
+    column: str = "text"
+    """The column of CSV and JSON lines that holds the text."""
+    label_column: str = ""
+    """The column that holds the class; empty: no classes."""
+    test: str = ""
+    """A file or folder of texts that are held out, of the same columns; empty: a share `held_out` of the source is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUpSettings(TextSettings):
+    """How many samples of a made-up language there are."""
+
+    size: int = ranged(10_000, "[2, inf)")
+    """Samples that are written."""
+    oracle_seed: int = ranged(0, "[0, inf)")
+    """Seed of the samples, and of the oracle's parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleSettings(MadeUpSettings):
+    """Which oracle writes the data."""
+
+    oracle: str = ""
+    """A .safetensors file; empty: the oracle is drawn from N(0, 1) by oracle_seed."""

@@ -1,0 +1,70 @@
+"""What the domain and its recipes tell each other: the facts of the data, and what samples carry beside their strings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Required, TypedDict, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from polygan import Samples
+
+ROWS = 512
+"""Texts that are read, generated and scored at a time."""
+
+
+class OracleFacts(TypedDict):
+    """Where the oracle of a data set comes from."""
+
+    file: str
+    """Absolute path; empty: the oracle was drawn by ``seed``."""
+    sha256: str
+    """Of the file; empty where there is none."""
+    seed: int
+
+
+class TextInfo(TypedDict, total=False):
+    """`Source.info` of text."""
+
+    vocabulary: Required[int]
+    """Number of tokens."""
+    length: Required[int]
+    """Tokens of a sample, the end among them."""
+    start: Required[int]
+    """The token before the first one."""
+    eos: Required[int | None]
+    """The end token; None: every sample has ``length`` tokens."""
+    classes: Required[list[str]]
+    tokenizer: str
+    """JSON of the library `tokenizers`; absent where tokens are numbers alone."""
+    too_long: str
+    """How many samples were cut or dropped."""
+    unknown: float
+    """Share of tokens outside the vocabulary, [0, 1]."""
+    grammar: int
+    """1 where the set `grammar` wrote the data."""
+    oracle: OracleFacts
+
+
+class TextExtra(TypedDict, total=False):
+    """`Samples.extra` of text."""
+
+    tokens: Tensor
+    """(n, L) int64. Texts of a user have none."""
+
+
+def text_info(info: Mapping[str, Any]) -> TextInfo:
+    """The facts of a text source, typed."""
+    return cast("TextInfo", info)
+
+
+def text_extra(tokens: Tensor) -> dict[str, Any]:
+    """What samples with these tokens (n, L) carry."""
+    return {**TextExtra(tokens=tokens)}
+
+
+def tokens_of(samples: Samples) -> Tensor:
+    """(n, L) tokens of generated or real samples."""
+    return samples.extra["tokens"]

@@ -1,0 +1,72 @@
+"""Texts by seed: invented, begun with a prefix, or going on from texts that a user gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from polygan import ConfigError, Samples
+
+from .facts import ROWS, text_extra
+from .rollout import sample
+from .settings import class_index
+from .tokenizing import decode, encode_prefixes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from polygan import Request
+
+    from .facts import TextInfo
+    from .settings import Sampling
+
+
+def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence[str], first: int = 0) -> Samples:
+    """The texts of a request and their tokens (n, L); ``first`` of its texts came before, in other pieces of what is given."""
+    n, noise, given, options = request.n, request.noise, request.given, request.options
+    prefixes, labels = _prefixes(options, given, info), _labels(n, options, given, classes, first)
+    # What is given may come in pieces, each with numbers of its own.
+    whole = noise.uniform(n, info["length"], 2) if given is None else None
+    pieces = []
+    for begin in range(0, n, ROWS):
+        rows = slice(begin, min(begin + ROWS, n))
+        uniform = noise.uniform(rows.stop - begin, info["length"], 2) if whole is None else whole[rows]
+        pieces.append(
+            sample(
+                policy,
+                uniform.to(request.device),
+                eos=info["eos"],
+                labels=None if labels is None else labels[rows].to(request.device),
+                prefix=None if prefixes is None else (prefixes if given is None else prefixes[rows]).to(request.device),
+                temperature=options.temperature,
+            ).cpu()
+        )
+    tokens = torch.cat(pieces)
+    names = () if given is None else given.names
+    return Samples(decode(tokens, info), labels=labels, classes=classes, names=names, extra=text_extra(tokens))
+
+
+def _prefixes(options: Sampling, given: Samples | None, info: TextInfo) -> Tensor | None:
+    """The tokens (n, K) that texts begin with, (1, K) where all begin alike, or None."""
+    if given is None:
+        return encode_prefixes([options.prefix], (), info) if options.prefix else None
+    if options.prefix:
+        raise ConfigError(f"prefix = {options.prefix!r}: the given texts are prefixes already; leave the prefix out")
+    return encode_prefixes(given.data, given.names, info)
+
+
+def _labels(n: int, options: Sampling, given: Samples | None, classes: Sequence[str], first: int) -> Tensor | None:
+    """The classes (n,) of the texts: the one asked for, those of what is given, or all in turn; None without classes."""
+    if not classes:
+        if options.label is not None:
+            raise ConfigError(f"label = {options.label!r}: this model was trained without classes; leave the label out")
+        return None
+    label = class_index(options.label, classes)
+    if label is not None:
+        return torch.full((n,), label)
+    if given is not None and given.labels is not None:
+        return given.labels
+    return (first + torch.arange(n)) % len(classes)

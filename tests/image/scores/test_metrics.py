@@ -1,0 +1,360 @@
+"""Scores against direct computations, and whole evaluations of a toy source with generators of known faults."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faked import Faked
+
+from polygan import DataError, Samples
+from polygan.data import build_store, split_store
+from polygan_image.domain import ImageDomain, ImageSettings
+from polygan_image.scores import classifier, features, metrics
+from polygan_image.scores.classifier import Classifier
+from polygan_image.scores.features import ClassifierFeatures
+
+DOMAIN = ImageDomain()
+CLASSES = 3
+
+
+def bars(labels, seed, noise=30):
+    """uint8 (n, 8, 8): class 0 has a bright row, 1 a bright column, 2 a bright diagonal, in one of several places."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((len(labels), 8, 8))
+    for image, label, place in zip(images, labels, rng.integers(1, 6, len(labels)), strict=True):
+        if label == 0:
+            image[place] = 220
+        elif label == 1:
+            image[:, place] = 220
+        else:
+            image += 220 * np.eye(8, k=int(place) - 3)
+    return (images + rng.normal(0, noise, images.shape)).clip(0, 255).astype(np.uint8)
+
+
+def float_bars(labels, seed, noise=30):
+    return torch.from_numpy(bars(labels, seed, noise))[:, None] / 127.5 - 1
+
+
+def good(n, seed):
+    labels = np.arange(n) % CLASSES
+    return Samples(float_bars(labels, seed + 1000), DOMAIN, torch.from_numpy(labels))
+
+
+def unlabelled(n, seed):
+    return replace(good(n, seed), labels=None)
+
+
+def collapsed(n, seed):
+    """The right class, but always the same picture of it."""
+    labels = np.arange(n) % CLASSES
+    return Samples(float_bars(range(CLASSES), 7)[labels], DOMAIN, torch.from_numpy(labels))
+
+
+def shuffled(n, seed):
+    """Good pictures of a class other than the one asked for."""
+    samples = good(n, seed)
+    return replace(samples, labels=(samples.labels + 1) % CLASSES)
+
+
+def noisy(n, seed):
+    labels = np.arange(n) % CLASSES
+    return Samples(float_bars(labels, seed, noise=110), DOMAIN, torch.from_numpy(labels))
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bars")
+    labels = np.arange(360) % CLASSES
+    np.savez(folder / "bars.npz", images=bars(labels, 0), labels=labels)
+    settings = ImageSettings(source=str(folder / "bars.npz"), cache=str(folder / "cache"))
+    return split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0.25)
+
+
+@pytest.fixture
+def evaluate(splits, tmp_path_factory):
+    cache = tmp_path_factory.getbasetemp() / "classifiers"
+
+    def make(generate, **options):
+        train = splits["train"]
+        facts = {"cache": cache, "device": torch.device("cpu"), "count": 180, "make": generate, **options}
+        return Faked(DOMAIN, train.store.info, train, splits["held_out"], None, {}, **facts)
+
+    return make
+
+
+def scores(metric, evaluation):
+    return {s.name: s for s in metric(evaluation)}
+
+
+# The numbers themselves
+
+
+def gaussians(n, d, seed, shift=0.0, scale=1.0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)) @ (rng.normal(size=(d, d)) * scale) + shift
+
+
+def test_frechet_distance_against_float64_matrix_roots():
+    a, b = gaussians(300, 12, 0), gaussians(200, 12, 1, shift=0.5)
+    ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(ca @ cb).real
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(ca + cb - 2 * root)
+    got = metrics.frechet_distance(torch.from_numpy(a).float(), torch.from_numpy(b).float())
+    assert got == pytest.approx(expected, rel=1e-5)
+    assert metrics.frechet_distance(torch.from_numpy(a), torch.from_numpy(a)) == pytest.approx(0, abs=1e-8)
+
+
+def test_frechet_distance_of_known_gaussians():
+    """Exact moments by construction: N(0, I) and N(m, s^2 I) are |m|^2 + d (1 - s)^2 apart."""
+    d, m, s = 5, 2.0, 3.0
+    x = np.concatenate([np.eye(d), -np.eye(d)]) * np.sqrt((2 * d - 1) / 2)  # covariance I, mean 0
+    assert np.allclose(np.cov(x, rowvar=False), np.eye(d))
+    got = metrics.frechet_distance(torch.from_numpy(x), torch.from_numpy(s * x + m))
+    assert got == pytest.approx(d * m**2 + d * (1 - s) ** 2)
+
+
+def test_frechet_distance_of_fewer_samples_than_features():
+    a, b = (torch.from_numpy(gaussians(20, 64, s)) for s in (0, 1))
+    assert np.isfinite(metrics.frechet_distance(a, b))
+
+
+def test_kernel_distance_against_the_unbiased_formula():
+    a, b = gaussians(60, 8, 0, scale=0.3), gaussians(60, 8, 1, shift=0.3, scale=0.3)
+
+    def kernel(x, y):
+        return (x @ y.T / 8 + 1) ** 3
+
+    within = sum((kernel(x, x).sum() - np.trace(kernel(x, x))) / (60 * 59) for x in (a, b))
+    expected = within - 2 * kernel(a, b).mean()
+    got = metrics.kernel_distance(torch.from_numpy(a), torch.from_numpy(b), 60, subsets=2)
+    assert got == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_leaves_the_random_state_alone():
+    a = torch.randn(50, 4)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    first = metrics.kernel_distance(a, a + 1, 20)
+    assert torch.equal(torch.rand(4), expected)
+    assert metrics.kernel_distance(a, a + 1, 20) == first
+
+
+@pytest.mark.parametrize("n", [2, 37, 1100])
+def test_spread_is_the_mean_over_pairs(n):
+    x = torch.randn(n, 6)
+    assert metrics.spread(x) == pytest.approx(float(torch.pdist(x).mean()), rel=1e-5)
+    assert metrics.spread(x[:1].expand(n, 6)) == 0
+
+
+def test_duplicates_are_counted_once_each():
+    x = DOMAIN.features(Samples(torch.rand(1200, 1, 16, 16) * 2 - 1, DOMAIN))
+    assert metrics.duplicates(x) == 0
+    x[700:710] = x[5]  # ten repeat one, across the pieces that are compared
+    x[1199] = x[1198] + 0.5 * 2 / 255 / 16  # half a grey level in each of 256 pixels
+    x[3] = x[2] + 2 * 2 / 255 / 16  # two grey levels: another picture
+    assert metrics.duplicates(x) == pytest.approx(11 / 1200)
+    assert metrics.duplicates(x[:1].expand(1200, 256)) == pytest.approx(1199 / 1200)
+
+
+# The network
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width"), [(1, 1, 1), (3, 8, 8), (4, 28, 20), (1, 64, 64), (3, 200, 100)]
+)
+def test_classifier_takes_any_size(channels, height, width):
+    network = Classifier(channels, max(height, width), 7).eval()
+    x = torch.rand(2, channels, height, width)
+    assert network.features(x).shape == (2, network.num_features)
+    assert network(x).shape == (2, 7)
+    assert 1e5 < sum(p.numel() for p in network.parameters()) < 2e5
+
+
+def test_shifts_move_pictures_and_repeat_borders():
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, :, 4, 4] = 1
+    moved = classifier._shift(x, 2, torch.Generator().manual_seed(0))
+    assert moved.shape == x.shape
+    assert (moved.sum((1, 2, 3)) == 1).all()
+    assert len(moved.flatten(1).argmax(1).unique()) == 25
+    assert (classifier._shift(torch.ones(5, 3, 4, 6), 2, torch.Generator()) == 1).all()
+
+
+def test_training_time_is_bounded():
+    for count in (2, 300, 4500, 20_000):
+        batch, steps = classifier.training_steps(count)
+        assert batch <= count
+        assert 6_000 <= batch * steps < 45_064
+
+
+def test_training_is_repeatable_and_disturbs_nothing(evaluate, monkeypatch):
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 6))
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    with torch.inference_mode():  # where a run evaluates
+        first = classifier.train_classifier(evaluate(good)).state_dict()
+    assert torch.equal(torch.rand(3), expected)
+    torch.manual_seed(99)
+    second = classifier.train_classifier(evaluate(good)).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_the_network_is_cached_verified_and_trained_again_when_damaged(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 2))
+    calls = []
+    original = features.train_classifier
+    monkeypatch.setattr(features, "train_classifier", lambda e: (calls.append(1), original(e))[1])
+
+    def seen(**options):
+        return ClassifierFeatures(evaluate(good, cache=tmp_path / "new", **options))
+
+    first = seen()
+    (file,) = (tmp_path / "new").iterdir()
+    assert torch.equal(seen().held_out.values, first.held_out.values)
+    assert len(calls) == 1
+    whole = file.read_bytes()
+    for damaged in (whole[:-100], whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:], b""):
+        file.write_bytes(damaged)
+        assert torch.equal(seen().held_out.values, first.held_out.values)
+    assert len(calls) == 4
+    assert file.stat().st_size == len(whole)
+    train = first.evaluation.train
+    fewer = type(train)(train.store, train.rows[:-1], train.name)
+    ClassifierFeatures(replace(first.evaluation, train=fewer))
+    assert len(calls) == 5  # other rows, another network
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_no_scores(evaluate, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 1))
+    (tmp_path / "file").touch()
+    seen = ClassifierFeatures(evaluate(good, cache=tmp_path / "file" / "below"))
+    assert seen.train.values.shape == (270, Classifier.num_features)
+    assert "the classifier is not kept in" in caplog.text
+
+
+def test_evaluations_of_a_run_share_the_real_side_and_not_the_fakes(evaluate, monkeypatch):
+    """A run evaluates again and again: what it kept of the first evaluation must not stand for the next one's samples."""
+    kept, looked = {}, []
+    look = ClassifierFeatures.look
+    monkeypatch.setattr(ClassifierFeatures, "look", lambda self, data: looked.append(len(data)) or look(self, data))
+    (early,) = metrics.recognised(evaluate(shuffled, kept=kept))
+    assert sum(looked) == 360 + 180
+    (late,) = metrics.recognised(evaluate(good, kept=kept))
+    assert sum(looked) == 360 + 2 * 180
+    assert early.value < 0.1 < 0.9 < late.value
+
+
+# Whole evaluations
+
+
+def test_good_samples_score_near_the_floor(evaluate):
+    evaluation = evaluate(good)
+    (frechet,) = metrics.frechet(evaluation)
+    assert frechet.floor is not None
+    assert 0 < frechet.value < 2 * frechet.floor
+    assert "2 x 90 generated, floor 1 x 90 held-out, each against 270 training pictures" in frechet.note
+    assert "classifier of this source" in frechet.note
+    assert "lanczos" in frechet.note
+    (kid,) = metrics.kid(evaluation)
+    assert abs(kid.value) < 0.05
+    (recognised,) = metrics.recognised(evaluation)
+    assert recognised.value > 0.97
+    assert recognised.floor is not None
+    assert recognised.floor > 0.97
+    assert recognised.better == "higher"
+    found = scores(metrics.diversity, evaluation)
+    assert set(found) == {"image/diversity", "image/diversity-worst-class", "image/duplicates"}
+    assert found["image/diversity"].value == pytest.approx(1, abs=0.1)
+    assert found["image/diversity"].floor == pytest.approx(1, abs=0.1)
+    assert found["image/diversity-worst-class"].value <= found["image/diversity"].value
+    assert found["image/duplicates"].value == found["image/duplicates"].floor == 0
+
+
+def test_collapse_is_seen_though_every_sample_is_recognised(evaluate):
+    evaluation = evaluate(collapsed)
+    assert metrics.recognised(evaluation)[0].value == 1
+    found = scores(metrics.diversity, evaluation)
+    assert found["image/diversity"].value < 0.01
+    assert found["image/duplicates"].value == pytest.approx(1 - CLASSES / 180)
+    (frechet,) = metrics.frechet(evaluation)
+    assert frechet.value > 1.5 * frechet.floor
+
+
+def test_the_wrong_class_is_not_recognised(evaluate):
+    assert metrics.recognised(evaluate(shuffled))[0].value < 0.03
+    assert metrics.frechet(evaluate(shuffled))[0].value < 2 * metrics.frechet(evaluate(good))[0].floor
+
+
+def test_distances_grow_with_noise(evaluate):
+    for metric in (metrics.frechet, metrics.kid):
+        assert metric(evaluate(noisy))[0].value > 3 * max(metric(evaluate(good))[0].value, 0.001)
+
+
+def test_a_diverged_network_gets_a_bad_score(evaluate):
+    def broken(n, seed):
+        samples = good(n, seed)
+        samples.data[:] = float("nan")
+        return samples
+
+    (frechet,) = metrics.frechet(evaluate(broken))
+    assert frechet.value > 5 * frechet.floor
+    assert metrics.diversity(evaluate(broken))[2].value > 0.98
+
+
+def test_samples_without_labels_are_sorted_by_the_classifier(evaluate):
+    found = scores(metrics.diversity, evaluate(unlabelled))
+    assert found["image/diversity"].value == pytest.approx(1, abs=0.1)
+    assert "sorted into classes by the classifier" in found["image/diversity"].note
+
+    def lacking(n, seed):  # classes 0 and 1 only
+        return Samples(float_bars(np.arange(n) % 2, seed), DOMAIN)
+
+    found = scores(metrics.diversity, evaluate(lacking))
+    assert found["image/diversity-worst-class"].value < 0.7
+    with pytest.raises(DataError, match="unconditional"):
+        metrics.recognised(evaluate(unlabelled))
+
+
+def test_draws_are_of_one_size_and_of_different_seeds(evaluate, monkeypatch):
+    monkeypatch.setattr(features, "_CHUNK", 70 * 64 * 4)
+    asked = []
+
+    def generate(n, seed):
+        asked.append((n, seed))
+        return good(n, seed % 1000)
+
+    evaluation = evaluate(generate, count=200, seed=5)
+    (frechet,) = metrics.frechet(evaluation)
+    assert [n for n, _ in asked] == [69, 69, 62]  # whole turns through three classes
+    assert len({seed for _, seed in asked}) == 3
+    assert "2 x 90 generated" in frechet.note
+    metrics.diversity(evaluation)
+    assert len(asked) == 3  # the fakes are shared by the metrics of one evaluation
+    assert metrics.frechet(evaluate(generate, count=40))[0].note.startswith("1 x 40 generated, floor 2 x 40 held-out")
+
+
+def test_what_scores_need(evaluate, splits):
+    store = SimpleNamespace(fields={"image": None}, info={"classes": []}, key="x")
+    bare = SimpleNamespace(store=store, rows=np.arange(9))
+    evaluation = replace(evaluate(good), train=bare, info={"classes": []})
+    for metric in (metrics.frechet, metrics.kid, metrics.diversity, metrics.recognised):
+        with pytest.raises(DataError, match=r"need labels.*data\.labels = folders"):
+            metric(evaluation)
+    with pytest.raises(DataError, match=r"0 held out \(data\.held_out\)"):
+        metrics.frechet(
+            replace(evaluate(good), held_out=type(splits["train"])(splits["train"].store, np.arange(0), ""))
+        )
+    with pytest.raises(DataError, match="1 to generate"):
+        metrics.frechet(evaluate(good, count=1))
+    with pytest.raises(DataError, match=r"3 generated .* too few"):
+        metrics.diversity(evaluate(good, count=3))
