@@ -1,7 +1,7 @@
 """What the site shows of the code itself: a hook of MkDocs that makes pages while the site is built.
 
-`pages()` is everything it makes, as text by place: the settings of the trainer and of every registered recipe and domain,
-the reference of the public names, and the files of the repository that are pages too. None of it is kept there.
+`pages()` gives every page as text by place: the settings of the trainer and of every registered recipe and domain, the reference
+of the public names, and the files of the repository that are pages too. Nothing of this is written into the repository.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 REFERENCE = {
-    "running": ("Training and using runs", ("run", "trained")),
-    "recipes": ("Recipes", ("recipe", "protocol", "trainer", "checkpoint", "settings", "seeding")),
-    "data": ("Domains and data", ("domain", "data", "store")),
+    "running": ("Training and using runs", ("runs",)),
+    "recipes": ("Recipes", ("game", "training", "settings", "seeding")),
+    "data": ("Domains and data", ("data", "scoring")),
     "plugins": ("Plugins", ()),
 }
-"""Pages by name: title, and the modules whose public names they hold. The last page holds every other name."""
+"""Pages by name: title, and the folders of the core whose public names they hold. The last page holds every other name."""
 
 
 # Settings
@@ -106,11 +106,11 @@ def configuration() -> str:
 
 
 def homes() -> dict[str, str]:
-    """The module of polygan that each public name is imported from."""
+    """The folder (or file) of the core that each public name is imported from."""
     tree = ast.parse(Path(inspect.getfile(polygan)).read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
     found = {alias.name: node.module or alias.name for node in imports for alias in node.names}
-    return {name: found[name] for name in polygan.__all__}
+    return {name: found[name].partition(".")[0] for name in polygan.__all__}
 
 
 def reference() -> dict[str, str]:
@@ -125,12 +125,12 @@ def reference() -> dict[str, str]:
         elif isinstance(value, type) and issubclass(value, polygan.PolyganError):
             index[name] = f"../errors.md#polygan.{name}"
         else:
-            page = next((page for page, (_, modules) in REFERENCE.items() if homed[name] in modules), last)
+            page = next((page for page, (_, folders) in REFERENCE.items() if homed[name] in folders), last)
             placed[page].append(name)
             index[name] = f"{page}.md#polygan.{name}"
     for page, names in placed.items():
-        modules = REFERENCE[page][1]
-        names.sort(key=lambda name: modules.index(homed[name]) if homed[name] in modules else 0)
+        folders = REFERENCE[page][1]
+        names.sort(key=lambda name: folders.index(homed[name]) if homed[name] in folders else 0)
     made = {
         f"reference/{page}.md": f"# {REFERENCE[page][0]}\n\n" + "".join(f"::: polygan.{name}\n\n" for name in names)
         for page, names in placed.items()
@@ -171,16 +171,20 @@ def document(file: str, place: str) -> tuple[str, dict[str, Path]]:
 
     def link(match: re.Match[str]) -> str:
         mark, text, target = match.groups()
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), target.partition("#")[0]))
+        name, _, anchor = target.partition("#")
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
         if re.match(r"\w+:|#", target):
             return match[0]
         if mark and (ROOT / path).is_file():
             pictures[path] = ROOT / path
         elif path in known:
             path = known[path]
+        elif path.startswith("docs/") and (ROOT / path).is_file():
+            path = path.removeprefix("docs/")
         else:
             return text
-        return f"{mark}[{text}]({posixpath.relpath(path, posixpath.dirname(place))})"
+        path = posixpath.relpath(path, posixpath.dirname(place))
+        return f"{mark}[{text}]({path}{f'#{anchor}' if anchor else ''})"
 
     return re.sub(r"(!?)\[([^\]\[]*)\]\(([^)\s]+)\)", link, (ROOT / file).read_text(encoding="utf-8")), pictures
 

@@ -2,17 +2,17 @@
 
     python examples/any_modules.py                        # about 15 seconds on one CPU core
 
-trains two small networks on a tensor, points on a circle, and prints how far from it real, first and last samples
-are: 0, 0.66, and 0.015. The lines that do it are the body of `main`: bring two modules and a tensor, call `fit`, and
-call it again with more ``steps`` to go on where it stopped.
+The command trains two small networks on a tensor of points on a circle. It prints the mean distance from the circle of real, first and
+last samples: 0, 0.66, and 0.015. `main` shows how: bring two modules and a tensor, and call `fit`. Call `fit` again with more
+``steps`` to go on where it stopped.
 
     polygan --plugin ./examples/any_modules.py train image/modules --data path/to/pictures \\
         --data.resolution 28 --data.channels 1
     PYTHONPATH=. polygan --plugin ./examples/any_modules.py train image/modules --data path/to/pictures \\
         --model.generator my_nets:generator --model.discriminator my_nets:discriminator --model.latent_dim 128
 
-trains on pictures, as a run with reports, scores and `polygan resume`; ``my_nets:generator`` names a function (or
-class) of my_nets.py that takes no arguments and returns the module.
+These commands train on pictures, as a run with reports, scores and `polygan resume`. ``my_nets:generator`` names a function or class of
+my_nets.py. polygan calls it without arguments and takes the module that it returns.
 """
 
 from __future__ import annotations

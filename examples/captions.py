@@ -3,8 +3,12 @@
     python examples/captions.py captions.txt                # a tenth of the file is held out for the scores
     python examples/captions.py train.txt test.txt
 
-Without a file it takes the made-up sentences of the set `grammar`. Prints sentences of the generator and of its start at the
-same temperature, sentences that go on from a given word, BLEU beside self-BLEU, each next to its floor, and the report's path.
+Without a file the script takes the made-up sentences of the set `grammar`. It prints:
+
+- sentences of the generator and of its start, at the same temperature;
+- sentences that go on from a given word;
+- BLEU and self-BLEU, each next to its floor;
+- the report's path.
 """
 
 from __future__ import annotations

@@ -8,14 +8,13 @@ From Python, a table alone needs no plugin:
 
     polygan.train("image/dcgan", data="mnist-5k", listeners=[csv_listener.table_listener("values.csv")])
 
-`RUN/values.csv` has a line for each time that values were logged: ``step``, ``samples``, then a column for each
-value, under its name in log.jsonl. What is logged for the first time later becomes a column on the right, empty
-above.
+`RUN/values.csv` has a line for each time that values were logged: ``step``, ``samples``, then a column for each value under its name in
+log.jsonl. A value that is logged for the first time later becomes a column on the right, empty above.
 
-A listener is a module with some of the event hooks: the four below, and `polygan_sampled`, `polygan_evaluated` and
-`polygan_saved`, which a table of values has no use for. They are called on the first process only, between
-iterations, one plugin after another. If a hook raises (the disk is full, say), polygan prints one line that names the plugin,
-and the run goes on; with POLYGAN_STRICT=1 it ends. A listener from Python is part of its script: what it raises ends the run.
+A listener is a module with some of the event hooks. This listener has four of them; `polygan_sampled`, `polygan_evaluated` and
+`polygan_saved` are of no use for a table of values. polygan calls the hooks on the first process only, between iterations, one plugin
+after another. If a hook raises (the disk is full, say), polygan prints one line that names the plugin, and the run goes on. With
+POLYGAN_STRICT=1 the run ends. A listener from Python is part of its script: what it raises ends the run.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python examples/digits.py
 
-Takes about two minutes on two CPU cores and prints each score next to its floor, then the files that it wrote: a grid with a
+The script takes about two minutes on two CPU cores. It prints each score next to its floor, then the files that it wrote: a grid with a
 row for each digit, a walk between latents, and the report.
 """
 

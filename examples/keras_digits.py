@@ -2,13 +2,12 @@
 
     polygan --plugin ./examples/keras_digits.py train image/keras --data mnist-5k
 
-Takes about five minutes of one CPU core in fp32. Of the 64 digits in the last picture of the report about half can be
-read, the others are strokes between two of them: 1,500 iterations are few, and the classes are not told to the
-networks.
+The command takes about five minutes of one CPU core in fp32. About half of the 64 digits in the report's last picture can be read. The
+others are strokes between two digits: 1,500 iterations are few, and the networks are not told the classes.
 
-It needs Keras 3 (pip install 'keras>=3') and no other backend than torch. `polygan --plugin
-./examples/keras_digits.py export RUN --format keras --out FILE` writes the trained generator as a file that
-`keras.saving.load_model` opens. `Network` below makes any built Keras model a player of a recipe.
+The example needs Keras 3 (pip install 'keras>=3') and no other backend than torch. `polygan --plugin ./examples/keras_digits.py export
+RUN --format keras --out FILE` writes the trained generator as a file that `keras.saving.load_model` opens. `Network` below makes any
+built Keras model a network of a recipe.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
-"""The synthetic task of SeqGAN, with controls: does the discriminator's reward teach what a constant or a random one does not?
+"""The synthetic task of SeqGAN, with controls: does the discriminator's reward teach what a constant or a random reward does not?
 
     .venv/bin/python examples/oracle.py --oracle FILE.safetensors --seeds 3        # the oracle of a file
     .venv/bin/python examples/oracle.py                                            # one drawn from N(0, 1), 1 seed
 
-Each seed trains one early-stopped start of maximum likelihood and its discriminator; the games for the three rewards begin from
-these networks with fresh optimizers. Prints, at several temperatures, the negative log-likelihood of samples under the oracle
-and of held-out data under the generator, in nats a token, and the oracle's own: mean (lowest .. highest) over the seeds; and in how
-many pairs the start's discriminator ranks a held-out sequence above a fresh one.
-A seed took 8 to 15 minutes on about half a core of an x86-64 processor.
+Each seed trains one early-stopped start of maximum likelihood and its discriminator. The games for the three rewards begin from these
+networks with fresh optimizers. The script prints a table for several temperatures, in nats a token, as mean (lowest .. highest) over
+the seeds:
+
+- the negative log-likelihood of samples under the oracle, and the oracle's own;
+- the negative log-likelihood of held-out data under the generator.
+
+It also prints in how many pairs the start's discriminator ranks a held-out sequence above a fresh one. A seed took 8 to 15 minutes on
+about half a core of an x86-64 processor.
 """
 
 from __future__ import annotations

@@ -2,10 +2,16 @@
 
     python examples/pictures.py path/to/pictures
 
-Any pictures do: they are cropped to the centre and brought to 64x64. A few hundred are enough to begin with: the augmentation adapts
-to how many there are. Prints what was settled from the data (gamma, augmentation), then the files that it wrote: an animated walk, a
-grid of mixed styles, the way from the mean picture to one of yours, and the report. Two CPU cores need hours for pictures that a
-person would show; a GPU is used if there is one. Stop it whenever you like: `polygan resume RUN` goes on to the bit.
+Any pictures do: they are cropped to the centre and brought to 64x64. A few hundred are enough to begin with, because the augmentation
+adapts to their number. The script prints what was settled from the data (gamma, augmentation), then the files that it wrote:
+
+- an animated walk;
+- a grid of mixed styles;
+- the way from the mean picture to one of yours;
+- the report.
+
+Two CPU cores need hours for pictures that a person would show; a GPU is used if there is one. Stop the script whenever you like:
+`polygan resume RUN` goes on to the bit.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python examples/vocoder.py path/to/recordings --steps 20000       # an hour or two on two cores
     python examples/vocoder.py                                        # made-up notes, a minute or two
 
-Writes the report, a folder of held-out recordings beside their re-synthesis, and an ONNX file, and prints each score next to
-that of Griffin-Lim, which needs no training.
+The script writes the report, a folder of held-out recordings beside their re-synthesis, and an ONNX file. It prints each score next to
+the score of Griffin-Lim, which needs no training.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
 import inspect
@@ -217,10 +218,74 @@ def test_links_between_files_become_links_between_pages(generate):
         assert not re.search(r"\]\([^)]*README\.md", text), file
         assert all(source.is_file() for source in pictures.values())
     text, pictures = generate.document("README.md", "project/readme.md")
-    assert "[plugins/text](../plugins/text.md)" in text
-    assert "(../examples/demo-digits.png)" in text
+    assert "[polygan-text](../plugins/text.md)" in text
+    assert "[tutorial](../tutorial.md#4-a-domain-of-your-own)" in text
+    assert "(../examples/readme.png)" in text
     assert list(pictures) == re.findall(r"!\[.*?\]\((.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert "examples/demo-digits.png" in pictures
+    assert "examples/readme.png" in pictures
+
+
+def anchors(text):
+    """What a link into a page may name: its headings as MkDocs calls them, and the public names that it documents."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    plain = (re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower() for heading in headings)
+    return {re.sub(r"[-\s]+", "-", heading) for heading in plain} | set(re.findall(r"^::: (\S+)$", text, re.M))
+
+
+def test_every_link_leads_to_a_page_and_a_heading(generate):
+    pages = {file.name: file.read_text(encoding="utf-8") for file in DOCS.glob("*.md") if file.name[0] != "_"}
+    made = dict(generate.pages())
+    pages |= {place: text for place, text in made.items() if isinstance(text, str)}
+    seen = 0
+    for place, text in pages.items():
+        prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.M | re.S)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+            name, _, anchor = target.partition("#")
+            if re.match(r"\w+:", target):
+                continue
+            page = os.path.normpath(os.path.join(os.path.dirname(place), name)) if name else place
+            assert page in pages or page in made, f"{place} links to {target}, which is no page"
+            if anchor:
+                assert anchor in anchors(pages[page]), f"{place} links to {target}; {page} has no such heading"
+            seen += 1
+    assert seen > 100
+
+
+def test_the_navigation_has_every_page(generate):
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r": ([\w/-]+\.md)$", nav, re.M)
+    own = {file.name for file in DOCS.glob("*.md") if file.name[0] != "_"}
+    made = {place for place, text in generate.pages() if isinstance(text, str) and not place.startswith("plugins/")}
+    assert sorted(listed) == sorted(own | made)
+
+
+def test_the_walks_of_contributing_name_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walks = sections(sections(text)["Three walks"], "###")
+    assert len(walks) == 3
+    for title, walk in walks.items():
+        steps = re.findall(r"^\d+\. (.+)$", walk, re.M)
+        assert len(steps) == 10, title
+        defined = set()
+        for step in steps:
+            files = [ROOT / name for name in re.findall(r"`([\w/]+\.py)`", step)]
+            assert files, step
+            defined |= {name for file in files for name in definitions(file)}
+            names = re.findall(r"`([\w.]+)`", step)
+            called = [name for name in names if not name.endswith(".py") and name not in ("d", "Request")]
+            assert called, step
+            assert [name for name in called if name not in defined] == [], f"{title}: {step}"
+
+
+def definitions(file):
+    """The functions, and the methods with their class, that a file defines."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef))
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from polygan.data import build_store, split_store
 from polygan_text import datasets, domain, grammar
 from polygan_text.data_settings import MadeUpSettings, OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
-from polygan_text.settings import class_index
 from polygan_text.tokenizing import OPEN, decode, encode_prefix, encode_prefixes
 
 DOMAIN = TextDomain()
@@ -370,19 +369,6 @@ def test_json_that_is_not_read_by_the_line_is_refused(source):
     for name in ("a.json", "a.json.gz"):
         with pytest.raises(DataError, match=r"call the file \.jsonl"):
             source(b'[{"text": "a b"}]', name)
-
-
-def test_a_class_may_be_called_by_a_number():
-    assert class_index(0, ("1", "0")) == class_index("0", ("1", "0")) == 1
-    assert (
-        class_index(1, ("bad", "good"))
-        == class_index("1", ("bad", "good"))
-        == class_index("good", ("bad", "good"))
-        == 1
-    )
-    for label in (-1, 2, "2", "ugly"):
-        with pytest.raises(ConfigError, match="no such class"):
-            class_index(label, ("bad", "good"))
 
 
 def test_the_oracle_s_sequences_are_the_same_each_time_and_its_own(tmp_path):

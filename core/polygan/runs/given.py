@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..data.walk import walk_files
 from ..errors import ConfigError, DataError
 from ..game.sampling import stream_samples
 from ..messages import say
@@ -64,8 +65,9 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
         raise DataError(f"input {str(source)!r} does not exist; name a file or a folder")
     if not source.is_dir():
         return [source]
-    found = (p for p in source.rglob("*") if p.suffix.lower() in domain.reads and not p.name.startswith("."))
-    paths = sorted(p for p in found if p.is_file())
+    paths = [
+        source / name for name in walk_files(source, lambda name: os.path.splitext(name)[1].lower() in domain.reads)[0]
+    ]
     if not paths:
         raise DataError(
             f"input {str(source)!r} holds no file that domain {domain.id!r} reads ({', '.join(domain.reads) or 'none'}); "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import DataError, decode_utf8, did_you_mean
+from polygan import DataError, decode_utf8, did_you_mean, walk_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -149,7 +149,9 @@ def kind_of(path: Path) -> str | None:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and kind_of(p))
+    if path.is_file():
+        return [path]
+    return [path / name for name in walk_files(path, lambda name: kind_of(Path(name)) is not None)[0]]
 
 
 def identity(path: Path) -> str:

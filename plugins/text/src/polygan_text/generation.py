@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from polygan import ConfigError, Samples
+from polygan import ConfigError, Samples, class_index
 
 from .facts import ROWS, text_extra
 from .rollout import sample
-from .settings import class_index
 from .tokenizing import decode, encode_prefixes
 
 if TYPE_CHECKING:
@@ -60,11 +59,9 @@ def _prefixes(options: Sampling, given: Samples | None, info: TextInfo) -> Tenso
 
 def _labels(n: int, options: Sampling, given: Samples | None, classes: Sequence[str], first: int) -> Tensor | None:
     """The classes (n,) of the texts: the one asked for, those of what is given, or all in turn; None without classes."""
-    if not classes:
-        if options.label is not None:
-            raise ConfigError(f"label = {options.label!r}: this model was trained without classes; leave the label out")
-        return None
     label = class_index(options.label, classes)
+    if not classes:
+        return None
     if label is not None:
         return torch.full((n,), label)
     if given is not None and given.labels is not None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, losses
+from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, classes_of, losses
 
 from .discriminator import Discriminator
 from .early_stopping import Best, follow
@@ -48,13 +48,7 @@ class SeqGAN(Recipe[Config]):
         super().__init__(config, info)
         self.method, self.text = config.method(), text_info(info)
         self.eos = self.text["eos"]
-        names = tuple(self.text.get("classes", ()))
-        if config.conditional == "yes" and len(names) < 2:
-            raise ConfigError(
-                f"model.conditional = yes needs data with two classes or more, and this has {len(names)}: "
-                "name a column with --data.label_column, or use --model.conditional auto"
-            )
-        self.classes = names if config.conditional != "no" and len(names) >= 2 else ()
+        self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` is its start."""

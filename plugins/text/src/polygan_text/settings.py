@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from polygan import Checked, ConfigError, did_you_mean, ranged
+from polygan import Checked, ConfigError, ranged
 
 from .discriminator import PAPER_FILTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +139,3 @@ class Sampling(Checked):
     """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""
     """How every sentence begins."""
-
-
-def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by name, or else by its number. Raises ConfigError for one that the model does not have."""
-    if label is None:
-        return None
-    if str(label) in classes:  # a name comes first: classes may be called 1 and 0
-        return list(classes).index(str(label))
-    if str(label).isdecimal() and int(label) < len(classes):
-        return int(label)
-    names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-    raise ConfigError(f"label = {label!r}: no such class{did_you_mean(str(label), classes)}; there are {names}")

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from polygan import DataError
+from polygan import DataError, decode_utf8, walk_files
 
 from . import files
 from .sources import Recording, RecordingSource
@@ -21,7 +21,7 @@ _LOGGER = logging.getLogger("polygan")
 
 def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
     """Every sound file below a folder, sorted by path; hidden files and folders and other suffixes are passed over."""
-    found, others = _walk(root)
+    found, others = walk_files(root, _is_sound)
     if not found:
         seen = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
         raise DataError(f"no sound in {root}: {seen}; looked for {' '.join(files.SUFFIXES)}")
@@ -40,11 +40,11 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
     is used without a transcript; ``info["without_text"]`` counts them, and a warning names the first.
     """
     table, folder = root / "metadata.csv", root / "wavs"
-    found, _ = _walk(folder)
+    found, _ = walk_files(folder, _is_sound)
     by_name = {os.path.splitext(f)[0]: f for f in found}
     by_name |= {f: f for f in found}
     recordings, lines = [], dict[str, int]()
-    for number, line in enumerate(_text(table).split("\n"), 1):
+    for number, line in enumerate(decode_utf8(table.read_bytes(), table).split("\n"), 1):
         if not line.strip():
             continue
         name, *columns = (part.strip() for part in line.split("|"))
@@ -70,30 +70,5 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
     return RecordingSource(recordings, settings, text=True)
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path} line {line} is not UTF-8 (byte 0x{data[error.start]:02x}); convert the file") from None
-
-
-def _walk(root: Path) -> tuple[list[str], set[str]]:
-    """Paths of sound files relative to the root, and the suffixes of what is none."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {error.strerror}")
-
-    found, others = [], set()
-    for folder, folders, names in os.walk(root, onerror=fail):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                continue
-            if suffix in files.SUFFIXES:
-                found.append(os.path.relpath(os.path.join(folder, name), root))
-            else:
-                others.add(suffix or name)
-    return sorted(found), others
+def _is_sound(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in files.SUFFIXES

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import ConfigError, DataError, Field, Source
+from polygan import ConfigError, DataError, Field, Source, walk_files
 
 from . import pictures
 from .given import check_pairs
@@ -152,7 +152,7 @@ class FolderSource(FileSource):
 
     def __init__(self, root: Path, settings: ImageSettings) -> None:
         self.root = root
-        self.files, others = _walk(root)
+        self.files, others = walk_files(root, _is_picture)
         if not self.files:
             found = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
             raise DataError(f"no pictures in {root}: {found}; looked for {' '.join(SUFFIXES)}, IDX and NPZ files")
@@ -208,34 +208,8 @@ def _stat(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _inside(folder: str, top: str) -> bool:
-    """Whether it is a link to a folder below ``top``, which is read where it lies."""
-    return os.path.islink(folder) and os.path.realpath(folder).startswith(os.path.join(top, ""))
-
-
-def _walk(root: Path) -> tuple[list[str], set[str]]:
-    """Paths of pictures relative to the root, and the suffixes of what is none."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {error.strerror}")
-
-    files, others = [], set()
-    top, seen = os.path.realpath(root), set()  # folders may be links, also to one that holds them
-    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _inside(os.path.join(folder, f), top))
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                continue
-            if suffix in SUFFIXES:
-                files.append(os.path.relpath(os.path.join(folder, name), root))
-            else:
-                others.add(suffix or name)
-    return sorted(files), others
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 class HubSource(FileSource):

@@ -1,0 +1,46 @@
+"""The files in a folder: sorted, without hidden ones, each folder once whatever links lead to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import polygan
+
+
+def make(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def walk(root="set"):
+    return polygan.walk_files(Path(root), lambda name: name.lower().endswith((".png", ".csv.gz")))
+
+
+@pytest.fixture(autouse=True)
+def _place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_wanted_files_are_sorted_and_the_others_told_by_suffix():
+    make("set/b/2.png", "set/a/1.PNG", "set/c.csv.gz", "set/d.txt", "set/README", "set/.x.png", "set/.git/y.png")
+    assert walk() == (["a/1.PNG", "b/2.png", "c.csv.gz"], {".txt", "README"})
+
+
+def test_a_folder_is_read_once_and_where_it_lies():
+    make("set/cats/1.png", "elsewhere/2.png")
+    Path("set/again").symlink_to(Path("set/cats").resolve())
+    Path("set/far").symlink_to(Path("elsewhere").resolve())
+    Path("elsewhere/loop").symlink_to(Path("set").resolve())
+    assert walk()[0] == ["cats/1.png", "far/2.png"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads every folder")
+def test_a_folder_that_cannot_be_read_is_named():
+    make("set/shut/1.png")
+    Path("set/shut").chmod(0)
+    with pytest.raises(polygan.DataError, match="shut"):
+        walk()

@@ -1,0 +1,86 @@
+"""Every command of the READMEs and of the pages on what was measured is understood: its options exist and its values are in range."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from polygan.cli.commands import VERBS, _sampling
+from polygan.plugins import get_catalogue, set_catalogue
+from polygan.runs.assembly import kinds, resolve
+from polygan.settings.parser import build
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md")))]
+PAGES += [str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md"))]
+ELSEWHERE = ("--plugin", "points/mlp", "image/pix2pix", "runs/pix2pix-photos", "FILE", "RUN", "...")
+"""What a command has that needs a plugin or a run which is not there."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def catalogue():
+    set_catalogue(None)
+    yield get_catalogue()
+    set_catalogue(None)
+
+
+def commands(text):
+    """The polygan commands of the console blocks of a page, as words; a block's and earlier blocks' variables are filled in."""
+    variables, found = {}, []
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            if not line.startswith("$ "):
+                continue
+            line = re.sub(r"\$(\w+)", lambda m: variables.get(m[1], m[0]), line[2:])
+            if assigned := re.fullmatch(r'(\w+)="(.*)"\s*(#.*)?', line):
+                variables[assigned[1]] = assigned[2]
+            for part in re.split(r"&&|\||;", re.sub(r"\s#\s.*", "", line)):
+                words = shlex.split(part)
+                if "polygan" in words and words[0] in ("polygan", "timeout"):
+                    found.append(words[words.index("polygan") + 1 :])
+    return found
+
+
+def understand(words):
+    """Refuse a command that the command line would refuse before it looks at data or at a run."""
+    verb, rest = words[0], words[1:]
+    command = VERBS[verb]
+    arguments, left = command.read(verb, rest)
+    if verb == "train":
+        resolve(arguments.recipe, [], left)
+    elif verb == "generate":
+        sampling, recipe = sampling_of(arguments.run)
+        build(sampling, _sampling(sampling, left, recipe), recipe)
+
+
+def sampling_of(run):
+    """The generation options of the recipe that a run's name begins with, and its id."""
+    name = Path(run).name.partition("-")[0]
+    known = {id.partition("/")[2]: id for id in get_catalogue().recipes}
+    recipe = known.get(name) or {"coco": "text/seqgan", "idioms": "text/seqgan"}[name]
+    return kinds(recipe, get_catalogue())[0].Sampling, recipe
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_is_understood(page):
+    found = commands((ROOT / page).read_text(encoding="utf-8"))
+    assert found or page == "docs/measured.md"
+    for words in found:
+        if set(ELSEWHERE) & set(words):
+            continue
+        if words[0] not in VERBS:
+            pytest.fail(f"{page}: `polygan {shlex.join(words)}` is no command")
+        understand(words)
+
+
+def test_commands_are_found_and_wrong_ones_refused():
+    page = '```console\n$ more="--steps 5 --threads 1"\n$ polygan train image/dcgan $more \\\n    --data x && polygan list\n```\n'
+    assert commands(page) == [["train", "image/dcgan", "--steps", "5", "--threads", "1", "--data", "x"], ["list"]]
+    for wrong in (["evaluate", "runs/x", "--judge", "y"], ["train", "image/dcgan", "--data", "x", "--steps", "0"]):
+        with pytest.raises(Exception, match=r"judge|steps"):
+            understand(wrong)
+    with pytest.raises(Exception, match="temperature"):
+        understand(["generate", "runs/seqgan-x", "--temperature", "cold", "--out", "y"])
