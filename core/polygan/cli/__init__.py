@@ -1,4 +1,4 @@
-"""The command line. Only what a command needs is imported: listing what is installed never imports torch."""
+"""The command line. A command imports only what it needs; listing what is installed never imports torch."""
 
 from .command_line import main
 

@@ -1,4 +1,4 @@
-"""What a command is: its places, its options, and how the words behind its name become arguments."""
+"""A command: its places, its options, and how the words after its name become arguments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written(name: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """A word that a command is given by its position."""
+    """An argument that a command takes by position."""
 
     name: str
     meaning: str
@@ -38,17 +38,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command's own. ``kind`` is one of the simple types: str, int, float, bool, a Literal, a tuple of str."""
+    """An option of a command. ``kind`` is a simple type: str, int, float, bool, a Literal, or a tuple of str."""
 
     kind: Any
     meaning: str
-    default: Any = None
+    default: object = None
     required: bool = False
     value: str = ""
-    """What stands for the value in the help text; empty: what the type says."""
+    """The placeholder for the value in the help text; empty: the name of the type."""
 
     def entry(self, name: str) -> Entry:
-        """Its line in the help text."""
+        """The line of this option in the help text."""
         value = self.value or ("" if is_switch(self.kind) else kind_text(self.kind))
         shown = self.default not in (None, "", (), False)
         return Entry(
@@ -59,44 +59,44 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One command. ``run`` is given the catalogue, the arguments and, where it is ``open``, the words of a recipe's options."""
+    """A command of polygan. ``run`` takes the catalogue, the arguments and the words that are left for a recipe's options."""
 
     summary: str
     run: Callable[[Catalogue, Arguments, list[str]], int | None]
     places: tuple[Place, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
     open: bool = False
-    """Whether a recipe has further options, and says what ``--help`` shows of them."""
+    """Whether the command also takes a recipe's options; ``run`` then answers ``--help`` itself."""
 
     def usage(self, name: str) -> str:
-        """How the command is written: ``polygan export RUN --out FILE [options]``."""
+        """A line that shows how to type the command: ``polygan export RUN --out FILE [options]``."""
         words = [f"polygan {name}"]
         words += [p.name.upper() if p.required else f"[{p.name.upper()}]" for p in self.places]
         words += [o.entry(key).typed for key, o in self.options.items() if o.required]
         return " ".join([*words, "[options]"])
 
     def help(self, name: str) -> str:
-        """The help text: usage, places and options of its own."""
+        """The help text: usage, places and options of the command."""
         parts = [f"{self.usage(name)}\n\n{self.summary}"]
         if self.places:
             parts.append(listing("first", [Entry(p.name.upper(), p.meaning) for p in self.places]))
         return "\n\n".join([*parts, self.options_help()])
 
     def options_help(self, title: str = "options") -> str:
-        """The part of the help text about options of its own."""
+        """The part of the help text about the command's own options."""
         entries = [option.entry(key) for key, option in self.options.items()]
         return listing(title, [*entries, Entry("--help, -h", "show this")])
 
     def read(self, name: str, words: Sequence[str]) -> tuple[Arguments, list[str]]:
-        """The arguments that words give, and the words that are left for a recipe. Raises ConfigError."""
+        """Read words into arguments, and return the words that are left for a recipe. Raises ConfigError."""
         kinds = {key: option.kind for key, option in self.options.items()}
         texts, rest = read_words(words, {**kinds, "help": HELP}, SHORT)
-        values: dict[str, Any] = {key: option.default for key, option in self.options.items()}
+        values: dict[str, object] = {key: option.default for key, option in self.options.items()}
         values |= {key: typed(written(key), text, kinds[key]) for key, text in texts.items() if key != "help"}
         values["help"] = texts.get("help", "")
         remedy = f"`polygan {name} --help` lists them"
         for place in self.places:
-            # Of the words of an open command only the first can be a place: a later one may be a recipe's option's value.
+            # In an open command only the first word can be a place: a later word may be the value of a recipe's option.
             at = next((i for i, word in enumerate(rest[: 1 if self.open else None]) if not is_option(word)), None)
             values[place.name] = None if at is None else rest.pop(at)
         if rest and not self.open:
@@ -105,7 +105,7 @@ class Command:
             self._refuse_gaps(name, values)
         return Arguments(**values), rest
 
-    def _refuse_gaps(self, name: str, values: Mapping[str, Any]) -> None:
+    def _refuse_gaps(self, name: str, values: Mapping[str, object]) -> None:
         for place in self.places:
             if place.required and values[place.name] is None:
                 example = "" if not self.open else f"; {place.name.upper()} comes first, options follow"

@@ -1,4 +1,4 @@
-"""The command line. Only what a command needs is imported: listing what is installed never imports torch."""
+"""The command line. A command imports only what it needs; listing what is installed never imports torch."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if first:
             fail(f"polygan: {stopped or 'interrupted'}")
         code = 130
-    except BrokenPipeError:  # the reader (head, less) has enough
+    except BrokenPipeError:  # the reader (head, less) has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     except OSError as error:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail(f"polygan: {type(error).__name__}: {error}")
         code = 1
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        # gloo's threads now and then abort a process ("terminate called") while the interpreter takes it down.
+        # gloo's threads sometimes abort a process ("terminate called") while the interpreter shuts down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -104,7 +104,7 @@ def _run(words: list[str]) -> int:
 
 
 def _run_plugin_command(catalogue: Catalogue, name: str, words: list[str]) -> int:
-    """A command that a plugin brings; it reads its words itself."""
+    """Run a command of a plugin. The plugin reads the words after the command's name itself."""
     spec = catalogue.commands.get(name)
     if spec is None:
         hint = did_you_mean(name, [*VERBS, *catalogue.commands])
@@ -117,7 +117,7 @@ def _run_plugin_command(catalogue: Catalogue, name: str, words: list[str]) -> in
 
 
 def _help(catalogue: Catalogue) -> str:
-    """What `polygan --help` shows: every command, those of plugins apart."""
+    """The text of `polygan --help`: the commands of polygan, then the commands of plugins."""
     parts = [DESCRIPTION, listing("commands", [Entry(name, command.summary) for name, command in VERBS.items()])]
     if catalogue.commands:
         found = [Entry(name, spec.summary) for name, spec in catalogue.commands.items()]

@@ -1,4 +1,4 @@
-"""The commands: their options, and what each does. Only what a verb needs is imported."""
+"""The commands: the options of each, and the function that runs it. A command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..files import all_inside
@@ -16,13 +16,14 @@ from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..plugins.catalogue import Catalogue
+    from ..settings.words import Text
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    layers: list[dict[str, Any]] = []
+    layers: list[Mapping[str, object]] = []
     if arguments.config:
         from ..settings.parser import read_yaml
 
@@ -34,7 +35,7 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
         return
     if not isinstance(recipe, str):
         raise ConfigError(
-            "which recipe? It comes first: e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows them"
+            "which recipe? It comes first: e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows all recipes"
         )
     from ..runs.assembly import prepared, resolve
 
@@ -98,8 +99,8 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
     print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
 
 
-def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Any]:
-    """The options of a recipe's generation, as they were written."""
+def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
+    """The options of a recipe's generation by name, as the words give them."""
     from ..settings.parser import option_types
     from ..settings.words import read_words, stray
 
@@ -171,7 +172,7 @@ def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> No
 
 
 _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
-_STEP = {"step": Option(int, "the checkpoint of this step; without it, the newest")}
+_STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
 _JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
 
@@ -196,7 +197,7 @@ VERBS: dict[str, Command] = {
         (_RUN,),
         {
             "steps": Option(int, "train to this many iterations in all"),
-            "device": Option(str, "auto, cpu, cuda or cuda:N; without it, the run's", value="NAME"),
+            "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
         },
     ),
     "generate": Command(
@@ -205,10 +206,12 @@ VERBS: dict[str, Command] = {
         (Place("run", "a run's folder, or an exported .safetensors file"),),
         {
             "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
-            "format": Option(str, "suffix of the files made from --input, e.g. flac; without it, the domain's", ""),
-            "n": Option(int, "how many", default=64),
-            "seed": Option(int, "decides which samples", default=0),
-            "out": Option(str, "a folder, or one file such as grid.png; without it, RUN/generated", value="PATH"),
+            "format": Option(
+                str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
+            ),
+            "n": Option(int, "the number of samples", default=64),
+            "seed": Option(int, "the same seed gives the same samples", default=0),
+            "out": Option(str, "a folder, or one file such as grid.png; without --out, RUN/generated", value="PATH"),
             **_STEP,
             **_DEVICE,
         },
@@ -219,10 +222,13 @@ VERBS: dict[str, Command] = {
         _evaluate,
         (_RUN,),
         {
-            "metrics": Option(tuple[str, ...], "without it, the run's, else all of its domain", value="ID ..."),
-            "samples": Option(int, "generated samples a metric may ask for"),
+            "metrics": Option(
+                tuple[str, ...], "without --metrics, those of the run, else all of its domain", value="ID ..."
+            ),
+            "samples": Option(int, "the number of generated samples that a metric may ask for"),
             "features": Option(
-                str, "the feature network to measure with: a file or a name; without it, the run's, else their own"
+                str,
+                "the feature network to measure with: a file or a name; without --features, the run's, else each metric's",
             ),
             **_STEP,
             **_DEVICE,
@@ -231,7 +237,7 @@ VERBS: dict[str, Command] = {
     ),
     "report": Command("write one self-contained HTML file", _report, (_RUN,)),
     "export": Command(
-        "write the networks as one .safetensors file and one .json, or for other programs",
+        "write the networks as a .safetensors and a .json file, or in a format of other programs",
         _export,
         (_RUN,),
         {
@@ -248,7 +254,7 @@ VERBS: dict[str, Command] = {
         (Place("recipe", "e.g. audio/hifigan"), Place("file", "the weights")),
         {
             "out": Option(str, "the .safetensors file to write", required=True, value="FILE"),
-            "format": Option(str, "the program's format, where plugins know several for the recipe", "", value="NAME"),
+            "format": Option(str, "the format of the file, if plugins know several for the recipe", "", value="NAME"),
         },
     ),
     "new": Command(
@@ -256,9 +262,9 @@ VERBS: dict[str, Command] = {
         _new,
         (Place("name", "e.g. music: the distribution is polygan-music"),),
         {
-            "out": Option(str, "without it, ./polygan-NAME", default="", value="FOLDER"),
+            "out": Option(str, "the folder to write; without --out, ./polygan-NAME", default="", value="FOLDER"),
             "domain": Option(
-                str, "a recipe for this installed domain; without it, a domain of its own", "", value="ID"
+                str, "a recipe for this installed domain; without --domain, a domain of its own", "", value="ID"
             ),
         },
     ),

@@ -1,10 +1,10 @@
-"""What is installed, as tables and as JSON. Nothing here imports torch."""
+"""Lists of what is installed, as tables and as JSON. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..messages import warn
 from ..plugins.kinds import KINDS, counted
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
-    from ..plugins.kinds import Kind
+    from ..plugins.kinds import Kind, Spec
     from .command import Arguments
 
 
 COLUMNS = ("paper", "licence", "tags")
-"""Fields of specs that are columns of their own, where a kind has them."""
+"""Fields of specs that become columns of a table; not every kind has them."""
 
 
 def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[
     _mention_failures(catalogue)
 
 
-def _row(catalogue: Catalogue, kind: Kind, spec: Any) -> dict[str, Any]:
+def _row(catalogue: Catalogue, kind: Kind, spec: Spec) -> dict[str, object]:
     owner = catalogue.owner(kind.name, kind.id(spec))
     return {
         "kind": kind.name,
@@ -75,7 +75,7 @@ def list_plugins(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the terminal; elsewhere a line a row, for grep. Nothing without rows."""
+    """Print a table: fitted to the terminal, or one line for each row where stdout is no terminal. Without rows print nothing."""
     if not rows:
         return
     if not sys.stdout.isatty():

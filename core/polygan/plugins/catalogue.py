@@ -1,7 +1,7 @@
-"""The catalogue of what plugins registered, and loading them one at a time.
+"""The catalogue of what plugins registered, and loading plugins one at a time.
 
-Every plugin gets a pluggy manager of its own: what one does wrong is recorded with its name, distribution, version and
-the remedy, and never stops another. Nothing here imports torch.
+Every plugin has a pluggy manager of its own, so a fault of one plugin never stops another. The fault is recorded with
+the plugin's name, distribution and version, and with the remedy. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -12,35 +12,26 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..errors import ConfigError, PluginError, did_you_mean
 from ..settings.checks import unfit
-from .discovery import (
-    Candidate,
-    PluginStatus,
-    Refused,
-    attach,
-    explain,
-    imported,
-    installed,
-    load_file,
-    unmarked,
-    watched,
-)
+from .discovery import Candidate, PluginStatus, Refused, attach, installed, unmarked
+from .importing import explain, imported, load_file, watched
 from .kinds import KINDS, kind_of
 from .listeners import Listeners
 from .specs import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pluggy import PluginManager
 
-    from ..data.source import DataSettings
+    from ..data.domain import Domain
+    from ..data.source import DataSettings, Source
+    from ..game.recipe import Recipe
     from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
-
-    Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec
+    from .kinds import Spec
 
 __all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
 
@@ -84,7 +75,7 @@ class Catalogue:
         return {spec.format: spec for spec in found}
 
     def format(self, recipe: str, name: str, direction: str) -> FormatSpec:
-        """A format of a recipe; an empty ``name`` is the only one. `polygan.ConfigError` if there is none of that name."""
+        """A format of a recipe by name; an empty ``name`` means its only format. `polygan.ConfigError` if there is none."""
         known = self.formats_of(recipe, direction)
         if name in known or (not name and len(known) == 1):
             return known[name or next(iter(known))]
@@ -94,22 +85,36 @@ class Catalogue:
         there = ", ".join((*own, *known)) or "none"
         raise ConfigError(f"{direction} of {recipe}{named}: {fault}; the formats are {there}")
 
-    def table(self, kind: str) -> dict[str, Any]:
+    def table(self, kind: str) -> dict[str, Spec]:
         """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"``, ``"format"`` or ``"command"``."""
         if kind not in KINDS:
             raise ConfigError(f"no kind {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
         return getattr(self, KINDS[kind].plural)
 
     def owner(self, kind: str, id: str) -> PluginStatus:
-        """The plugin that registered an id of a kind (`table` says which kinds there are)."""
+        """The plugin that registered an id of a kind (`table` lists the kinds)."""
         self._find(kind, self.table(kind), id)
         return self._owners[kind, id]
 
-    def resolve(self, spec: Spec) -> Any:
-        """Import what a spec's target names.
+    @overload
+    def resolve(self, spec: DomainSpec) -> type[Domain]: ...
+    @overload
+    def resolve(self, spec: RecipeSpec) -> type[Recipe[Any]]: ...
+    @overload
+    def resolve(self, spec: DatasetSpec) -> Callable[[DataSettings], Source]: ...
+    @overload
+    def resolve(self, spec: MetricSpec) -> Callable[..., Iterable[object]]: ...
+    @overload
+    def resolve(self, spec: FormatSpec) -> Callable[..., Any]: ...
+    @overload
+    def resolve(self, spec: CommandSpec) -> Callable[[list[str]], object]: ...
+    @overload
+    def resolve(self, spec: Spec) -> object: ...
+    def resolve(self, spec: Spec) -> object:
+        """Import the target of a spec: a class for domains and recipes, a callable for the other kinds.
 
-        Raises `polygan.PluginError` if it cannot be imported, is no subclass of the class that its kind asks for (no callable, for
-        data sets, metrics and commands), or if a class of settings that it carries cannot be read as such.
+        Raises `polygan.PluginError` if the target cannot be imported or is of another sort, or if a class of settings in the
+        target is not sound.
         """
         kind, place = kind_of(spec), self._place(spec)
         target = self._import(spec, spec.target)
@@ -129,7 +134,7 @@ class Catalogue:
         return target
 
     def data_settings(self, spec: DatasetSpec) -> type[DataSettings]:
-        """The class of a data set's settings: its own, or else its domain's. Raises `polygan.PluginError`."""
+        """The class of a data set's settings: its own if it has one, else its domain's. Raises `polygan.PluginError`."""
         of_domain = self.resolve(self.domain(spec.domain)).Settings
         if not spec.settings:
             return of_domain
@@ -144,13 +149,13 @@ class Catalogue:
         return found
 
     def _place(self, spec: Spec) -> str:
-        """What to call a spec in a message: its kind, id and plugin."""
+        """How messages name a spec: its kind, id and plugin."""
         kind = kind_of(spec)
         owner = self._owners.get((kind.name, kind.id(spec)))
         return f"{kind.name} {kind.id(spec)!r} of {owner}" if owner else f"{kind.name} {kind.id(spec)!r}"
 
-    def _import(self, spec: Spec, path: str) -> Any:
-        """What an import string of a spec names. Raises `polygan.PluginError`."""
+    def _import(self, spec: Spec, path: str) -> object:
+        """The object that an import string of a spec names. Raises `polygan.PluginError`."""
         kind = kind_of(spec)
         owner = self._owners.get((kind.name, kind.id(spec)))
         try:
@@ -161,9 +166,9 @@ class Catalogue:
             reason = explain(error, path.partition(":")[0], owner.name if owner and owner.distribution else "")
             raise PluginError(f"{self._place(spec)}: cannot import {path!r}: {reason}") from error
 
-    def emit(self, hook_name: str, **kwargs: Any) -> None:
-        """Tell every plugin of a run event (`Listeners.emit`); strict mode raises what a listener raises."""
-        self._listeners.emit(hook_name, self.strict, kwargs)
+    def emit(self, hook_name: str, **arguments: object) -> None:
+        """Tell every plugin about a run event (`Listeners.emit`); strict mode turns a listener's error into a PluginError."""
+        self._listeners.emit(hook_name, self.strict, arguments)
 
     def _find(self, kind: str, table: Mapping[str, _T], id: str) -> _T:
         if id in table:
@@ -174,7 +179,7 @@ class Catalogue:
         raise ConfigError(message + self.absent())
 
     def absent(self) -> str:
-        """Which plugins are not loaded and why, to end a message about something that was not found; empty if all are."""
+        """Which plugins are not loaded and why: the end of a message about a missing id; empty if all are loaded."""
         message = ""
         for status, verb in (("failed", "failed to load: see `polygan plugins`"), ("disabled", "disabled")):
             names = [repr(p.name) for p in self.plugins if p.status == status]
@@ -182,8 +187,8 @@ class Catalogue:
                 message += f"; plugin{'s' * (len(names) > 1)} {', '.join(names)} {verb}"
         return message
 
-    def _register(self, status: PluginStatus, manager: PluginManager, specs: Mapping[str, list[Any]]) -> None:
-        """Take over a plugin as a whole; raises `Refused` and changes nothing if one of its ids is taken."""
+    def _register(self, status: PluginStatus, manager: PluginManager, specs: Mapping[str, list[Spec]]) -> None:
+        """Add all specs of a plugin. Raises `Refused` and adds nothing if one of the ids is taken."""
         ids = {name: {KINDS[name].id(spec): spec for spec in found} for name, found in specs.items()}
         for name, found in ids.items():
             for id in found:
@@ -208,10 +213,10 @@ def load_catalogue(
 ) -> Catalogue:
     """Load every installed plugin, then the local ``files``, and return what they registered.
 
-    ``disabled`` and ``allow`` hold names of entry points and act before anything is imported; `polygan.ConfigError`
-    names one that is not installed. ``allow`` None: ``$POLYGAN_PLUGINS``, comma separated, if set; an empty list means
-    none. A plugin that fails is recorded, or raises `polygan.PluginError` if ``strict`` (None: ``$POLYGAN_STRICT`` is
-    set and not 0); a local file that fails always raises.
+    ``disabled`` and ``allow`` hold names of entry points. They act before anything is imported; a name that is not
+    installed is a `polygan.ConfigError`. ``allow`` None means ``$POLYGAN_PLUGINS`` (comma separated) if that is set, else
+    every plugin; an empty list means no plugin. A plugin that fails is recorded, or raises `polygan.PluginError` if
+    ``strict`` (None: ``$POLYGAN_STRICT`` is set and not 0). A local file that fails always raises.
     """
     if strict is None:
         strict = os.environ.get("POLYGAN_STRICT", "0") not in ("", "0")
@@ -239,7 +244,7 @@ _catalogue: Catalogue | None = None
 
 
 def get_catalogue() -> Catalogue:
-    """The catalogue of this process: the one that was set, else all installed plugins, loaded at the first call."""
+    """The catalogue of this process: what `set_catalogue` set, else all installed plugins, loaded at the first call."""
     global _catalogue
     if _catalogue is None:
         _catalogue = load_catalogue()
@@ -247,7 +252,7 @@ def get_catalogue() -> Catalogue:
 
 
 def set_catalogue(catalogue: Catalogue | None) -> None:
-    """Make ``catalogue`` the one that this process uses; None: load it anew when it is next needed."""
+    """Make ``catalogue`` the catalogue of this process; None: `get_catalogue` loads the plugins anew."""
     global _catalogue
     _catalogue = catalogue
 
@@ -261,7 +266,7 @@ def _known(names: Iterable[str], known: list[str], origin: str) -> set[str]:
 
 
 def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
-    """Load one plugin into the catalogue, or record (``strict``: raise) why it cannot be."""
+    """Load one plugin into the catalogue; if that fails, record the reason (``strict``: raise it)."""
     status = candidate.status
     try:
         with watched(status) as remarks:

@@ -1,16 +1,19 @@
-"""The table of kinds: what plugins may register, one row a kind. Whatever depends on a kind stands in its row."""
+"""The table of kinds: what plugins may register, one row for each kind. Everything that depends on a kind is in its row."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec
+"""A spec of any kind."""
 
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
 _CHARACTERS = "a-z, 0-9, '-', '_' and '.'"
@@ -24,31 +27,32 @@ class Kind:
     """One kind of thing that plugins register."""
 
     name: str
-    """What one is called: ``"recipe"``."""
+    """The singular: ``"recipe"``."""
     plural: str
-    """What several are called; the catalogue's attribute of this name holds the specs by id."""
+    """The plural: ``"recipes"``. The catalogue's attribute of this name holds the specs by id."""
     hook: str
-    spec: type
+    """The name of the hook that returns the specs."""
+    spec: type[Spec]
     """The class of the specs that the hook returns."""
     base: str = ""
-    """Import string of the class that a target subclasses; empty: a target is a callable."""
+    """Import string of the class that a target must subclass; empty: a target is any callable."""
     settings: tuple[str, ...] = ()
     """Attributes of a target that are dataclasses of settings."""
     needs: tuple[tuple[str, str], ...] = ()
-    """Text attributes that a target must have, each with what to set it to."""
-    id: Callable[[Any], str] = attrgetter("id")
-    """The id of a spec; no two specs of a kind share one."""
+    """Text attributes that a target must have, each with the value to set, in words."""
+    id: Callable[[Spec], str] = attrgetter("id")
+    """Reads the id of a spec; no two specs of a kind share an id."""
     shape: str = "one name"
-    """What an id looks like, in words."""
+    """The form of an id, in words."""
     pattern: str = _NAME
-    """What an id looks like, as a regular expression."""
+    """The form of an id, as a regular expression."""
     imports: tuple[str, ...] = ("target",)
-    """Fields of a spec that hold import strings; those after the first may be empty."""
+    """Fields of a spec that hold import strings; only the first may not be empty."""
     taken: tuple[str, ...] = ()
-    """Ids that polygan has itself."""
+    """Ids that polygan uses itself."""
 
     def malformed(self, id: str) -> str:
-        """Why an id is not allowed, with the remedy; empty if it is."""
+        """Why an id is not allowed, with the remedy; empty for an allowed id."""
         if re.fullmatch(self.pattern, id):
             return ""
         return f"id {id!r} is not allowed: use {self.shape} of {_CHARACTERS}"
@@ -86,12 +90,12 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def kind_of(spec: Any) -> Kind:
+def kind_of(spec: Spec) -> Kind:
     """The kind of a spec."""
     return next(kind for kind in KINDS.values() if isinstance(spec, kind.spec))
 
 
 def counted(number: int, plural: str) -> str:
-    """``1 recipe``, ``2 recipes``; also of ``events``, which are no kind."""
+    """A number with its noun: ``1 recipe``, ``2 recipes``. ``events`` is allowed too, although it is no kind."""
     names = {kind.plural: kind.name for kind in KINDS.values()} | {"events": "event"}
     return f"{number} {names[plural] if number == 1 else plural}"

@@ -1,13 +1,14 @@
-"""Telling plugins of run events: one plugin at a time, so that one that raises stops nothing."""
+"""Telling plugins about run events, one plugin at a time: a listener that raises stops no other."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import PluginError, did_you_mean, one_line
 from ..messages import warn
-from .discovery import HOOKS, PluginStatus, where
+from .discovery import HOOKS, PluginStatus
+from .importing import where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Listeners:
-    """The plugins that hear events, and how often each raised."""
+    """The plugins that hear events, and how often each of them raised."""
 
     def __init__(self) -> None:
         self._plugins: list[tuple[PluginStatus, PluginManager]] = []
         self._raised: Counter[tuple[str, str]] = Counter()
 
     def add(self, status: PluginStatus, manager: PluginManager) -> None:
-        """One plugin more."""
+        """Add a plugin."""
         self._plugins.append((status, manager))
 
-    def emit(self, hook_name: str, strict: bool, arguments: Mapping[str, Any]) -> None:
-        """Tell every plugin of a run event, one at a time.
+    def emit(self, hook_name: str, strict: bool, arguments: Mapping[str, object]) -> None:
+        """Tell every plugin about a run event, one plugin at a time.
 
-        What a listener raises is one line on stderr the first time and counted after that; the count is printed
-        when the run ends. ``strict`` raises `polygan.PluginError` instead.
+        A listener's first error is one line on stderr. Later errors are counted, and the count is printed when the run
+        ends. ``strict`` raises `polygan.PluginError` instead.
         """
         if hook_name not in HOOKS:
             raise ValueError(f"no hook {hook_name!r}{did_you_mean(hook_name, HOOKS)}")

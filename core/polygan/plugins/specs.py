@@ -1,24 +1,24 @@
-"""The specs that a plugin's hooks return, checked; `Refused` says which one is wrong and what to write."""
+"""Collecting and checking the specs that a plugin's hooks return; `Refused` names the wrong spec and what to write."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .discovery import Refused
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-    from .kinds import Kind
+    from .kinds import Kind, Spec
 
 _PATH = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 
-def collect(manager: PluginManager, kind: Kind) -> list[Any]:
-    """The specs of a kind that the manager's plugin returns, checked; raises `Refused`."""
+def collect(manager: PluginManager, kind: Kind) -> list[Spec]:
+    """The specs of a kind that the manager's plugin returns. Raises `Refused` if one of them is wrong."""
     hook, cls = kind.hook, kind.spec
     caller = getattr(manager.hook, hook)
     results = caller()
@@ -38,7 +38,7 @@ def collect(manager: PluginManager, kind: Kind) -> list[Any]:
     return specs
 
 
-def _check(spec: Any, kind: Kind) -> None:
+def _check(spec: Spec, kind: Kind) -> None:
     hook = kind.hook
     for f in dataclasses.fields(spec):
         value = getattr(spec, f.name)

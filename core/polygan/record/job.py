@@ -1,4 +1,4 @@
-"""What a run is made of, in one value: settings, plugins, domain, recipe, data and metrics."""
+"""A job: the settings of a run with the plugins, domain, recipe, data and metrics that they name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A run's settings with everything that they name. Nothing here changes during the run."""
+    """The settings of a run with everything that they name. A job does not change during the run."""
 
     settings: Settings
     catalogue: Catalogue
@@ -33,9 +33,9 @@ class Job:
     splits: Mapping[str, Split]
     """``train`` and ``held_out``."""
     metrics: Sequence[str]
-    """The ids of the metrics to compute, the leading one first."""
+    """The ids of the metrics to compute; the first metric picks the best checkpoint."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
-    """What the metrics of all evaluations share."""
+    """Values that the metrics of all evaluations share (`Evaluation.once`)."""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -43,20 +43,20 @@ class Job:
         return self.splits["train"].store.info
 
     def prepare(self, batch: Batch) -> Batch:
-        """What networks see of a collated batch."""
+        """A collated batch in the form that the networks take."""
         return self.domain.prepare(batch, self.info)
 
-    def samples(self, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: Any = None) -> Samples:
-        """``n`` samples by seed; at most as many as there are held-out samples to make them from, where the recipe needs some."""
+    def samples(self, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: object = None) -> Samples:
+        """``n`` samples by seed; a recipe that needs something given makes at most one from each held-out sample."""
         given = given_of(self.recipe, self.domain, self.splits, n)
         return make_samples(self.recipe, networks, n, seed, options, given=given, domain=self.domain)
 
     def real(self, n: int) -> Samples:
-        """Real samples to stand beside the first ``n`` of `samples`."""
+        """Real samples to show beside the first ``n`` of `samples`."""
         return shown_beside(self.recipe, self.domain, self.splits, n)
 
     def evaluation(self, networks: Mapping[str, torch.nn.Module], device: torch.device) -> Evaluation:
-        """What metrics may use."""
+        """The data, networks and settings that metrics may use."""
         run = self.settings.run
         return Evaluation(
             domain=self.domain,

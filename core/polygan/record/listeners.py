@@ -1,4 +1,4 @@
-"""Several listeners of one trainer."""
+"""Several listeners of a trainer as one listener."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Listeners(Listener):
-    """Several listeners, told in their order; the first score that one returns counts."""
+    """Tells several listeners about each event, in order. The first score that a listener returns counts."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.listeners = listeners
@@ -30,7 +30,7 @@ class Listeners(Listener):
             listener.sample(trainer)
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Tell all; the first score."""
+        """Tell all, and return the first score."""
         scores = [listener.evaluate(trainer) for listener in self.listeners]
         return next((score for score in scores if score is not None), None)
 

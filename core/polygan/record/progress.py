@@ -1,10 +1,10 @@
-"""What a person sees while training runs."""
+"""The progress of training on the terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A live line on a terminal (iteration, samples/s, time left, loss terms); plain lines elsewhere."""
+    """A live line on a terminal (iteration, samples/s, time left, loss terms); plain lines where stderr is no terminal."""
 
     def __init__(self, steps: int, *, quiet: bool = False) -> None:
         self.steps, self.quiet = steps, quiet
         self.terminal = sys.stderr.isatty() and not quiet
-        self._bar: tqdm[Any] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._began, self._first = time.monotonic(), 0
 
     def start(self, step: int) -> None:
@@ -32,7 +32,7 @@ class Progress:
             self._bar = tqdm(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True)
 
     def show(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """The state after a log."""
+        """Show the step, the speed, the time left and the loss terms after values were logged."""
         turns = {t.name for t in trainer.turns}
         terms = " ".join(f"{k} {v:.3g}" for k, v in values.items() if k.partition("/")[0] in turns)
         rate = values["speed/samples_per_second"]
@@ -46,12 +46,12 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays on the screen."""
         if not self.quiet:
             say(line)
 
     def close(self) -> None:
-        """Leave the line as it is."""
+        """End the live line and leave it on the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -1,11 +1,11 @@
-"""Listens to the trainer and keeps the run's record: log lines, samples, health, scores, progress; tells the hooks."""
+"""The recorder: a listener of the trainer that writes log lines and samples, computes health and scores, and tells plugins."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,29 +32,27 @@ if TYPE_CHECKING:
 
 
 class Recorder(Listener):
-    """The run's record. Created on the first process only."""
+    """Keeps the record of a run. Only the first process has a recorder."""
 
     def __init__(self, folder: Path, job: Job, *, quiet: bool = False) -> None:
         self.folder, self.job = folder, job
         self.progress = Progress(job.settings.run.steps, quiet=quiet)
         self._log = folder / "log.jsonl"
 
-    def write(self, trainer: Trainer | None, event: str, **facts: Any) -> None:
+    def write(self, trainer: Trainer, event: str, **facts: object) -> None:
         """Append one line to log.jsonl."""
-        where = (
-            {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds, 3)} if trainer else {}
-        )
+        where = {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds, 3)}
         append_record(self._log, {"event": event, **where, **facts})
 
     def event(self, trainer: Trainer) -> RunEvent:
-        """What hooks are told."""
+        """The facts about the run that hooks receive."""
         settings = self.job.settings
         return RunEvent(self.folder, settings.recipe, settings.plain(), trainer.step, trainer.samples)
 
     # The trainer's events
 
     def started(self, trainer: Trainer, *, resumed: bool) -> None:
-        """Training starts or resumes; the lines of an interrupted attempt that come after are dropped."""
+        """Training starts or resumes. Log lines that an interrupted attempt wrote after this step are dropped."""
         keep_records(self._log, trainer.step if resumed else -1)
         notes = list(self.job.recipe.notes(trainer.settings))
         self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}))
@@ -69,14 +67,14 @@ class Recorder(Listener):
             save_pieces(real, self.job.domain.render(self.job.real(self.job.recipe.preview()[0])))
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """A log line, the progress line, the hook."""
+        """Write the values to the log, show them, and tell plugins."""
         clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.write(trainer, "logged", values=clean)
         self.progress.show(trainer, values)
         self.job.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
 
     def sample(self, trainer: Trainer) -> None:
-        """Samples of the fixed latent batch, and what they say of health."""
+        """Draw samples from the fixed latent batch, save them, and log the health signals that they give."""
         job, networks = self.job, trainer.networks()
         n, options = job.recipe.preview()
         samples = job.samples(networks, n, job.settings.run.seed, options)
@@ -98,7 +96,7 @@ class Recorder(Listener):
             return signals
         live = trainer.networks(averaged=False)
         batches = [self._real_batch(trainer, train), self._real_batch(trainer, held_out), fake]
-        if recipe.given is not None and "given" in batches[1]:  # what the fakes were made of stands beside them
+        if recipe.given is not None and "given" in batches[1]:  # the critic sees the fakes with their inputs
             batches[2] = {"given": batches[1]["given"][: len(fakes)], **fake}
         with evaluating(live), torch.no_grad():
             moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
@@ -111,14 +109,14 @@ class Recorder(Listener):
         return self.job.prepare({k: v.to(trainer.device) for k, v in batch.items()})
 
     def diverged(self, trainer: Trainer, message: str) -> None:
-        """Say it, log it, tell the hook."""
+        """Show the message, log it, and tell plugins."""
         if trainer.world.first:
             self.progress.say(message)
             self.write(trainer, "diverged", message=message)
             self.job.catalogue.emit("polygan_diverged", event=self.event(trainer), message=message)
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Scores now; the first metric's first score picks the best checkpoint."""
+        """Compute the scores. The first score of the first metric picks the best checkpoint, and is returned: less is better."""
         metrics = self.job.metrics
         evaluation = self.job.evaluation(trainer.networks(), trainer.device)
         by_metric, record = compute_scores(self.job.catalogue, metrics, evaluation, self.progress.say)
@@ -134,13 +132,13 @@ class Recorder(Listener):
         return leading.value if leading.better == "lower" else -leading.value
 
     def saved(self, trainer: Trainer, path: Path) -> None:
-        """A checkpoint is on disk."""
+        """Log that a checkpoint is on disk, and tell plugins."""
         self.write(trainer, "saved", checkpoint=path.relative_to(self.folder).as_posix())
         self.job.catalogue.emit("polygan_saved", event=self.event(trainer), checkpoint=path)
 
     def ended(self, trainer: Trainer, status: str) -> None:
-        """The last line."""
+        """Write the last line of the log, and tell plugins."""
         self.progress.close()
-        with suppress(OSError):  # a full disk: the error that ends the run says so, and `resume` completes the record
+        with suppress(OSError):  # a full disk: the error that ends the run says this, and `resume` completes the log
             self.write(trainer, "ended", status=status)
         self.job.catalogue.emit("polygan_run_ended", event=self.event(trainer), status=status)

@@ -1,8 +1,8 @@
-"""Listener that writes a run's values, pictures, sounds and texts into ``RUN/tensorboard``.
+"""A plugin that writes a run's values, pictures, sounds and texts into ``RUN/tensorboard``.
 
-Without the package ``tensorboard`` (extra ``polygan[tensorboard]``) it does nothing;
-``--no-plugin tensorboard`` switches it off. The axis counts finished iterations;
-samples are a curve of their own, ``progress/samples``. PNG and WAV files are stored as they are, without decoding.
+The plugin does nothing without the package ``tensorboard`` (extra ``polygan[tensorboard]``), or with ``--no-plugin tensorboard``.
+The horizontal axis counts finished iterations; the number of real samples is a curve of its own, ``progress/samples``. PNG and
+WAV files are stored without decoding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..files import inside
 from ..hookspecs import RunEvent, hookimpl
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from torch.utils.tensorboard import SummaryWriter
 
+    from ..data.pieces import Piece
+    from ..scoring.evaluation import Score
+
 POLYGAN_API = 2
 
 _writers: dict[Path, SummaryWriter] = {}
@@ -28,7 +31,7 @@ _writers: dict[Path, SummaryWriter] = {}
 
 @hookimpl
 def polygan_run_started(event: RunEvent) -> None:
-    """Open a file; what an interrupted attempt wrote past the step that training resumes from is hidden."""
+    """Open a file. TensorBoard hides what an interrupted attempt wrote after the step that training resumes from."""
     if find_spec("tensorboard") is None:
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -42,24 +45,24 @@ def polygan_run_started(event: RunEvent) -> None:
 
 @hookimpl
 def polygan_logged(event: RunEvent, values: Mapping[str, float]) -> None:
-    """Scalars under the names they were logged with."""
+    """Write scalars under the names that they were logged with."""
     if writer := _writers.get(event.folder):
         for name, value in (*values.items(), ("progress/samples", event.samples)):
             writer.add_scalar(name, value, event.step)
 
 
 @hookimpl
-def polygan_sampled(event: RunEvent, pieces: Sequence[Any]) -> None:
-    """Pieces ``samples/000``, ``samples/001``, ...; a sound's picture is ``samples/000/picture``."""
+def polygan_sampled(event: RunEvent, pieces: Sequence[Piece]) -> None:
+    """Write pieces as ``samples/000``, ``samples/001``, ...; the picture of a sound is ``samples/000/picture``."""
     if not (writer := _writers.get(event.folder)):
         return
     from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
     for i, piece in enumerate(pieces):
         tag, values = f"samples/{i:03d}", []
-        wav, png, text = (getattr(piece, name, None) for name in ("wav", "png", "text"))
+        wav, rate, png, text = (getattr(piece, name, None) for name in ("wav", "rate", "png", "text"))
         if wav:
-            sound = Summary.Audio(encoded_audio_string=wav, content_type="audio/wav", sample_rate=piece.rate)
+            sound = Summary.Audio(encoded_audio_string=wav, content_type="audio/wav", sample_rate=rate)
             values.append(Summary.Value(tag=tag, audio=sound))
         if png:
             width, height = struct.unpack(">II", png[16:24])  # the PNG's header chunk
@@ -75,8 +78,8 @@ def polygan_sampled(event: RunEvent, pieces: Sequence[Any]) -> None:
 
 
 @hookimpl
-def polygan_evaluated(event: RunEvent, scores: Sequence[Any]) -> None:
-    """Scalars ``score/NAME`` and, where there is one, ``floor/NAME``."""
+def polygan_evaluated(event: RunEvent, scores: Sequence[Score]) -> None:
+    """Write the scalars ``score/NAME`` and, for a score with a floor, ``floor/NAME``."""
     if writer := _writers.get(event.folder):
         for score in scores:
             writer.add_scalar(f"score/{score.name}", score.value, event.step)
@@ -87,7 +90,7 @@ def polygan_evaluated(event: RunEvent, scores: Sequence[Any]) -> None:
 
 @hookimpl
 def polygan_diverged(event: RunEvent, message: str) -> None:
-    """The message as a text."""
+    """Write the message as a text."""
     if writer := _writers.get(event.folder):
         writer.add_text("diverged", _verbatim(message), event.step)
         writer.flush()
@@ -95,7 +98,7 @@ def polygan_diverged(event: RunEvent, message: str) -> None:
 
 @hookimpl
 def polygan_run_ended(event: RunEvent, status: str) -> None:
-    """Write what is left and close the file."""
+    """Write the remaining data and close the file."""
     _close(event)
 
 
@@ -105,5 +108,5 @@ def _close(event: RunEvent) -> None:
 
 
 def _verbatim(text: str) -> str:
-    """Text as a Markdown code block, so that TensorBoard shows it as it is."""
+    """Text as a Markdown code block, so that TensorBoard does not read it as Markdown."""
     return "\n".join(f"    {line}" for line in text.encode("utf-8", "replace").decode().splitlines())

@@ -1,4 +1,4 @@
-"""What a run measured, as small line charts: inline SVG that takes its colours from the page around it."""
+"""Small line charts of a run's measurements, as inline SVG with the colours of the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from ..scoring.records import Record
 Points = list[tuple[int, float]]
 Series = dict[str, Points]
 
 POINTS = 600
-"""Most points of a line; more would not be seen."""
+"""The most points of a line; more points would not be visible."""
 
 _PARTS = {
     "grad": "Gradient norms",
@@ -33,7 +34,7 @@ _PARTS = {
 }
 _TICKS = (1, 2, 2.5, 5, 10)
 PLOT_COLOURS = ("c0", "c1", "c2", "c3")
-# Matplotlib writes these colours into the file, and the page's variables take their place.
+# Matplotlib writes these colours into the SVG; `_inlined` replaces them by the page's CSS variables.
 _FIXED = {name: f"#00001{i}" for i, name in enumerate(PLOT_COLOURS)}
 _VARIABLES = {"#00000a": "var(--soft)", "#00000b": "var(--line)", "#00000c": "var(--curve)"}
 _INK, _GRID, _LINE = _VARIABLES
@@ -61,7 +62,7 @@ _STYLE = {
 
 
 def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
-    """The centred mean over ``share`` of all values (n,); not a number where the value itself is not."""
+    """The centred mean over ``share`` of all values (n,); nan where the value itself is not finite."""
     width = min(len(values), 2 * int(len(values) * share / 2) + 1)
     finite = np.isfinite(values)
     total = np.convolve(np.where(finite, values, 0), np.ones(width), "same")
@@ -70,10 +71,10 @@ def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
 
 
 def chart(points: Points, name: str) -> str:
-    """An SVG element: the smoothed line of (step, value) over the raw one, which is fainter.
+    """An SVG element: a fainter raw line of (step, value) and a smoothed line over it.
 
-    Charts of different names share no id. The value axis is logarithmic where positive values span more than
-    two decades. Colours come from the CSS variables ``--soft`` (text), ``--line`` (grid) and ``--curve``.
+    Charts of different names share no id. The value axis is logarithmic where positive values span more than two
+    decades. The colours are the CSS variables ``--soft`` (text), ``--line`` (grid) and ``--curve``.
     """
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -93,7 +94,7 @@ def chart(points: Points, name: str) -> str:
 
 
 def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
-    """An SVG element: lines of (x, y) with a mark at each point, in the page's colours ``--c0``, ``--c1``, ..."""
+    """An SVG element: lines of (x, y) with a mark at each point, in the colours ``--c0``, ``--c1``, ... of the page."""
     from matplotlib import style
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -114,7 +115,7 @@ def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: s
 
 
 def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray) -> None:
-    """Limits that single spikes do not stretch, and few, short tick labels."""
+    """Set limits that single spikes do not stretch, and few, short tick labels."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     bulk = raw[np.isfinite(raw)]
@@ -145,7 +146,7 @@ def _short(value: float) -> str:
 
 
 def _inlined(svg: str, name: str) -> str:
-    """The SVG element without what only a file of its own needs: addresses, fonts, fixed colours and size."""
+    """The SVG element for use in a page: without namespaces, fonts, fixed size and fixed colours."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     view = re.search(r'viewBox="[\d. ]+"', svg)
@@ -158,8 +159,8 @@ def _inlined(svg: str, name: str) -> str:
     return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
 
 
-def series_of(records: Sequence[Mapping[str, Any]]) -> Series:
-    """``group/term`` -> [(step, value)] of all that was measured; NaN where it was not finite."""
+def series_of(records: Sequence[Record]) -> Series:
+    """Every measurement in the log: ``group/term`` -> [(step, value)], nan where a value is not finite."""
     series: Series = {}
     for record in records:
         values = record.get("values")
@@ -173,14 +174,14 @@ def series_of(records: Sequence[Mapping[str, Any]]) -> Series:
     return series
 
 
-def scores_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def scores_of(record: Record) -> list[dict[str, object]]:
     """The scores in a record of the log."""
     scores = record.get("scores")
     return [s for s in scores if isinstance(s, dict)] if isinstance(scores, list) else []
 
 
 def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
-    """Charts of the series that change, a colour for each group of names; the others as a sentence."""
+    """Charts of the series that change, with a colour for each group of names; a sentence about the other series."""
     figures, still = [], []
     groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
     for name, points in series.items():
@@ -199,19 +200,19 @@ def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
 
 
 def curves(series: Series) -> str:
-    """Charts of every series but speed, the turns' own first."""
+    """Charts of every series except speed; the loss terms of turns come first."""
     parts: dict[str, Series] = {"Loss terms by turn": {}, **{title: {} for title in _PARTS.values()}}
     for name, points in series.items():
         group = name.partition("/")[0]
         if group != "speed":
             parts[_PARTS.get(group, "Loss terms by turn")][name] = points
-    intro = "Over steps: the mean of neighbours, the logged values behind it, and the last value above."
+    intro = "Each chart shows steps from left to right: the smoothed line, the logged values behind it, and the last value above."
     drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS)}" for title, part in parts.items() if part]
     return soft(intro) + "".join(drawn) if drawn else ""
 
 
 def speed(series: Series, seconds: float) -> str:
-    """Samples a second in words and over time."""
+    """Samples a second, in words and as a chart over steps."""
     chosen = {name: points for name, points in series.items() if name.startswith("speed/")}
     rates = [v for _, v in chosen.get("speed/samples_per_second", []) if not math.isnan(v)]
     words = [f"{number(round(float(np.median(rates)), 1))} samples a second (median)"] if rates else []

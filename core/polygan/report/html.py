@@ -1,4 +1,4 @@
-"""Words, tables and pictures as markup. Every text that comes in is escaped."""
+"""Words, tables and pictures as HTML. These functions escape every text that they are given."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import math
 import struct
 from html import escape
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ..data.pieces import Record as StoredPiece
 
-def finite(value: Any, otherwise: float = math.nan) -> float:
+
+def finite(value: object, otherwise: float = math.nan) -> float:
     """A finite number, or ``otherwise``."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
-def number(value: Any) -> str:
-    """A number for the eye: thousands apart, four digits."""
+def number(value: object) -> str:
+    """A number as text to read: thousands separated, four significant digits."""
     value = finite(value)
     if math.isnan(value):
         return "not finite"
@@ -31,7 +33,7 @@ def number(value: Any) -> str:
     return f"{value:,.4g}"
 
 
-def duration(seconds: Any) -> str:
+def duration(seconds: object) -> str:
     """Seconds as hours, minutes and seconds."""
     total = round(finite(seconds, 0))
     hours, minutes, rest = total // 3600, total // 60 % 60, total % 60
@@ -40,8 +42,8 @@ def duration(seconds: Any) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def safe(value: Any, limit: int = 1000) -> str:
-    """Any value as escaped text of at most ``limit`` characters; long lists are cut with their length."""
+def safe(value: object, limit: int = 1000) -> str:
+    """Any value as escaped text of at most ``limit`` characters; a long list is cut, and its length stands behind."""
     if isinstance(value, list | tuple):
         more = f", … ({len(value):,} in all)" if len(value) > 24 else ""
         value = ", ".join(v if isinstance(v, str) else json.dumps(v, default=str) for v in value[:24]) + more
@@ -51,7 +53,7 @@ def safe(value: Any, limit: int = 1000) -> str:
     return escape(value if len(value) <= limit else value[:limit] + " …")
 
 
-def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in facts.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")
@@ -59,13 +61,13 @@ def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _short(value: Any) -> Any:
-    """The value, or the beginning of a text too long for a table."""
+def _short(value: object) -> object:
+    """The value; of a text that is too long for a table, its beginning."""
     return f"{value[:200]}… ({len(value):,} characters)" if isinstance(value, str) and len(value) > 400 else value
 
 
-def tables(facts: Mapping[Any, Any], title: str = "") -> str:
-    """A table of the plain facts and one for each mapping inside; deeper ones become dotted names."""
+def tables(facts: Mapping[str, object], title: str = "") -> str:
+    """A table of the plain facts and a table of each mapping among them; deeper mappings become dotted names."""
     nested = {str(key): value for key, value in facts.items() if isinstance(value, dict) and value}
     plain = {key: value for key, value in facts.items() if str(key) not in nested}
     parts = []
@@ -79,12 +81,12 @@ def tables(facts: Mapping[Any, Any], title: str = "") -> str:
 
 
 def section(title: str, body: str) -> str:
-    """A part of the page, from markup; nothing for an empty one."""
+    """A part of the page with a title; empty if the body is empty."""
     return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>\n" if body else ""
 
 
 def soft(sentence: str) -> str:
-    """A paragraph in a softer colour, escaped."""
+    """A paragraph in a softer colour; the sentence is escaped."""
     return f"<p class=soft>{escape(sentence)}</p>" if sentence else ""
 
 
@@ -104,7 +106,7 @@ def image(png: bytes, alt: str, goal: int) -> str:
 
 
 def shrunk(png: bytes, limit: int = 360) -> bytes:
-    """A large PNG averaged down to at most ``limit`` pixels a side; small and unreadable ones as they are."""
+    """A large PNG averaged down to at most ``limit`` pixels a side; a small or unreadable PNG stays as it is."""
     if len(png) < 60_000:
         return png
     from matplotlib.image import imread, imsave
@@ -124,8 +126,8 @@ def shrunk(png: bytes, limit: int = 360) -> bytes:
     return file.getvalue()
 
 
-def gallery(pieces: Sequence[Mapping[str, Any]], budget: int, *, most: int = 256, small: bool = False) -> str:
-    """The first pieces, at most ``most`` of them and about ``budget`` bytes; says how many are left out."""
+def gallery(pieces: Sequence[StoredPiece], budget: int, *, most: int = 256, small: bool = False) -> str:
+    """The first pieces, at most ``most`` and about ``budget`` bytes, and how many were left out."""
     shown: list[str] = []
     used = 0
     goal = 75 if small else 560 if len(pieces) == 1 else 112

@@ -1,15 +1,13 @@
-"""One self-contained HTML file about a run.
+"""The report: one self-contained HTML file about a run.
 
-The report needs no script and no network, knows no domain, and escapes every text that it shows. The same
-files give the same bytes.
+The report needs no script and no network, knows no domain, and escapes every text. The same files give the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import yaml
@@ -18,19 +16,25 @@ from ..data.pieces import read_pieces
 from ..errors import DataError
 from ..files import write_text
 from ..record.log import read_log
-from .charts import PLOT_COLOURS, curves, plot, scores_of, series_of, speed
+from .charts import curves, series_of, speed
 from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
+from .scores import plots, score_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-Record = dict[str, Any]
+    from ..data.pieces import Record as StoredPiece
+    from ..scoring.records import Record
+
+    Facts = Mapping[str, object]
+    """What config.yaml, data.json or environment.json hold."""
+
 T = TypeVar("T")
 
 BUDGET = {"newest": 1_200_000, "real": 600_000, "history": 2_000_000}
-"""Most bytes of pictures, sounds and text that a part of the report embeds; one piece is always shown."""
+"""The most bytes of pictures, sounds and text in each part of the report; a part always shows at least one piece."""
 HISTORY = 12
-"""Most steps that the sample history shows."""
+"""The most steps that the history of samples shows."""
 
 _STATUS = {
     "finished": "finished",
@@ -42,11 +46,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-s
 _SEVERITY = {"good": "✓", "info": "i", "warn": "!", "bad": "✕"}
 
 
-# What the run wrote
+# Reading the run's files
 
 
-def _mapping(path: Path) -> tuple[Record, str]:
-    """A YAML or JSON file's mapping, and a sentence if there is none."""
+def _mapping(path: Path) -> tuple[Facts, str]:
+    """The mapping in a YAML or JSON file, and a sentence if there is no mapping."""
     try:
         text = path.read_text("utf-8", errors="replace")
         found = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
@@ -61,14 +65,14 @@ def _mapping(path: Path) -> tuple[Record, str]:
 
 
 def _evenly(items: Sequence[T], most: int) -> Sequence[T]:
-    """At most ``most`` (2 or more) of the items, the first and the last among them."""
+    """At most ``most`` (2 or more) items, evenly chosen, with the first and the last."""
     if len(items) <= most:
         return items
     return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
-def _sampled(folder: Path) -> tuple[list[tuple[int, list[Record]]], list[Record], list[str]]:
-    """[(step, pieces)] of at most `HISTORY` evenly chosen steps, the real pieces, and what was unreadable."""
+def _sampled(folder: Path) -> tuple[list[tuple[int, list[StoredPiece]]], list[StoredPiece], list[str]]:
+    """[(step, pieces)] of at most `HISTORY` evenly chosen steps, the real pieces, and sentences about unreadable files."""
     steps = {int(p.name[5:]): p for p in folder.glob("samples/step-*") if p.name[5:].isdecimal()}
     chosen = _evenly(sorted(steps), HISTORY)
     history, real, notes = [], [], []
@@ -85,7 +89,9 @@ def _sampled(folder: Path) -> tuple[list[tuple[int, list[Record]]], list[Record]
     return [(step, pieces) for step, pieces in history if pieces], real, notes
 
 
-def _samples(history: Sequence[tuple[int, list[Record]]], real: Sequence[Record], notes: Sequence[str]) -> str:
+def _samples(
+    history: Sequence[tuple[int, list[StoredPiece]]], real: Sequence[StoredPiece], notes: Sequence[str]
+) -> str:
     if not history:
         return soft("No samples have been drawn yet.") + "".join(map(soft, notes))
     step, newest = history[-1]
@@ -95,7 +101,7 @@ def _samples(history: Sequence[tuple[int, list[Record]]], real: Sequence[Record]
     return f"<div class=pair>{columns}</div>" + "".join(map(soft, notes))
 
 
-def _history(history: Sequence[tuple[int, list[Record]]]) -> str:
+def _history(history: Sequence[tuple[int, list[StoredPiece]]]) -> str:
     if len(history) < 2:
         return ""
     wide = any("wav" in piece or "text" in piece for _, pieces in history for piece in pieces)
@@ -113,64 +119,7 @@ def _history(history: Sequence[tuple[int, list[Record]]]) -> str:
     )
 
 
-# Figures
-
-
-def _score_table(records: Sequence[Record]) -> str:
-    """The newest value of each score next to its floor."""
-    newest: dict[str, tuple[int, Record]] = {}
-    for record in records:
-        newest |= {str(score.get("name")): (record["step"], score) for score in scores_of(record)}
-    if not newest:
-        return soft("No scores have been computed yet.")
-    rows = "".join(
-        f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {_better(score)} is better</div></th>"
-        f"<td>{number(score.get('value'))}{_bar(score)}</td>"
-        f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
-        for name, (step, score) in newest.items()
-    )
-    head = "<thead><tr><th>Score</th><th>Value and floor</th><th>Note</th></tr></thead>"
-    floor = "The floor, marked by a stroke, is what held-out real samples get against real ones."
-    return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(floor)}"
-
-
-def _plots(records: Sequence[Record]) -> str:
-    """The newest of each plot that a metric drew."""
-    newest: dict[str, tuple[int, Record]] = {}
-    for record in records:
-        plots = record.get("plots")
-        found = [p for p in plots if isinstance(p, dict)] if isinstance(plots, list) else []
-        newest |= {str(p.get("name")): (record["step"], p) for p in found}
-    return "".join(_plot(name, step, p) for name, (step, p) in newest.items())
-
-
-def _plot(name: str, step: int, found: Record) -> str:
-    lines = found.get("lines") or {}
-    try:
-        svg = plot(lines, str(found.get("x")), str(found.get("y")), name)
-    except (ValueError, TypeError, AttributeError):
-        return soft(f"{name} of step {step:,} cannot be drawn.")
-    names = zip(lines, PLOT_COLOURS, strict=False)
-    legend = " ".join(f'<span style="color:var(--{colour})">● {safe(line)}</span>' for line, colour in names)
-    caption = f"<b>{safe(name)}</b> <span class=soft>step {step:,}</span><br>{legend}"
-    return f"<figure class=plot><figcaption>{caption}</figcaption>{svg}{soft(str(found.get('note') or ''))}</figure>"
-
-
-def _better(score: Record) -> str:
-    return "higher" if score.get("better") == "higher" else "lower"
-
-
-def _bar(score: Record) -> str:
-    """The value's bar with a stroke at the floor, and their ratio, where both are positive."""
-    value, floor = finite(score.get("value")), finite(score.get("floor"))
-    if math.isnan(floor):
-        return ""
-    if not (value >= 0 and floor > 0):
-        return f" <span class=soft>floor {number(floor)}</span>"
-    ratio = f"{value / floor:.0%} of real" if _better(score) == "higher" else f"{value / floor:.3g}× floor"
-    length, stroke = (100 * x / max(value, floor) for x in (value, floor))
-    bar = f'<i style="width:{length:.1f}%"></i><b style="left:calc({stroke:.1f}% - 1px)"></b>'
-    return f" <span class=soft>{ratio} ({number(floor)})</span><span class=bar>{bar}</span>"
+# Health
 
 
 def _health(records: Sequence[Record]) -> str:
@@ -187,8 +136,8 @@ def _health(records: Sequence[Record]) -> str:
 # The page
 
 
-def _header(name: str, config: Record, data: Record, environment: Record, records: Sequence[Record]) -> str:
-    """What was trained on what, for how long, and how it ended."""
+def _header(name: str, config: Facts, data: Facts, environment: Facts, records: Sequence[Record]) -> str:
+    """The recipe, the data, the time of training, and how training ended."""
     told = [r for r in records if r.get("event") not in ("evaluated", "diverged")]
     state = next((r for r in reversed(told) if r.get("event") in ("started", "resumed", "ended")), {})
     status = "running, or stopped without a word"
@@ -225,19 +174,19 @@ def _seconds(records: Sequence[Record]) -> float:
     return max((finite(r.get("seconds"), 0) for r in records), default=0)
 
 
-def _source(config: Record) -> str:
-    """The last part of the data's name or path."""
+def _source(config: Facts) -> str:
+    """The last part of the name or path of the data."""
     data = config.get("data")
     source = str(data.get("source", "")) if isinstance(data, dict) else ""
     return source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "unknown data"
 
 
 def _events(records: Sequence[Record]) -> str:
-    """Starts, resumes, divergences and ends, the newest 50."""
+    """The newest 50 starts, resumes, divergences and ends."""
     told = [r for r in records if r.get("event") in ("started", "resumed", "diverged", "ended")][-50:]
     if not told:
         return ""
-    words = [": ".join(str(r[key]) for key in ("event", "status", "message") if r.get(key)) for r in told]
+    words = [": ".join(str(w) for w in (r.get("event"), r.get("status"), r.get("message")) if w) for r in told]
     lines = "".join(
         f"<li>step {r['step']:,}, after {duration(r.get('seconds'))}: {safe(word)}</li>"
         for r, word in zip(told, words, strict=True)
@@ -245,11 +194,11 @@ def _events(records: Sequence[Record]) -> str:
     return f"<details><summary>What happened when</summary><ul>{lines}</ul></details>"
 
 
-def _facts(facts: Record, note: str, title: str = "") -> str:
+def _facts(facts: Facts, note: str, title: str = "") -> str:
     return tables(facts, title) if facts else soft(note or "Nothing was recorded.")
 
 
-def _skipped(data: Record, note: str) -> str:
+def _skipped(data: Facts, note: str) -> str:
     bad = data.get("bad")
     if not isinstance(bad, list) or not bad:
         return soft(note or "No file was skipped.")
@@ -259,9 +208,9 @@ def _skipped(data: Record, note: str) -> str:
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``folder/report.html`` from what the run wrote so far, atomically; returns its path.
+    """Write ``folder/report.html`` from the run's files so far, atomically, and return its path.
 
-    Missing parts are named in the report. Raises `polygan.DataError` when there are neither settings nor log.
+    The report names what is missing. Raises `polygan.DataError` if the folder has neither settings nor a log.
     """
     folder = Path(folder)
     if not any((folder / name).is_file() for name in ("config.yaml", "log.jsonl")):
@@ -278,7 +227,7 @@ def write_report(folder: Path) -> Path:
         (
             _header(name, config, data, environment, records),
             section("Samples", _samples(history, real, notes)),
-            section("Scores", _score_table(records) + _plots(records)),
+            section("Scores", score_table(records) + plots(records)),
             section("Health", _health(records) + _events(records)),
             section("Samples over time", _history(history)),
             section("Curves", curves(series)),

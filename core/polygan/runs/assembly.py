@@ -1,4 +1,4 @@
-"""What a run is made of: from its settings to the recipe, the domain, the data and the metrics that they name."""
+"""From the settings of a run to the recipe, the domain, the data and the metrics that the settings name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..data.build import build_store
 from ..data.store import split_store
@@ -29,24 +29,27 @@ if TYPE_CHECKING:
 
 
 def resolve(
-    recipe: str | Settings, layers: Sequence[Mapping[str, Any]] = (), arguments: Sequence[str] = ()
+    recipe: str | Settings, layers: Sequence[Mapping[str, object]] = (), arguments: Sequence[str] = ()
 ) -> Settings:
-    """The settings of a run from layered plain data and command-line options; settings that are resolved stay as they are.
+    """The settings of a run from layers of plain data and command-line options; later layers win, and options win over all.
 
-    Layers from a file (`read_yaml`) have the number of their format, and become today's format here.
+    Layers from a file (`read_yaml`) have a format number, and are migrated to today's format here. `Settings` instead of a
+    recipe's id are resolved already, and are returned unchanged.
     """
     if isinstance(recipe, Settings):
         if arguments or any(layers):
-            raise ConfigError("settings that are resolved take no others: give the recipe's id with them instead")
+            raise ConfigError(
+                "resolved Settings take no further settings: pass the recipe's id with those settings instead"
+            )
         return recipe
     parser, layers, words = prepared(recipe, layers, arguments)
     return parser.parse(layers, words)
 
 
 def prepared(
-    recipe: str, layers: Sequence[Mapping[str, Any]] = (), arguments: Sequence[str] = ()
-) -> tuple[SettingsParser, list[Mapping[str, Any]], list[str]]:
-    """What `resolve` parses: the parser for the data that layers and options name, layers of today's format, options left."""
+    recipe: str, layers: Sequence[Mapping[str, object]] = (), arguments: Sequence[str] = ()
+) -> tuple[SettingsParser, list[Mapping[str, object]], list[str]]:
+    """The arguments of `resolve`'s parse: the parser for the data that is named, the migrated layers, the remaining options."""
     named, words = read_words(arguments, {"data.source": str}, ALIASES)
     layers = [*layers, nested(named)]
     kind, domain = kinds(recipe, get_catalogue())
@@ -56,20 +59,20 @@ def prepared(
 
 
 def settings_parser(recipe: str, data: type[DataSettings] | None = None) -> SettingsParser:
-    """The parser of one recipe's settings; ``data`` is the class of a data set's settings, None: the domain's."""
+    """The parser of a recipe's settings; ``data`` is the class of a data set's settings (None: the class of the domain's)."""
     kind, domain = kinds(recipe, get_catalogue())
     first = kind.first_options
     return SettingsParser(get_catalogue().recipe(recipe).id, kind.Config, data or domain.Settings, kind.defaults, first)
 
 
 def data_settings(source: str, domain: Domain, catalogue: Catalogue) -> type[DataSettings]:
-    """The class of the settings of a source: a data set's own where one is named, else the domain's."""
+    """The class of the settings of a source: the data set's own if the source is the name of a data set, else the domain's."""
     spec = named_dataset(source, domain, catalogue)
     return catalogue.data_settings(spec) if spec else domain.Settings
 
 
 def named_dataset(source: str, domain: Domain, catalogue: Catalogue) -> DatasetSpec | None:
-    """The domain's data set of this name; None where the source is something else, or a path of that name exists."""
+    """The domain's data set of this name; None where the source is no data set, or is an existing path with a separator."""
     spec = catalogue.datasets.get(source)
     if spec is None or spec.domain != domain.id or (os.sep in source and Path(source).exists()):
         return None
@@ -77,7 +80,7 @@ def named_dataset(source: str, domain: Domain, catalogue: Catalogue) -> DatasetS
 
 
 def _names_of_sets(domain: Domain, catalogue: Catalogue) -> set[str]:
-    """The names of the settings of all data sets of a domain; a plugin that cannot be imported brings none."""
+    """The names of the settings of all data sets of a domain; a plugin that cannot be imported adds no names."""
     names: set[str] = set()
     for spec in catalogue.datasets.values():
         if spec.domain == domain.id and spec.settings:
@@ -93,7 +96,7 @@ def kinds(recipe: str, catalogue: Catalogue) -> tuple[type[Recipe], Domain]:
 
 
 def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) -> Source:
-    """The source that settings name: a data set of the domain, or else what the domain finds at the path."""
+    """The source that the settings name: a data set of the domain, else what the domain opens at the path."""
     name = settings.source
     names = [d.id for d in catalogue.datasets.values() if d.domain == domain.id]
     if not name:
@@ -109,19 +112,19 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
 
 
 def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
-    """The ids of metrics asked for, or of all that the domain has."""
+    """The ids of the named metrics; without names, the ids of all metrics of the domain."""
     ids = [catalogue.metric(name).id for name in names]
     return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
 
 
 def open_splits(settings: Settings, domain: Domain, progress: bool | None = None) -> dict[str, Split]:
-    """The run's data, decoded: ``train`` and ``held_out``."""
+    """The decoded data of a run: the splits ``train`` and ``held_out``."""
     store = build_store(open_source(settings.data, domain, get_catalogue()), settings.data, progress=progress)
     return split_store(store, settings.data.held_out)
 
 
 def make_job(settings: Settings, progress: bool | None = None) -> Job:
-    """The run that settings describe, with its data decoded. ``progress`` None: a bar on a terminal, else plain lines."""
+    """The job that settings describe, with decoded data. ``progress`` None: a bar on a terminal, else plain lines."""
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
     metrics = metric_ids(settings.run.metrics, domain, catalogue)
@@ -129,18 +132,18 @@ def make_job(settings: Settings, progress: bool | None = None) -> Job:
     return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
 
 
-def saved_settings(folder: Path, changes: Mapping[str, Any]) -> Settings:
-    """The settings in a run's config.yaml, with ``changes`` over them."""
+def saved_settings(folder: Path, changes: Mapping[str, object]) -> Settings:
+    """The settings in a run's config.yaml, overridden by ``changes``."""
     saved = read_yaml(folder / "config.yaml")
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
-        raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file or train anew")
+        raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
     saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
     return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
 
 
-def _without_a_set_that_is_gone(saved: Mapping[str, Any], domain: Domain) -> Mapping[str, Any]:
-    """A run's settings without those of a data set that is no longer installed: generating needs no data."""
+def _without_a_set_that_is_gone(saved: Mapping[str, object], domain: Domain) -> Mapping[str, object]:
+    """The settings of a run without those of a data set that is no longer installed, because generating needs no data."""
     source, data = source_of([saved]), saved.get("data")
     if not isinstance(data, Mapping) or source in get_catalogue().datasets or Path(source).exists():
         return saved

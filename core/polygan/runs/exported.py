@@ -1,10 +1,10 @@
-"""Exported models: one .safetensors file, and the facts to build its networks beside it."""
+"""Exported models: a .safetensors file with the weights, and a .json file with the facts that rebuild the networks."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from safetensors import SafetensorError, safe_open
 
@@ -23,15 +23,31 @@ if TYPE_CHECKING:
     from ..hookspecs import ImportedWeights
     from ..settings.parser import Settings
 
-MODEL: Format[dict[str, Any]] = Format("exported model", 1, CheckpointError)
+
+class ModelFacts(TypedDict):
+    """The facts of an exported model."""
+
+    recipe: str
+    """The id of the recipe."""
+    model: dict[str, object]
+    """The settings of the recipe."""
+    info: dict[str, object]
+    """The facts of the data (`Source.info`)."""
+    step: int
+    """The step of the checkpoint; 0 for imported weights."""
+    networks: list[str]
+    """The names of the networks."""
+
+
+MODEL: Format[dict[str, object]] = Format("exported model", 1, CheckpointError)
 """The format of the facts of an exported model; facts without a number are of format 1."""
 _FACTS: Mapping[str, type] = {"recipe": str, "model": dict, "info": dict, "step": int, "networks": list}
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """What an exported model was made with: from within it, else from the file beside it. CheckpointError where neither can be used.
+def read_facts(path: Path) -> ModelFacts:
+    """The facts within an exported model, else in the .json file beside the model. CheckpointError if neither can be used.
 
-    The file beside an older export may be of another one, if it was written when the power went.
+    Older exports have the facts beside the model only. That file may belong to another export if a power cut came in between.
     """
     beside = path.with_suffix(".json")
     try:
@@ -45,22 +61,22 @@ def read_facts(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is no exported model: {beside.name} beside it cannot be used ({why}); `polygan export` writes both"
         ) from None
-    return facts
+    return cast("ModelFacts", facts)
 
 
 def _facts_within(path: Path) -> str | None:
-    """The facts that a model carries since one rename must replace both; None for a file without."""
+    """The facts within a model, so that one rename replaces weights and facts together; None for a file without facts."""
     try:
         with safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("polygan")
-    except (OSError, SafetensorError):  # reading the weights says why
+    except (OSError, SafetensorError):  # the error comes when the weights are read
         return None
 
 
 def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: str = "") -> list[Path]:
-    """Write weights of another program as an exported model, which `load` and ``init_from`` take; returns the files.
+    """Write weights of another program as an exported model, and return its files; `load` and ``init_from`` take such a model.
 
-    ``format`` may be left out where plugins import one format alone for the recipe.
+    ``format`` may be left out where plugins import only one format for the recipe.
     """
     catalogue = get_catalogue()
     kind, _ = kinds(recipe, catalogue)
@@ -76,11 +92,11 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
 
 
 def write_model(
-    path: Path, settings: Settings, info: Mapping[str, Any], step: int, networks: Mapping[str, nn.Module]
+    path: Path, settings: Settings, info: Mapping[str, object], step: int, networks: Mapping[str, nn.Module]
 ) -> list[Path]:
-    """One .safetensors file with ``NAME.key`` tensors, and what is needed to build their networks: within it and beside it (.json).
+    """Write a .safetensors file with tensors ``NAME.key``, and the facts that rebuild the networks, within it and beside it (.json).
 
-    A power cut leaves the old model or the new one.
+    A power cut leaves either the old model or the new model.
     """
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The run's folder: made once, locked while in use, described in three small files."""
+"""The folder of a run: made once, locked during training, and described in three small files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import torch
 
@@ -26,6 +26,26 @@ if TYPE_CHECKING:
     from ..plugins.catalogue import Catalogue
     from ..settings.parser import Settings
 
+
+class DataFacts(TypedDict):
+    """The facts in data.json."""
+
+    domain: str
+    """The id of the domain."""
+    count: int
+    """The number of samples."""
+    train: int
+    """The number of training samples."""
+    held_out: int
+    """The number of held-out samples."""
+    bad: list[str]
+    """The samples that were skipped, each with the reason."""
+    key: str
+    """The key of the decoded data in the cache."""
+    info: dict[str, Any]
+    """The facts that the recipe is built from (`Source.info`)."""
+
+
 DATA: Format[dict[str, Any]] = Format("the facts of the data", 1, ConfigError)
 """The format of data.json."""
 _FILES = (".lock", ".launch", "config.yaml", "data.json", "environment.json", "log.jsonl", "report.html")
@@ -33,7 +53,7 @@ _FOLDERS = ("samples", "checkpoints", "tensorboard")
 
 
 def run_folder(path: str | Path) -> Path:
-    """The folder of an existing run. Raises ConfigError for anything else."""
+    """The folder of an existing run. Raises ConfigError if the path is no run."""
     folder = Path(path)
     if not (folder / "config.yaml").is_file():
         near = [p.parent.name for p in folder.parent.glob("*/config.yaml")] if folder.parent.is_dir() else []
@@ -46,20 +66,20 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, train it anew") from None
+        raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, so train a new run") from None
 
 
-def read_data(folder: Path) -> dict[str, Any]:
-    """What a run's data.json says, of whatever format it was written in. A file without a number is of format 1."""
+def read_data(folder: Path) -> DataFacts:
+    """The facts in a run's data.json, migrated to today's format. A file without a format number is of format 1."""
     path = folder / "data.json"
     facts = read_json(path)
-    return DATA.migrate(path, facts.get("format", 1), facts)
+    return cast("DataFacts", DATA.migrate(path, facts.get("format", 1), facts))
 
 
 def check_links(folder: Path) -> None:
-    """Refuse a run in which something that training writes to is a symbolic link out of the run, or no regular file.
+    """Refuse a run in which training would write through a symbolic link out of the run, or to something that is no regular file.
 
-    Somebody else's run may hold links to files of yours. The run's folder may itself be a link.
+    A run from somebody else may hold links to your files. The run's folder itself may be a link.
     """
     for name in _FILES:
         regular(folder / name)
@@ -68,7 +88,7 @@ def check_links(folder: Path) -> None:
 
 
 def new_folder(settings: Settings) -> tuple[Path, bool]:
-    """A fresh run folder, and whether it is one that a restarted launcher continues instead."""
+    """A new run folder and False; or the folder that a restarted launcher continues, and True."""
     parent, launch = Path(settings.run.runs), _launch()
     name = settings.run.name
     if not name:
@@ -77,7 +97,7 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
     pattern = glob.escape(name) + ("" if settings.run.name else "*")
     for marker in sorted(parent.glob(f"{pattern}/.launch")) if launch else ():
         same, _, process = marker.read_text(encoding="utf-8").rpartition(" ")
-        # torchrun counts restarts by node: on this one the count may still be 0.
+        # torchrun counts restarts for each node, so on this node the count may still be 0.
         restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" or process != str(os.getpid())
         if restarted and same == launch:
             return marker.parent, True
@@ -95,7 +115,7 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
             raise ConfigError(
                 f"run folder {folder} cannot be made: {error.strerror}; choose another with --runs"
             ) from None
-        # At once, so that a run that is killed before its first step can be resumed.
+        # Written at once, so that a run that is killed before its first step can be resumed.
         write_text(folder / "config.yaml", settings.yaml())
         if launch:
             write_text(folder / ".launch", f"{launch} {os.getpid()}")
@@ -104,7 +124,7 @@ def new_folder(settings: Settings) -> tuple[Path, bool]:
 
 
 def _launch() -> str:
-    """What tells one launch by torchrun from another, across its restarts; empty without torchrun."""
+    """A text that is the same for all restarts of a launch by torchrun and differs between launches; empty without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ""
     return f"{os.environ['TORCHELASTIC_RUN_ID']} {platform.node()} {os.getppid()}"
@@ -112,7 +132,7 @@ def _launch() -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Refuse a second process in the same run folder, and links out of it. The lock ends with the process."""
+    """Lock a run folder against a second process, and refuse links out of the folder. The lock ends with the process."""
     check_links(folder)
     try:
         import fcntl
@@ -138,7 +158,7 @@ def describe(
     precision: str,
     catalogue: Catalogue,
 ) -> None:
-    """config.yaml, data.json and environment.json."""
+    """Write config.yaml, data.json and environment.json."""
     from .. import __version__
 
     store = splits["train"].store
@@ -172,15 +192,13 @@ def describe(
 
 
 def check_data(folder: Path, store: Store) -> None:
-    """Refuse data of another shape or size than the run was trained on."""
+    """Refuse data whose number of samples or facts differ from the data that the run was trained on. Raises DataError."""
     if not (folder / "data.json").exists():
         return
-    saved = read_data(folder)
-    now = {"count": len(store), "info": json.loads(json.dumps(store.info))}
-    saved = {name: saved.get(name) for name in now}
-    for facts in (saved, now):  # one level of names, so that a message is about one fact
-        facts |= {f"info.{k}": v for k, v in (facts.pop("info") or {}).items()}
-    for name in sorted(saved):  # what is not saved, the version that began the run did not record
+    facts = read_data(folder)
+    saved = _named(facts.get("count"), facts.get("info"))
+    now = _named(len(store), json.loads(json.dumps(store.info)))
+    for name in sorted(saved):  # an older polygan may have recorded fewer facts
         before, after = (_shown(facts.get(name)) for facts in (saved, now))
         if saved.get(name) != now.get(name):
             raise DataError(
@@ -189,6 +207,11 @@ def check_data(folder: Path, store: Store) -> None:
             )
 
 
-def _shown(value: Any) -> str:
+def _named(count: object, info: Mapping[str, object] | None) -> dict[str, object]:
+    """The facts under one level of names, so that a message is about one fact."""
+    return {"count": count, **{f"info.{k}": v for k, v in (info or {}).items()}}
+
+
+def _shown(value: object) -> str:
     text = str(value)
     return text if len(text) <= 100 else f"{text[:100]}… ({len(text):,} characters)"

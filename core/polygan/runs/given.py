@@ -1,4 +1,4 @@
-"""Making samples of what a user hands in: files, folders, standard input."""
+"""Making samples from what a user hands in: files, folders, standard input."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Maker:
-    """What makes samples of given ones: a recipe's networks, the two domains, a seed and options."""
+    """Makes samples from given samples: a recipe with its networks, two domains, a seed and options."""
 
     recipe: Recipe[Any]
     networks: Mapping[str, nn.Module]
     domain: Domain
-    """Of what is made."""
+    """The domain of the samples that are made."""
     given: Domain
-    """Of what is handed in."""
+    """The domain of the samples that are handed in."""
     seed: int
-    options: Any
+    options: object
+    """The recipe's options of generation."""
 
     def make(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
-        """What the pieces of one file become, in order, one in memory at a time."""
+        """Samples from the pieces of a file, in order, with one piece in memory at a time."""
         return stream_samples(self.recipe, self.networks, pieces, self.seed, self.options, domain=self.domain)
 
     def of_file(self, path: Path) -> Iterator[Samples]:
-        """What the pieces of a file become. DataError where the file cannot be read, or holds no sample."""
+        """Samples from the pieces of a file. DataError if the file cannot be read or holds no sample."""
         return self.make(self._pieces(path))
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[Samples]:
-        """What lines of text become (standard input)."""
+        """Samples from lines of text (standard input)."""
         return self.make(self.given.read_text(lines, self.recipe.info))
 
     def _pieces(self, path: Path) -> Iterator[Samples]:
@@ -56,9 +57,9 @@ class Maker:
 
 
 def files_of(source: Path, domain: Domain) -> list[Path]:
-    """The files that ``domain`` reads: ``source`` itself, or those in the folder and below, by name; hidden files are left out.
+    """The files that ``domain`` reads: the file ``source``, or the files in the folder ``source`` and below, by name.
 
-    Raises DataError for what does not exist, and for a folder without such files.
+    Hidden files are left out. Raises DataError if ``source`` does not exist, or is a folder without such files.
     """
     if not source.exists():
         raise DataError(f"input {str(source)!r} does not exist; name a file or a folder")
@@ -76,24 +77,26 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
 
 
 def targets_of(paths: list[Path], source: Path, out: Path, domain: Domain, suffix: str) -> list[Path]:
-    """The file that each input becomes: ``out`` itself where its suffix is one that ``domain`` writes, else a file in the folder ``out``.
+    """The output file of each input: ``out`` itself if ``domain`` writes files of its suffix, else a file in the folder ``out``.
 
-    Names are kept, with another suffix; where two inputs would become one file the second keeps its own suffix too.
-    Raises ConfigError for one file out of a folder, and for a suffix that the domain does not write.
+    The name of an input is kept, with another suffix. Where two inputs would have the same output, the second keeps its own
+    suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
     """
     if not domain.writes:
-        raise ConfigError(f"domain {domain.id!r} writes no files from an input; leave --input out")
+        raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
     if out.suffix.lower() in domain.writes and not out.is_dir():
         if source.is_dir():
-            raise ConfigError(f"{out} is one file, and {source} a folder; name a folder with --out")
+            raise ConfigError(f"{out} is one file, and {source} is a folder; name a folder with --out")
         return [out]
     if out.suffix[1:].isalpha() and not out.is_dir():
         known = ", ".join(domain.writes)
-        raise ConfigError(f"{out}: domain {domain.id!r} writes {known}; name one of these, or a folder (no suffix)")
+        raise ConfigError(
+            f"{out}: domain {domain.id!r} writes {known}; use one of these suffixes, or name a folder (no suffix)"
+        )
     suffix = f".{suffix.lower().lstrip('.')}" if suffix else domain.writes[0]
     if suffix not in domain.writes:
         raise ConfigError(
-            f"format = {suffix[1:]!r}; domain {domain.id!r} writes {', '.join(w[1:] for w in domain.writes)}"
+            f"format = {suffix[1:]!r} is unknown; domain {domain.id!r} writes {', '.join(w[1:] for w in domain.writes)}"
         )
     base = source if source.is_dir() else source.parent
     sources, taken, targets = {p.resolve() for p in paths}, set(), []
@@ -109,9 +112,9 @@ def targets_of(paths: list[Path], source: Path, out: Path, domain: Domain, suffi
 
 
 def convert_files(maker: Maker, source: Path, out: Path, suffix: str) -> Iterator[Path]:
-    """Make a file of each input file, one at a time; yields those written.
+    """Make an output file from each input file, one at a time, and yield each file that was written.
 
-    What is wrong with a file of a folder is said, and a DataError at the end counts such files.
+    A fault of a file in a folder is a line on stderr, and a DataError at the end counts the faulty files.
     """
     paths = files_of(source, maker.given)
     failed = 0
@@ -127,14 +130,14 @@ def convert_files(maker: Maker, source: Path, out: Path, suffix: str) -> Iterato
             yield target
     if failed:
         raise DataError(
-            f"{failed} of {len(paths)} files of {source} could not be converted and are named above; the others are in {out}"
+            f"{failed} of {len(paths)} files of {source} could not be converted, as the lines above say; the others are in {out}"
         )
 
 
 def _convert_file(maker: Maker, path: Path, target: Path) -> None:
-    """Write what one file becomes; all or nothing. DataError naming the file."""
+    """Write the output of one file, completely or not at all. Raises DataError with the file's name."""
     if target.exists() and target.samefile(path):
-        raise DataError(f"{path} would be overwritten by what is made of it; name another folder with --out")
+        raise DataError(f"{path} would be overwritten by its own output; name another folder with --out")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{os.getpid()}-{target.name}")
     try:

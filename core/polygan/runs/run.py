@@ -1,4 +1,4 @@
-"""A trained run or an exported model, opened to generate, to be scored and to be exported."""
+"""A trained run or an exported model, opened to generate samples, to compute scores and to export networks."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
-    """Open a run from its newest valid checkpoint, or from that of ``step``; or a model that `Run.export` wrote.
+    """Open a run at its newest valid checkpoint or at the checkpoint of ``step``, or open a model that `Run.export` wrote.
 
-    The data is not needed to generate. Networks that an exported model lacks (a discriminator) stay as they are made.
+    Generating needs no data, except for recipes that make samples from something. Networks that an exported model lacks
+    (a discriminator) keep their initial weights.
     """
     path = Path(path)
     exported = path.suffix == ".safetensors"
@@ -62,7 +63,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         key = f"{name}.ema" if f"{name}.ema" in weights else name
         if key in weights or not exported:
             load_module(module, weights, key, where)
-        # The layout of training: a convolution in another one is the same to rounding only.
+        # The memory layout of training: in another layout a convolution gives the same numbers only up to rounding.
         moved = module.to(place).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
         networks[name] = moved.requires_grad_(False)
     metrics = metric_ids(settings.run.metrics, domain, catalogue)
@@ -71,14 +72,14 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
 
 
 def recipe_of(path: str | Path) -> type[Recipe[Any]]:
-    """The recipe's class of a run or an exported model."""
+    """The class of the recipe of a run or of an exported model."""
     path = Path(path)
     name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
     return kinds(name, get_catalogue())[0]
 
 
 class Run:
-    """A trained run. ``networks`` are the averaged ones where the recipe averages."""
+    """A trained run. ``networks`` have averaged weights where the recipe averages."""
 
     def __init__(self, folder: Path, job: Job, networks: Mapping[str, nn.Module], step: int) -> None:
         self.folder, self.networks, self.step = folder, networks, step
@@ -90,7 +91,7 @@ class Run:
 
     @property
     def given_domain(self) -> Domain:
-        """The domain of what samples are made from. ConfigError where the recipe makes them from noise alone."""
+        """The domain of the samples that a user hands in. ConfigError if the recipe makes samples from noise alone."""
         given, catalogue = self.recipe.given, self._job.catalogue
         if given is None:
             raise ConfigError(
@@ -98,17 +99,19 @@ class Run:
             )
         return self.domain if given == self.domain.id else catalogue.resolve(catalogue.domain(given))()
 
-    def generate(self, n: int | None = None, *, given: Any = None, seed: int = 0, **options: Any) -> Samples:
+    def generate(self, n: int | None = None, *, given: object = None, seed: int = 0, **options: object) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
-        ``given`` is what samples are made from: a file's path, an array, or `polygan.Samples`; one sample is made of each. Without
-        it, a recipe that needs something given makes samples of the first n held-out samples of the run's data, at most.
-        `convert` takes whole folders. Raises ConfigError where n and given do not fit the recipe.
+        ``given`` is what samples are made from: a file's path, an array, or `polygan.Samples`. Each given sample becomes one
+        sample. Without ``given``, a recipe that needs something given takes the first n held-out samples of the run's data, or
+        all if there are fewer. `convert` takes whole folders. Raises ConfigError if n and given do not fit the recipe.
         """
         sampling = self._sampling(options)
         if given is not None:
             if n is not None:
-                raise ConfigError("give either n or given: one sample is made of each that is given")
+                raise ConfigError(
+                    "n and given exclude each other: leave n out, since each given sample becomes one sample"
+                )
             return self._from_given(given, seed, sampling)
         n = 64 if n is None else n
         if n < 1:
@@ -117,12 +120,12 @@ class Run:
             return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)
         return self._whole_job().samples(self.networks, n, seed, sampling)
 
-    def _from_given(self, given: Any, seed: int, sampling: Any) -> Samples:
+    def _from_given(self, given: object, seed: int, sampling: object) -> Samples:
         if isinstance(given, str | Path):
             path = Path(given)
             if path.is_dir():
                 raise ConfigError(
-                    f"{path} is a folder; use convert({str(path)!r}, OUT), which takes its files one by one"
+                    f"{path} is a folder; use convert({str(path)!r}, OUT), which takes the files one by one"
                 )
             if not path.exists():
                 raise DataError(f"{path} does not exist; name a file")
@@ -132,28 +135,29 @@ class Run:
         return make_samples(self.recipe, self.networks, 0, seed, sampling, given=samples, domain=self.domain)
 
     def convert(
-        self, source: str | Path, out: str | Path, *, format: str = "", seed: int = 0, **options: Any
+        self, source: str | Path, out: str | Path, *, format: str = "", seed: int = 0, **options: object
     ) -> list[Path]:
-        """Make a file of each file: of ``source``, or of every file of that folder, into the folder ``out``; returns what was written.
+        """Make an output file from the file ``source``, or from each file in the folder ``source``, and return the output files.
 
-        ``format`` is the suffix of the files (empty: the domain's usual one); ``out`` may also be one file. Files are read and made
-        piece by piece. Raises DataError for what cannot be read, once the others are written.
+        ``out`` is a folder, or a file if ``source`` is a file. ``format`` is the suffix of the output files (empty: the domain's
+        first). Files are read and written piece by piece. Raises DataError for files that cannot be read, after the other files
+        are written.
         """
         maker = self._maker(seed, self._sampling(options))
         return list(convert_files(maker, Path(source), Path(out), format))
 
-    def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: Any) -> Iterator[Samples]:
-        """What lines of text become (standard input), piece by piece, for a given domain with a textual form."""
+    def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: object) -> Iterator[Samples]:
+        """Samples from lines of text (standard input), piece by piece, for a given domain that reads text."""
         return self._maker(seed, self._sampling(options)).of_lines(lines)
 
-    def _maker(self, seed: int, sampling: Any) -> Maker:
+    def _maker(self, seed: int, sampling: object) -> Maker:
         return Maker(self.recipe, self.networks, self.domain, self.given_domain, seed, sampling)
 
-    def _sampling(self, options: Mapping[str, Any]) -> Any:
+    def _sampling(self, options: Mapping[str, object]) -> object:
         return build(self.recipe.Sampling, options, f"generate with {self.settings.recipe}")
 
     def _whole_job(self) -> Job:
-        """The job with the data that the run was trained on, decoded at the first use."""
+        """The job with the data that the run was trained on; the data is decoded at the first call."""
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
@@ -163,7 +167,7 @@ class Run:
         return self._job
 
     def splits(self) -> Mapping[str, Split]:
-        """The data that the run was trained on: ``train`` and ``held_out``."""
+        """The data that the run was trained on: the splits ``train`` and ``held_out``."""
         return self._whole_job().splits
 
     def evaluate(
@@ -174,9 +178,10 @@ class Run:
         features: str | None = None,
         quiet: bool = False,
     ) -> list[Score]:
-        """Scores by metric id (empty: the run's, else all of the domain), each next to its floor; kept in the log.
+        """Compute the scores of metrics by id, each with its floor, and write them to the log.
 
-        ``samples`` and ``features`` take the place of the run's ``evaluate_samples`` and ``features``.
+        Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
+        ``features`` override the run's ``evaluate_samples`` and ``features``.
         """
         job = self._whole_job()
         names = metric_ids(metrics, self.domain, job.catalogue) if metrics else job.metrics
@@ -194,15 +199,15 @@ class Run:
         return flat(scores)
 
     def report(self) -> Path:
-        """Write ``report.html`` anew and return its path."""
+        """Write a new ``report.html`` and return its path."""
         from ..report.page import write_report
 
         return write_report(self.folder)
 
     def export(self, path: str | Path, kind: str = "safetensors") -> list[Path]:
-        """Write the networks to ``path`` (one .safetensors file) and the recipe, settings and data facts beside it (.json).
+        """Write the networks to ``path`` (one .safetensors file), and the recipe, settings and data facts beside them (.json).
 
-        ``kind`` may be a format that a plugin has for the recipe, for other programs. ConfigError for an unknown one.
+        ``kind`` may also be a format for other programs that a plugin has for the recipe. ConfigError if there is none of that name.
         """
         if kind == "safetensors":
             return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)

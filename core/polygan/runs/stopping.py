@@ -1,4 +1,4 @@
-"""Stop requests from outside: SIGTERM, SIGUSR1 and Ctrl-C."""
+"""Requests to stop from outside: SIGTERM, SIGUSR1 and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from ..training.trainer import Trainer
 
 
 @contextmanager
 def stop_signals(trainer: Trainer) -> Iterator[list[int]]:
-    """SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
+    """Let SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
 
-    Yields the signals that came.
+    Yields the list of the signals that came. In another thread than the main thread, signals are left alone.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
 
-    def stop(number: int, _frame: Any) -> None:
-        # torchrun sends its processes a second Ctrl-C, after the terminal's own.
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # Under torchrun each process gets two signals for one Ctrl-C: the terminal's and torchrun's own.
         if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             if number in came:
                 raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The run: a folder on disk, and `train` and `resume` that make one."""
+"""Training a run in a folder on disk: `train` and `resume`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import signal
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 
@@ -34,35 +34,37 @@ if TYPE_CHECKING:
     from ..record.job import Job
     from ..training.distributed import World
     from ..training.trainer import Listener
+    from .options import RunOptions
 
 
 def train(
     recipe: str | Settings,
-    data: str | Path | Mapping[str, Any] | None = None,
+    data: str | Path | Mapping[str, object] | None = None,
     *,
     config: str | Path | None = None,
-    model: Mapping[str, Any] | None = None,
+    model: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[RunOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
 
-    ``data``: a path, a named data set, or the domain's data settings; ``model``: the recipe's settings; ``settings``: those
-    of `RunSettings` (steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file that comes before them,
-    ``arguments`` are command-line options that come after. ``listeners`` are told what happens, on the first process only.
-    Raises a `PolyganError` for every foreseen mistake.
+    ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
+    settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
+    keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
+    first process only. Raises a `PolyganError` for every foreseen mistake.
     """
-    layers: list[Mapping[str, Any]] = [read_yaml(config)] if config else []
-    layers.append({k: v for k, v in (("data", data), ("model", model)) if v is not None} | settings)
+    layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
+    groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
+    layers.append({**groups, **settings})
     return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
 
 
 def execute(
     settings: Settings, folder: Path | None = None, *, listeners: Sequence[Listener] = (), quiet: bool = False
 ) -> Run:
-    """Train in a new folder, or continue in ``folder``. The caller's generators and number of threads stay as they were."""
+    """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored."""
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         stack.enter_context(preserved_generators(device))
@@ -78,7 +80,7 @@ def execute(
             trainer = _trainer(job, place, device, world, [recorder, *listeners] if recorder else [])
             _begin(trainer, settings, place, job.splits, resuming=resuming)
         except PolyganError:
-            if world.first and not resuming:  # nothing was trained: the name is free again
+            if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 shutil.rmtree(place, ignore_errors=True)
                 with suppress(OSError):  # the folder of runs too, unless it holds others
                     place.parent.rmdir()
@@ -115,7 +117,7 @@ def _trainer(job: Job, place: Path, device: torch.device, world: World, listener
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """torch on so many threads meanwhile (0: as many as it uses)."""
+    """Let torch use ``count`` threads in this block (0: no change)."""
     before = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)
@@ -126,7 +128,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
-    """Continue from the newest checkpoint, or start from other networks, or from the recipe's own."""
+    """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks."""
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
     if resuming and checkpoints is not None:
         if world.first and checkpoints.entries():
@@ -135,7 +137,7 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
                 found = checkpoints.load()
             except PolyganError as error:
                 problem = error
-        # The first process says which one, since another may see other files: all must go on from the same.
+        # The first process chooses the checkpoint, because other processes may see other files.
         step, problem = world.share((found.step if found else None, problem))
         if problem is not None:
             raise problem
@@ -147,7 +149,7 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
 
 
 def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
-    """Train with signals handled, and record how it ended."""
+    """Train with signals handled, and record how training ended."""
     with stop_signals(trainer) as signals:
         status = "failed"
         try:
@@ -180,7 +182,7 @@ def _place(settings: Settings, folder: Path | None) -> tuple[Path, bool]:
 
 
 def _try_report(folder: Path, recorder: Recorder) -> None:
-    """The report at the end of training; the run is worth more than its report."""
+    """Write the report at the end of training. A report that cannot be written does not fail the run."""
     from ..report.page import write_report
 
     try:
@@ -197,9 +199,9 @@ def resume(
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
 ) -> Run:
-    """Continue a run from its newest valid checkpoint, to ``steps`` iterations in all if given.
+    """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
-    The result is bit-identical to a run that was never interrupted (same machine, settings and number of processes).
+    The result is bit-identical to a run without interruption (same machine, settings and number of processes).
     """
     folder = run_folder(path)
     changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
@@ -213,7 +215,7 @@ def resume(
 
 
 def _finished_step(folder: Path, steps: int) -> int | None:
-    """The step of a run that has nothing left to do; None where its end is missing, damaged or not recorded."""
+    """The step of a finished run; None if the last checkpoint or the last line of the log is missing or damaged."""
     checkpoints = Checkpoints(folder / "checkpoints", warn=lambda _: None)
     if not any(e.step >= steps for e in checkpoints.entries()):
         return None
@@ -223,7 +225,7 @@ def _finished_step(folder: Path, steps: int) -> int | None:
 
 
 def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: each network from the network, its average from the average, both from the one that is there."""
+    """Start from other networks: weights from weights, averages from averages; where only one of the two exists, both from it."""
     weights = load_weights(Path(path), list(trainer.actors))
     found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
     if not found:

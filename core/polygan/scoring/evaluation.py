@@ -1,4 +1,4 @@
-"""What a metric may use, and what it returns."""
+"""`Evaluation` is what a metric may use; `Score` and `Plot` are what a metric returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Score:
-    """One number of a metric. ``floor`` is what held-out real samples get against real ones."""
+    """One number of a metric. ``floor`` is the score of held-out real samples against other real samples."""
 
     name: str
     value: float
@@ -33,53 +33,54 @@ class Score:
 
 @dataclass(frozen=True)
 class Plot:
-    """Lines (x, y) in one pair of axes, e.g. quality against diversity. A metric may return some beside its scores."""
+    """Lines of points (x, y) in one pair of axes, e.g. quality against diversity. A metric may return plots too."""
 
     name: str
     x: str
-    """What the horizontal axis shows, with its unit."""
+    """The label of the horizontal axis, with its unit."""
     y: str
+    """The label of the vertical axis, with its unit."""
     lines: Mapping[str, Sequence[tuple[float, float]]]
-    """Up to four, by what the legend calls them; points are joined in order."""
+    """Up to four lines by their names in the legend; points are joined in order."""
     note: str = ""
 
 
 @dataclass
 class Evaluation:
-    """What a metric may use: the data, the trained networks, and samples of them."""
+    """What a metric may use: the data, the trained networks, and samples that the networks make."""
 
     domain: Domain
     info: Mapping[str, Any]
-    """The facts of the data."""
+    """The facts of the data (`Source.info`)."""
     train: Split
     held_out: Split
     recipe: Recipe[Any]
     networks: Mapping[str, torch.nn.Module]
-    """By name, averaged where the recipe averages."""
+    """The networks by name; averaged weights where the recipe averages."""
     cache: Path
-    """A folder for what is costly to make."""
+    """A folder for files that are costly to make."""
     device: torch.device
     count: int = 1000
-    """Samples that a metric may ask for."""
+    """The number of samples that a metric may ask for."""
     seed: int = 0
     features: str = ""
     """The feature network (or recogniser) to measure with, where a metric has a choice: a file or a name; empty: its own."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
-    """What `once` keeps; evaluations of one run share it."""
+    """The values that `once` keeps; all evaluations of a run share this dict."""
 
     def generate(
         self,
         n: int,
         seed: int,
-        options: Any = None,
+        options: object = None,
         *,
         networks: Mapping[str, torch.nn.Module] | None = None,
         given: Samples | None = None,
     ) -> Samples:
-        """``n`` samples by seed, with the recipe's options (None: defaults), of these networks or others of the recipe.
+        """``n`` samples by seed; ``options`` are the recipe's (None: its defaults).
 
-        A recipe that makes samples from something is given held-out samples, unless ``given`` says otherwise; there may be
-        fewer than n.
+        ``networks`` may be other networks of the same recipe. A recipe that makes samples from something is given held-out
+        samples, unless ``given`` holds others; the result then has at most as many samples as there are given ones.
         """
         if given is None:
             splits = {"train": self.train, "held_out": self.held_out}
@@ -87,7 +88,7 @@ class Evaluation:
         return make_samples(self.recipe, networks or self.networks, n, seed, options, given=given, domain=self.domain)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What ``make()`` returns, made at the first call with this key: for metrics that share what is costly."""
+        """The value of ``make()``, which is called once for each key: metrics share costly values this way."""
         if key not in self.kept:
             self.kept[key] = make()
         return self.kept[key]

@@ -1,11 +1,11 @@
-"""Computing the scores of metrics, and what becomes of one that fails."""
+"""Computing the scores of metrics; a metric that fails is named and left out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import PluginError, PolyganError, one_line
-from ..plugins.discovery import where
+from ..plugins.importing import where
 from .evaluation import Plot, Score
 
 if TYPE_CHECKING:
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 def compute_scores(
     catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
-) -> tuple[dict[str, list[Score]], dict[str, Any]]:
-    """The scores by metric, and the record for the log; a metric that cannot be computed is said and left out."""
-    found: dict[str, list[Score | Plot]] = {}
+) -> tuple[dict[str, list[Score]], Mapping[str, object]]:
+    """The scores by metric, and the record for the log; ``say`` gets a line about each metric that cannot be computed."""
+    found: dict[str, list[object]] = {}
     for name in metrics:
         try:
             found[name] = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
         except PolyganError as error:
             say(f"{name} was left out: {error}")
-        except Exception as error:  # a fault of the plugin: named, and no reason to lose the run or the other scores
+        except Exception as error:  # a fault of the plugin must not end the run or hide the other scores
             owner = catalogue.owner("metric", name)
             if catalogue.strict:
                 raise PluginError(f"metric {name!r} of {owner} raised {one_line(error)}{where(error)}") from error
@@ -36,5 +36,5 @@ def compute_scores(
 
 
 def flat(scores: Mapping[str, list[Score]]) -> list[Score]:
-    """The scores of all metrics in a row."""
+    """The scores of all metrics in one list."""
     return [s for of_one in scores.values() for s in of_one]

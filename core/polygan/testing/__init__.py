@@ -1,4 +1,4 @@
-"""Checks that a plugin's recipes, domains, data sets and metrics can be held to, for the authors of plugins.
+"""Conformance checks of recipes, domains, data sets and metrics, for the authors of plugins.
 
     from polygan.testing import Case, parametrize_with_checks
 
@@ -6,12 +6,14 @@
     def test_contract(check):
         check()
 
-Each check is a function with a name of its own; a broken contract is a `ContractError` that says which, where, and shows what
-was expected and what was found. Checks need no network and no fixtures, and write into temporary folders of their own.
+Each check is a function with its own name. A broken contract is a `ContractError`: its message names the contract and the place,
+and shows expected and found values. Checks need no network and no fixtures, and write into temporary folders.
 """
 
-from .bench import Case, ContractError
-from .recipe_checks import RepeatedBatch, check_devices, check_prefix
+from .bench import Case
+from .contracts import ContractError
+from .devices import RepeatedBatch, check_devices
+from .recipe_checks import check_prefix
 from .suite import CHECKS, check_dataset, check_domain, check_metric, check_recipe, parametrize_with_checks
 
 __all__ = [

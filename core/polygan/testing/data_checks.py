@@ -1,4 +1,4 @@
-"""The contracts of a domain, of a data set and of a metric, one check each."""
+"""The contracts of a domain, a data set and a metric: one function checks one contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,21 +17,24 @@ from ..data.domain import Samples
 from ..data.source import Field, Source
 from ..errors import DataError, PolyganError
 from ..plugins import catalogue as plugins
-from ..scoring.evaluation import Evaluation, Plot, Score
-from .bench import Bench, broken, difference, state
+from ..scoring.evaluation import Plot, Score
+from .contracts import broken, difference
 from .recipe_checks import check_shown
+from .watched import state
 
 if TYPE_CHECKING:
     from ..data.source import Batch
+    from ..scoring.evaluation import Evaluation
+    from .bench import Bench
 
 _ROWS = 4
 
 
-# Sources, of a domain and of a data set
+# Sources: of domains and of data sets
 
 
 def check_source_is_what_it_says(bench: Bench) -> None:
-    """A source has samples, fields, and facts that are JSON data."""
+    """A source has samples and fields, and its facts are JSON data."""
     source = bench.open()
     if not isinstance(source, Source):
         raise broken(bench.where, "opening must give a polygan.Source", "a Source", type(source).__name__)
@@ -49,7 +52,7 @@ def check_source_is_what_it_says(bench: Bench) -> None:
 
 
 def check_source_decodes_what_its_fields_say(bench: Bench) -> None:
-    """Every decoded array has the dtype and shape of its field, and is the same when it is decoded again."""
+    """Every decoded array has the dtype and shape of its field, and a second decoding gives the same array."""
     source, other = bench.open(), bench.open()
     if len(source) != len(other):
         raise broken(bench.where, "opened twice, a source must have as many samples", len(source), len(other))
@@ -59,7 +62,7 @@ def check_source_decodes_what_its_fields_say(bench: Bench) -> None:
         try:
             sample = source.decode(index)
         except (DataError, OSError, ValueError):
-            continue  # a damaged sample, which is skipped and counted
+            continue  # a damaged sample; training skips and counts such samples
         decoded += 1
         try:
             _checked(source.fields, sample)
@@ -73,7 +76,7 @@ def check_source_decodes_what_its_fields_say(bench: Bench) -> None:
 
 
 def check_source_fingerprint_repeats(bench: Bench) -> None:
-    """The fingerprint is text and the same each time that the source is opened, so that it is decoded only once."""
+    """The fingerprint is text, and the same each time that the source is opened; otherwise each run would decode anew."""
     first, again = bench.open().fingerprint(), bench.open().fingerprint()
     if not isinstance(first, str) or not first:
         raise broken(bench.where, "fingerprint() must be text", "a non-empty string", repr(first))
@@ -85,7 +88,7 @@ def check_source_fingerprint_repeats(bench: Bench) -> None:
 
 
 def check_domain_refuses_what_is_not_there(bench: Bench) -> None:
-    """A missing path, an empty folder and an empty file are a `polygan.DataError` of one line."""
+    """A missing path, an empty folder and an empty file each raise a `polygan.DataError` of one line."""
     folder = bench.folder / "nothing"
     (folder / "empty").mkdir(parents=True, exist_ok=True)
     (folder / "empty.dat").write_bytes(b"")
@@ -108,12 +111,12 @@ def _batch(bench: Bench, rows: np.ndarray, draws: np.ndarray) -> Batch:
 
 
 def check_domain_collates_by_draws_alone(bench: Bench) -> None:
-    """A batch has one entry a row, is a function of rows and draws, and a part of it does not depend on the rest.
+    """A batch has one entry for each row, and depends on nothing but rows and draws; an entry does not depend on other rows.
 
-    Processes collate their own share of a batch: rows that a share and the whole batch have in common must be the same.
+    Each process collates its own share of a batch, so a share must equal the same rows of the whole batch.
     """
     rows = bench.rows(_ROWS)
-    draws = np.random.default_rng(0).random((len(rows), 4))
+    draws = np.random.default_rng(0).random((len(rows), bench.domain.draws))
     first, again = _batch(bench, rows, draws), _batch(bench, rows, draws)
     for name, value in first.items():
         if not isinstance(value, torch.Tensor) or value.device.type != "cpu" or len(value) != len(rows):
@@ -127,16 +130,16 @@ def check_domain_collates_by_draws_alone(bench: Bench) -> None:
         raise broken(f"{bench.where}, {found[0][1:]}", contract, found[1], found[2])
     half = len(rows) // 2
     part, whole = _batch(bench, rows[:half], draws[:half]), {k: v[:half] for k, v in first.items()}
-    same_shape = all(part[k].shape == whole[k].shape for k in whole if k in part)  # a share may be padded less
+    same_shape = all(part[k].shape == whole[k].shape for k in whole if k in part)  # a share may have less padding
     if same_shape and (found := difference(whole, part)):
         contract = "a process's share of a batch must not depend on the other shares"
         raise broken(f"{bench.where}, {found[0][1:]}", contract, found[1], found[2])
 
 
 def check_domain_prepares_finite_batches(bench: Bench) -> None:
-    """`prepare` keeps the number of samples, gives finite numbers, repeats, and leaves its input alone."""
+    """`prepare` keeps the number of samples, gives finite numbers, repeats, and does not change its input."""
     rows = bench.rows(_ROWS)
-    batch = _batch(bench, rows, np.full((len(rows), 4), 0.5))
+    batch = _batch(bench, rows, np.full((len(rows), bench.domain.draws), 0.5))
     before = copy.deepcopy(batch)
     first = copy.deepcopy(bench.domain.prepare(dict(batch), bench.info))
     if found := difference(before, batch):
@@ -151,7 +154,7 @@ def check_domain_prepares_finite_batches(bench: Bench) -> None:
 
 
 def check_domain_real_samples_are_its_rows(bench: Bench) -> None:
-    """`real` gives one sample a row, in order; `batch_of` gives them in the form that `prepare` gives."""
+    """`real` gives one sample for each row, in order; `batch_of` gives samples the form of a prepared batch."""
     rows = bench.rows(_ROWS)
     split = bench.splits["train"]
     samples = bench.domain.real(split, rows)
@@ -163,11 +166,11 @@ def check_domain_real_samples_are_its_rows(bench: Bench) -> None:
         if found := difference(samples.data[i], turned.data[len(rows) - 1 - i]):
             contract = "real() must give row after row, whatever their order"
             raise broken(f"{bench.where}, sample {i}{found[0]}", contract, found[1], found[2])
-    judged = bench.domain.batch_of(samples)
-    if judged is None:
+    batch = bench.domain.batch_of(samples)
+    if batch is None:
         return
     prepared = bench.batch(rows)
-    for name, value in judged.items():
+    for name, value in batch.items():
         like = prepared.get(name)
         if like is None or value.dtype != like.dtype or len(value) != len(rows) or value.dim() != like.dim():
             expected = "no such field" if like is None else f"{like.dtype} {tuple(like.shape)}"
@@ -176,13 +179,13 @@ def check_domain_real_samples_are_its_rows(bench: Bench) -> None:
 
 
 def check_domain_writes_and_draws(bench: Bench) -> None:
-    """Real samples are written to files, drawn as pieces, and have features."""
+    """The domain writes real samples to files, draws them as pieces, and gives them features."""
     real = bench.domain.real(bench.splits["train"], bench.rows(_ROWS))
     check_shown(bench.where, bench.domain, real, bench.folder / "written")
 
 
 def check_domain_features_repeat(bench: Bench) -> None:
-    """The same samples have the same features, and not all samples have the same."""
+    """The same samples have the same features, and not all samples have equal features."""
     samples = bench.domain.real(bench.splits["train"], bench.rows(24))
     first, again = bench.domain.features(samples), bench.domain.features(samples)
     if found := difference(first, again):
@@ -196,7 +199,7 @@ def check_domain_features_repeat(bench: Bench) -> None:
 
 
 def check_dataset_is_decoded_into_a_store(bench: Bench) -> None:
-    """The core decodes the data set, and most of it can be read."""
+    """The core decodes the data set: each sample is stored or named as bad, and there are training samples."""
     store, source = bench.splits["train"].store, bench.open()
     if len(store) + len(store.bad) != len(source):
         raise broken(
@@ -214,19 +217,20 @@ def _evaluation(bench: Bench) -> Evaluation:
     return bench.job.evaluation(trainer.networks(), trainer.device)
 
 
-def _evaluated(bench: Bench) -> list[Any]:
+def _evaluated(bench: Bench) -> list[Score | Plot]:
     metric = plugins.get_catalogue().resolve(plugins.get_catalogue().metric(bench.case.id))
     try:
         found = metric(_evaluation(bench))
     except PolyganError as error:
         contract = "a metric must be computed in its check (give data that it can score)"
         raise broken(bench.where, contract, "scores", f"{type(error).__name__}: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(f, (Score, Plot)) for f in found):
+    entries = [f for f in found if isinstance(f, (Score, Plot))] if isinstance(found, list) else []
+    if not isinstance(found, list) or len(entries) < len(found):
         shown = [type(f).__name__ for f in found] if isinstance(found, list) else type(found).__name__
         raise broken(bench.where, "a metric must return a list", "Score and Plot entries", shown)
-    if not found:
+    if not entries:
         raise broken(bench.where, "a metric must return a score or a plot", "at least 1", 0)
-    return found
+    return entries
 
 
 def check_metric_returns_finite_scores(bench: Bench) -> None:
@@ -257,7 +261,7 @@ def check_metric_returns_finite_scores(bench: Bench) -> None:
 
 
 def check_metric_repeats(bench: Bench) -> None:
-    """The same networks and seed get the same scores, whatever the state of the process's random numbers."""
+    """The same networks and seed get the same scores, in any state of the process's random generators."""
     runs = []
     for seed in (1, 2):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The contracts of a recipe, one check each."""
+"""The contracts of a recipe: one function checks one contract."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
 
 from ..data.pieces import Passage, Picture, Sound, save_pieces
-from ..errors import PolyganError
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating, make_samples
 from ..plugins import catalogue as plugins
@@ -24,65 +23,23 @@ from ..runs.assembly import resolve
 from ..runs.folder import describe
 from ..runs.run import load
 from ..settings.parser import build
-from ..settings.trainer import TrainerSettings
 from ..training.checkpoint import Checkpoints
-from ..training.trainer import Trainer
-from .bench import Bench, ContractError, broken, difference, played, state
+from .contracts import ContractError, broken, difference
+from .devices import check_devices
+from .watched import played, state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..data.domain import Domain, Samples
-    from ..data.source import Batch
     from ..game.recipe import Recipe
+    from .bench import Bench
 
-FEW, MANY = 3, 70  # samples; the noise of generation comes in blocks of 64 rows
-
-
-class RepeatedBatch:
-    """A stream that gives the same batch for ever."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-
-    def batch(self, i: int) -> Batch:
-        """The batch, whatever ``i``."""
-        return self._batch
+FEW, MANY = 3, 70  # numbers of samples; the noise of generation comes in blocks of 64 rows
 
 
-def check_devices(recipe: Recipe, batch: Mapping[str, Any], *, iterations: int = 0, **settings: Any) -> None:
-    """Play whole iterations on torch's ``meta`` device, where what would hurt on CUDA raises.
-
-    ``batch`` is a prepared batch of CPU tensors. Tensors of the meta device hold no numbers, so that a tensor made on
-    another device meets it and raises, and so does reading a value (``.item()``, ``bool(tensor)``, ``.tolist()``), which on CUDA is a
-    synchronisation inside the step. ``iterations``: 0 plays until every turn was due at least once, at least two; ``settings``
-    are those of `TrainerSettings`. Raises ContractError naming the turn.
-    """
-    size = len(next(iter(batch.values())))
-    turns = list(recipe.turns())
-    last = max(turn.start + -turn.start % turn.every for turn in turns)
-    steps = iterations or max(2, last + 1)
-    trainer = Trainer(
-        recipe,
-        {name: RepeatedBatch(dict(batch)) for turn in turns for name in ("train", *turn.streams)},
-        TrainerSettings(steps=steps, batch_size=size, hang_timeout=0, **settings),
-        device="meta",
-    )
-    try:
-        for _ in range(steps):
-            trainer.iterate()
-    except PolyganError:
-        raise
-    except (RuntimeError, NotImplementedError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise ContractError(
-            f"turn {trainer.context.turn!r} of {type(recipe).__name__} at step {trainer.step} made a tensor on a fixed device or "
-            f"read a value inside the step: {first}"
-        ) from error
-
-
-def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], options: Any, key: int = 0) -> None:
-    """Sample i of a seed must not depend on how many samples are asked for. Raises ContractError."""
+def check_prefix(recipe: Recipe, networks: Mapping[str, torch.nn.Module], options: object, key: int = 0) -> None:
+    """Sample i of a seed must not depend on the number of samples. ``key`` is the seed. Raises ContractError."""
     few, many = (make_samples(recipe, networks, n, key, options) for n in (FEW, MANY))
     _same_prefix(type(recipe).__name__, few, many)
 
@@ -95,9 +52,9 @@ def _same_prefix(where: str, few: Samples, many: Samples) -> None:
 
 
 def check_is_listed_without_torch(bench: Bench) -> None:
-    """A fresh process that loads the plugin and finds the spec has not imported torch.
+    """A new process that loads the plugin and finds the spec does not import torch.
 
-    A plugin of one local file that holds its networks too is exempt: it cannot be split.
+    A local plugin file that holds the spec's target is exempt, because one file cannot be split.
     """
     catalogue = plugins.get_catalogue()
     spec = getattr(catalogue, bench.case.kind)(bench.case.id)
@@ -127,7 +84,7 @@ def check_is_listed_without_torch(bench: Bench) -> None:
 
 
 def check_recipe_settings_survive_yaml_and_options(bench: Bench) -> None:
-    """What a run writes to config.yaml, and what the command line is told, give the same settings again."""
+    """Settings are the same after a way through config.yaml and after a way through command-line options."""
     settings = bench.settings
     plain = settings.plain()["model"]
     rest = {name: value for name, value in settings.plain().items() if name not in ("recipe", "model")}
@@ -152,7 +109,7 @@ def check_recipe_settings_survive_yaml_and_options(bench: Bench) -> None:
 
 
 def check_recipe_terms_are_finite(bench: Bench) -> None:
-    """Every term of every turn, and every parameter after it, is a finite number."""
+    """Every loss term of every turn is finite, and so is every parameter after training."""
     trainer = bench.reference
     for name, value in trainer._meter.means().items():
         if not math.isfinite(float(value)):
@@ -164,7 +121,7 @@ def check_recipe_terms_are_finite(bench: Bench) -> None:
 
 
 def check_recipe_gradients_reach_only_acting_players(bench: Bench) -> None:
-    """A turn moves its own players and leaves those of other turns alone."""
+    """A turn trains its own players and does not change other players."""
     trainer = bench.reference
     for where, contract, expected, found in trainer.leaks:
         raise broken(f"{bench.where}, {where}", contract, expected, found)
@@ -175,7 +132,7 @@ def check_recipe_gradients_reach_only_acting_players(bench: Bench) -> None:
 
 
 def check_recipe_seed_decides(bench: Bench) -> None:
-    """The same seed gives bit-identical networks; another seed other ones, from the start."""
+    """The same seed gives bit-identical networks; another seed gives other initial networks."""
     again = state(played(bench.trainer()))
     if found := difference(state(bench.reference), again):
         contract = f"the same seed must give the same networks after {bench.iterations} steps, to the bit"
@@ -193,7 +150,7 @@ def check_recipe_seed_decides(bench: Bench) -> None:
 
 
 def check_recipe_resumes_to_the_bit(bench: Bench) -> None:
-    """A run that stops in the middle and continues from its checkpoint ends where an uninterrupted one ends."""
+    """A run that stops in the middle and resumes from its checkpoint ends with the networks of an uninterrupted run."""
     k = bench.iterations // 2
     checkpoints = Checkpoints(bench.folder / "resumed", writable=True)
     played(bench.trainer(checkpoints=checkpoints), until=k).save()
@@ -205,7 +162,7 @@ def check_recipe_resumes_to_the_bit(bench: Bench) -> None:
 
 
 def check_recipe_saves_and_loads(bench: Bench) -> None:
-    """A run opened from its folder, and an exported model, give the samples of the networks in memory."""
+    """A run opened from its folder gives the samples of the networks in memory, and so does an exported model."""
     trainer, folder = bench.reference, bench.folder / "runs" / "saved"
     folder.mkdir(parents=True, exist_ok=True)
     catalogue = plugins.get_catalogue()
@@ -223,7 +180,7 @@ def check_recipe_saves_and_loads(bench: Bench) -> None:
 
 
 def check_recipe_generates_as_many_as_asked(bench: Bench) -> None:
-    """n samples, whose first do not depend on n, as the domain's `Samples`."""
+    """``generate`` makes n samples, and the first samples do not depend on n."""
     networks = bench.reference.networks()
     made = {n: bench.samples(networks, n) for n in (1, FEW, MANY)}
     for n, samples in made.items():
@@ -234,7 +191,7 @@ def check_recipe_generates_as_many_as_asked(bench: Bench) -> None:
 
 
 def check_recipe_generation_follows_the_seed(bench: Bench) -> None:
-    """The same seed gives the same samples, another seed others (but for a recipe that needs something given); networks stay as they are."""
+    """The same seed gives the same samples, another seed gives others (unless the recipe needs something given); networks do not change."""
     trainer = bench.reference
     before = state(trainer)
     first, again, other = (bench.samples(trainer.networks(), 8, seed).data for seed in (0, 0, 1))
@@ -249,7 +206,7 @@ def check_recipe_generation_follows_the_seed(bench: Bench) -> None:
 
 
 def check_recipe_samples_can_be_written_and_shown(bench: Bench) -> None:
-    """The domain writes, draws and measures what is generated, the preview of training among it."""
+    """The domain writes, draws and measures generated samples, also those of the preview during training."""
     recipe, networks = bench.reference.recipe, bench.reference.networks()
     n, options = recipe.preview()
     if not isinstance(options, recipe.Sampling):
@@ -261,7 +218,7 @@ def check_recipe_samples_can_be_written_and_shown(bench: Bench) -> None:
 
 
 def check_shown(where: str, domain: Domain, samples: Samples, folder: Path) -> None:
-    """Samples are written to files, drawn as pieces, and have one row of finite features each."""
+    """The domain writes samples to files, draws them as pieces, and gives each sample one row of finite features."""
     files = domain.write(samples, folder / "files")
     missing = [str(f) for f in files if not Path(f).is_file() or not Path(f).stat().st_size]
     if not files or missing:
@@ -286,7 +243,7 @@ def check_shown(where: str, domain: Domain, samples: Samples, folder: Path) -> N
 
 
 def check_recipe_critic_judges_each_sample(bench: Bench) -> None:
-    """`critic`, where a recipe has one, gives one finite logit a sample."""
+    """`critic`, if the recipe has this method, gives one finite logit for each sample."""
     recipe, rows = bench.reference.recipe, bench.rows(FEW)
     if not isinstance(recipe, HasCritic):
         return
@@ -302,7 +259,7 @@ def check_recipe_critic_judges_each_sample(bench: Bench) -> None:
 
 
 def check_recipe_plays_on_the_meta_device(bench: Bench) -> None:
-    """`check_devices`: no turn names a device or reads a value."""
+    """No turn names a device or reads a value inside a step (`check_devices`)."""
     batch = bench.batch(bench.rows(bench.settings.run.batch_size))
     try:
         check_devices(bench.recipe(), copy.deepcopy(batch), iterations=bench.iterations)

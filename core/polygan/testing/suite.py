@@ -1,17 +1,22 @@
-"""The conformance suite: which checks a kind has, and how they are run."""
+"""The conformance suite: the checks of each kind, and the functions that run them."""
 
 from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from ..errors import ConfigError, did_you_mean
 from ..testing import data_checks, recipe_checks
-from .bench import Bench, Case, ContractError
+from .bench import Bench, Case
+from .contracts import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    import pytest
+
+    from .bench import Data
 
     Check = Callable[[Bench], None]
 
@@ -56,48 +61,80 @@ CHECKS: Mapping[str, Sequence[Check]] = {
 """The checks of each kind, in the order in which they run."""
 
 
+class CaseOptions(TypedDict, total=False):
+    """Further fields of `Case`."""
+
+    settings: Mapping[str, object]
+    plugins: Sequence[str | Path]
+
+
+class MetricOptions(CaseOptions, total=False):
+    """Further fields of a `Case` of a metric."""
+
+    model: Mapping[str, object]
+
+
 def check_recipe(
     id: str,
-    data: Any = "",
-    model: Mapping[str, Any] | None = None,
+    data: Data | Callable[[Path], Data] = "",
+    model: Mapping[str, object] | None = None,
     *,
     expected_failures: Mapping[str, str] | None = None,
-    **more: Any,
+    **more: Unpack[CaseOptions],
 ) -> None:
-    """Hold a recipe to its contracts: settings, two CPU steps, gradients, seeds, resume, save and load, generation, devices, listing.
+    """Check a recipe: settings, two CPU steps, gradients, seeds, resume, save and load, generation, devices, listing.
 
-    ``data`` and ``model`` as for `Case`, whose other fields ``more`` holds; choose a model that trains in seconds and whose turns
-    all begin within 24 steps. ``expected_failures`` gives reasons by name of check: those must fail. Raises ContractError with a
-    line for each broken contract.
+    ``data``, ``model`` and ``more`` are fields of `Case`. Choose a model that trains in seconds and whose turns all begin
+    within 24 steps. ``expected_failures`` holds reasons by name of check; these checks must fail. Raises ContractError with
+    a line for each broken contract.
     """
     _check(Case(id, data, model or {}, "recipe", **more), expected_failures or {})
 
 
-def check_domain(id: str, data: Any, *, expected_failures: Mapping[str, str] | None = None, **more: Any) -> None:
-    """Hold a domain to its contracts: opening, refusing, decoding, collating, preparing, real samples, files, pieces, features.
+def check_domain(
+    id: str,
+    data: Data | Callable[[Path], Data],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    **more: Unpack[CaseOptions],
+) -> None:
+    """Check a domain: opening, refusing, decoding, collating, preparing, real samples, files, pieces, features.
 
-    ``data`` is a path, a named data set, data settings, or a function that makes them in the folder that it is given.
+    ``data`` is a path, a named data set, data settings, or a function that makes data in a folder and returns one of these.
     """
     _check(Case(id, data, kind="domain", **more), expected_failures or {})
 
 
-def check_dataset(id: str, data: Any = "", *, expected_failures: Mapping[str, str] | None = None, **more: Any) -> None:
-    """Hold a named data set to its contracts: it opens, decodes, repeats. ``data``: data settings, e.g. ``{"size": 24}``."""
+def check_dataset(
+    id: str,
+    data: Data | Callable[[Path], Data] = "",
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    **more: Unpack[CaseOptions],
+) -> None:
+    """Check a named data set: opening, decoding, repeating. ``data`` holds data settings, e.g. ``{"size": 24}``."""
     _check(Case(id, data or {}, kind="dataset", **more), expected_failures or {})
 
 
 def check_metric(
-    id: str, recipe: str, data: Any, *, expected_failures: Mapping[str, str] | None = None, **more: Any
+    id: str,
+    recipe: str,
+    data: Data | Callable[[Path], Data],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    **more: Unpack[MetricOptions],
 ) -> None:
-    """Hold a metric to its contracts, on samples of a barely trained ``recipe``: finite scores that repeat, networks left alone."""
+    """Check a metric on samples of a barely trained ``recipe``: scores are finite and repeat, and networks do not change."""
     _check(Case(id, data, kind="metric", recipe=recipe, **more), expected_failures or {})
 
 
-def parametrize_with_checks(cases: Sequence[Case], expected_failures: Mapping[str, str] | None = None) -> Any:
-    """A pytest decorator: one test for each case and check, whose argument ``check`` is called without arguments.
+def parametrize_with_checks(
+    cases: Sequence[Case], expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """A pytest decorator that makes a test for each case and check; the test calls its argument ``check`` without arguments.
 
-    ``expected_failures`` gives reasons by name of check, or by ``"ID:NAME"`` for that of one case: such a test is marked as expected
-    to fail, and fails if it passes.
+    ``expected_failures`` holds reasons by name of check, or by ``"ID:NAME"`` for the check of one case. Such a test is marked as
+    expected to fail, and an unexpected pass is a failure.
     """
     import pytest
 
@@ -115,7 +152,7 @@ def parametrize_with_checks(cases: Sequence[Case], expected_failures: Mapping[st
 
 
 class _Ready:
-    """The bench of a case, made at the first check and shared by the others."""
+    """Makes the bench of a case at the first check, and shares the bench with the other checks."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -128,7 +165,7 @@ class _Ready:
 
 
 class _Call:
-    """A check of a case, to be called."""
+    """A check of a case as a function without arguments."""
 
     def __init__(self, ready: _Ready, check: Check) -> None:
         self.ready, self.check = ready, check
@@ -141,9 +178,9 @@ class _Call:
 
 
 def _run(bench: Bench, check: Check) -> None:
-    """Run a check; whatever the plugin raises in it is a broken contract too. ConfigError for a case that cannot be made ready."""
+    """Run a check. Any error of the plugin is a broken contract too; a faulty case is a ConfigError."""
     with bench.catalogue():
-        bench.data_settings  # noqa: B018 - resolves the ids and settings of the case: its own mistakes are no broken contract
+        bench.data_settings  # noqa: B018 - mistakes in the case itself raise here, and are no broken contract
         try:
             check(bench)
         except ContractError:

@@ -16,9 +16,7 @@ import pytest
 import yaml
 
 from polygan import DataError, Passage, Picture, Sound
-from polygan.data.pieces import read_pieces, save_pieces
-from polygan.record.log import read_log
-from polygan.report.charts import smoothed
+from polygan.data.pieces import save_pieces
 from polygan.report.page import write_report
 
 HOSTILE = """<script>alert(1)</script></style></title>]]>--><img src=x onerror="alert(2)">'"&amp;${d}$"""
@@ -229,25 +227,6 @@ def test_samples_are_embedded(mixed):
     assert all(a.get("alt") for t, a in mixed.elements if t == "img")
 
 
-def test_scores_stand_next_to_their_floor(mixed):
-    assert "4.2 2.1× floor (2)" in mixed.text
-    assert "0.96 99% of real (0.97)" in mixed.text
-    assert "not finite" in mixed.text
-
-
-def test_plots_of_metrics_have_axes_legend_and_note(mixed):
-    figure = re.search(r"<figure class=plot>.*?</figure>", mixed.source)[0]
-    svg = re.search(r"<svg.*?</svg>", figure)[0]
-    assert "text/sweep" in figure
-    assert "quality" in svg
-    assert figure.count("●") == 2
-    for i in (0, 1):  # a line each, in the page's colours, named in the same colour
-        assert f"color:var(--c{i})" in figure
-        assert f"stroke: var(--c{i})" in svg
-    assert "#0000" not in svg
-    assert "text/broken of step 1,000 cannot be drawn." in mixed.text
-
-
 def test_a_long_text_among_the_facts_is_shortened(tmp_path):
     folder = fake_run(tmp_path / "run", MIXED[:1])
     data = json.loads((folder / "data.json").read_text())
@@ -320,21 +299,6 @@ def test_large_grids_stay_below_five_megabytes(tmp_path):
     assert 6 < len(sizes) <= 14
 
 
-def test_a_shrunk_picture_is_the_mean_of_its_pixels():
-    from io import BytesIO
-
-    from matplotlib.image import imread
-
-    from polygan.report.html import shrunk
-
-    pixels = noise(400, 500)
-    small = imread(BytesIO(shrunk(make_png(pixels), limit=250)), "png")[..., 0]
-    expected = pixels.reshape(200, 2, 250, 2).mean((1, 3)) / 255
-    assert small.shape == (200, 250)
-    assert np.abs(small - expected).max() < 1 / 255
-    assert shrunk(b"\x89PNG\r\n\x1a\n" + bytes(100_000)) == b"\x89PNG\r\n\x1a\n" + bytes(100_000)
-
-
 def test_many_long_sounds_are_cut_and_counted(tmp_path):
     sounds = [Sound(make_wav(20, 16000), 16000, f"take {i}") for i in range(12)]
     page = Page(write_report(fake_run(tmp_path / "run", sounds)))
@@ -385,101 +349,6 @@ def test_broken_files_are_named(tmp_path, content):
     for name in ("config.yaml", "environment.json", "data.json"):
         assert re.search(rf"{re.escape(name)} (cannot be read|holds no mapping)", page.text)
     assert "samples cannot be read" in page.text
-
-
-def test_samples_are_read_from_their_own_folder_only(tmp_path):
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    folder = tmp_path / "step-00000001"
-    save_pieces(folder, MIXED[:1])
-    (folder / "pieces.json").write_text('[{"caption": "", "png": "../secret.png"}]')
-    with pytest.raises(DataError, match=r"secret\.png"):
-        read_pieces(folder)
-
-
-def test_pieces_come_back_as_they_were_saved(tmp_path):
-    save_pieces(tmp_path / "step-00000001", [*MIXED, *MIXED])
-    save_pieces(tmp_path / "step-00000001", [*MIXED, Sound(make_wav(), 8000), Passage("")])
-    written = [*MIXED, Sound(make_wav(), 8000), Passage("")]
-    for found, piece in zip(read_pieces(tmp_path / "step-00000001"), written, strict=True):
-        assert found == {name: value for name, value in vars(piece).items() if value is not None}
-    names = {p.name for p in (tmp_path / "step-00000001").iterdir()}
-    assert names == {"000.png", "001.png", "001.wav", "003.wav", "pieces.json"}
-    assert [p.name for p in tmp_path.iterdir()] == ["step-00000001"]
-    with pytest.raises(DataError, match="nowhere"):
-        read_pieces(tmp_path / "nowhere")
-
-
-def test_the_index_of_samples_says_when_it_is_of_a_newer_format(tmp_path):
-    save_pieces(tmp_path / "x", MIXED[:1])
-    (tmp_path / "x/pieces.json").write_text('{"format": 2, "pieces": []}')
-    with pytest.raises(DataError, match=r"pieces\.json has format 2, and this polygan reads 1: upgrade polygan"):
-        read_pieces(tmp_path / "x")
-
-
-# The log
-
-
-def write_log(path, *records):
-    path.write_text("".join(json.dumps(r) + "\n" for r in records))
-    return path
-
-
-def test_a_resume_from_an_earlier_step_makes_later_values_void(tmp_path):
-    log = write_log(
-        tmp_path / "log.jsonl",
-        *({"event": "logged", "step": s, "values": {"d/x": 0}} for s in (10, 20, 30)),
-        {"event": "saved", "step": 20},
-        {"event": "resumed", "step": 20},
-        {"event": "logged", "step": 30, "values": {"d/x": 1}},
-        {"event": "diverged", "step": 35, "message": "bad"},
-        {"event": "logged", "step": 25, "values": {"d/x": 2}},
-    )
-    found = [(r["event"], r["step"]) for r in read_log(log)]
-    assert found == [
-        ("logged", 10), ("logged", 20), ("saved", 20), ("resumed", 20), ("diverged", 35), ("logged", 25),
-    ]  # fmt: skip
-
-
-def test_a_step_that_a_rollback_repeats_is_read_once(tmp_path):
-    log = write_log(
-        tmp_path / "log.jsonl",
-        {"event": "logged", "step": 5, "values": {"d/x": 0}},
-        {"event": "saved", "step": 5},
-        {"event": "logged", "step": 6, "values": {"d/x": 1}},
-        {"event": "diverged", "step": 7, "message": "back to 5"},
-        {"event": "logged", "step": 6, "values": {"d/x": 2}},
-    )
-    found = [(r["event"], r["step"], r.get("values")) for r in read_log(log)]
-    assert found == [
-        ("logged", 5, {"d/x": 0}), ("saved", 5, None), ("diverged", 7, None), ("logged", 6, {"d/x": 2}),
-    ]  # fmt: skip
-
-
-def test_scores_of_an_older_checkpoint_void_nothing(tmp_path):
-    log = write_log(
-        tmp_path / "log.jsonl",
-        *({"event": "logged", "step": s} for s in (10, 20)),
-        {"event": "evaluated", "step": 10, "scores": []},
-        {"event": "evaluated", "scores": []},
-    )
-    assert [r["step"] for r in read_log(log)] == [10, 20, 10, 20]
-
-
-def test_lines_that_are_no_records_are_left_out(tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text('{"event": "a", "step": 1}\n\n[1]\n{"event": "b{"event": "c"}\n{"event": "d", "step": "x"}\n{"ev')
-    assert [(r["event"], r["step"]) for r in read_log(log)] == [("a", 1), ("d", 0)]
-
-
-def test_smoothing_is_a_centred_mean_that_keeps_gaps():
-    values = np.arange(100.0)
-    line = smoothed(values, share=0.05)
-    assert np.allclose(line[2:-2], values[2:-2])
-    values[50] = np.nan
-    line = smoothed(values, share=0.05)
-    assert np.isnan(line[50])
-    assert line[51] == np.mean([49, 51, 52, 53])
-    assert smoothed(np.array([3.0])) == [3.0]
 
 
 def test_reading_a_run_does_not_import_torch():

@@ -172,7 +172,7 @@ def test_settings_that_are_resolved_pass():
     settings = resolve("points/mlp", [{"data": "ring"}])
     assert resolve(settings, [{}]) is settings
     for more in (([{"steps": 3}],), ([], ["--steps", "3"])):
-        with pytest.raises(polygan.ConfigError, match="settings that are resolved take no others"):
+        with pytest.raises(polygan.ConfigError, match="resolved Settings take no further settings"):
             resolve(settings, *more)
 
 

@@ -68,9 +68,7 @@ def test_one_file_becomes_one_file(run):
 def test_an_input_is_never_overwritten(run):
     save("in/a.npy")
     before = Path("in/a.npy").read_bytes()
-    with pytest.raises(
-        polygan.DataError, match=r"a.npy would be overwritten by what is made of it; name another folder"
-    ):
+    with pytest.raises(polygan.DataError, match=r"a.npy would be overwritten by its own output; name another folder"):
         run.convert("in/a.npy", "in", format="npy")
     with pytest.raises(polygan.DataError, match="1 of 1 files of in could not be converted"):
         run.convert("in", "in", format="npy")
@@ -86,7 +84,7 @@ def test_bad_files_are_named_and_counted_and_the_others_are_made(run, capsys):
     save("in/c.npy")
     Path("in/b.npy").write_bytes(b"nothing")
     out = command("generate", run.folder, "--input", "in", "--out", "out", code=1, capsys=capsys)
-    assert "1 of 3 files of in could not be converted and are named above; the others are in out" in out.err
+    assert "1 of 3 files of in could not be converted, as the lines above say; the others are in out" in out.err
     assert [line for line in out.err.splitlines() if "b.npy" in line]
     assert sorted(p.name for p in Path("out").iterdir()) == ["a.csv", "c.csv"]
     with pytest.raises(polygan.DataError, match=r"b.npy"):
@@ -112,9 +110,9 @@ def test_a_write_that_fails_leaves_nothing_behind(run, monkeypatch):
 @pytest.mark.parametrize(
     ("source", "out", "suffix", "message"),
     [
-        ("in", "one.csv", "", "one.csv is one file, and in a folder; name a folder with --out"),
-        ("in/a.npy", "a.wav", "", "writes .csv, .npy; name one of these, or a folder"),
-        ("in", "out", "wav", "format = 'wav'; domain 'points' writes csv, npy"),
+        ("in", "one.csv", "", "one.csv is one file, and in is a folder; name a folder with --out"),
+        ("in/a.npy", "a.wav", "", "writes .csv, .npy; use one of these suffixes, or name a folder"),
+        ("in", "out", "wav", "format = 'wav' is unknown; domain 'points' writes csv, npy"),
     ],
 )
 def test_places_that_do_not_fit_are_refused_before_work(run, source, out, suffix, message):
@@ -150,7 +148,7 @@ def test_arrays_samples_and_files_in_python(run):
     for wrong, error, message in (
         ({"given": "folder"}, polygan.ConfigError, "folder is a folder; use convert"),
         ({"given": "missing.npy"}, polygan.DataError, "missing.npy does not exist"),
-        ({"given": "a.npy", "n": 3}, polygan.ConfigError, "either n or given"),
+        ({"given": "a.npy", "n": 3}, polygan.ConfigError, "n and given exclude each other"),
     ):
         with pytest.raises(error, match=message):
             run.generate(**wrong)

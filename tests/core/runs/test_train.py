@@ -1,4 +1,4 @@
-"""Runs in this process: the folder, the Python API and the command line's verbs."""
+"""Training runs in this process: the folder, resuming, and what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,47 +13,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from toy_runs import TOY, assert_same, command, records, state, train
 
 import polygan
-from polygan.cli import command_line as cli
-from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan.plugins import load_catalogue, set_catalogue
 from polygan.runs.folder import locked
 
-TOY = Path(__file__).parents[2] / "toy_gan.py"
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    set_catalogue(load_catalogue(files=[TOY]))
-    yield
-    set_catalogue(None)
-
-
-def command(*words, code=0, capsys=None):
-    with pytest.raises(SystemExit) as end:
-        cli.main(["--plugin", str(TOY), *map(str, words)])
-    out = capsys.readouterr() if capsys else None
-    assert (end.value.code or 0) == code, out
-    return out
-
-
-def train(**kw):
-    return polygan.train("points/mlp", "ring", **{"quiet": True, "precision": "fp32", "hang_timeout": 0, **kw})
-
-
-def records(run):
-    return [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
-
-
-def state(run):
-    return {f"{n}.{k}": v.clone() for n, m in run.networks.items() for k, v in m.state_dict().items()}
-
-
-def assert_same(a, b):
-    assert a.keys() == b.keys()
-    for k in a:
-        assert torch.equal(a[k], b[k]), k
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 # A run
@@ -111,18 +76,6 @@ def test_generating_disturbs_neither_modes_nor_training(tmp_path):
     plain = train(name="plain", model={"batch_norm": True}, sample_every=0, evaluate_every=0)
     looked = train(name="looked", model={"batch_norm": True}, sample_every=1, evaluate_every=3)
     assert_same(state(plain), state(looked))
-
-
-def test_scores_stand_next_to_their_floor_and_pick_the_best_checkpoint():
-    run = train(evaluate_every=5, steps=30, keep=1)
-    scores = [r for r in records(run) if r["event"] == "evaluated"]
-    assert len(scores) == 6
-    assert scores[0]["scores"][0]["name"] == "points/spread"
-    assert scores[0]["scores"][0]["floor"] < 0.1
-    best = min((r["scores"][0]["value"], r["step"]) for r in scores)[1]
-    assert {int(p.name[5:]) for p in (run.folder / "checkpoints").iterdir()} == {best, 30}
-    (score,) = polygan.load(run.folder).evaluate(samples=100, quiet=True)
-    assert score.value < 3
 
 
 def test_resume_continues_to_the_bit_and_cuts_the_log():
@@ -197,207 +150,6 @@ def test_export_is_one_file_of_weights_and_one_of_facts(tmp_path):
     assert json.loads(facts.read_text())["recipe"] == "points/mlp"
 
 
-def test_a_failing_run_is_recorded_as_failed():
-    with pytest.raises(polygan.DivergenceError):
-        train(name="nan", steps=100, max_skips=2, max_rollbacks=1, model={"poison_at": 12})
-    lines = [json.loads(line) for line in Path("runs/nan/log.jsonl").read_text().splitlines()]
-    assert lines[-1]["status"] == "failed"
-    assert [r["event"] for r in lines].count("diverged") == 2
-    page = Path("runs/nan/report.html").read_text()
-    assert "Diverged" in page
-
-
-# Hooks
-
-
-def test_listeners_hear_the_whole_run(tmp_path):
-    heard = tmp_path / "ears.py"
-    heard.write_text(
-        "import polygan\nheard = []\n"
-        + "".join(
-            f"@polygan.hookimpl\ndef polygan_{name}(event{args}):\n    heard.append(('{name}', event.step))\n"
-            for name, args in [
-                ("run_started", ""),
-                ("logged", ", values"),
-                ("sampled", ", pieces"),
-                ("evaluated", ", scores"),
-                ("saved", ", checkpoint"),
-                ("run_ended", ", status"),
-            ]
-        )
-    )
-    set_catalogue(load_catalogue(files=[TOY, heard]))
-    train(steps=10, evaluate_every=10)
-    assert sys.modules["ears"].heard == [
-        ("run_started", 0), ("logged", 5), ("saved", 5), ("logged", 10), ("sampled", 10), ("evaluated", 10), ("saved", 10),
-        ("run_ended", 10),
-    ]  # fmt: skip
-
-
-def test_a_listener_that_raises_does_not_stop_the_run(tmp_path, capsys):
-    bad = tmp_path / "bad_ears.py"
-    bad.write_text("import polygan\n@polygan.hookimpl\ndef polygan_logged(event, values):\n    raise OSError('full')\n")
-    set_catalogue(load_catalogue(files=[TOY, bad]))
-    assert train(steps=10).step == 10
-    err = capsys.readouterr().err
-    assert err.count("polygan_logged raised") == 2  # the first time, and the count of the others at the end
-    assert "bad_ears" in err
-
-
-# The command line
-
-
-def test_verbs(capsys, tmp_path):
-    out = command(
-        "train", "points/mlp", "--data", "ring", "--steps", "6", "--model.width", "8", "--name", "a", capsys=capsys
-    )
-    assert "report: runs/a/report.html" in out.out
-    assert "step 5/6" in out.err
-    out = command("generate", "runs/a", "-n", "5", "--seed", "1", "--out", "five.csv", "--scale", "0.5", capsys=capsys)
-    assert "5 samples: five.csv" in out.out
-    assert np.loadtxt("five.csv", delimiter=",").shape == (5, 2)
-    out = command("evaluate", "runs/a", "--samples", "64", "--json", capsys=capsys)
-    assert json.loads(out.out)[0]["name"] == "points/spread"
-    out = command("report", "runs/a", capsys=capsys)
-    assert Path(out.out.strip()).exists()
-    out = command("resume", "runs/a", "--steps", "9", capsys=capsys)
-    assert polygan.load("runs/a").step == 9
-    out = command("export", "runs/a", "--out", "toy.safetensors", capsys=capsys)
-    assert Path("toy.safetensors").exists()
-    out = command("list", "--json", capsys=capsys)
-    assert "points/mlp" in {r["id"] for r in json.loads(out.out)}
-    assert "points/mlp" in command("list", capsys=capsys).out
-    assert "toy_gan" in command("plugins", capsys=capsys).out
-
-
-def test_dry_run_prints_what_would_be_trained_and_trains_nothing(capsys):
-    out = command("train", "points/mlp", "--data", "ring", "--model.loss", "hinge", "--dry-run", capsys=capsys)
-    assert yaml.safe_load(out.out)["model"]["loss"] == "hinge"
-    assert not Path("runs").exists()
-    Path("s.yaml").write_text(out.out)
-    again = command("train", "--config", "s.yaml", "--dry-run", capsys=capsys)
-    assert again.out == out.out
-
-
-@pytest.mark.parametrize(
-    ("words", "recipe", "width"),
-    [
-        ("--config s.yaml --model.width 5", "points/mlp", 5),
-        ("points/mlp --model.width 5 --data ring", "points/mlp", 5),
-        ("--dry-run points/mlp --data ring --model.width=5", "points/mlp", 5),
-        ("--config s.yaml points/mlp --data=ring", "points/mlp", 7),
-        ("--config s.yaml", "points/mlp", 7),
-    ],
-)
-def test_a_value_of_an_option_is_not_taken_for_the_recipe(words, recipe, width, capsys):
-    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nmodel: {width: 7}\n")
-    out = command("train", *words.split(), *([] if "--dry-run" in words else ["--dry-run"]), capsys=capsys)
-    settings = yaml.safe_load(out.out)
-    assert (settings["recipe"], settings["model"]["width"]) == (recipe, width)
-
-
-def test_options_are_parsed_once_and_the_settings_file_is_read_once(monkeypatch, capsys):
-    from polygan.settings import parser
-
-    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nsteps: 1\n")
-    read, parsed = [], []
-    load, parse = parser.yaml.safe_load, parser.SettingsParser.parse
-    monkeypatch.setattr(parser.yaml, "safe_load", lambda text: read.append(text) or load(text))
-    monkeypatch.setattr(parser.SettingsParser, "parse", lambda *a: parsed.append(a) or parse(*a))
-    command("train", "--config", "s.yaml", "--name", "once", capsys=capsys)
-    assert (len([text for text in read if "data: {source" in str(text)]), len(parsed)) == (1, 1)
-    assert polygan.load("runs/once").step == 1
-
-
-def test_help(capsys):
-    assert "image/dcgan" in command("--help", capsys=capsys).out
-    assert "RECIPE" in command("train", "--help", capsys=capsys).out
-    first = command("train", "points/mlp", "--help", capsys=capsys).out
-    assert "--model.width INT" in first
-    assert "--hang_timeout" not in first
-    everything = command("train", "points/mlp", "--help", "all", capsys=capsys).out
-    assert "--hang_timeout NUMBER" in everything
-    assert max(map(len, first.splitlines())) <= 110
-    assert "--samples" in command("evaluate", "--help", capsys=capsys).out
-    assert "options of the run" in command("generate", "--help", capsys=capsys).out
-    assert "[RECIPE] [options]" in command("train", "-h", capsys=capsys).out
-    train(name="h", steps=1)
-    assert "--scale" in command("generate", "runs/h", "--help", capsys=capsys).out
-    for words, message in (
-        (
-            ("--scal", "3"),
-            "unknown option --scal of polygan generate with points/mlp (did you mean --scale?); the recipe has",
-        ),
-        (("--sed", "3"), "did you mean --seed"),
-        (("3",), "unexpected '3'"),
-        (("--scale",), "--scale needs a value"),
-        (("--scale", "big"), "scale = big is not of the right type; it takes float"),
-    ):
-        assert message in command("generate", "runs/h", *words, code=2, capsys=capsys).err
-    assert "which run?" in command("generate", code=2, capsys=capsys).err
-    assert polygan.__version__ in command("--version", capsys=capsys).out
-
-
-def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsys):
-    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
-    monkeypatch.setattr(kind, "first_options", ("r1", "loss"), raising=False)
-    shown = command("train", "points/mlp", "--help", capsys=capsys).out
-    assert [w for w in shown.split() if w.startswith("--model.")] == ["--model.r1", "--model.loss"]
-    assert "--steps INT" in shown
-    assert "default: 20)" in shown  # the recipe's own default
-
-
-@pytest.mark.parametrize(
-    ("words", "message", "code"),
-    [
-        (["tran"], "unknown command 'tran' (did you mean 'train'?)", 2),
-        (["train"], "which recipe?", 2),
-        (["train", "--model.width", "5", "points/mlp"], "which recipe? It comes first", 2),
-        (["train", "--config", "s.yaml", "--model.width", "5", "points/mlp"], "s.yaml", 2),
-        (["train", "points/mlp", "--out", "x"], "unknown option --out of polygan train points/mlp (did you mean --runs?)", 2),
-        (["train", "points/mlp", "ring"], "unexpected 'ring'", 2),
-        (["train", "points/mlp", "--data"], "--data needs a value", 2),
-        (["train", "points/mpl"], "did you mean 'points/mlp'", 2),
-        (["train", "points/mlp"], "no data", 1),
-        (["train", "points/mlp", "--data", "rign"], "did you mean 'ring'", 1),
-        (["train", "points/mlp", "--data", "nowhere/at/all"], "neither a path that exists", 1),
-        (["train", "points/mlp", "--data", "ring", "--step", "3"], "did you mean --steps", 2),
-        (["train", "points/mlp", "--data", "ring", "--metrics", "points/spraed"], "did you mean 'points/spread'", 2),
-        (["train", "points/mlp", "--data", "ring", "--batch_size", "4096"], "4096", 1),
-        (["train", "points/mlp", "--data", "ring", "--batch_size", "0"], "batch_size = 0 is too small", 2),
-        (["train", "points/mlp", "--data", "ring", "--name", "../up"], "is not a folder name", 2),
-        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "cuda:99 is absent", 2),
-        (["train", "points/mlp", "--data", "ring", "--accumulate", "5"], "multiple of 5", 2),
-        (["train", "points/mlp", "--data", "ring", "--data.cache", "/proc/nope"], "/proc/nope", 1),
-        (["train", "points/mlp", "--data", "ring", "--runs", "/proc/nope"], "/proc/nope", 2),
-        (["train", "--config", "missing.yaml"], "missing.yaml", 2),
-        (["evaluate", "runs/none"], "is not a run", 2),
-        (["evaluate", "runs/none", "--metric", "x"], "--metric", 2),
-        (["report", "."], "is not a run", 2),
-        (["report"], "which run? `polygan report RUN [options]`", 2),
-        (["report", "a", "b"], "unexpected 'b'", 2),
-        (["export", "runs/a"], "--out is missing: `polygan export RUN --out FILE [options]`", 2),
-        (["generate", "--scale", "2", "runs/a"], "which run? `polygan generate RUN [options]`; RUN comes first", 2),
-        (["resume", "runs/a", "--steps", "--device", "cpu"], "--steps needs a value", 2),
-        (["--jsn", "list"], "the command comes first", 2),
-        (["--plugin"], "--plugin needs a value", 2),
-        (["list", "--jsn"], "did you mean --json", 2),
-        (["--no-plugin", "imagee", "list"], "imagee", 2),
-        (["--plugin", "nowhere.py", "list"], "nowhere.py", 1),
-        (["generate", "runs/none", "-n", "many"], "-n = 'many' is not of the right type; it takes int", 2),
-    ],
-)  # fmt: skip
-def test_mistakes_are_one_clear_line(words, message, code, capsys):
-    out = command(*words, code=code, capsys=capsys)
-    assert message in out.err
-    assert "Traceback" not in out.err
-    assert out.err.strip().splitlines()[-1].startswith("polygan: ")
-
-
-def test_traceback_on_demand(capsys):
-    assert "Traceback" in command("train", "points/mlp", "--traceback", code=1, capsys=capsys).err
-
-
 def test_a_source_of_nothing_but_bad_samples_is_an_error_before_training(capsys):
     np.save("nan.npy", np.full((50, 2), np.nan))
     out = command("train", "points/mlp", "--data", "nan.npy", code=1, capsys=capsys)
@@ -466,51 +218,6 @@ def test_data_that_changed_is_named_by_its_fact(tmp_path):
         assert len(str(error.value)) < 500 + 2 * len(str(tmp_path))
 
 
-def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
-    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
-    monkeypatch.setattr(kind, "notes", lambda self, training: [f"gamma is {1 / training.batch_size} & so on"])
-    run = train(steps=2, batch_size=8, quiet=False)
-    note = "gamma is 0.125 & so on"
-    assert note in capsys.readouterr().err.splitlines()
-    assert next(r for r in records(run) if r["event"] == "started")["notes"] == [note]
-    assert note.replace("&", "&amp;") in run.report().read_text()
-
-
-def test_metrics_are_told_what_to_measure_with(monkeypatch, capsys):
-    told = []
-    spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
-    monkeypatch.setitem(spread.__globals__, "spread", lambda e: [told.append(e.features), *spread(e)][1:])
-    run = train(steps=2, features="network.pt")
-    for words, features in ((("--features", "other.pt"), "other.pt"), ((), "network.pt")):
-        command("evaluate", run.folder, *words, capsys=capsys)
-        assert told.pop() == features
-    run.evaluate(features="", quiet=True)
-    assert told == [""]
-
-
-def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeypatch, capsys):
-    catalogue = get_catalogue()
-    spread = catalogue.resolve(catalogue.metric("points/spread"))
-
-    def careless(evaluation):
-        raise KeyError("no such column")
-
-    monkeypatch.setitem(spread.__globals__, "careless", careless)
-    target = f"{spread.__module__}:careless"
-    monkeypatch.setitem(catalogue.metrics, "points/careless", polygan.MetricSpec("points/careless", target, ""))
-    monkeypatch.setitem(catalogue._owners, ("metric", "points/careless"), catalogue.owner("metric", "points/spread"))
-    run = train(steps=2, evaluate_every=2, quiet=False)
-    said = next(line for line in capsys.readouterr().err.splitlines() if "careless" in line)
-    assert "points/careless was left out: plugin 'toy_gan'" in said
-    assert "raised KeyError: 'no such column' at " in said
-    assert [s["name"] for s in next(r for r in records(run) if r["event"] == "evaluated")["scores"]] == [
-        "points/spread"
-    ]
-    monkeypatch.setattr(catalogue, "strict", True)
-    with pytest.raises(polygan.PluginError, match="metric 'points/careless' of plugin 'toy_gan'"):
-        run.evaluate()
-
-
 def test_no_samples_are_refused():
     run = train(steps=1)
     for samples in (0, -5):
@@ -524,30 +231,6 @@ def test_a_run_that_never_began_leaves_no_folder_and_its_name_free():
             train(name="mine", steps=1, batch_size=8, **bad)
         assert not Path("runs/mine").exists()
     assert train(name="mine", steps=1).folder == Path("runs/mine")
-
-
-def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
-    catalogue = get_catalogue()
-    spread = catalogue.resolve(catalogue.metric("points/spread"))
-    calls = []
-
-    def first(evaluation):
-        calls.append(None)
-        if len(calls) == 2:
-            raise MemoryError("for once")
-        return [polygan.Score("points/first", 35.0)]
-
-    def second(evaluation):
-        return [polygan.Score("points/second", 0.7, better="higher")]
-
-    for name, function in (("first", first), ("second", second)):
-        monkeypatch.setitem(spread.__globals__, name, function)
-        spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
-        monkeypatch.setitem(catalogue.metrics, spec.id, spec)
-        monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
-    run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
-    found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
-    assert found == {1: 35.0, 2: None, 3: 35.0}
 
 
 def test_a_translated_sample_does_not_depend_on_their_number(monkeypatch):
@@ -578,29 +261,3 @@ def test_a_run_leaves_the_process_as_it_found_it():
         assert facts() == before
     finally:
         signal.signal(signal.SIGUSR1, handler)
-
-
-def test_listeners_from_python_hear_what_plugins_hear():
-    heard = []
-
-    class Ears(polygan.Listener):
-        def logged(self, trainer, values):
-            heard.append(("logged", trainer.step))
-
-        def sample(self, trainer):
-            heard.append(("sample", trainer.step))
-
-        def saved(self, trainer, path):
-            heard.append(("saved", path.name))
-
-    run = train(steps=4, log_every=2, sample_every=2, save_every=4, listeners=[Ears()])
-    assert heard == [
-        ("logged", 2),
-        ("sample", 2),
-        ("logged", 4),
-        ("sample", 4),
-        ("saved", "step-00000004"),
-    ]
-    polygan.resume(run.folder, steps=5, listeners=[Ears()], quiet=True)
-    assert heard[5:] == [("logged", 5), ("sample", 5), ("saved", "step-00000005")]
-    assert run.report().exists()  # the run's own record is kept beside

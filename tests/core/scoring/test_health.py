@@ -90,3 +90,10 @@ def test_a_healthy_run_has_no_warning():
 def test_the_weight_of_r1_is_spoken_of_only_where_there_is_one_and_a_reason():
     for values in ({"d/r_t": 0.7}, {"d/accuracy": 0.51}, {"r1/penalty": 0.1}):
         assert not [f for f in describe(log(values)) if "R1" in f.title]
+
+
+@pytest.mark.parametrize("signal", ["nn_ratio", "duplicates", "held_out_gap"])
+def test_a_signal_that_is_not_finite_is_no_good_news(signal):
+    health = {"nn_ratio": 1.0, "duplicates": 0.0} if signal != "held_out_gap" else {}
+    findings = describe(log(health={**health, signal: float("nan")}))
+    assert not [f for f in findings if "varied" in f.title or "generalises" in f.title]

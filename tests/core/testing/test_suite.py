@@ -21,7 +21,6 @@ import toy_gan
 from polygan import testing
 from polygan.plugins import PluginStatus, load_catalogue, set_catalogue
 from polygan.testing import Case, ContractError, parametrize_with_checks
-from polygan.testing.bench import difference
 
 FILES = (TESTS / "toy_gan.py", TESTS / "mirror_gan.py")
 TOYS = [
@@ -336,6 +335,16 @@ def test_a_sound_domain_and_data_set_pass():
     testing.check_dataset("broken")
 
 
+def all_six_draws(self, split, rows, draws):
+    batch = split.store.gather("point", rows)
+    return {"point": batch + torch.as_tensor(draws[:, 4:6], dtype=batch.dtype)}
+
+
+def test_a_domain_may_ask_for_more_draws():
+    register(domain=type("Six", (Points,), {"draws": 6, "collate": all_six_draws}))
+    testing.check_domain("points", points)
+
+
 def unordered(self, split, rows):
     return toy_gan.Points.real(self, split, np.sort(rows))
 
@@ -562,7 +571,7 @@ def test_a_case_s_own_mistakes_are_no_broken_contract():
         testing.check_metric("points/spread", "", "ring", plugins=FILES)
 
 
-@pytest.mark.parametrize("name", ["suite", "bench", "recipe_checks", "data_checks"])
+@pytest.mark.parametrize("name", ["suite", "bench", "watched", "contracts", "devices", "recipe_checks", "data_checks"])
 def test_pytest_is_imported_by_the_parametrizer_only(name, monkeypatch):
     """A plugin's author may run the checks where pytest is not installed: the module is executed as it would be there."""
     path = Path(testing.__file__).with_name(f"{name}.py")
@@ -575,31 +584,3 @@ def test_pytest_is_imported_by_the_parametrizer_only(name, monkeypatch):
         module.check_dataset("ring", plugins=FILES)
         with pytest.raises(ImportError):
             module.parametrize_with_checks(TOYS)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "found"),
-    [
-        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]), ("[1]", "2.0", "2.5")),
-        (torch.tensor([1.0, float("nan")]), torch.tensor([1.0, float("nan")]), None),
-        (torch.tensor([1.0]), torch.tensor([float("nan")]), ("[0]", "1.0", "nan")),
-        (torch.zeros(2), torch.zeros(3), ("", "torch.float32 (2,)", "torch.float32 (3,)")),
-        ([torch.zeros(1), torch.tensor(3)], [torch.zeros(1), torch.tensor(4)], ("[1]", "3", "4")),
-        ({"a": [1, "x"]}, {"a": [1, "y"]}, (".a[1]", "'x'", "'y'")),
-        ({"a": 1}, {"b": 1}, ("", "the names a", "the names b")),
-        ([1], [1, 2], ("", "1 entries", "2 entries")),
-        (1, True, ("", "1", "True")),
-        ({"a": (1, 2)}, {"a": (1, 2)}, None),
-    ],
-)
-def test_where_two_values_differ(a, b, found):
-    assert difference(a, b) == found
-
-
-def test_a_tolerance_is_absolute():
-    assert difference(torch.tensor([1.0]), torch.tensor([1.1]), tolerance=0.2) is None
-    assert difference(torch.tensor([1.0]), torch.tensor([1.3]), tolerance=0.2) == (
-        "[0]",
-        "1.0",
-        repr(torch.tensor(1.3).item()),
-    )

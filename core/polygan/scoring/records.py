@@ -1,0 +1,37 @@
+"""The type of a record: one line of a run's log.jsonl."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+
+class Record(TypedDict, total=False):
+    """A line of the log as `polygan.record.log.read_log` returns it.
+
+    ``step`` is always a finite int. The other values are what the file holds, so a reader checks their types.
+    """
+
+    step: Required[int]
+    """Finished iterations."""
+    event: object
+    """started, resumed, logged, sampled, health, evaluated, saved, diverged or ended."""
+    samples: object
+    """Real samples that training has shown so far."""
+    seconds: object
+    """Seconds of training so far."""
+    values: object
+    """Of logged and health: numbers by name; null for a number that is not finite."""
+    notes: object
+    """Of started and resumed: sentences of the recipe."""
+    scores: object
+    """Of evaluated: the fields of each `polygan.Score`."""
+    plots: object
+    """Of evaluated: the fields of each `polygan.Plot`."""
+    message: object
+    """Of diverged: what happened."""
+    status: object
+    """Of ended: finished, preempted, interrupted or failed."""
+    folder: object
+    """Of sampled: the folder of the samples, within the run."""
+    checkpoint: object
+    """Of saved: the checkpoint's folder, within the run."""

@@ -1,0 +1,167 @@
+"""The commands, run in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from toy_runs import command, train
+
+import polygan
+from polygan.plugins import get_catalogue
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_verbs(capsys, tmp_path):
+    out = command(
+        "train", "points/mlp", "--data", "ring", "--steps", "6", "--model.width", "8", "--name", "a", capsys=capsys
+    )
+    assert "report: runs/a/report.html" in out.out
+    assert "step 5/6" in out.err
+    out = command("generate", "runs/a", "-n", "5", "--seed", "1", "--out", "five.csv", "--scale", "0.5", capsys=capsys)
+    assert "5 samples: five.csv" in out.out
+    assert np.loadtxt("five.csv", delimiter=",").shape == (5, 2)
+    out = command("evaluate", "runs/a", "--samples", "64", "--json", capsys=capsys)
+    assert json.loads(out.out)[0]["name"] == "points/spread"
+    out = command("report", "runs/a", capsys=capsys)
+    assert Path(out.out.strip()).exists()
+    out = command("resume", "runs/a", "--steps", "9", capsys=capsys)
+    assert polygan.load("runs/a").step == 9
+    out = command("export", "runs/a", "--out", "toy.safetensors", capsys=capsys)
+    assert Path("toy.safetensors").exists()
+    out = command("list", "--json", capsys=capsys)
+    assert "points/mlp" in {r["id"] for r in json.loads(out.out)}
+    assert "points/mlp" in command("list", capsys=capsys).out
+    assert "toy_gan" in command("plugins", capsys=capsys).out
+
+
+def test_dry_run_prints_what_would_be_trained_and_trains_nothing(capsys):
+    out = command("train", "points/mlp", "--data", "ring", "--model.loss", "hinge", "--dry-run", capsys=capsys)
+    assert yaml.safe_load(out.out)["model"]["loss"] == "hinge"
+    assert not Path("runs").exists()
+    Path("s.yaml").write_text(out.out)
+    again = command("train", "--config", "s.yaml", "--dry-run", capsys=capsys)
+    assert again.out == out.out
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe", "width"),
+    [
+        ("--config s.yaml --model.width 5", "points/mlp", 5),
+        ("points/mlp --model.width 5 --data ring", "points/mlp", 5),
+        ("--dry-run points/mlp --data ring --model.width=5", "points/mlp", 5),
+        ("--config s.yaml points/mlp --data=ring", "points/mlp", 7),
+        ("--config s.yaml", "points/mlp", 7),
+    ],
+)
+def test_a_value_of_an_option_is_not_taken_for_the_recipe(words, recipe, width, capsys):
+    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nmodel: {width: 7}\n")
+    out = command("train", *words.split(), *([] if "--dry-run" in words else ["--dry-run"]), capsys=capsys)
+    settings = yaml.safe_load(out.out)
+    assert (settings["recipe"], settings["model"]["width"]) == (recipe, width)
+
+
+def test_options_are_parsed_once_and_the_settings_file_is_read_once(monkeypatch, capsys):
+    from polygan.settings import parser
+
+    Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nsteps: 1\n")
+    read, parsed = [], []
+    load, parse = parser.yaml.safe_load, parser.SettingsParser.parse
+    monkeypatch.setattr(parser.yaml, "safe_load", lambda text: read.append(text) or load(text))
+    monkeypatch.setattr(parser.SettingsParser, "parse", lambda *a: parsed.append(a) or parse(*a))
+    command("train", "--config", "s.yaml", "--name", "once", capsys=capsys)
+    assert (len([text for text in read if "data: {source" in str(text)]), len(parsed)) == (1, 1)
+    assert polygan.load("runs/once").step == 1
+
+
+def test_help(capsys):
+    assert "image/dcgan" in command("--help", capsys=capsys).out
+    assert "RECIPE" in command("train", "--help", capsys=capsys).out
+    first = command("train", "points/mlp", "--help", capsys=capsys).out
+    assert "--model.width INT" in first
+    assert "--hang_timeout" not in first
+    everything = command("train", "points/mlp", "--help", "all", capsys=capsys).out
+    assert "--hang_timeout NUMBER" in everything
+    assert max(map(len, first.splitlines())) <= 110
+    assert "--samples" in command("evaluate", "--help", capsys=capsys).out
+    assert "options of the run" in command("generate", "--help", capsys=capsys).out
+    assert "[RECIPE] [options]" in command("train", "-h", capsys=capsys).out
+    train(name="h", steps=1)
+    assert "--scale" in command("generate", "runs/h", "--help", capsys=capsys).out
+    for words, message in (
+        (
+            ("--scal", "3"),
+            "unknown option --scal of polygan generate with points/mlp (did you mean --scale?); the recipe has",
+        ),
+        (("--sed", "3"), "did you mean --seed"),
+        (("3",), "unexpected '3'"),
+        (("--scale",), "--scale needs a value"),
+        (("--scale", "big"), "scale = big is not of the right type; it takes float"),
+    ):
+        assert message in command("generate", "runs/h", *words, code=2, capsys=capsys).err
+    assert "which run?" in command("generate", code=2, capsys=capsys).err
+    assert polygan.__version__ in command("--version", capsys=capsys).out
+
+
+def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsys):
+    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
+    monkeypatch.setattr(kind, "first_options", ("r1", "loss"), raising=False)
+    shown = command("train", "points/mlp", "--help", capsys=capsys).out
+    assert [w for w in shown.split() if w.startswith("--model.")] == ["--model.r1", "--model.loss"]
+    assert "--steps INT" in shown
+    assert "default: 20)" in shown  # the recipe's own default
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (["tran"], "unknown command 'tran' (did you mean 'train'?)", 2),
+        (["train"], "which recipe?", 2),
+        (["train", "--model.width", "5", "points/mlp"], "which recipe? It comes first", 2),
+        (["train", "--config", "s.yaml", "--model.width", "5", "points/mlp"], "s.yaml", 2),
+        (["train", "points/mlp", "--out", "x"], "unknown option --out of polygan train points/mlp (did you mean --runs?)", 2),
+        (["train", "points/mlp", "ring"], "unexpected 'ring'", 2),
+        (["train", "points/mlp", "--data"], "--data needs a value", 2),
+        (["train", "points/mpl"], "did you mean 'points/mlp'", 2),
+        (["train", "points/mlp"], "no data", 1),
+        (["train", "points/mlp", "--data", "rign"], "did you mean 'ring'", 1),
+        (["train", "points/mlp", "--data", "nowhere/at/all"], "neither a path that exists", 1),
+        (["train", "points/mlp", "--data", "ring", "--step", "3"], "did you mean --steps", 2),
+        (["train", "points/mlp", "--data", "ring", "--metrics", "points/spraed"], "did you mean 'points/spread'", 2),
+        (["train", "points/mlp", "--data", "ring", "--batch_size", "4096"], "4096", 1),
+        (["train", "points/mlp", "--data", "ring", "--batch_size", "0"], "batch_size = 0 is too small", 2),
+        (["train", "points/mlp", "--data", "ring", "--name", "../up"], "is not a folder name", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "cuda:99 is absent", 2),
+        (["train", "points/mlp", "--data", "ring", "--accumulate", "5"], "multiple of 5", 2),
+        (["train", "points/mlp", "--data", "ring", "--data.cache", "/proc/nope"], "/proc/nope", 1),
+        (["train", "points/mlp", "--data", "ring", "--runs", "/proc/nope"], "/proc/nope", 2),
+        (["train", "--config", "missing.yaml"], "missing.yaml", 2),
+        (["evaluate", "runs/none"], "is not a run", 2),
+        (["evaluate", "runs/none", "--metric", "x"], "--metric", 2),
+        (["report", "."], "is not a run", 2),
+        (["report"], "which run? `polygan report RUN [options]`", 2),
+        (["report", "a", "b"], "unexpected 'b'", 2),
+        (["export", "runs/a"], "--out is missing: `polygan export RUN --out FILE [options]`", 2),
+        (["generate", "--scale", "2", "runs/a"], "which run? `polygan generate RUN [options]`; RUN comes first", 2),
+        (["resume", "runs/a", "--steps", "--device", "cpu"], "--steps needs a value", 2),
+        (["--jsn", "list"], "the command comes first", 2),
+        (["--plugin"], "--plugin needs a value", 2),
+        (["list", "--jsn"], "did you mean --json", 2),
+        (["--no-plugin", "imagee", "list"], "imagee", 2),
+        (["--plugin", "nowhere.py", "list"], "nowhere.py", 1),
+        (["generate", "runs/none", "-n", "many"], "-n = 'many' is not of the right type; it takes int", 2),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_clear_line(words, message, code, capsys):
+    out = command(*words, code=code, capsys=capsys)
+    assert message in out.err
+    assert "Traceback" not in out.err
+    assert out.err.strip().splitlines()[-1].startswith("polygan: ")
+
+
+def test_traceback_on_demand(capsys):
+    assert "Traceback" in command("train", "points/mlp", "--traceback", code=1, capsys=capsys).err

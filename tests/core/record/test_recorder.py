@@ -1,0 +1,131 @@
+"""The record of a run: events, scores, notes, and what listeners hear."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from toy_runs import TOY, records, train
+
+import polygan
+from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_scores_stand_next_to_their_floor_and_pick_the_best_checkpoint():
+    run = train(evaluate_every=5, steps=30, keep=1)
+    scores = [r for r in records(run) if r["event"] == "evaluated"]
+    assert len(scores) == 6
+    assert scores[0]["scores"][0]["name"] == "points/spread"
+    assert scores[0]["scores"][0]["floor"] < 0.1
+    best = min((r["scores"][0]["value"], r["step"]) for r in scores)[1]
+    assert {int(p.name[5:]) for p in (run.folder / "checkpoints").iterdir()} == {best, 30}
+    (score,) = polygan.load(run.folder).evaluate(samples=100, quiet=True)
+    assert score.value < 3
+
+
+def test_a_failing_run_is_recorded_as_failed():
+    with pytest.raises(polygan.DivergenceError):
+        train(name="nan", steps=100, max_skips=2, max_rollbacks=1, model={"poison_at": 12})
+    lines = [json.loads(line) for line in Path("runs/nan/log.jsonl").read_text().splitlines()]
+    assert lines[-1]["status"] == "failed"
+    assert [r["event"] for r in lines].count("diverged") == 2
+    page = Path("runs/nan/report.html").read_text()
+    assert "Diverged" in page
+
+
+def test_listeners_hear_the_whole_run(tmp_path):
+    heard = tmp_path / "ears.py"
+    heard.write_text(
+        "import polygan\nheard = []\n"
+        + "".join(
+            f"@polygan.hookimpl\ndef polygan_{name}(event{args}):\n    heard.append(('{name}', event.step))\n"
+            for name, args in [
+                ("run_started", ""),
+                ("logged", ", values"),
+                ("sampled", ", pieces"),
+                ("evaluated", ", scores"),
+                ("saved", ", checkpoint"),
+                ("run_ended", ", status"),
+            ]
+        )
+    )
+    set_catalogue(load_catalogue(files=[TOY, heard]))
+    train(steps=10, evaluate_every=10)
+    assert sys.modules["ears"].heard == [
+        ("run_started", 0), ("logged", 5), ("saved", 5), ("logged", 10), ("sampled", 10), ("evaluated", 10), ("saved", 10),
+        ("run_ended", 10),
+    ]  # fmt: skip
+
+
+def test_a_listener_that_raises_does_not_stop_the_run(tmp_path, capsys):
+    bad = tmp_path / "bad_ears.py"
+    bad.write_text("import polygan\n@polygan.hookimpl\ndef polygan_logged(event, values):\n    raise OSError('full')\n")
+    set_catalogue(load_catalogue(files=[TOY, bad]))
+    assert train(steps=10).step == 10
+    err = capsys.readouterr().err
+    assert err.count("polygan_logged raised") == 2  # the first time, and the count of the others at the end
+    assert "bad_ears" in err
+
+
+def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
+    kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
+    monkeypatch.setattr(kind, "notes", lambda self, training: [f"gamma is {1 / training.batch_size} & so on"])
+    run = train(steps=2, batch_size=8, quiet=False)
+    note = "gamma is 0.125 & so on"
+    assert note in capsys.readouterr().err.splitlines()
+    assert next(r for r in records(run) if r["event"] == "started")["notes"] == [note]
+    assert note.replace("&", "&amp;") in run.report().read_text()
+
+
+def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
+    catalogue = get_catalogue()
+    spread = catalogue.resolve(catalogue.metric("points/spread"))
+    calls = []
+
+    def first(evaluation):
+        calls.append(None)
+        if len(calls) == 2:
+            raise MemoryError("for once")
+        return [polygan.Score("points/first", 35.0)]
+
+    def second(evaluation):
+        return [polygan.Score("points/second", 0.7, better="higher")]
+
+    for name, function in (("first", first), ("second", second)):
+        monkeypatch.setitem(spread.__globals__, name, function)
+        spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
+        monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+        monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
+    run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
+    found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
+    assert found == {1: 35.0, 2: None, 3: 35.0}
+
+
+def test_listeners_from_python_hear_what_plugins_hear():
+    heard = []
+
+    class Ears(polygan.Listener):
+        def logged(self, trainer, values):
+            heard.append(("logged", trainer.step))
+
+        def sample(self, trainer):
+            heard.append(("sample", trainer.step))
+
+        def saved(self, trainer, path):
+            heard.append(("saved", path.name))
+
+    run = train(steps=4, log_every=2, sample_every=2, save_every=4, listeners=[Ears()])
+    assert heard == [
+        ("logged", 2),
+        ("sample", 2),
+        ("logged", 4),
+        ("sample", 4),
+        ("saved", "step-00000004"),
+    ]
+    polygan.resume(run.folder, steps=5, listeners=[Ears()], quiet=True)
+    assert heard[5:] == [("logged", 5), ("sample", 5), ("saved", "step-00000005")]
+    assert run.report().exists()  # the run's own record is kept beside
