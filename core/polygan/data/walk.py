@@ -41,5 +41,8 @@ def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], se
 
 
 def _inside(folder: str, top: str) -> bool:
-    """Whether a folder is a link to a folder below ``top``, which is read at its real place."""
-    return os.path.islink(folder) and os.path.realpath(folder).startswith(os.path.join(top, ""))
+    """Whether a folder is a link to a folder below ``top`` that the walk visits anyway, since no part of its path is hidden."""
+    real, above = os.path.realpath(folder), os.path.join(top, "")
+    if not (os.path.islink(folder) and real.startswith(above)):
+        return False
+    return not any(part.startswith(".") for part in real.removeprefix(above).split(os.sep))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..data.store import Split
     from ..files import Facts
     from .recipe import AnyRecipe
+
+
+_PIECE = 4  # the counter that tells the seeds of a file's pieces from other seeds
 
 
 def make_samples(
@@ -55,16 +59,21 @@ def stream_samples(
     *,
     domain: Domain | None = None,
 ) -> Iterator[Samples]:
-    """The samples made from the pieces of one given file, in order, with one piece in memory at a time."""
+    """The samples made from the pieces of one given file, in order, with one piece in memory at a time.
+
+    The first piece has the random numbers of `make_samples` for this seed, and each later piece has others.
+    """
     _check_given(recipe, True)
     if not isinstance(recipe, HasStream):
-        for piece in pieces:
-            yield make_samples(recipe, networks, len(piece), seed, options, given=piece, domain=domain)
+        for k, piece in enumerate(pieces):
+            own = mix(seed, _PIECE, k) if k else seed
+            yield make_samples(recipe, networks, len(piece), own, options, given=piece, domain=domain)
         return
     device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
     made = recipe.stream(networks, iter(pieces), Request(1, noise, options, device))
-    while True:
+    for k in itertools.count():
         with preserved_generators(device), evaluating(networks), torch.no_grad():
+            seed_everything(mix(seed, 1, k) if k else mix(seed, 1), device)
             piece = next(made, None)
         if piece is None:
             return

@@ -207,6 +207,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.name.startswith("step-") and path.name != f"step-{manifest['step']:08d}":
         raise CheckpointError(f"checkpoint {path} holds step {manifest['step']}; give the folder its name back")
     files = manifest["files"]
+    if strange := [name for name in files if Path(name).name != name]:
+        raise CheckpointError(
+            f"checkpoint {path} names {strange[0]!r}, which is no file of the folder; do not use the checkpoint"
+        )
     with ThreadPoolExecutor(2) as pool:
         contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name]), files), strict=True))
     try:

@@ -38,6 +38,12 @@ def test_a_folder_is_read_once_and_where_it_lies():
     assert walk()[0] == ["cats/1.png", "far/2.png"]
 
 
+def test_a_link_to_a_hidden_folder_is_followed():
+    make("set/.store/1.png")
+    Path("set/shown").symlink_to(Path("set/.store").resolve())
+    assert walk()[0] == ["shown/1.png"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads every folder")
 def test_a_folder_that_cannot_be_read_is_named():
     make("set/shut/1.png")

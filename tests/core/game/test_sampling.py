@@ -1,10 +1,13 @@
-"""Classes by name or number, and whether a recipe is told them."""
+"""Classes by name or number, whether a recipe is told them, and samples of given pieces."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
+import polygan
 from polygan import ConfigError, class_index, classes_of
+from polygan.game.sampling import stream_samples
 
 NAMES = ("0", "1", "10", "2")  # folders in their order
 
@@ -37,3 +40,45 @@ def test_classes_are_told_if_there_are_two():
     assert classes_of("no", info, "") == classes_of("auto", {"classes": ["a"]}, "") == classes_of("auto", {}, "") == ()
     with pytest.raises(ConfigError, match=r"this has 1: name a column or --model\.conditional auto"):
         classes_of("yes", {"classes": ["a"]}, "name a column")
+
+
+class Jitter(polygan.Recipe):
+    """Adds noise of the request and of torch's global generator to what is given."""
+
+    domain = given = "points"
+
+    def networks(self):
+        return {"generator": torch.nn.Linear(2, 2)}
+
+    def generate(self, networks, request):
+        return polygan.Samples(request.given.data + request.noise.normal(request.n, 2) + torch.rand(request.n, 2))
+
+
+class Streamed(Jitter):
+    def stream(self, networks, pieces, request):
+        for piece in pieces:
+            yield polygan.Samples(piece.data + torch.rand(len(piece), 2))
+
+
+@pytest.mark.parametrize("kind", [Jitter, Streamed])
+def test_pieces_of_a_file_have_numbers_of_their_own_by_the_seed_alone(kind):
+    recipe = kind(polygan.Recipe.Sampling(), {})
+    networks = recipe.networks()
+
+    def made(seed):
+        pieces = [polygan.Samples(torch.zeros(3, 2)) for _ in range(3)]
+        return [s.data for s in stream_samples(recipe, networks, pieces, seed)]
+
+    first = made(0)
+    torch.manual_seed(99)  # the caller's generator has no say
+    assert all(torch.equal(a, b) for a, b in zip(first, made(0), strict=True))
+    assert not torch.equal(first[0], made(1)[0])
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[1], first[2])
+
+
+def test_the_first_piece_is_what_the_samples_are_together():
+    recipe = Jitter(polygan.Recipe.Sampling(), {})
+    networks, given = recipe.networks(), polygan.Samples(torch.zeros(3, 2))
+    alone = next(stream_samples(recipe, networks, [given], 7))
+    assert torch.equal(alone.data, polygan.make_samples(recipe, networks, 3, 7, given=given).data)

@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -270,6 +271,17 @@ def test_damage_falls_back_and_is_said_in_one_line(tmp_path, kind):
         assert words in line
         assert line.endswith("trying an older checkpoint")
         assert "\n" not in line
+
+
+def test_a_manifest_reads_no_file_outside_its_folder(tmp_path):
+    path = keep_one(tmp_path, {"n": 1}).path
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest.pop("sha256")
+    manifest["files"]["../outside.safetensors"] = manifest["files"]["training.safetensors"]
+    shutil.copy(path / "training.safetensors", tmp_path / "outside.safetensors")
+    (path / "manifest.json").write_text(json.dumps({**manifest, "sha256": checkpoint._digest(manifest)}))
+    with pytest.raises(CheckpointError, match=r"names '../outside.safetensors', which is no file of the folder"):
+        checkpoint.read_checkpoint(path)
 
 
 def test_every_byte_of_the_manifest_counts(tmp_path):
