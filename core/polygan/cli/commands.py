@@ -84,8 +84,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
     if arguments.input == "-":
         made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
         if arguments.out:
-            loaded.domain.write_file(made, out)
-            print(out)
+            print(loaded.write_lines(made, out))
         else:
             for samples in made:
                 print(*loaded.domain.lines(samples), sep="\n", flush=True)

@@ -138,13 +138,22 @@ def _convert_file(maker: Maker, path: Path, target: Path) -> None:
     """Write the output of one file, completely or not at all. Raises DataError with the file's name."""
     if target.exists() and target.samefile(path):
         raise DataError(f"{path} would be overwritten by its own output; name another folder with --out")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{os.getpid()}-{target.name}")
     try:
-        maker.domain.write_file(maker.of_file(path), partial)
+        write_made(maker.domain, maker.of_file(path), target)
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def write_made(domain: Domain, pieces: Iterable[Samples], target: Path) -> None:
+    """Write the samples made from one input into the file ``target``, completely or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(
+        f".{os.getpid()}-{target.name}"
+    )  # with the suffix, which tells the domain the kind of file
+    try:
+        domain.write_file(pieces, partial)
         partial.replace(target)
     except DataError as error:
-        message = str(error).replace(str(partial), str(target))
-        raise DataError(message if str(path) in message else f"{path}: {message}") from None
+        raise DataError(str(error).replace(str(partial), str(target))) from None
     finally:
         partial.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from ..training.weights import load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import read_facts, write_model
 from .folder import check_data, read_data, run_folder
-from .given import Maker, convert_files
+from .given import Maker, convert_files, write_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -149,6 +149,13 @@ class Run:
     def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: object) -> Iterator[Samples]:
         """Samples from lines of text (standard input), piece by piece, for a given domain that reads text."""
         return self._maker(seed, self._sampling(options)).of_lines(lines)
+
+    def write_lines(self, made: Iterable[Samples], out: Path) -> Path:
+        """Write what `convert_lines` yields into the file ``out``, or into a file in the folder ``out``; returns the file."""
+        if out.suffix.lower() not in self.domain.writes or out.is_dir():
+            out = out / f"samples{self.domain.writes[0]}"
+        write_made(self.domain, made, out)
+        return out
 
     def _maker(self, seed: int, sampling: object) -> Maker:
         return Maker(self.recipe, self.networks, self.domain, self.given_domain, seed, sampling)

@@ -165,6 +165,15 @@ def test_standard_input_to_standard_output(run, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\n3 4\n"))
     command("generate", run.folder, "--input", "-", "--out", "made.npy", capsys=capsys)
     assert np.load("made.npy").tolist() == [[-1, -2], [-3, -4]]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\nthree four\n"))
+    with pytest.raises(ValueError, match="three"):
+        run.write_lines(run.convert_lines(sys.stdin), Path("made.npy"))
+    assert len(np.load("made.npy")) == 2  # the file of before
+    assert not [p for p in Path().iterdir() if p.name.startswith(".")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\n"))
+    assert (
+        command("generate", run.folder, "--input", "-", "--out", "folder", capsys=capsys).out == "folder/samples.csv\n"
+    )
 
 
 def test_a_recipe_that_needs_something_says_so():
