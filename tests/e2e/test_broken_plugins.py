@@ -29,7 +29,7 @@ REFUSED = {
         r"unknown hook 'polygan_recipe' \(did you mean 'polygan_re",
     ),
     "newer-api": ("POLYGAN_API = 99", "asks for plugin API 99, .*: pip install --upgrade polygan"),
-    "older-api": ("POLYGAN_API = 0", "written for plugin API 0, this polygan needs at least 1: upgrade the plugin"),
+    "older-api": ("POLYGAN_API = 0", "written for plugin API 0, this polygan needs at least 2: upgrade the plugin"),
     "api-text": ("POLYGAN_API = 'one'", "POLYGAN_API is 'one', not an integer: set POLYGAN_API = 1"),
     "zz-duplicate": (SOUND.replace("ID", "points/mlp"), "'points/mlp' is already registered by .*: rename one"),
     "no-namespace": (SOUND.replace("ID", "mlp"), "id 'mlp' is not allowed: use domain/name"),
