@@ -30,7 +30,7 @@ REFUSED = {
     ),
     "newer-api": ("POLYGAN_API = 99", "asks for plugin API 99, .*: pip install --upgrade polygan"),
     "older-api": ("POLYGAN_API = 0", "written for plugin API 0, this polygan needs at least 2: upgrade the plugin"),
-    "api-text": ("POLYGAN_API = 'one'", "POLYGAN_API is 'one', not an integer: set POLYGAN_API = 1"),
+    "api-text": ("POLYGAN_API = 'one'", "POLYGAN_API is 'one', not an integer: set POLYGAN_API = 2"),
     "zz-duplicate": (SOUND.replace("ID", "points/mlp"), "'points/mlp' is already registered by .*: rename one"),
     "no-namespace": (SOUND.replace("ID", "mlp"), "id 'mlp' is not allowed: use domain/name"),
     "hook-raises": (f"{SPECS}1 / 0", "ZeroDivisionError: .* at .*hook_raises.py:4: .*--no-plugin 'hook-raises'"),
