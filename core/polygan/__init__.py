@@ -1,12 +1,12 @@
 """polygan trains generative adversarial networks of every domain with one core and one trainer.
 
-Names are imported on first use: ``import polygan`` alone does not import torch.
+Each name is imported on first use: ``import polygan`` alone does not import torch.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import (
     CheckpointError,
@@ -151,7 +151,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     if name in ("losses", "testing"):

@@ -1,6 +1,6 @@
 """The exceptions of polygan.
 
-Each message is one line that names the thing, the place and the remedy. The command line prints that line alone;
+Each message is one line that names the thing, the place and the remedy. The command line prints only this line;
 ``--traceback`` adds the traceback.
 """
 
@@ -24,25 +24,25 @@ class PolyganError(Exception):
 
 
 class ConfigError(PolyganError):
-    """A setting is unknown, of the wrong type, out of range, or does not fit another one."""
+    """A setting is unknown, has the wrong type, is out of range, or does not fit another setting."""
 
     exit_code = 2
 
 
 class PluginError(PolyganError):
-    """A plugin cannot be loaded, or what it registered is not what the hooks ask for."""
+    """A plugin cannot be loaded, or registered something that does not fit the hooks."""
 
 
 class DataError(PolyganError):
-    """A source or a sample of it cannot be read."""
+    """A source, or a sample of a source, cannot be read."""
 
 
 class CheckpointError(PolyganError):
-    """A checkpoint is missing, damaged, or of another format or shape."""
+    """A checkpoint is missing or damaged, or has another format or shape."""
 
 
 class DivergenceError(PolyganError):
-    """Training produced non-finite numbers and the allowed number of rollbacks did not help."""
+    """Training produced non-finite numbers, and the allowed number of rollbacks did not help."""
 
 
 class Preempted(PolyganError):
@@ -52,7 +52,7 @@ class Preempted(PolyganError):
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, or an empty string."""
+    """The known name that the user probably meant, or an empty string."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:  # "dcgan" should find "image/dcgan"

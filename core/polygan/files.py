@@ -1,7 +1,7 @@
-"""Every write of polygan: atomic, durable, and never through a symbolic link; and numbered formats of what is read.
+"""Writing files: atomic, durable, and never through a symbolic link. Reading: numbered formats with migrations.
 
-A run's folder may come from somebody else and hold links to files of yours. Each function here refuses a link at the place it
-writes to, and `inside` refuses folders of a run that lead out of it. The folder that a user names may itself be a link.
+A run's folder may come from another person and hold links to your files. Every function here refuses to write through a link,
+and `inside` refuses a place outside the run's folder. The folder that a user names may itself be a link.
 """
 
 from __future__ import annotations
@@ -11,22 +11,36 @@ import os
 import shutil
 import stat
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from .errors import ConfigError, PolyganError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
 
+Facts = Mapping[str, Any]
+"""A JSON object: facts by name. The code that reads a fact knows its type."""
+
+
+class Written(TypedDict):
+    """A file as `write_blocks` wrote it."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    """The checksum in hexadecimal digits."""
+
+
 _NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FLUSH = 32 << 20  # bytes between the starts of flushing, so that little is left at the end
-_AHEAD = 32  # blocks that writing may be ahead of hashing
+_AHEAD = 32  # number of blocks that writing may be ahead of hashing
 
 
 # Where polygan may write
@@ -37,12 +51,12 @@ def inside(folder: Path, *names: str) -> Path:
     path = folder.joinpath(*names)
     try:
         within = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # links that go round in a circle
+    except (OSError, RuntimeError):  # links that form a circle
         within = False
     if not within:
         raise ConfigError(
             f"{path} is a symbolic link that leads out of {folder}, and polygan does not write there; remove the link, or "
-            "copy what it points at into its place"
+            "replace it with a copy of the file or folder behind it"
         )
     return path
 
@@ -58,20 +72,20 @@ def all_inside(folder: Path, name: str) -> Path:
 
 
 def regular(path: Path) -> Path:
-    """``path``, where nothing or a regular file is. Raises ConfigError for a symbolic link, a folder, a pipe or a device."""
+    """``path``, a regular file or a free place. Raises ConfigError for a symbolic link, a folder, a pipe or a device."""
     with suppress(FileNotFoundError, NotADirectoryError):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode):
             kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"))
-            kind = next((name for test, name in kinds if test(mode)), "no regular file")
-            raise ConfigError(f"{path} is {kind}, and polygan writes to regular files alone; remove it or rename it")
+            kind = next((name for test, name in kinds if test(mode)), "not a regular file")
+            raise ConfigError(f"{path} is {kind}, and polygan writes only to regular files; remove it or rename it")
     return path
 
 
 # Durability
 
 
-def to_disk(file: IO[Any]) -> None:
+def to_disk(file: IO[bytes] | IO[str]) -> None:
     """Flush a file and wait until the disk has it."""
     file.flush()
     os.fsync(file.fileno())
@@ -79,7 +93,7 @@ def to_disk(file: IO[Any]) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    if os.name == "nt":  # folders cannot be opened there
+    if os.name == "nt":  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -92,7 +106,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def create(path: Path) -> IO[bytes]:
-    """A new file to write; whatever was called so is removed first, and a link is not followed."""
+    """A new file to write. An existing file or link of this name is removed first, and a link is not followed."""
     with suppress(FileNotFoundError):
         path.unlink()
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOT_THROUGH_LINKS, 0o666), "wb")
@@ -100,9 +114,9 @@ def create(path: Path) -> IO[bytes]:
 
 @contextmanager
 def replacing(*paths: Path) -> Iterator[list[Path]]:
-    """Temporary siblings of ``paths`` to write. They take their places in order when the block ends without an error.
+    """Temporary files beside ``paths``, to write to. They replace ``paths`` in order when the block ends without an error.
 
-    A reader sees the old file or the new one, never a part, also after a power cut.
+    A reader sees the old file or the new file, never a part of a file, even after a power cut.
     """
     temporaries = [regular(path).with_name(f".{path.name}.{os.getpid()}.tmp") for path in paths]
     try:
@@ -117,21 +131,21 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part, also after a power cut."""
+    """Write a file so that a reader sees the old file or the new file, never a part, even after a power cut."""
     with replacing(path) as (temporary,), create(temporary) as file:
         file.write(data)
         to_disk(file)
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of text in UTF-8; what UTF-8 cannot hold becomes a question mark."""
+    """`write_bytes` of text in UTF-8. A character that UTF-8 cannot hold becomes a question mark."""
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
-def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, Any]:
-    """Write a new file durably; hashing and flushing to the disk go on meanwhile. Returns ``{"size": bytes, "sha256": hex}``.
+def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> Written:
+    """Write a new file durably and return its size and checksum. Hashing and flushing go on while blocks are written.
 
-    Not atomic: for files of a folder that is renamed into place, or under a name that `replacing` gave.
+    Writing is not atomic: use it in a folder that is renamed into place, or under a name that `replacing` gave.
     """
     digest, size, unflushed = hashlib.sha256(), 0, 0
     pending: deque[Future[None]] = deque()
@@ -149,14 +163,14 @@ def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> dict[str, 
             if len(pending) > _AHEAD:
                 pending.popleft().result()
         file.flush()
-        for flush in flushes:  # the system reports a failed write to one of them alone
+        for flush in flushes:  # the system reports a failed write to only one flush
             flush.result()
         os.fsync(file.fileno())
     return {"size": size, "sha256": digest.hexdigest()}
 
 
 def append_line(path: Path, line: str, *, durable: bool = True) -> None:
-    """Append a line in one write. ``durable=False`` leaves it to the system when the disk has it."""
+    """Append a line in one write. With ``durable=False`` the system decides when the line reaches the disk."""
     new = not regular(path).exists()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOT_THROUGH_LINKS, 0o666)
     with os.fdopen(handle, "ab") as file:
@@ -168,7 +182,7 @@ def append_line(path: Path, line: str, *, durable: bool = True) -> None:
 
 
 def open_lock(path: Path) -> IO[bytes]:
-    """A file to lock, made where it is missing; what it holds is left alone."""
+    """A file to lock. A missing file is made; the content of an existing file is kept."""
     handle = os.open(regular(path), os.O_RDWR | os.O_CREAT | _NOT_THROUGH_LINKS, 0o666)
     return os.fdopen(handle, "r+b")
 
@@ -177,7 +191,7 @@ def open_lock(path: Path) -> IO[bytes]:
 
 
 def replace_folder(temporary: Path, folder: Path, aside: Path) -> None:
-    """Rename a finished folder into place. One that holds files cannot be replaced in one move: the old one steps aside."""
+    """Rename a finished folder into place. A folder in this place is first renamed to ``aside`` and removed at the end."""
     if folder.is_symlink():
         raise ConfigError(f"{folder} is a symbolic link, and polygan does not write through it; remove the link")
     if folder.exists():
@@ -194,7 +208,7 @@ def replace_folder(temporary: Path, folder: Path, aside: Path) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files durably, in place of the one that was there; it appears when it is whole."""
+    """Write a folder of files durably, in place of an existing folder. The folder appears when all files are written."""
     temporary, aside = (folder.with_name(f".{folder.name}.{os.getpid()}{end}.tmp") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -202,7 +216,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             with create(temporary / name) as file:
                 file.write(data)
-        for name in files:  # after all are written: the disk then takes them together
+        for name in files:  # flush after all files are written, so that the disk takes the files together
             with (temporary / name).open("rb+") as file:
                 os.fsync(file.fileno())
         sync_folder(temporary)
@@ -216,10 +230,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 @dataclass(frozen=True)
 class Format(Generic[T]):
-    """A numbered format, with what brings older ones to it when they are read.
+    """A numbered format, with the migrations from older formats.
 
-    ``migrations[n]`` makes what format n + 1 holds from what format n held. ``readers[n]`` is the last version of polygan that
-    reads format n, for one that no migration starts from.
+    ``migrations[n]`` turns the content of format n into the content of format n + 1. Where format n has no migration,
+    ``readers[n]`` is the last version of polygan that reads format n.
     """
 
     name: str
@@ -229,7 +243,7 @@ class Format(Generic[T]):
     readers: dict[int, str] = field(default_factory=dict)
 
     def reads(self, version: object) -> bool:
-        """Whether `check` lets a format pass."""
+        """Whether polygan can read a format: today's, or an older format with migrations."""
         return (
             type(version) is int
             and version <= self.number
@@ -237,7 +251,7 @@ class Format(Generic[T]):
         )
 
     def check(self, path: Path, version: object) -> int:
-        """The number of a format that can be read. Raises ``error`` with the remedy for any other."""
+        """The number of a readable format. Raises ``error``, with the remedy, for any other format."""
         if type(version) is int and self.reads(version):
             return version
         found = f"{self.name} {path} has format {version!r}, and this polygan reads {self.number}"
@@ -249,10 +263,10 @@ class Format(Generic[T]):
         remedy = (
             f"polygan {reader} reads it: pip install polygan=={reader}" if reader else "use the polygan that wrote it"
         )
-        raise self.error(f"{found}, an older one without a migration; {remedy}")
+        raise self.error(f"{found}: the older format has no migration; {remedy}")
 
     def migrate(self, path: Path, version: object, content: T) -> T:
-        """What was read, brought to the format of today."""
+        """The content of a file, migrated to today's format."""
         for number in range(self.check(path, version), self.number):
             content = self.migrations[number](content)
         return content

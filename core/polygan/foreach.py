@@ -1,6 +1,6 @@
-"""The same operation in place on many tensors: one kernel for all of them where torch has it, else one after another.
+"""The same operation in place on many tensors: one kernel for all tensors where torch has it, else a loop.
 
-torch calls these functions private; the numbers are the same either way.
+The functions of torch are private. A loop gives the same numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def scale(tensors: list[Tensor], factor: Tensor | float) -> None:
 
 
 def lerp(tensors: list[Tensor], ends: list[Tensor], weight: float) -> None:
-    """Move each tensor towards its end, by ``weight`` of the way."""
+    """Move each tensor towards its end: tensor + ``weight`` * (end - tensor)."""
     if hasattr(torch, "_foreach_lerp_"):
         torch._foreach_lerp_(tensors, ends, weight)  # pyright: ignore[reportPrivateImportUsage]
         return

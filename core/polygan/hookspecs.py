@@ -1,14 +1,14 @@
 """The whole contract between polygan and its plugins.
 
-A plugin is a module named by an entry point of the group ``polygan``. It implements any of the hooks below with
+A plugin is a module named by an entry point of the group ``polygan``. The module implements any of the hooks below with
 ``@polygan.hookimpl``. Specs are plain data whose targets are import strings (``"package.module:attribute"``), so that
-listing what is installed imports neither torch nor a plugin's networks.
+`polygan list` imports neither torch nor a plugin's networks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pluggy
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from .files import Facts
+
 API_VERSION = 2
-"""Version of this contract. A plugin module may set ``POLYGAN_API = N``; one newer than this is refused by name."""
+"""Version of this contract. A plugin module may set ``POLYGAN_API = N``. A plugin with a newer N is refused by name."""
 OLDEST_API = 2
-"""The oldest version that plugins may be written for; those between it and `API_VERSION` load as they are."""
+"""The oldest version of the contract that a plugin may be written for."""
 
 hookspec = pluggy.HookspecMarker("polygan")
 hookimpl = pluggy.HookimplMarker("polygan")
@@ -52,7 +54,7 @@ class DatasetSpec:
     """A named data set. ``target`` names a callable that takes the domain's settings and returns a `polygan.Source`.
 
     ``settings`` may name a frozen dataclass that subclasses the domain's ``Settings`` and adds fields. A run on this data set
-    then has those fields too (``--data.size 500``), and the callable is given an instance of that class.
+    then has the added fields too (``--data.size 500``), and the callable gets an instance of the dataclass.
     """
 
     id: str
@@ -65,7 +67,7 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """A score. ``id`` is ``domain/name``; ``target`` names a callable
+    """A metric. ``id`` is ``domain/name``; ``target`` names a callable
     `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`."""
 
     id: str
@@ -76,7 +78,7 @@ class MetricSpec:
 
 @dataclass(frozen=True)
 class CommandSpec:
-    """A further command of the command line: ``polygan NAME ...``.
+    """A new command of the command line: ``polygan NAME ...``.
 
     ``target`` names a function that takes the words after the name (``list[str]``) and returns an exit code or None.
     """
@@ -88,23 +90,23 @@ class CommandSpec:
 
 @dataclass(frozen=True)
 class FormatSpec:
-    """A format of other programs that a recipe's weights are written in or read from, also a recipe of another plugin.
+    """A file format of another program, for the weights of a recipe. The recipe may belong to another plugin.
 
-    ``target`` of an export names a callable ``(recipe, networks, path) -> list[Path]`` that writes files and returns them, that of an
-    import a callable ``(path) -> polygan.ImportedWeights``.
+    For an export, ``target`` names a callable ``(recipe, networks, path) -> list[Path]`` that writes files and returns them. For an
+    import, ``target`` names a callable ``(path) -> polygan.ImportedWeights``.
     """
 
     recipe: str
     """The id of the recipe."""
     format: str
-    """What a user calls the format: ``"onnx"``."""
+    """The name of the format on the command line: ``"onnx"``."""
     direction: Literal["export", "import"]
     target: str
     summary: str
 
     @property
     def id(self) -> str:
-        """One name for each recipe, format and direction."""
+        """A name that is unique for each recipe, format and direction."""
         return f"{self.recipe}:{self.format}:{self.direction}"
 
 
@@ -112,14 +114,14 @@ class FormatSpec:
 class ImportedWeights:
     """Weights of another program: settings of the recipe, facts of the data (`Source.info`), tensors by network and name."""
 
-    model: Mapping[str, Any]
-    info: Mapping[str, Any]
+    model: Facts
+    info: Facts
     networks: Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class RunEvent:
-    """What a listener is told about the run that an event belongs to.
+    """The run of an event, as a listener sees it.
 
     ``folder`` is the run's folder, ``recipe`` the recipe's id, ``settings`` the resolved settings as plain data,
     ``step`` the number of finished iterations, ``samples`` the number of real samples shown so far.
@@ -127,7 +129,7 @@ class RunEvent:
 
     folder: Path
     recipe: str
-    settings: Mapping[str, Any]
+    settings: Facts
     step: int
     samples: int
 
@@ -162,8 +164,8 @@ def polygan_formats() -> Sequence[FormatSpec]:  # pyright: ignore[reportReturnTy
     """Called once. The formats that the plugin imports weights from or exports them to."""
 
 
-# Events: called on the first process only, between iterations, never inside a step. What a listener raises is reported
-# with the plugin's name and does not stop the run (POLYGAN_STRICT=1 raises).
+# Events: called on the first process only, between iterations, never inside a step. An error in a listener is reported with
+# the plugin's name and does not stop the run (POLYGAN_STRICT=1 raises the error).
 
 
 @hookspec
@@ -178,18 +180,18 @@ def polygan_logged(event: RunEvent, values: Mapping[str, float]) -> None:
 
 
 @hookspec
-def polygan_sampled(event: RunEvent, pieces: Sequence[Any]) -> None:
+def polygan_sampled(event: RunEvent, pieces: Sequence[object]) -> None:
     """Samples from the fixed latent batch were drawn as `polygan.Picture`, `polygan.Sound` and `polygan.Passage`."""
 
 
 @hookspec
-def polygan_evaluated(event: RunEvent, scores: Sequence[Any]) -> None:
+def polygan_evaluated(event: RunEvent, scores: Sequence[object]) -> None:
     """Metrics were computed: a list of `polygan.Score`."""
 
 
 @hookspec
 def polygan_saved(event: RunEvent, checkpoint: Path) -> None:
-    """A checkpoint was written durably; it is verified when it is read."""
+    """A checkpoint was written durably. Reading a checkpoint verifies it."""
 
 
 @hookspec

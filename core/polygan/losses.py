@@ -1,6 +1,6 @@
 """Adversarial losses and penalties: pure functions of logits and inputs.
 
-Logits have any shape; a term is the mean over all of them, a scalar in float32 at least. Notation: x is real,
+Logits have any shape. A term is the mean over all logits, a scalar in float32 or float64. Notation: x is a real sample,
 z a latent, D a discriminator's logit, s the logistic function.
 """
 
@@ -35,7 +35,7 @@ class Adversarial(NamedTuple):
 
 
 def _wide(x: Tensor) -> Tensor:
-    """``x`` in float32 if it is in half precision, else as it is."""
+    """``x`` in float32 if it has half precision, else unchanged."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
@@ -88,7 +88,7 @@ def linear_generator(fake_logits: Tensor, real_logits: Tensor | None = None) -> 
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """Logits ``a`` - ``b``, which must not broadcast: pairs would be made up."""
+    """Logits ``a`` - ``b`` of one shape. Broadcasting would pair the wrong samples."""
     if a.shape != b.shape:
         raise ConfigError(
             f"the relativistic loss pairs logits of one shape, got {tuple(a.shape)} and {tuple(b.shape)}: "
@@ -119,11 +119,11 @@ ADVERSARIAL: dict[str, Adversarial] = {
     "wasserstein": Adversarial(wasserstein_discriminator, linear_generator),
     "relativistic": Adversarial(relativistic_discriminator, relativistic_generator),
 }
-"""The games by name. Use it like ``ADVERSARIAL["hinge"].generator(fake_logits)``."""
+"""The games by name. Example: ``ADVERSARIAL["hinge"].generator(fake_logits)``."""
 
 
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """The gradient (n, d) of each sample's summed logits by that sample, with graph."""
+    """The gradient (n, d) of each sample's summed logits by the sample, with graph."""
     if not x.requires_grad:
         raise ConfigError("a gradient penalty got inputs that record no gradient: call x.requires_grad_() before D(x)")
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
@@ -134,7 +134,7 @@ def r1(logits: Tensor, real: Tensor, gamma: float) -> Tensor:
     """gamma/2 E |grad_x D(x)|^2 over real samples (Mescheder et al. 2018, eq. 9).
 
     ``logits`` (n, ...) were computed from ``real`` (n, ...), which required gradients; row i must depend on
-    sample i alone (no batch norm). Returns a scalar with graph. `ConfigError` if ``real`` required none.
+    sample i alone (no batch norm). Returns a scalar with graph. Raises `ConfigError` if ``real`` required no gradients.
     """
     return _gradient(logits, real).square().sum(1).mean() * (gamma / 2)
 
@@ -144,16 +144,18 @@ def r2(logits: Tensor, fake: Tensor, gamma: float) -> Tensor:
     return r1(logits, fake, gamma)
 
 
-def _slope_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, weight: float) -> Tensor:
+def _slope_penalty(discriminator: Callable[[Tensor], Tensor], x: Tensor, weight: float) -> Tensor:
     """weight * E (|grad_x D(x)| - 1)^2 at the points ``x`` (n, ...)."""
     x = x.detach().requires_grad_()
-    return (torch.linalg.vector_norm(_gradient(critic(x), x), dim=1) - 1).square().mean() * weight
+    return (torch.linalg.vector_norm(_gradient(discriminator(x), x), dim=1) - 1).square().mean() * weight
 
 
-def wgan_gp(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, weight: float = 10) -> Tensor:
+def wgan_gp(
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, weight: float = 10
+) -> Tensor:
     """weight * E (|grad D(x)| - 1)^2 at x = mix * real + (1 - mix) * fake (Gulrajani et al. 2017, alg. 1).
 
-    ``critic`` maps inputs (n, ...) to logits (a conditional one as a closure over its labels), ``mix`` (n,)
+    ``discriminator`` maps inputs (n, ...) to logits; pass a conditional discriminator as a closure over its labels. ``mix`` (n,)
     is uniform in [0, 1). Returns a scalar with graph. Raises `ConfigError` for shapes that do not fit.
     """
     if real.shape != fake.shape or mix.shape != real.shape[:1]:
@@ -162,31 +164,31 @@ def wgan_gp(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix:
             "pass real and fake of one shape (n, ...) and mix (n,)"
         )
     mix = _wide(mix).reshape(-1, *[1] * (real.dim() - 1))  # (n, 1, ...)
-    return _slope_penalty(critic, mix * _wide(real) + (1 - mix) * _wide(fake), weight)
+    return _slope_penalty(discriminator, mix * _wide(real) + (1 - mix) * _wide(fake), weight)
 
 
 def dragan(
-    critic: Callable[[Tensor], Tensor], real: Tensor, noise: Tensor, weight: float = 10, scale: float = 0.25
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, noise: Tensor, weight: float = 10, scale: float = 0.25
 ) -> Tensor:
     """weight * E (|grad D(x + scale * noise)| - 1)^2 around real samples (Kodali et al. 2017, with k = 1).
 
-    ``real`` and ``noise`` (n, ...), the noise standard normal; ``scale`` is in units of the data, about half
-    its standard deviation (0.25 suits images in [-1, 1]), the root of the paper's c. Returns a scalar with
-    graph. Raises `ConfigError` for shapes that do not fit.
+    ``real`` and ``noise`` have shape (n, ...), and the noise is standard normal. ``scale`` is the root of the paper's c, in units
+    of the data: about half its standard deviation (0.25 suits images in [-1, 1]). Returns a scalar with graph. Raises
+    `ConfigError` for shapes that do not fit.
     """
     if noise.shape != real.shape:
         raise ConfigError(
             f"dragan got real {tuple(real.shape)} and noise {tuple(noise.shape)}: draw noise of real's shape"
         )
-    return _slope_penalty(critic, _wide(real) + scale * _wide(noise), weight)
+    return _slope_penalty(discriminator, _wide(real) + scale * _wide(noise), weight)
 
 
 def mode_seeking(samples: Tensor, latents: Tensor, labels: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """1 / (E |G(a) - G(b)| / E |a - b| + eps), minimised where latents far apart give samples far apart (Mao et al. 2019, eq. 2).
+    """1 / (E |G(a) - G(b)| / E |a - b| + eps): smaller where distant latents give distant samples (Mao et al. 2019, eq. 2).
 
-    ``samples`` (n, ...) were generated from ``latents`` (n, ...); |.| is the mean absolute difference. The pairs are neighbours
-    of the batch, with ``labels`` (n,) after sorting by label, where pairs of two classes do not count. Returns a scalar with
-    graph, 0 where there is no pair or its latents are equal. Raises `ConfigError` for shapes that do not fit.
+    ``samples`` (n, ...) were generated from ``latents`` (n, ...); |.| is the mean absolute difference. The pairs are neighbours in
+    the batch. With ``labels`` (n,) the batch is first sorted by label, and pairs of two classes do not count. Returns a scalar
+    with graph, 0 where there is no pair or all latents are equal. Raises `ConfigError` for shapes that do not fit.
     """
     if len(latents) != len(samples) or (labels is not None and labels.shape != samples.shape[:1]):
         told = "" if labels is None else f", labels {tuple(labels.shape)}"
@@ -221,7 +223,7 @@ def spectral_norm(module: nn.Module) -> nn.Module:
     """Divide the weight of every convolution, linear and embedding layer by its largest singular value.
 
     Miyato et al. 2018, algorithm 1: one power iteration per forward pass in training mode. Changes ``module``
-    and returns it; layers that have it already are left alone. `ConfigError` if there is no such layer.
+    and returns it. A layer with spectral norm stays unchanged. Raises `ConfigError` if there is no such layer.
     """
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     kinds += (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag)

@@ -1,7 +1,7 @@
-"""What polygan tells a person while it works: one logger, ``polygan``, that a program can silence or redirect.
+"""Messages to the user, through one logger, ``polygan``, that a program can silence or redirect.
 
-As long as a program has configured no logging, each message is a line on stderr. ``logging.getLogger("polygan")`` takes handlers and
-a level: ``setLevel(logging.ERROR)`` silences, ``addHandler`` redirects.
+Without a logging configuration, each message is a line on stderr. ``logging.getLogger("polygan")`` takes handlers and a level:
+``setLevel(logging.ERROR)`` silences other messages, and ``addHandler`` redirects messages.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _LOGGER = logging.getLogger("polygan")
 
 
 class _OnStderr(logging.Handler):
-    """Prints the text alone, to what stderr is at that moment; above a progress bar where there is one."""
+    """Prints the bare text to the current ``sys.stderr``, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-            bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported for this
+            bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # do not import tqdm only for this
             if bars is None:
                 print(text, file=sys.stderr)
             else:
@@ -37,17 +37,17 @@ _ON_STDERR = _OnStderr()
 
 
 def say(text: str) -> None:
-    """Tell what happens: a line of level INFO."""
+    """Report what happens, at level INFO."""
     _tell(logging.INFO, text)
 
 
 def warn(text: str) -> None:
-    """Tell what may be wrong: a line of level WARNING."""
+    """Report what may be wrong, at level WARNING."""
     _tell(logging.WARNING, text)
 
 
 def fail(text: str) -> None:
-    """Tell the error that ends a command: a line of level ERROR."""
+    """Report the error that ends a command, at level ERROR."""
     _tell(logging.ERROR, text)
 
 
@@ -60,7 +60,7 @@ def _tell(level: int, text: str) -> None:
 
 @contextmanager
 def shown_on_stderr() -> Iterator[None]:
-    """Every message is a line on stderr inside, whatever a plugin does to the logging of the process."""
+    """Print every message inside the block to stderr, even where a plugin configures logging."""
     level, propagate = _LOGGER.level, _LOGGER.propagate
     added = _ON_STDERR not in _LOGGER.handlers
     if added:

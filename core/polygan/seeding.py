@@ -1,7 +1,7 @@
-"""Counter-based randomness: every random number is a pure function of (seed, where it is used).
+"""Counter-based randomness: every random number is a pure function of the seed and of counters such as the step.
 
-Nothing has to be saved and nothing restored: a resumed run seeds its generators from the same counters as an
-uninterrupted one.
+No state of a generator is saved or restored: a resumed run seeds its generators from the same counters as an
+uninterrupted run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def mix(*counters: int) -> int:
-    """A 63-bit seed that depends on every one of the integers and on their order (BLAKE2b of their 64-bit values)."""
+    """A 63-bit seed that depends on each integer and on their order (BLAKE2b of their 64-bit values)."""
     packed = struct.pack(f"<{len(counters)}q", *counters)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
 
@@ -40,7 +40,7 @@ def seed_everything(seed: int, device: torch.device | None = None) -> None:
 
 @contextmanager
 def preserved_generators(device: torch.device | None = None) -> Iterator[None]:
-    """The global generators of Python, NumPy and torch (and of a CUDA device) are afterwards as they were before."""
+    """Restore the global generators of Python, NumPy and torch (and of a CUDA device) at the end of the block."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
     try:
@@ -56,10 +56,10 @@ def preserved_generators(device: torch.device | None = None) -> Iterator[None]:
 class Noise:
     """Random numbers whose values depend on counters alone, not on the number of processes or micro-batches.
 
-    The batch is cut into ``parts`` equal shares and this object draws the rows of share number ``part``: the numbers of all
-    shares, stacked, are the numbers that one process with the whole batch draws. The n-th call after `reset` with the
-    same counters gives the same numbers. With ``block`` set, row i of a call does not depend on the number of rows either
-    (sample 3 of a seed is the same picture whether 4 or 4,000 are asked for).
+    The batch is cut into ``parts`` equal shares, and this object draws the rows of share number ``part``. The stacked numbers of
+    all shares are the numbers that one process draws for the whole batch. The n-th call after `reset` with the same counters
+    gives the same numbers. With ``block`` set, row i of a call does not depend on the number of rows: sample 3 of a seed is the
+    same picture in a call for 4 or for 4,000 samples.
     """
 
     def __init__(self, device: torch.device | str = "cpu", block: int = 0) -> None:
@@ -71,7 +71,7 @@ class Noise:
         self._generator = None if self.device.type == "meta" else torch.Generator(self.device)
 
     def reset(self, *counters: int, part: int = 0, parts: int = 1) -> Noise:
-        """Start the sequence that belongs to ``counters``, for share ``part`` of ``parts``. Returns itself."""
+        """Start the sequence of ``counters``, for share ``part`` of ``parts``. Returns this object."""
         self._counters, self._calls, self.part, self.parts = counters, 0, part, parts
         return self
 

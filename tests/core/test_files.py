@@ -53,7 +53,7 @@ def test_no_write_goes_through_a_link(tmp_path, name):
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, name):
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a reader
     (tmp_path / "folder").mkdir()
-    for place, kind in (("pipe", "no regular file"), ("folder", "a folder")):
+    for place, kind in (("pipe", "not a regular file"), ("folder", "a folder")):
         with pytest.raises(ConfigError, match=f"{place} is {kind}"):
             WRITERS[name](tmp_path / place)
 
@@ -183,8 +183,8 @@ def test_formats_are_migrated_one_by_one():
     assert [known.reads(n) for n in (0, 1, 2, 3, 4, "3", True, None)] == [False, True, True, True, *[False] * 4]
     for version, message in (
         (4, "thing x has format 4, and this polygan reads 3: upgrade polygan to use it"),
-        (0, r"an older one without a migration; polygan 0\.1\.7 reads it: pip install polygan==0\.1\.7"),
-        (-1, "an older one without a migration; use the polygan that wrote it"),
+        (0, r"the older format has no migration; polygan 0\.1\.7 reads it: pip install polygan==0\.1\.7"),
+        (-1, "the older format has no migration; use the polygan that wrote it"),
         (None, "has format None, .*: the file is damaged, restore it"),
     ):
         with pytest.raises(CheckpointError, match=message):

@@ -76,7 +76,7 @@ LATE = {
     ),
     "no-data": (
         f"{CONFIG}Config = dataclasses.make_dataclass('C', [('f', object, print)])",
-        "is no plain data: use num",
+        "is not plain data: use num",
     ),
 }
 """By name: what the recipe's target holds and what is said where it is used. Listing them is sound."""

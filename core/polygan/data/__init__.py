@@ -1,12 +1,12 @@
-"""From files to a memory-mapped store: sources, decoding, stores, streams of batches, domains.
+"""Data: sources, decoding, memory-mapped stores, streams of batches, domains.
 
-Names are imported on first use: the report reads samples of a run from here without torch.
+Each name is imported on first use, so that the report reads a run's samples without torch.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .build import build_store, cache_folder
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""From a source to a memory-mapped store: decoded once, in parallel threads, into a folder of arrays."""
+"""Builds a memory-mapped store from a source: parallel threads decode each sample once into a folder of arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DISK_FULL, DataError
 from ..files import sync_folder, write_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _BUILDING = ".building-"
 _QUIET = 600
-"""Seconds without a write after which a build is taken for dead: true on every system, file system and container."""
+"""Seconds without a write after which a build counts as dead. The rule works on every system, file system and container."""
 
 
 def cache_folder(settings: DataSettings) -> Path:
@@ -36,10 +36,10 @@ def cache_folder(settings: DataSettings) -> Path:
 def build_store(
     source: Source, settings: DataSettings, *, progress: bool | None = None, workers: int | None = None
 ) -> Store:
-    """The decoded source, from the cache if it is there. ``progress`` None: a bar on a terminal, else plain lines.
+    """The store of a source, decoded now or found in the cache. ``progress`` None: a bar on a terminal, else plain lines.
 
-    Unreadable samples are named, counted and skipped; more than ``settings.max_bad`` of them are a DataError, and so is
-    an empty source. Safe when several processes build the same store: the first to finish wins.
+    Unreadable samples are named, counted and skipped. Raises DataError where their share is above ``settings.max_bad``, and for
+    an empty source. Several processes may build the same store at once: the first to finish wins.
     """
     if len(source) == 0:
         raise DataError(f"data {settings.source!r} is empty; point --data at samples")
@@ -54,8 +54,8 @@ def build_store(
             warn(f"polygan: {error}; decoding again")
             shutil.rmtree(path, ignore_errors=True)
         else:
-            # What may be skipped is no part of the key: a stricter setting finds the same store, and is held to it.
-            skipped = _judge(store.bad, len(source), settings)
+            # max_bad is not part of the key: a stricter max_bad finds the same store and has to be checked against it.
+            skipped = _skipped(store.bad, len(source), settings)
             if skipped and progress is not False:
                 warn(f"{skipped}; remove {path} to read them again")
             return _told_by(source, store)
@@ -69,7 +69,7 @@ def build_store(
             temporary.rename(path)
             sync_folder(folder)
         except OSError:
-            if not path.exists():  # else another process finished first; its store is the same, so ours is discarded
+            if not path.exists():  # where path exists, another process has finished the same store first
                 raise
     except OSError as error:
         remedy = "free some space or name another folder with --data.cache"
@@ -82,19 +82,19 @@ def build_store(
 
 
 def _told_by(source: Source, store: Store) -> Store:
-    """The store with the facts of this source, not of the one that was decoded: facts need not be part of the fingerprint."""
+    """The store with this source's facts. The fingerprint need not cover facts, so the stored facts may differ."""
     store.info = {**json.loads(json.dumps(source.info)), "count": store.info["count"]}
     return store
 
 
-def _layout(source: Source) -> dict[str, list[Any]]:
+def _layout(source: Source) -> dict[str, list[object]]:
     return {name: [field.dtype, list(field.shape)] for name, field in source.fields.items()}
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what builds that died left: folders in which nothing was written for a while."""
+    """Remove the folders of dead builds: folders without a write for a while."""
     for leftover in folder.glob(f"{_BUILDING}*"):
-        with suppress(OSError):  # it may be finished, or swept by another process, at this moment
+        with suppress(OSError):  # another process may finish or remove the folder at this moment
             if time.time() - max(p.stat().st_mtime for p in (leftover, *leftover.iterdir())) > _QUIET:
                 shutil.rmtree(leftover, ignore_errors=True)
 
@@ -117,7 +117,7 @@ def _decode_into(
             for name, writer in writers.items():
                 writer.add(sample[name])
             count += 1
-        if skipped := _judge(bad, total, settings):
+        if skipped := _skipped(bad, total, settings):
             warn(skipped)
         for writer in writers.values():
             writer.finish()
@@ -132,14 +132,14 @@ def _decode_into(
     write_text(folder / "store.json", json.dumps(facts))
 
 
-def _judge(bad: Sequence[str], total: int, settings: DataSettings) -> str:
-    """What was skipped, in a line; DataError where that is too much."""
+def _skipped(bad: Sequence[str], total: int, settings: DataSettings) -> str:
+    """A line that names skipped samples, empty if there are none. Raises DataError for too many."""
     shown = "; ".join(bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
     if len(bad) == total:
-        raise DataError(f"none of the {total} samples of {settings.source!r} can be read ({shown}); mend them")
+        raise DataError(f"none of the {total} samples of {settings.source!r} can be read ({shown}); repair them")
     if len(bad) > settings.max_bad * total:
         raise DataError(
             f"{len(bad)} of {total} samples of {settings.source!r} cannot be read, more than data.max_bad = "
-            f"{settings.max_bad:g} allows ({shown}); mend them or raise --data.max_bad"
+            f"{settings.max_bad:g} allows ({shown}); repair them or raise --data.max_bad"
         )
     return f"polygan: {len(bad)} of {total} samples of {settings.source!r} were skipped ({shown})" if bad else ""

@@ -1,4 +1,4 @@
-"""A source's samples in order, decoded by threads, each checked or with the reason why it cannot be used."""
+"""Decodes a source's samples in threads, and gives each checked sample, or the reason why it cannot be used, in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .source import DataSettings, Field, Source
 
 _AHEAD = 4 << 20
-"""Bytes of decoded samples that one piece of work is to hold."""
+"""Bytes of decoded samples that one job of a thread should hold."""
 
 
 def decoded(
     source: Source, settings: DataSettings, progress: bool | None, workers: int | None
 ) -> Generator[Mapping[str, np.ndarray] | str]:
-    """Every sample in order, or why it cannot be read; a bounded number of bytes is decoded ahead."""
+    """Each sample in order, or the reason why it cannot be read. A bounded number of bytes is decoded ahead."""
     total, workers = len(source), workers or min(32, os.cpu_count() or 1)
     terminal = sys.stderr.isatty() if progress is None else progress
     if progress is None and not terminal:
@@ -50,7 +50,7 @@ def decoded(
                 largest = max([largest, *sizes])
                 chunk = max(1, min(64, _AHEAD // largest))
         finally:
-            stopped.set()  # an interrupted build does not wait for samples that nobody wants
+            stopped.set()  # an interrupted build does not wait for the remaining samples
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -59,18 +59,20 @@ def _decode_all(source: Source, indices: range, stopped: Event) -> list[Mapping[
 
 
 def _decode(source: Source, index: int) -> Mapping[str, np.ndarray] | str:
-    """One checked sample, or why it cannot be used."""
+    """One checked sample, or the reason why it cannot be used."""
     try:
         return _checked(source.fields, source.decode(index))
-    except MemoryError:  # says nothing about the sample: skipping it would make the data depend on the machine's load
-        raise DataError(f"memory ran out while {source.name(index)} was decoded; free some, or remove it") from None
-    except Exception as error:  # decoders of damaged files raise anything; the sample is named and counted
+    except MemoryError:  # the sample may be fine: skipping it would make the data depend on the machine's load
+        raise DataError(
+            f"memory ran out while {source.name(index)} was decoded; free some memory, or remove the sample"
+        ) from None
+    except Exception as error:  # a decoder may raise any error for a damaged file; the sample is named and counted
         text = " ".join(str(error).split()) or "unreadable"
         return text if isinstance(error, (DataError, OSError, ValueError)) else f"{type(error).__name__}: {text}"
 
 
-def _checked(fields: Mapping[str, Field], sample: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
-    """The sample's arrays as its fields say. Raises ValueError where they are not."""
+def _checked(fields: Mapping[str, Field], sample: Mapping[str, object]) -> Mapping[str, np.ndarray]:
+    """The arrays of a sample. Raises ValueError for an array that does not fit its field."""
     arrays = {}
     for name, field in fields.items():
         if name not in sample:

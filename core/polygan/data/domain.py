@@ -1,6 +1,6 @@
-"""What the core needs to know of a kind of sample: how it is read, written, drawn and compared.
+"""Domains: how a kind of sample is read, written, shown and compared.
 
-The core knows no domain. A plugin subclasses `Domain` (one instance per process, no state) and `Source`.
+The core itself knows no domain. A plugin subclasses `Domain` (one instance per process, no state) and `Source`.
 """
 
 from __future__ import annotations
@@ -17,38 +17,39 @@ from ..errors import ConfigError
 from .source import Batch, DataSettings, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
 
+    from ..files import Facts
     from .pieces import Piece
     from .store import Split
 
 
 @dataclass
 class Samples:
-    """Samples of a domain: generated, real or given. ``data`` is what the domain says (e.g. floats (n, C, H, W) in [-1, 1])."""
+    """Samples of a domain: generated, real or given. Each domain defines its ``data``, e.g. floats (n, C, H, W) in [-1, 1]."""
 
     data: Any
     domain: Domain | None = None
-    """The domain that can write and draw the samples; polygan fills it in for what recipes return."""
+    """The domain that writes and shows the samples. A recipe leaves it out, and polygan fills it in."""
     labels: torch.Tensor | None = None
     """Class indices (n,)."""
     classes: Sequence[str] = ()
     """The names of all classes."""
     kind: str = "set"
-    """What the order means: ``"grid"`` is rows of ``columns`` samples each, ``"walk"`` is neighbours along a path."""
+    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path."""
     columns: int = 0
     names: Sequence[str] = ()
-    """What each sample is called, for its caption and its file; empty: numbers."""
+    """The name of each sample, for its caption and its file; empty: samples are numbered."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """What the domain keeps beside the data of each sample."""
+    """Further values that the domain keeps for the samples."""
 
     def __len__(self) -> int:
         return len(self.data)
 
     def save(self, path: str | Path) -> list[Path]:
-        """Write to a file with one of the domain's suffixes (all samples in one, e.g. a grid), or else to a folder."""
+        """Write all samples to one file (e.g. a grid) where ``path`` has a suffix of the domain, else to a folder."""
         if self.domain is None:
             raise ConfigError("these samples belong to no domain; make them with Run.generate, or pass domain=...")
         return self.domain.write(self, Path(path))
@@ -60,62 +61,62 @@ class Domain(ABC):
     id: ClassVar[str]
     Settings: ClassVar[type[DataSettings]] = DataSettings
     draws: ClassVar[int] = 4
-    """Random numbers that `collate` is given for each sample."""
+    """Number of random numbers that `collate` gets for each sample."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `read` takes, in lower case: ``(".png", ".jpg")``."""
     writes: ClassVar[tuple[str, ...]] = ()
-    """Suffixes of the files that `write_file` makes, the usual one first."""
+    """Suffixes of the files that `write_file` writes, the usual suffix first."""
 
     @abstractmethod
     def open(self, settings: Any) -> Source:
-        """The source that ``settings.source`` (a path) names. Named data sets are resolved by the core before.
+        """The source at the path ``settings.source``. The core opens named data sets itself.
 
-        Raises `polygan.DataError` when it is missing, empty or of no kind that the domain reads.
+        Raises `polygan.DataError` where the path is missing, empty or of a kind that the domain does not read.
         """
 
     def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
         """A batch on the CPU from store rows (n,); ``draws`` (n, `draws`) are uniform in [0, 1), a pure function of (seed, batch).
 
-        The default stacks every field, which fits fields of one shape.
+        The default stacks every field. A domain whose samples differ in length overrides it.
         """
         return {name: split.store.gather(name, rows) for name in split.store.fields}
 
-    def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """What networks see of a collated batch, computed on the training device (uint8 to float, a pair derived from a sample).
+    def prepare(self, batch: Batch, info: Facts) -> Batch:
+        """The batch that networks see, made from a collated batch on the training device (e.g. uint8 to float).
 
         ``info`` are the facts of the source (`Source.info`).
         """
         return batch
 
     def batch_of(self, samples: Samples) -> Batch | None:
-        """Generated samples in the form that `prepare` gives, for a discriminator to judge; None: not to be had."""
+        """Generated samples as a batch that a discriminator takes, in the form that `prepare` gives; None: not possible."""
         return None
 
     @abstractmethod
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Real samples of these rows, in the form that generated ones have."""
+        """Real samples of these rows, in the form that generated samples have."""
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
-        """What the samples of these rows are made from, in the form that `read` of the given domain yields; default: `real`."""
+        """What a recipe is given to make the samples of these rows, in the form that `read` yields. Default: `real`."""
         return self.real(split, rows)
 
-    def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
-        """The samples of a user's file, with their names. A long sample comes in pieces, so that memory does not depend on its length.
+    def read(self, path: Path, info: Facts) -> Iterator[Samples]:
+        """The samples of a user's file, with their names. A long sample comes in pieces, so that memory stays bounded.
 
-        ``info`` are the facts of the data that the run was trained on. Raises `polygan.DataError` for what cannot be read.
+        ``info`` are the facts of the data that the run was trained on. Raises `polygan.DataError` for an unreadable file.
         """
         raise ConfigError(f"domain {self.id!r} reads no files of users; leave --input out")
 
-    def read_text(self, lines: Iterable[str], info: Mapping[str, Any]) -> Iterator[Samples]:
-        """The samples that lines of text hold, for domains with a textual form (standard input)."""
+    def read_text(self, lines: Iterable[str], info: Facts) -> Iterator[Samples]:
+        """The samples in lines of text, for domains with a textual form (standard input)."""
         raise ConfigError(f"domain {self.id!r} has no textual form; name a file or a folder with --input")
 
-    def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
-        """Samples of an array, a tensor or a list that a caller hands over in Python; default: as they are."""
+    def take(self, value: Any, info: Facts) -> Samples:
+        """Samples from an array, a tensor or a list that a caller passes in Python. Default: ``value`` unchanged."""
         return Samples(value, self)
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
-        """The pieces that `read` made of one file, or what they became, as one value. Default: their samples in a row."""
+        """The pieces of one file, or the pieces that were made from them, joined. Default: their samples in a row."""
         first, *more = pieces
         if not more:
             return first
@@ -124,7 +125,7 @@ class Domain(ABC):
         return dataclasses.replace(first, data=whole, names=[n for p in (first, *more) for n in p.names])
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
-        """Write what the pieces of one file became into one file, whose suffix is one of `writes`. Default: joined, with `write`."""
+        """Write the pieces of one sample into one file with a suffix of `writes`. Default: `write` of the joined pieces."""
         self.write(self.join(pieces), path)
 
     def lines(self, samples: Samples) -> Iterable[str]:
@@ -137,7 +138,7 @@ class Domain(ABC):
 
     @abstractmethod
     def render(self, samples: Samples) -> list[Piece]:
-        """How a report shows the samples."""
+        """The pictures, sounds or texts by which a report shows the samples."""
 
     @abstractmethod
     def features(self, samples: Samples) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a report shows of samples: pictures, sounds and passages of text, and their files in a run."""
+"""The pieces of a report - pictures, sounds and passages of text - and their files in a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Passage:
-    """Text to read, as it is: the report escapes it."""
+    """Plain text to read. The report escapes it."""
 
     text: str
     caption: str = ""
@@ -43,12 +43,13 @@ class Passage:
 Piece = Picture | Sound | Passage
 
 Record = dict[str, Any]
+"""The fields of a piece by name."""
 
 PIECES: Format[Any] = Format("the index of samples", 1, DataError)
 
 
 def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
-    """Write ``000.png``, ``001.wav``, ..., and ``pieces.json``; the folder appears when it is whole."""
+    """Write ``000.png``, ``001.wav``, ..., and ``pieces.json``. The folder appears when all files are written."""
     index: list[Record] = []
     files: dict[str, bytes] = {}
     for i, piece in enumerate(pieces):
@@ -63,11 +64,13 @@ def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
 
 
 def read_pieces(folder: Path) -> list[Record]:
-    """The fields of each piece. A file is looked for in ``folder`` only, whatever the index says."""
+    """The fields of each piece. Files are read from ``folder`` only, even where the index names another place."""
     entries: list[Record] = []
     try:
         found = json.loads((folder / "pieces.json").read_text("utf-8"))
-        version = found["format"] if isinstance(found, dict) else 1  # a list of the pieces alone
+        version = (
+            found["format"] if isinstance(found, dict) else 1
+        )  # format 1 is a list of the pieces, without a number
         for raw in PIECES.migrate(folder / "pieces.json", version, found):
             entry: Record = {key: raw[key] for key in ("caption", "rate", "text") if key in raw}
             for key in ("png", "wav"):

@@ -1,4 +1,4 @@
-"""Samples that are not decoded yet: settings of data, the fields of a sample, and the sources that read them."""
+"""Sources of samples that are not decoded yet, the settings of data, and the fields of a sample."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class DataSettings(Checked, group="data"):
     source: str = ""
     """A folder, a file, or the name of a data set (`polygan list`)."""
     held_out: float = ranged(0.1, "[0, 0.9]", usual=0.1)
-    """Share of the samples that is kept from training and used for scores."""
+    """Share of the samples that training does not see and scores use."""
     max_bad: float = ranged(0.1, "[0, 1]", usual=0.1)
-    """Largest share of unreadable samples that is skipped with a warning; a larger one is an error."""
+    """Largest share of unreadable samples that is skipped with a warning; a larger share is an error."""
     cache: str = ""
     """Folder of decoded data; empty: $POLYGAN_CACHE, else ~/.cache/polygan."""
 
 
 class Field(NamedTuple):
-    """One array that each sample has. ``shape`` with a leading None: of variable length along the first dimension."""
+    """One array that each sample has. A leading None in ``shape`` means a variable length along the first dimension."""
 
     dtype: str
     shape: tuple[int | None, ...]
@@ -50,9 +50,9 @@ class Source(ABC):
     """Samples that are not decoded yet. `polygan.data.build_store` decodes them once, in parallel threads."""
 
     fields: Mapping[str, Field]
-    """The arrays of a sample; dtype and shape hold for every sample. A field ``held_out`` (0 or 1) is a split of the source's own."""
+    """The arrays of a sample; dtype and shape hold for every sample. A field ``held_out`` (0 or 1) is the source's own split."""
     info: dict[str, Any]
-    """Facts that networks are built from, as JSON data (shape, classes, rate, ...). Saved with the run."""
+    """JSON data that networks are built from (shape, classes, rate, ...). Saved with the run."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -60,12 +60,12 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A string that changes whenever the decoded samples would: paths, sizes, modification times, settings."""
+        """A string that changes whenever the decoded samples change: paths, sizes, modification times, settings."""
 
     @abstractmethod
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
-        """The arrays of one sample. Raises `polygan.DataError` (or OSError, ValueError) for one that cannot be read."""
+        """The arrays of one sample. Raises `polygan.DataError` (or OSError, ValueError) for an unreadable sample."""
 
     def name(self, index: int) -> str:
-        """What to call a sample in a message: its file, or its row."""
+        """The name of a sample in messages: its file, or its row."""
         return f"sample {index}"

@@ -1,4 +1,4 @@
-"""Decoded samples on disk: arrays that are mapped into memory, the writer that makes them, and their split."""
+"""Decoded samples on disk: arrays that are mapped into memory, their writer, and their split."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ..files import create, to_disk
 from .source import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from ..files import Facts
 
 
 class Split:
@@ -31,7 +32,7 @@ class Split:
 def split_store(store: Store, held_out: float) -> dict[str, Split]:
     """``train`` and ``held_out``: a fixed pseudo-random partition of the rows, the same for every seed of a run.
 
-    A field ``held_out`` of the store is a partition of the source's own, and is kept.
+    A field ``held_out`` of the store is the source's own partition, and is used instead.
     """
     rows = split_rows(len(store), held_out)
     if "held_out" in store.fields:
@@ -44,7 +45,7 @@ def split_store(store: Store, held_out: float) -> dict[str, Split]:
 
 
 def split_rows(count: int, held_out: float) -> dict[str, np.ndarray]:
-    """The rows of ``train`` and ``held_out`` in a store of ``count`` samples, for a source that learns from the former."""
+    """The rows of ``train`` and ``held_out`` in a store of ``count`` samples. A source may learn from the training rows."""
     order = np.random.Generator(np.random.Philox(key=20_260)).permutation(count)
     kept = min(round(count * held_out), count - 1)
     return {"train": order[kept:], "held_out": order[:kept]}
@@ -54,13 +55,13 @@ FORMAT = 1
 
 
 class Store:
-    """Decoded samples on disk. ``info`` are the source's facts with ``count``, ``bad`` one line a skipped sample.
+    """Decoded samples on disk. ``info`` are the source's facts and ``count``; ``bad`` has a line for each skipped sample.
 
-    Arrays are mapped, not loaded: pages that were read show as resident, but they belong to the file cache and the system
-    takes them back when memory is short. Memory of the process's own does not grow with the store.
+    Arrays are mapped, not loaded. Pages that were read show as resident, but they belong to the file cache, and the system
+    takes them back when memory is short. The process's own memory does not grow with the store.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, facts: Facts) -> None:
         self.path, self.key = path, facts["key"]
         self.info: dict[str, Any] = facts["info"]
         self.bad: list[str] = facts["bad"]
@@ -84,7 +85,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """The store in a folder. Raises DataError where it is damaged or of another format."""
+        """The store in a folder. Raises DataError where the store is damaged or of another format."""
         try:
             facts = json.loads((path / "store.json").read_text(encoding="utf-8"))
             if facts["format"] != FORMAT:
@@ -98,7 +99,7 @@ class Store:
         return self._count
 
     def gather(self, field: str, rows: np.ndarray) -> torch.Tensor:
-        """The rows (n,) of a field of fixed shape, (n, *shape), in memory of their own."""
+        """A copy (n, *shape) of the rows (n,) of a field with a fixed shape."""
         if field in self._offsets:
             raise ValueError(
                 f"field {field!r} is of variable length; read it with Store.item and pad it in Domain.collate"
@@ -106,7 +107,7 @@ class Store:
         return torch.from_numpy(np.take(self._arrays[field], rows, axis=0))
 
     def item(self, field: str, row: int) -> np.ndarray:
-        """One sample of a field, a read-only view; of variable length where the field is."""
+        """A read-only view of one sample of a field."""
         if field in self._offsets:
             begin, end = self._offsets[field][row : row + 2]
             return self._arrays[field][begin:end]
@@ -114,7 +115,7 @@ class Store:
 
 
 class FieldWriter:
-    """Appends the rows of one field to a .npy file; how many there will be is known only at the end."""
+    """Appends the rows of one field to a .npy file. The number of rows is known only at the end."""
 
     def __init__(self, folder: Path, name: str, field: Field) -> None:
         self.field, self.rows = field, 0
@@ -127,11 +128,11 @@ class FieldWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what is still buffered after a full disk; the folder is removed
+        with suppress(OSError):  # after a full disk, bytes are still buffered; the folder will be removed
             self.file.close()
 
     def _header(self) -> None:
-        """NumPy pads a header so that one with another number of rows takes the same place."""
+        """Write the header. NumPy pads headers, so that a header with another number of rows has the same size."""
         shape = (self.rows, *self.field.shape[1 if self.field.ragged else 0 :])
         facts = {"descr": np.dtype(self.field.dtype).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.file, facts)
@@ -144,7 +145,7 @@ class FieldWriter:
             self.offsets.append(self.rows)
 
     def finish(self) -> None:
-        """Complete the header, write the offsets, and make both durable."""
+        """Complete the header, write the offsets, and make both files durable."""
         self.file.seek(0)
         self._header()
         to_disk(self.file)

@@ -1,4 +1,4 @@
-"""Batches by index: what a turn is given."""
+"""Streams: the batches of a turn, by index."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Stream:
     """Batches by index: batch i is a pure function of (seed, i).
 
-    Global batch i holds rows i*B .. (i+1)*B - 1 of an endless sequence of epochs, each a permutation of the split; a process
-    gets its contiguous share. Raises DataError for an empty split, and where the batch is larger than the split unless it
-    ``repeats``: then a batch may hold a sample several times.
+    An endless sequence of epochs permutes the split anew each time. Global batch i holds its rows i*B .. (i+1)*B - 1, and each
+    process gets a contiguous share. With ``repeats`` a batch may hold a sample several times. Raises DataError for an empty
+    split, and for a batch larger than the split without ``repeats``.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Stream:
 
 
 class Streams(Mapping[str, Stream]):
-    """The streams of a run by name, each made when it is first asked for.
+    """The streams of a run by name. Each stream is made on first use.
 
-    ``train`` and ``held_out`` give batches of a split; a split with fewer samples than a batch has no stream, but training needs one.
-    Labelled data (a field ``label``, and the names in ``info["classes"]``) has a stream for each class beside them: ``train/horse``,
-    ``held_out/zebra``. Classes differ freely in size, and each is drawn in an order of its own.
+    ``train`` and ``held_out`` give batches of a split. A held-out split with fewer samples than a batch has no stream; a small
+    training split raises DataError on first use. Labelled data (a field ``label``, and names in ``info["classes"]``) also has a
+    stream for each class: ``train/horse``, ``held_out/zebra``. Classes may differ in size, and each class has its own order.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class Streams(Mapping[str, Stream]):
         if name in self._names:
             return Stream(self._splits[name], self._domain, batch, seed, rank, world)
         split, _, kind = name.partition("/")
-        side = Split(self._splits[split].store, self._rows(split, kind), name)
-        # With one seed, sides of equal size would be shuffled alike, and the same two samples would always meet.
+        rows = Split(self._splits[split].store, self._rows(split, kind), name)
+        # With one seed, classes of equal size would be shuffled alike, and the same two samples would always meet.
         own = mix(seed, 3, self._classes.index(kind))
-        return Stream(side, self._domain, batch, own, rank, world, repeats=True)
+        return Stream(rows, self._domain, batch, own, rank, world, repeats=True)
 
     def _rows(self, split: str, kind: str) -> np.ndarray:
         """The store rows of one class of a split."""

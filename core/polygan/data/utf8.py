@@ -1,4 +1,4 @@
-"""Bytes to text, and what to say of bytes that are no UTF-8."""
+"""Decoding of text in UTF-8, with an error that names the faulty line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def decode_utf8(data: bytes, source: str | Path) -> str:
-    """The text of a file's bytes, without a byte order mark. DataError names ``source``, the line and the byte that is no UTF-8."""
+    """The text of a file's bytes, without a byte order mark. Raises DataError, which names ``source``, the line and the byte."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         return data.decode("utf-8")

@@ -1,4 +1,4 @@
-"""The files in a folder and below."""
+"""The files in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], set[str]]:
-    """Paths relative to ``root`` of the files whose names are ``wanted``, sorted; and the suffixes (or names) of all others.
+    """Sorted paths, relative to ``root``, of the files with ``wanted`` names; and the suffixes (or names) of all other files.
 
-    Hidden files and folders are passed over. Links to folders are followed, but each folder is read once and where it lies. Raises
-    DataError for a folder that cannot be read.
+    Hidden files and folders are skipped. Links to folders are followed, but each folder is read once, at its real place. Raises
+    DataError for an unreadable folder.
     """
 
     def fail(error: OSError) -> None:
@@ -41,5 +41,5 @@ def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], se
 
 
 def _inside(folder: str, top: str) -> bool:
-    """Whether a folder is a link to a folder below ``top``, which is read where it lies."""
+    """Whether a folder is a link to a folder below ``top``, which is read at its real place."""
     return os.path.islink(folder) and os.path.realpath(folder).startswith(os.path.join(top, ""))

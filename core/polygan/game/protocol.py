@@ -1,4 +1,4 @@
-"""The adversarial protocol: players that take turns, and what a turn may look at."""
+"""The adversarial protocol: players, the turns that train them, and the context that a turn reads."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Player:
-    """A network with what makes it learn."""
+    """A network with its optimizer, schedule, average and bounds."""
 
     module: nn.Module
     optimizer: Optimizer | None = None
-    """None: never trained by itself (a lagged copy, an augmentation's state)."""
+    """None: no turn trains the network (a lagged copy, an augmentation's state)."""
     scheduler: LRScheduler | None = None
-    """Stepped after each iteration in which the player acted."""
+    """Stepped after each iteration in which a turn trained the player."""
     ema_half_life: float = 0
     """Half-life of the averaged copy in samples, so that it does not depend on the batch size; 0: no copy."""
     ema_ramp: float = 0.05
     """The half-life is at most this share of the samples seen so far (StyleGAN's ramp-up); 0: no ramp."""
     ema_buffers: bool = True
-    """Whether the averaged copy takes over the network's buffers; False: a turn keeps its own up to date (statistics of
-    batch norm are true of the weights that they were measured with, and the averaged ones are others)."""
+    """Whether buffers of the network are copied into the averaged copy. False: a turn updates the copy's own buffers, since
+    statistics of batch norm hold only for the weights that they were measured with."""
     clip: float = 0
     """Largest global gradient norm; 0: not clipped."""
     weight_clip: float = 0
@@ -46,31 +46,32 @@ class Player:
 
 @dataclass
 class Turn:
-    """Who learns, from what, when."""
+    """Which players learn, from which data, by which loss, and when."""
 
     name: str
     players: tuple[str, ...]
-    """Only these require gradients during the turn. None at all: the turn observes - its loss runs without gradients,
-    its terms are logged and not minimised, and what it does to parameters and buffers (a lagged copy, a snapshot) stays."""
+    """Only these players require gradients during the turn. An empty tuple makes an observing turn: its loss runs without
+    gradients, its terms are only logged, and its changes to parameters and buffers (a lagged copy, a snapshot) stay."""
     loss: Callable[..., Mapping[str, Tensor]]
-    """``loss(ctx, batch)``: named, already weighted terms; their sum is minimised. One batch for each name in ``data``."""
+    """``loss(ctx, batch)`` returns named terms, already weighted; their sum is minimised. It gets a batch for each name in ``data``."""
     data: str | tuple[str, ...] | None = "train"
-    """The stream that the batch comes from: ``train``, ``held_out``, or one class of labelled data, ``train/horse``. Several names:
-    one batch of each, in their order. None: an empty batch, for a turn that observes once and not once a micro-batch."""
+    """The stream of the batch: ``train``, ``held_out``, or a class of labelled data, ``train/horse``. A tuple gives a batch of
+    each stream, in order. None gives an empty batch: an observing turn then runs once, not once for each micro-batch."""
     every: int = 1
-    """Due when step % every == 0 (lazy regularisation)."""
+    """The turn is due when step % every == 0 (lazy regularisation)."""
     repeat: int = 1
-    """Times in a row, each with its own batch and its own step (critic steps)."""
+    """Number of times in a row, each with its own batch and its own optimizer step (critic steps)."""
     start: int = 0
-    """First iteration."""
+    """The first iteration that plays the turn."""
     stop: int | None = None
-    """First iteration no longer played."""
+    """The first iteration that no longer plays the turn; None: the turn never stops."""
     differentiates_twice: bool = False
-    """The loss takes gradients of gradients (penalties): fp32, never compiled, and convolutions made for second derivatives."""
+    """Whether the loss takes gradients of gradients (penalties). Such a turn runs in fp32, is never compiled, and uses
+    convolutions with fast second derivatives."""
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The names of the streams that batches come from."""
+        """The names in ``data``, as a tuple."""
         return (self.data,) if isinstance(self.data, str) else self.data or ()
 
     def due(self, step: int) -> bool:
@@ -78,13 +79,17 @@ class Turn:
         return step >= self.start and (self.stop is None or step < self.stop) and step % self.every == 0
 
 
+Cache = dict[str, Any]
+"""What the turns of one iteration keep for each other."""
+
+
 class Context:
-    """What a turn may look at. The trainer makes one and updates it before each call of a loss.
+    """What a loss may read. The trainer makes one context and updates it before each call of a loss.
 
     ``ctx["generator"]`` is a player's network. ``ctx.noise`` draws numbers that do not depend on the number of processes.
-    ``ctx.cache`` is emptied before each iteration; it has one dict per micro-batch, which a turn's repeats share, so that a turn
-    may reuse what an earlier one of the iteration computed. After a turn that repeats that is of its last repeat, whose batch is
-    not the later turn's: keep the batch beside it.
+    ``ctx.cache`` keeps results for later turns of the iteration: a dict for each micro-batch, emptied before each iteration. The
+    repeats of a turn share the dict and overwrite each other. A later turn has another batch than the last repeat: store the
+    batch with the result.
     """
 
     def __init__(self, players: Mapping[str, Player], device: torch.device, training: TrainerSettings) -> None:
@@ -95,7 +100,7 @@ class Context:
         self.rollbacks = 0
         self.turn = ""
         self.noise = Noise(device)
-        self.cache: dict[str, Any] = {}
+        self.cache: Cache = {}
         self.observations: list[tuple[str, Tensor]] = []
         self._networks: Mapping[str, nn.Module] = {name: p.module for name, p in players.items()}
         self._averaged: Mapping[str, nn.Module] = {}
@@ -107,18 +112,19 @@ class Context:
             raise ConfigError(f"no player {name!r}; this recipe has {', '.join(self._networks)}") from None
 
     def averaged(self, name: str) -> nn.Module:
-        """The exponential moving average of a player's network, or the network itself if it has none."""
+        """The exponential moving average of a player's network, or the network itself without an average."""
         return self._averaged.get(name) or self[name]
 
     def observe(self, name: str, value: Tensor) -> None:
-        """Log a value under ``turn/name`` without minimising it. No value is read here."""
+        """Log a value under ``turn/name`` without minimising it. The value stays on its device."""
         self.observations.append((f"{self.turn}/{name}", value.detach()))
 
     def observe_logits(self, real: Tensor, fake: Tensor) -> None:
-        """Log how a discriminator with sign-symmetric logits stands: ``r_t`` and ``accuracy``.
+        """Log ``r_t`` and ``accuracy`` of a discriminator with sign-symmetric logits.
 
         ``r_t`` = E[sign(D(x))] over real training samples in [-1, 1] (Karras et al. 2020, "Training generative
-        adversarial networks with limited data", eq. 1); ``accuracy`` in [0, 1] over both. Health reads them.
+        adversarial networks with limited data", eq. 1); ``accuracy`` in [0, 1] over real and fake samples. The health signals
+        use both.
         """
         real, fake = real.detach(), fake.detach()
         self.observe("r_t", real.sign().float().mean())
@@ -126,7 +132,7 @@ class Context:
 
     @contextmanager
     def graph_of(self, name: str) -> Iterator[None]:
-        """Record a graph through a player that does not act, for a later turn of the same iteration to reuse."""
+        """Record a graph through a player that this turn does not train, for a later turn of the iteration."""
         parameters = [p for p in self.players[name].module.parameters() if not p.requires_grad]
         for p in parameters:
             p.requires_grad_(True)
@@ -136,21 +142,21 @@ class Context:
             for p in parameters:
                 p.requires_grad_(False)
 
-    def fp32(self) -> AbstractContextManager[Any]:
-        """A context manager without autocast, for the part of a loss that needs full precision."""
-        if self.device.type == "meta":  # which autocast does not know
+    def fp32(self) -> AbstractContextManager[object]:
+        """A context manager that turns autocast off, for the part of a loss that needs full precision."""
+        if self.device.type == "meta":  # autocast does not know the meta device
             return nullcontext()
         return torch.autocast(self.device.type, enabled=False)
 
 
 def complete_players(networks: Mapping[str, nn.Module], players: Mapping[str, Player]) -> dict[str, Player]:
-    """A player for each network, in the networks' order; those that the recipe left out are never trained by themselves.
+    """A player for each network, in the networks' order. A network that the recipe left out gets a player without optimizer.
 
     Raises ConfigError for a player that is no network, or that holds another module than the network of its name.
     """
     for name, player in players.items():
         if name not in networks:
-            raise ConfigError(f"players() returned {name!r}; networks() has {', '.join(networks)}")
+            raise ConfigError(f"players() returned {name!r}, which is no network; networks() has {', '.join(networks)}")
         if player.module is not networks[name]:
             raise ConfigError(
                 f"player {name!r} holds another module than the network {name!r}; pass on networks[{name!r}]"
@@ -172,8 +178,8 @@ def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
     return total
 
 
-def check_turns(turns: list[Turn], players: Mapping[str, Any], streams: Collection[str], steps: int) -> None:
-    """Refuse turns that name no player or one without optimizer, a stream that is not there, and steps in which none would learn."""
+def check_turns(turns: list[Turn], players: Mapping[str, Player], streams: Collection[str], steps: int) -> None:
+    """Raise ConfigError for an unknown player, a player without optimizer, a missing stream, and steps without training."""
     if not turns:
         raise ConfigError("the recipe has no turns; turns() must return at least one")
     for turn in turns:
@@ -181,7 +187,9 @@ def check_turns(turns: list[Turn], players: Mapping[str, Any], streams: Collecti
             if name not in players:
                 raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
             if players[name].optimizer is None:
-                raise ConfigError(f"turn {turn.name!r} trains player {name!r}, which has no optimizer")
+                raise ConfigError(
+                    f"turn {turn.name!r} trains player {name!r}, which has no optimizer; give it one in players()"
+                )
         for stream in turn.streams:
             if stream not in streams:
                 raise ConfigError(

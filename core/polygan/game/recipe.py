@@ -1,4 +1,4 @@
-"""What a method is: its networks, who trains them in which turns, and how samples are made."""
+"""Recipes: the networks of a method, the turns that train them, and how samples are made."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..data.domain import Samples
     from ..data.source import Batch
+    from ..files import Facts
     from ..seeding import Noise
     from ..settings.trainer import TrainerSettings
     from .protocol import Player, Turn
@@ -24,9 +25,9 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a recipe: ``n`` samples by noise and options, made from ``given`` where something is given.
+    """A request to a recipe for ``n`` samples, made from ``noise`` and from ``given`` where a recipe takes something.
 
-    ``noise`` draws on the CPU, so that a seed shows the same samples on every device; ``device`` is where the networks lie.
+    ``noise`` draws on the CPU, so that a seed shows the same samples on every device. The networks are on ``device``.
     """
 
     n: int
@@ -35,7 +36,7 @@ class Request:
     """An instance of the recipe's ``Sampling``."""
     device: torch.device
     given: Samples | None = None
-    """``n`` samples of the domain that `Recipe.given` names; None: the samples are made from noise."""
+    """``n`` samples of the domain that `Recipe.given` names; None: make the samples from noise."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +52,30 @@ class Recipe(Generic[C]):
     """
 
     domain: ClassVar[str]
-    """The domain of what is made."""
+    """The domain of the samples that the recipe makes."""
     given: ClassVar[str | None] = None
-    """The domain of what samples are made from; None: noise alone."""
+    """The domain of the samples that the recipe takes; None: it makes samples from noise alone."""
     invents: ClassVar[bool] = False
     """Whether a recipe with ``given`` also makes samples from noise alone (a text continued or invented)."""
     Config: ClassVar[type]
     Sampling: ClassVar[type] = NoOptions
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """Settings that suit the recipe, by their names as options: ``{"steps": 10_000, "data.segment": 32_768}``."""
+    defaults: ClassVar[Mapping[str, object]] = {}
+    """Settings that suit the recipe, by their option names: ``{"steps": 10_000, "data.segment": 32_768}``."""
     first_options: ClassVar[tuple[str, ...]] = ()
     """The settings that people change first, which `--help` shows; empty: the first two of ``Config``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
 
-    def __init__(self, config: C, info: Mapping[str, Any]) -> None:
-        """``config`` is an instance of ``Config``, ``info`` the facts of the data (`Source.info`)."""
+    def __init__(self, config: C, info: Facts) -> None:
+        """Take ``config``, an instance of ``Config``, and ``info``, the facts of the data (`Source.info`)."""
         self.config = config
         self.info = info
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """Fresh networks by name: what is saved, loaded and exported. Called once, after the generators were seeded."""
+        """Fresh networks by name, to be trained, saved and exported. Called once, after the random generators were seeded."""
         raise NotImplementedError
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> Mapping[str, Player]:
-        """How networks are trained: optimizers, schedules, averages. A network that is left out is never trained by itself."""
+        """How networks are trained: optimizers, schedules, averages. A network without a player has no optimizer."""
         raise NotImplementedError
 
     def turns(self) -> Sequence[Turn]:
@@ -84,23 +85,27 @@ class Recipe(Generic[C]):
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
         """``request.n`` samples, from networks in evaluation mode and without gradients.
 
-        What is made of given samples keeps their order. Sample i of a seed should not depend on n: ``request.noise`` sees to it if
-        each call asks for n rows. Networks with much to do run in pieces (`in_chunks`).
+        Samples that are made from given samples keep their order. Sample i of a seed should not depend on n: draw n rows with
+        each call of ``request.noise``. Run large networks on pieces of the batch (`in_chunks`).
         """
         raise NotImplementedError
 
-    def preview(self) -> tuple[int, Any]:
-        """How many samples, with which ``Sampling`` options, the fixed latent batch shows during training."""
+    def preview(self) -> tuple[int, object]:
+        """The size of the fixed latent batch that is shown during training, and its ``Sampling`` options."""
         return 64, self.Sampling()
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """What the recipe settled by itself from its data and settings, a sentence each: said at the start, kept in the report."""
+        """What the recipe chose by itself from its data and settings, in sentences. Shown at the start and in the report."""
         return ()
+
+
+AnyRecipe = Recipe[Any]
+"""A recipe with any class of settings."""
 
 
 @runtime_checkable
 class HasCritic(Protocol):
-    """A recipe with one discriminator that can be asked about samples, for the overfitting signal."""
+    """A recipe with one discriminator that gives logits of samples, for the overfitting signal."""
 
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""
@@ -114,13 +119,13 @@ class HasStream(Protocol):
     def stream(
         self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
     ) -> Iterator[Samples]:
-        """What the pieces of one given sample become, in order; ``request.given`` is None."""
+        """The samples made from the pieces of one given sample, in order; ``request.given`` is None."""
         ...
 
 
 @runtime_checkable
 class HasLikelihood(Protocol):
-    """A recipe whose model has likelihoods, for metrics that need them."""
+    """A recipe whose network gives likelihoods, for metrics that need them."""
 
     def log_likelihood(
         self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0

@@ -1,10 +1,10 @@
-"""Samples from networks: by seed, in evaluation mode, in pieces, from noise or from what is given."""
+"""Samples from networks: by seed, in evaluation mode, in pieces, from noise or from given samples."""
 
 from __future__ import annotations
 
 import dataclasses
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain, Samples
     from ..data.store import Split
-    from .recipe import Recipe
+    from ..files import Facts
+    from .recipe import AnyRecipe
 
 
 def make_samples(
-    recipe: Recipe[Any],
+    recipe: AnyRecipe,
     networks: Mapping[str, nn.Module],
     n: int,
     seed: int = 0,
-    options: Any = None,
+    options: object = None,
     *,
     given: Samples | None = None,
     domain: Domain | None = None,
 ) -> Samples:
-    """``n`` samples by seed, or one for each of ``given``. Sample i of a seed does not depend on ``n``.
+    """``n`` samples by seed, or a sample for each sample of ``given``. Sample i of a seed does not depend on ``n``.
 
-    Networks are in evaluation mode meanwhile, and the caller's random generators stay as they were. ``options`` is an instance of
-    the recipe's ``Sampling``; None: its defaults. ``domain`` is what the samples belong to, which can write and draw them.
+    Networks are in evaluation mode during the call, and the caller's random generators are restored. ``options`` is an instance
+    of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples.
     """
     _check_given(recipe, given is not None)
     device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
@@ -46,15 +47,15 @@ def make_samples(
 
 
 def stream_samples(
-    recipe: Recipe[Any],
+    recipe: AnyRecipe,
     networks: Mapping[str, nn.Module],
     pieces: Iterable[Samples],
     seed: int = 0,
-    options: Any = None,
+    options: object = None,
     *,
     domain: Domain | None = None,
 ) -> Iterator[Samples]:
-    """What the pieces of one given file become, in order, one piece in memory at a time."""
+    """The samples made from the pieces of one given file, in order, with one piece in memory at a time."""
     _check_given(recipe, True)
     if not isinstance(recipe, HasStream):
         for piece in pieces:
@@ -71,14 +72,14 @@ def stream_samples(
 
 
 def seeded_noise(seed: int) -> Noise:
-    """Noise from the CPU's generator, so that a seed shows the same samples on every device."""
+    """Noise from the CPU's generator, so that a seed gives the same samples on every device."""
     return Noise("cpu", block=64).reset(seed)
 
 
-def _check_given(recipe: Recipe[Any], there: bool) -> None:
+def _check_given(recipe: AnyRecipe, there: bool) -> None:
     if not there and recipe.given is not None and not recipe.invents:
         raise ConfigError(
-            f"{type(recipe).__name__} makes samples from {recipe.given} and was given none; hand it some as given=..., or --input PATH"
+            f"{type(recipe).__name__} makes samples from {recipe.given} and was given none; pass some with given=... or --input PATH"
         )
     if there and recipe.given is None:
         raise ConfigError(f"{type(recipe).__name__} makes samples from noise and takes no input; leave the input out")
@@ -89,15 +90,15 @@ def _device_of(networks: Mapping[str, nn.Module]) -> torch.device:
 
 
 def _finished(made: Samples, given: Samples | None, domain: Domain | None) -> Samples:
-    """Samples with the domain that they belong to, and the names of what they were made from."""
+    """Samples with their domain, and with the names of the given samples."""
     names = made.names or (given.names if given is not None else ())
     return dataclasses.replace(made, domain=domain or made.domain, names=names)
 
 
-def given_of(recipe: Recipe[Any], domain: Domain, splits: Mapping[str, Split], n: int) -> Samples | None:
-    """What the first ``n`` samples of a run are made from, where its recipe needs something given; else None.
+def given_of(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples | None:
+    """The given samples for the first ``n`` samples of a run; None where the recipe can make samples from noise.
 
-    Held-out samples where the data has any, since what a network was trained on proves little.
+    Held-out samples are preferred, since samples that a network was trained on prove little.
     """
     if recipe.given is None or recipe.invents:
         return None
@@ -105,13 +106,13 @@ def given_of(recipe: Recipe[Any], domain: Domain, splits: Mapping[str, Split], n
     return domain.given(split, split.rows[: min(n, len(split))])
 
 
-def shown_beside(recipe: Recipe[Any], domain: Domain, splits: Mapping[str, Split], n: int) -> Samples:
-    """Real samples to stand beside the first ``n`` generated ones: of the training split, or those that `given_of` comes from."""
+def shown_beside(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples:
+    """Real samples to show beside the first ``n`` generated samples, from the same split as `given_of`."""
     split = _shown_split(recipe, splits)
     return domain.real(split, split.rows[: min(n, len(split))])
 
 
-def _shown_split(recipe: Recipe[Any], splits: Mapping[str, Split]) -> Split:
+def _shown_split(recipe: AnyRecipe, splits: Mapping[str, Split]) -> Split:
     held_out = splits["held_out"]
     return held_out if recipe.given is not None and not recipe.invents and len(held_out) else splits["train"]
 
@@ -130,20 +131,20 @@ def evaluating(networks: Mapping[str, nn.Module]) -> Iterator[None]:
 
 
 def in_chunks(function: Callable[..., Tensor], *inputs: Tensor | None, size: int = 256) -> Tensor:
-    """``function`` over slices of at most ``size`` rows of the inputs; the results on the CPU, joined.
+    """The joined results, on the CPU, of ``function`` over slices of at most ``size`` rows of the inputs.
 
-    A None among the inputs is passed on as it is.
+    An input of None is passed to each call as None.
     """
     n = next(len(x) for x in inputs if x is not None)
     pieces = [function(*(x if x is None else x[i : i + size] for x in inputs)).cpu() for i in range(0, max(n, 1), size)]
     return torch.cat(pieces)
 
 
-def classes_of(conditional: str, info: Mapping[str, Any], remedy: str) -> tuple[str, ...]:
-    """The names of the classes that a recipe's networks are told; empty for none.
+def classes_of(conditional: str, info: Facts, remedy: str) -> tuple[str, ...]:
+    """The names of the classes that a recipe's networks take; empty for networks without classes.
 
-    ``conditional`` is auto (if the data has two classes or more), yes or no. Raises ConfigError for yes with data that has fewer;
-    ``remedy`` says how such data gets classes: "use labelled data (--data.labels folders)".
+    ``conditional`` is yes, no, or auto (yes for data with two or more classes). Raises ConfigError for yes with fewer than two
+    classes; ``remedy`` tells the user how to get classes: "use labelled data (--data.labels folders)".
     """
     names = tuple(info.get("classes", ()))
     if conditional == "yes" and len(names) < 2:
@@ -155,12 +156,12 @@ def classes_of(conditional: str, info: Mapping[str, Any], remedy: str) -> tuple[
 
 
 def class_index(label: str | int | None, classes: Sequence[str]) -> int | None:
-    """The index of a class given by its name, or else by its number. ConfigError for one that the model does not have."""
+    """The index of a class by its name, else by its number. Raises ConfigError for a class that the model lacks."""
     if label is None:
         return None
     if not classes:
         raise ConfigError(f"label = {label!r}: this model was trained without classes; leave the label out")
-    if str(label) in classes:  # a name comes first: classes may be called 0, 1, 10, 2
+    if str(label) in classes:  # try names first: classes may be called 0, 1, 10, 2
         return list(classes).index(str(label))
     if isinstance(label, str) and not label.isdecimal():
         names = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")

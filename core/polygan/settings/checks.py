@@ -1,17 +1,20 @@
-"""Whether a class that a plugin brings can be read as settings: said where it is first used, with the remedy."""
+"""The check that a plugin's class can be read as settings. A fault is reported where the class is first used."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import one_line
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def unfit(config: Any, name: str) -> str:
-    """What keeps ``config``, called ``name``, from being read as a class of settings, with the remedy; else empty."""
+
+def unfit(config: object, name: str) -> str:
+    """What is wrong with the settings class ``config``, called ``name``, with the remedy; empty if nothing is."""
     if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
         return f"{name} is not a dataclass: decorate it with @dataclass(frozen=True)"
     try:
@@ -30,18 +33,18 @@ def unfit(config: Any, name: str) -> str:
         return f"{name}() raises {one_line(error)}: correct its defaults"
     for key, value in values.items():
         if not _is_plain(value):
-            return f"{name}.{key} = {value!r:.80} is no plain data: use numbers, text, booleans, or tuples of them"
+            return f"{name}.{key} = {value!r:.80} is not plain data: use numbers, text, booleans, or tuples of them"
         if not _fits(value, hints.get(key)):
-            return f"{name}.{key} = {value!r:.40} is not of its type: correct the default or the type"
+            return f"{name}.{key} = {value!r:.40} does not fit its type: correct the default or the type"
     return ""
 
 
-def _values(made: Any) -> dict[str, Any]:
+def _values(made: DataclassInstance) -> dict[str, object]:
     return {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether YAML can hold a value, as every run's settings are written down."""
+def _is_plain(value: object) -> bool:
+    """Whether YAML can hold a value. Every run writes its settings to a YAML file."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return all(map(_is_plain, _values(value).values()))
     if isinstance(value, dict):
@@ -51,10 +54,10 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str) or isinstance(value, Path)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a simple type; of another one: True, which the parser of the settings judges."""
+def _fits(value: object, hint: object) -> bool:
+    """Whether a value fits a simple type. True for any other type, which the parser of the settings checks."""
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     if hint is float:
         return isinstance(value, int | float)
-    return not any(hint is simple for simple in (bool, int, str)) or isinstance(value, hint)
+    return isinstance(value, hint) if hint is bool or hint is int or hint is str else True

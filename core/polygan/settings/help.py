@@ -1,4 +1,4 @@
-"""Help texts: options with their types, defaults, ranges and meanings, as wide as the terminal. No torch, no parser."""
+"""Help texts: options with their types, defaults, ranges and meanings, as wide as the terminal. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import types
 import typing
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .ranges import choices, parts, ranges_of
 from .words import is_list
@@ -19,20 +19,21 @@ from .words import is_list
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_NAMES = {int: "INT", float: "NUMBER", str: "TEXT", bool: "true|false"}
+
+_NAMES: Mapping[object, str] = {int: "INT", float: "NUMBER", str: "TEXT", bool: "true|false"}
 _COLUMN = 26
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a help text: what is typed, and what is said about it."""
+    """One entry of a help text: what the user types, and what it does."""
 
     typed: str
     said: str
 
 
 def listing(title: str, entries: Sequence[Entry]) -> str:
-    """A titled list; what is said stands in a column of its own."""
+    """A titled list with two columns: what the user types, and what it does."""
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
     lines = [f"{title}:"]
     for entry in entries:
@@ -45,8 +46,8 @@ def listing(title: str, entries: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def option_entries(config: type, prefix: str = "", defaults: Mapping[str, Any] | None = None) -> dict[str, Entry]:
-    """An entry for each field of a dataclass of settings, by its name with the prefix."""
+def option_entries(config: type, prefix: str = "", defaults: Mapping[str, object] | None = None) -> dict[str, Entry]:
+    """An entry for each field of a dataclass of settings, by the prefix and the field's name."""
     hints, said, ranges = typing.get_type_hints(config), meanings(config), ranges_of(config)
     entries = {}
     for field in dataclasses.fields(config):
@@ -62,13 +63,13 @@ def option_entries(config: type, prefix: str = "", defaults: Mapping[str, Any] |
     return entries
 
 
-def typed_text(name: str, kind: Any) -> str:
-    """A setting as it is typed: ``--steps INT``, ``--loss hinge|minimax``, ``--[no-]compile``."""
+def typed_text(name: str, kind: object) -> str:
+    """How a user types a setting: ``--steps INT``, ``--loss hinge|minimax``, ``--[no-]compile``."""
     return f"--[no-]{name}" if kind is bool else f"--{name} {kind_text(kind)}"
 
 
-def kind_text(kind: Any) -> str:
-    """What stands for a value of a type: ``INT``, ``hinge|minimax``, ``TEXT ...`` for a list."""
+def kind_text(kind: object) -> str:
+    """The word that stands for values of a type: ``INT``, ``hinge|minimax``, ``TEXT ...`` for a list."""
     if is_list(kind):
         of = {kind_text(arg) for part in parts(kind) for arg in typing.get_args(part) if arg is not ...} or {"TEXT"}
         return f"{of.pop() if len(of) == 1 else 'VALUE'} ..."
@@ -79,8 +80,8 @@ def kind_text(kind: Any) -> str:
     return "|".join(names)
 
 
-def plain_text(value: Any) -> str:
-    """A default as it is typed."""
+def plain_text(value: object) -> str:
+    """How a user types a default."""
     if isinstance(value, tuple | list):
         return " ".join(map(plain_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -88,7 +89,7 @@ def plain_text(value: Any) -> str:
 
 @cache
 def meanings(config: type) -> Mapping[str, str]:
-    """The docstring below each field of a dataclass, those of its bases too; without those whose source is not there."""
+    """The docstring below each field of a dataclass and of its bases. A class without source has no docstrings here."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         try:

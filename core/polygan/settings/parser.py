@@ -1,8 +1,9 @@
 """Typed settings <-> command line <-> YAML.
 
-A run's settings are a flat group (`RunSettings`), a group ``data`` (the domain's or the data set's) and a group ``model`` (the
-recipe's). The three ways in - options, a YAML file, keyword arguments in Python - become layers of plain data that one parser
-checks, so that they accept and refuse the same. Later layers win: recipe's defaults < YAML file < keywords < options.
+A run has three groups of settings: its own (`RunSettings`, without a prefix), ``data`` (the domain's or the data set's) and
+``model`` (the recipe's). Options, a YAML file and keyword arguments in Python become layers of plain data. One parser checks
+every layer, so that all three accept and refuse the same values. Later layers win: recipe's defaults < YAML file < keywords
+< options.
 """
 
 from __future__ import annotations
@@ -13,21 +14,26 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jsonargparse
 import yaml
 
 from ..errors import ConfigError, PolyganError, did_you_mean
-from .formats import FORMAT, with_format
+from .formats import FORMAT, Layer, with_format
 from .help import Entry, listing, option_entries
 from .trainer import RunSettings
 from .words import Text, nested, read_words, stray
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
 ALIASES = {"--data": "data.source"}
 """Other ways to write an option of a run."""
 MEANT = {"out": "runs", "output": "runs", "output_dir": "runs"}
-"""Names that users of other commands and tools try."""
+"""Option names that users of other commands and tools try, with polygan's name."""
 FIRST = ("data.source", "steps", "batch_size", "seed", "precision", "device", "name", "evaluate_every")
 """The run's options that people set first."""
 _FAULTS = (jsonargparse.ArgumentError, ValueError, TypeError, KeyError)
@@ -40,10 +46,12 @@ class Settings:
     recipe: str
     run: RunSettings
     data: Any
-    model: Any
+    """An instance of the domain's ``Settings`` or of the data set's settings."""
+    model: DataclassInstance
+    """An instance of the recipe's ``Config``."""
 
     def plain(self) -> dict[str, Any]:
-        """As data for YAML: ``recipe``, the run's settings, then the groups ``data`` and ``model``."""
+        """The settings as data for YAML: ``recipe``, the run's settings, then the groups ``data`` and ``model``."""
         groups = {"data": _plain(self.data), "model": _plain(self.model)}
         return {"recipe": self.recipe, **_plain(self.run), **groups}
 
@@ -52,8 +60,8 @@ class Settings:
         return yaml.safe_dump({"format": FORMAT, **self.plain()}, sort_keys=False, allow_unicode=True)
 
 
-def _plain(config: Any) -> dict[str, Any]:
-    def convert(value: Any) -> Any:
+def _plain(config: DataclassInstance) -> dict[str, object]:
+    def convert(value: object) -> object:
         if isinstance(value, (tuple, list)):
             return [convert(v) for v in value]
         if isinstance(value, Mapping):
@@ -63,12 +71,13 @@ def _plain(config: Any) -> dict[str, Any]:
     return {k: convert(v) for k, v in dataclasses.asdict(config).items()}
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A settings file with the number of its format. Raises ConfigError where it is missing, no YAML, or no mapping."""
+def read_yaml(path: str | Path) -> dict[str, object]:
+    """A settings file with the number of its format. Raises ConfigError where it is missing, not YAML, or not a mapping."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {str(path)!r} cannot be read: {getattr(error, 'strerror', error)}") from None
+        problem = getattr(error, "strerror", error)
+        raise ConfigError(f"settings file {str(path)!r} cannot be read ({problem}): check the path") from None
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -79,11 +88,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 class SettingsParser:
-    """Reads the settings of runs of one recipe on one kind of data."""
+    """Reads the settings of runs with one recipe on one kind of data."""
 
-    def __init__(
-        self, recipe: str, model: type, data: type, defaults: Mapping[str, Any], first: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, recipe: str, model: type, data: type, defaults: Layer, first: Sequence[str] = ()) -> None:
         self.recipe, self.defaults = recipe, defaults
         self.groups: dict[str, type] = {"data": data, "model": model}
         self.types = option_types(RunSettings)
@@ -114,12 +121,16 @@ class SettingsParser:
         first = listing("options that people set first", [found[name] for name in self.first if name in found])
         return f"{first}\n\n`polygan train {self.recipe} --help all` shows all {len(found)} options."
 
-    def parse(self, layers: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> Settings:
-        """Settings from nested mappings (later ones win), then from options. Raises ConfigError."""
-        merged: dict[str, Any] = {}
+    def parse(self, layers: Sequence[Layer], words: Sequence[str] = ()) -> Settings:
+        """Settings from nested mappings (later mappings win), then from options. Raises ConfigError."""
+        merged: dict[str, object] = {}
+        groups: dict[str, dict[str, object]] = {}
         for layer in (*layers, nested(self._options(words))):
             for key, value in self._checked(layer).items():
-                merged[key] = {**merged.get(key, {}), **value} if key in self.groups else value
+                if key in self.groups and isinstance(value, Mapping):
+                    merged[key] = groups[key] = {**groups.get(key, {}), **value}
+                else:
+                    merged[key] = value
         try:
             parsed = self.parser.parse_object(merged)
             objects = self.parser.instantiate(parsed)
@@ -137,9 +148,9 @@ class SettingsParser:
             raise stray(rest, self.types, what, f"`{what} --help all` lists them", MEANT)
         return values
 
-    def _checked(self, layer: Mapping[str, Any]) -> dict[str, Any]:
-        """One layer with shorthands expanded and every name known."""
-        checked: dict[str, Any] = {}
+    def _checked(self, layer: Layer) -> dict[str, object]:
+        """One layer whose names are all known, with ``data: PATH`` written out."""
+        checked: dict[str, object] = {}
         for key, value in layer.items():
             if key in ("recipe", "format"):
                 continue
@@ -164,8 +175,8 @@ class SettingsParser:
             )
 
 
-def build(config: type, values: Mapping[str, Any], what: str) -> Any:
-    """An instance of a config dataclass from plain data, typed and checked as everywhere. Raises ConfigError."""
+def build(config: type[T], values: Layer, what: str) -> T:
+    """An instance of a dataclass of settings from plain data, checked like a run's settings. Raises ConfigError."""
     known = option_types(config)
     for name in values:
         if name not in known:
@@ -191,14 +202,14 @@ def option_values(config: type, words: Sequence[str], what: str) -> dict[str, Te
     return values
 
 
-def option_types(config: type) -> dict[str, Any]:
+def option_types(config: type) -> dict[str, object]:
     """The type of each field of a dataclass of settings."""
     hints = typing.get_type_hints(config)
     return {f.name: hints[f.name] for f in dataclasses.fields(config)}
 
 
-def source_of(layers: Sequence[Mapping[str, Any]]) -> str:
-    """The source of data that layers name, later ones first; empty if none does."""
+def source_of(layers: Sequence[Layer]) -> str:
+    """The source of data that the last layer with a source names; empty if no layer names a source."""
     for layer in reversed(layers):
         data = layer.get("data")
         found = data.get("source") if isinstance(data, Mapping) else data
@@ -208,7 +219,7 @@ def source_of(layers: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _explain(error: Exception) -> ConfigError:
-    """One line from the parser's report: its own words, without its indentation and its outer frames."""
+    """The parser's report as an error of one line, without indentation and outer frames."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PolyganError):
@@ -223,5 +234,5 @@ def _explain(error: Exception) -> ConfigError:
     literal = re.fullmatch(r"Literal\[(.*)\]", kind)
     if literal is None:
         return ConfigError(f"{name} = {value} is not of the right type; it takes {kind}")
-    known = [one.strip("'\"") for one in literal[1].split(", ")]
+    known = [choice.strip("'\"") for choice in literal[1].split(", ")]
     return ConfigError(f"{name} = {value} is unknown{did_you_mean(value, known)}; known are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Ranges of settings: each stands once, beside its field; the check, the error and the help text read it there."""
+"""Ranges of settings. Each range stands once, beside its field: the check, the error and the help text read it there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from ..errors import ConfigError, did_you_mean
 
@@ -22,7 +22,7 @@ _INTERVAL = re.compile(rf"([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])")
 
 @dataclass(frozen=True)
 class Interval:
-    """The numbers from ``low`` to ``high``; each end belongs to it or not."""
+    """The numbers from ``low`` to ``high``, with or without each end."""
 
     low: float
     high: float
@@ -32,12 +32,12 @@ class Interval:
 
     @classmethod
     def read(cls, text: str) -> Interval:
-        """``"(0, 1]"``, ``"[1, inf)"``, or one number. ValueError for anything else."""
+        """The interval that a text means: ``"(0, 1]"``, ``"[1, inf)"``, or one number. Raises ValueError for other text."""
         if re.fullmatch(_NUMBER, text):
             return cls(float(text), float(text), text=text)
         found = _INTERVAL.fullmatch(text)
         if found is None or float(found[2]) > float(found[3]):
-            raise ValueError(f"{text!r} is no range: write e.g. '(0, 1]', '[1, inf)' or '0 or [2, inf)'")
+            raise ValueError(f"{text!r} is not a range: write e.g. '(0, 1]', '[1, inf)' or '0 or [2, inf)'")
         return cls(float(found[2]), float(found[3]), found[1] == "[", found[4] == "]", text)
 
     def holds(self, value: float) -> bool:
@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Range:
-    """What a number may be, and what to say to somebody whose number is outside."""
+    """The numbers that a setting may be, and the hint for a user whose number is outside."""
 
     intervals: tuple[Interval, ...]
     hint: str = ""
@@ -64,7 +64,7 @@ class Range:
         return " or ".join(map(str, self.intervals))
 
     def fault(self, value: float) -> str:
-        """What is wrong with a number, with the remedy; empty if nothing is."""
+        """What is wrong with a number, with the remedy; empty if the number is allowed."""
         first = self.intervals[0]
         if any(interval.holds(value) for interval in self.intervals):
             return ""
@@ -83,8 +83,8 @@ def ranged(default: T, within: str, *, usual: object = "", hint: str = "") -> T:
     """A field of a `Checked` dataclass with its range: ``learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")``.
 
     ``within`` is an interval with round or square brackets, ``inf`` for no bound, or several choices: ``"0 or [2, inf)"``.
-    A tuple is checked entry by entry; None and text pass. ``usual`` or ``hint`` ends the message of an error:
-    `"...; 2e-4 is usual"`, or the hint as it is written.
+    A tuple is checked entry by entry; None and text pass. ``usual`` or ``hint`` ends the error message:
+    `"...; 2e-4 is usual"`, or the hint itself.
     """
     intervals = tuple(Interval.read(part) for part in within.split(" or "))
     said = hint or (f"{usual} is usual" if usual != "" else "")
@@ -93,7 +93,7 @@ def ranged(default: T, within: str, *, usual: object = "", hint: str = "") -> T:
 
 @dataclass(frozen=True)
 class Checked:
-    """Base of frozen dataclasses of settings: choices (``Literal``) and ranges (`ranged`) are checked when one is made.
+    """Base of frozen dataclasses of settings. A new instance checks its choices (``Literal``) and ranges (`ranged`).
 
     ``group`` is what users type before a field's name: ``class Config(Checked, group="model")`` makes errors say
     ``model.width = 0 is too small; the least is 1``. Subclasses inherit it. A subclass with checks of its own calls
@@ -102,7 +102,7 @@ class Checked:
 
     _prefix: ClassVar[str] = ""
 
-    def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, group: str | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if group is not None:
             cls._prefix = f"{group}." if group else ""
@@ -116,8 +116,8 @@ class Checked:
 
 
 @cache
-def _rules(config: type) -> tuple[tuple[str, Any, Range | None], ...]:
-    """Name, type and range of each field that has something to check."""
+def _rules(config: type) -> tuple[tuple[str, object, Range | None], ...]:
+    """Name, type and range of each field that has choices or a range."""
     hints, ranges = typing.get_type_hints(config), ranges_of(config)
     rules = [(f.name, hints[f.name], ranges.get(f.name)) for f in dataclasses.fields(config)]
     return tuple(rule for rule in rules if rule[2] is not None or choices(rule[1]))
@@ -128,38 +128,38 @@ def ranges_of(config: type) -> dict[str, Range]:
     return {f.name: f.metadata["range"] for f in dataclasses.fields(config) if "range" in f.metadata}
 
 
-def parts(hint: Any) -> tuple[Any, ...]:
-    """The members of a union; of any other type: the type alone."""
+def parts(hint: object) -> tuple[object, ...]:
+    """The members of a union. Any other type is its only member."""
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     return typing.get_args(hint) if union else (hint,)
 
 
-def choices(hint: Any) -> tuple[Any, ...]:
+def choices(hint: object) -> tuple[object, ...]:
     """The values of the ``Literal`` in a type; empty if it has none."""
     return tuple(v for part in parts(hint) if typing.get_origin(part) is typing.Literal for v in typing.get_args(part))
 
 
-def choice_fault(value: Any, hint: Any) -> str:
-    """What is wrong with a value where a type lists choices, with the remedy; empty if nothing is."""
+def choice_fault(value: object, hint: object) -> str:
+    """What is wrong with a value of a type that lists choices, with the remedy; empty if the value is allowed."""
     known = choices(hint)
-    if not known or any(value == one and type(value) is type(one) for one in known):
+    if not known or any(value == choice and type(value) is type(choice) for choice in known):
         return ""
     others = [part for part in parts(hint) if typing.get_origin(part) is not typing.Literal]
     if any(_may_be(value, part) for part in others):
         return ""
-    names = [str(one) or "''" for one in known]
+    names = [str(choice) or "''" for choice in known]
     return f"is unknown{did_you_mean(str(value), names)}; known are {', '.join(names)}"
 
 
-def _may_be(value: Any, part: Any) -> bool:
-    """Whether a value may be of a type beside a Literal; types that are no plain classes are left to the parser."""
+def _may_be(value: object, part: object) -> bool:
+    """Whether a value may have a type. True for a type that is not a plain class: the parser checks such types."""
     if part is float:
         return isinstance(value, int | float)
     kind = typing.get_origin(part) or part
     return not isinstance(kind, type) or isinstance(value, kind)
 
 
-def _range_fault(value: Any, range_: Range | None) -> str:
+def _range_fault(value: object, range_: Range | None) -> str:
     if range_ is None or value is None or isinstance(value, str | bool):
         return ""
     if isinstance(value, Iterable):

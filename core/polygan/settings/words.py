@@ -1,6 +1,7 @@
 """Words of the command line -> option names with their text: one reader for runs, recipes and commands.
 
-Nothing here knows what an option means. Its type alone says which words belong to it; `settings.parser` checks the values.
+The reader does not know what an option means. The type of an option says which words belong to it, and `settings.parser`
+checks the values.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 import types
 import typing
 from collections import deque
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from ..errors import ConfigError, closest
 from .ranges import choices, parts
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Text = str | list[str]
-"""What was written after an option: one text, or the words of a list."""
+"""What the user wrote after an option: one text, or the words of a list."""
 Each = Annotated[str, "one word each time"]
-"""The type of an option that may be repeated; its texts become a list."""
+"""The type of an option that a user may repeat. Its texts become a list."""
 
 _LISTS = (tuple, list, set, frozenset)
 
 
 def read_words(
-    words: Sequence[str], types: Mapping[str, Any], aliases: Mapping[str, str] | None = None
+    words: Sequence[str], types: Mapping[str, object], aliases: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Text], list[str]]:
-    """The text of each option of ``types``, and the words that belong to none of them, in their order.
+    """The text of each option in ``types``, and the words that belong to no option, in their order.
 
     ``--name value``, ``--name=value``; ``--name a b c`` up to the next option where the type is a list; ``--name`` and
     ``--no-name`` where the type is a bool. ``aliases`` are other ways to write a name: ``{"-n": "count"}``. A later
-    option wins over an earlier one of the same name. Raises ConfigError for an option without its value.
+    option wins over an earlier option of the same name. Raises ConfigError for an option without its value.
     """
     values: dict[str, Text] = {}
     rest: list[str] = []
@@ -57,31 +58,36 @@ def is_option(word: str) -> bool:
     return re.match(r"--?[A-Za-z]", word) is not None
 
 
-def is_switch(kind: Any) -> bool:
-    """Whether an option may stand alone: a bool, or choices with "true" among them."""
+def is_switch(kind: object) -> bool:
+    """Whether an option may stand without a value: a bool, or choices with "true" among them."""
     return kind is bool or "true" in choices(kind)
 
 
-def is_list(kind: Any) -> bool:
+def is_list(kind: object) -> bool:
     """Whether an option takes all words up to the next option."""
     return str not in parts(kind) and any((typing.get_origin(part) or part) in _LISTS for part in parts(kind))
 
 
-def nested(values: Mapping[str, Text]) -> dict[str, Any]:
-    """``{"model.width": x}`` as ``{"model": {"width": x}}``: the layer of settings that the options are."""
-    layer: dict[str, Any] = {}
+def nested(values: Mapping[str, Text]) -> dict[str, Text | dict[str, Text]]:
+    """Options as a layer of settings: ``{"model.width": x}`` becomes ``{"model": {"width": x}}``."""
+    layer: dict[str, Text | dict[str, Text]] = {}
+    groups: dict[str, dict[str, Text]] = {}
     for name, value in values.items():
         group, _, field = name.rpartition(".")
-        (layer.setdefault(group, {}) if group else layer)[field] = value
+        if group:
+            layer[group] = groups.setdefault(group, {})
+            groups[group][field] = value
+        else:
+            layer[field] = value
     return layer
 
 
 def stray(
     words: Sequence[str], known: Iterable[str], what: str, remedy: str, meant: Mapping[str, str] | None = None
 ) -> ConfigError:
-    """The error for words that no option took: an unknown option, with what was probably meant, or a word too many.
+    """The error for words that belong to no option: an unknown option, with the closest known one, or a word too many.
 
-    ``meant`` holds options of other commands that users try here, with the right ones.
+    ``meant`` maps options of other commands, which users try here, to the right options.
     """
     word = words[0]
     if not is_option(word):
@@ -94,28 +100,28 @@ def stray(
     return ConfigError(f"unknown option {option} of {what}{hint}; {remedy}")
 
 
-def typed(option: str, text: Text, kind: Any) -> Any:
-    """The text of an option as a value of one of the simple types. Raises ConfigError, which names the option."""
+def typed(option: str, text: Text, kind: object) -> object:
+    """The text of an option as a value of a simple type. Raises ConfigError, which names the option."""
     if isinstance(text, list):
         return tuple(text)
     for part in parts(kind):
         try:
             if part is bool:
                 return {"true": True, "false": False}[text.lower()]
-            if part in (int, float, str):
+            if part is int or part is float or part is str:
                 return part(text)
         except (KeyError, ValueError):
             continue
         if text in choices(part):
             return text
     names = ", ".join(map(str, choices(kind))) or " or ".join(
-        part.__name__ for part in parts(kind) if part is not types.NoneType
+        getattr(part, "__name__", str(part)) for part in parts(kind) if part is not types.NoneType
     )
     raise ConfigError(f"{option} = {text!r} is not of the right type; it takes {names}")
 
 
-def _name(word: str, types: Mapping[str, Any], aliases: Mapping[str, str]) -> tuple[str, str | None]:
-    """The option that a word names (empty if none does), and the text behind its "="."""
+def _name(word: str, types: Mapping[str, object], aliases: Mapping[str, str]) -> tuple[str, str | None]:
+    """The option that a word names (empty if the word names none), and the text after "="."""
     option, equals, text = word.partition("=")
     name = aliases.get(option) or (option[2:] if option.startswith("--") else "")
     name = name if name in types else name.replace("-", "_")
@@ -127,8 +133,8 @@ def _name(word: str, types: Mapping[str, Any], aliases: Mapping[str, str]) -> tu
     return "", None
 
 
-def _following(option: str, kind: Any, queue: deque[str]) -> Text:
-    """What belongs to an option of the words after it, taken from the queue."""
+def _following(option: str, kind: object, queue: deque[str]) -> Text:
+    """Take the words that belong to an option from the front of the queue."""
     if is_switch(kind):
         alone = ("true", "false") if kind is bool else choices(kind)
         return queue.popleft().lower() if queue and queue[0].lower() in alone else "true"
@@ -141,8 +147,8 @@ def _following(option: str, kind: Any, queue: deque[str]) -> Text:
     return _list_text(words, kind)
 
 
-def _list_text(words: list[str], kind: Any) -> Text:
-    """The words of a list; a single one may be the whole list in YAML: ``[4, 5]``. Of no list: its one word."""
+def _list_text(words: list[str], kind: object) -> Text:
+    """The words of a list, or the only word of another type. A single word may be a whole list in YAML: ``[4, 5]``."""
     if not is_list(kind):
         return words[0]
     whole = len(words) == 1 and (words[0].startswith("[") or (words[0] == "null" and types.NoneType in parts(kind)))

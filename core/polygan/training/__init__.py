@@ -1,1 +1,1 @@
-"""The trainer and what serves it: one loop for every recipe, on one process or many."""
+"""The trainer: one loop for every recipe, on one process or many, with its checkpoints and devices."""

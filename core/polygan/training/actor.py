@@ -1,9 +1,9 @@
-"""One player at work: its network on the device, its average, its guarded optimizer step."""
+"""Actors: each holds a player's network on the device, its average, and its guarded optimizer step."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import get_total_norm
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from ..files import Facts
     from ..game.protocol import Player
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
@@ -27,10 +28,10 @@ _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
 
 
 class Actor:
-    """A `Player` on its device. Decisions about non-finite gradients are made on the device; nothing is read.
+    """A `Player` on its device. The device itself decides about non-finite gradients, so that no value is read.
 
-    ``skipped`` counts the steps that were skipped because a gradient was not finite, ``streak`` those in a row now, and
-    ``scale`` is the factor of the loss for fp16, one a player: an overflow in one does not shrink the other's.
+    ``skipped`` counts all steps that were skipped for a non-finite gradient, ``streak`` the skipped steps in a row up to now.
+    ``scale`` is the factor of the loss for fp16. Each player has its own scale, and an overflow shrinks no other scale.
     """
 
     def __init__(
@@ -45,9 +46,9 @@ class Actor:
         for group in self.optimizer.param_groups if self.optimizer else []:
             if any(id(p) not in moved for p in group["params"]):
                 raise ConfigError(
-                    "an optimizer holds parameters that are not of its player's module; give each player its own"
+                    "an optimizer holds parameters that its player's module lacks; give each player its own optimizer"
                 )
-            # Some devices (meta among them) replace parameters instead of moving them in place.
+            # Some devices (e.g. meta) replace parameters instead of moving them in place.
             group["params"] = [moved[id(p)] for p in group["params"]]
             self.parameters += group["params"]
         for p in self.module.parameters():
@@ -66,40 +67,40 @@ class Actor:
             self._pair = [[p.detach() for p in m.parameters()] for m in (self.averaged, self.module)]
 
     def require_gradients(self, on: bool) -> None:
-        """Let the trained parameters require gradients, or not."""
+        """Turn gradients of the trained parameters on or off."""
         for p in self.parameters:
             p.requires_grad_(on)
 
     def gradients(self) -> list[Tensor]:
-        """The gradients of every trained parameter; zeros where the loss did not reach one."""
+        """The gradient of every trained parameter; zeros for a parameter that the loss did not reach."""
         for p in self.parameters:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         return [p.grad for p in self.parameters]  # pyright: ignore[reportReturnType]
 
     def buffers(self) -> list[Tensor]:
-        """What processes average beside gradients: floating-point buffers of the network, and of a copy that has its own.
+        """The floating-point buffers that processes average: those of the network, and of an averaged copy with its own buffers.
 
-        As ``.data``: a graph that waits for a later turn of the iteration may hold them, though its gradient does not need their
-        values (running means of batch norm), and autograd would refuse it once they were written.
+        Buffers are given as ``.data``. A graph for a later turn of the iteration may hold a buffer without needing its value
+        (running means of batch norm). Autograd would refuse that graph after a direct write to the buffer.
         """
         own = self.averaged is not None and not self.player.ema_buffers
         modules = [self.module, self.averaged] if own else [self.module]
         return [b.data for m in modules if m is not None for b in m.buffers() if b.is_floating_point()]
 
     def spoilt(self) -> Tensor:
-        """Whether a buffer holds what is not a number, on the device: running means keep what one forward pass put in."""
+        """Whether a buffer holds NaN, as a tensor on the device. Running means keep a NaN of a single forward pass."""
         found = [b.isnan().any() for b in self.module.buffers() if b.is_floating_point()]
         return torch.stack(found).any() if found else torch.zeros((), dtype=torch.bool, device=self.skipped.device)
 
     def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
-        """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the norm.
+        """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the gradient norm.
 
-        ``scale`` is the factor that the loss was multiplied with. A fused optimizer skips on the device; another one is given
-        zero gradients instead, so that its parameters stay finite.
+        ``scale`` is the factor that the loss was multiplied with. A fused optimizer skips the step on the device. Any other
+        optimizer gets zero gradients instead, so that its parameters stay finite.
         """
         if self.optimizer is None:
-            raise ConfigError("a player without optimizer cannot act")
+            raise ConfigError("a player without optimizer cannot be trained; give it one in players()")
         norm = get_total_norm(gradients)
         factor = None if scale is None else 1 / scale
         if factor is not None:
@@ -121,7 +122,7 @@ class Actor:
         if self.player.weight_clip > 0:
             clamp_weights(self.module, self.player.weight_clip)
         self.skipped += bad
-        self.streak += self.scale <= 1  # while an fp16 scale comes down, overflows are its way of searching
+        self.streak += self.scale <= 1  # above a scale of 1, an overflow only lowers the scale and is no fault
         self.streak *= bad
         if self.scaled:
             self._rescale(bad)
@@ -135,9 +136,9 @@ class Actor:
         self.scale *= torch.where(bad.bool(), 0.5, torch.where(grow, 2.0, 1.0))
         self._since_growth *= ~grow
 
-    def finish_iteration(self, batch: int, samples: int, *, acted: bool) -> None:
-        """Move the average by ``batch`` samples, copy buffers into it, and advance the scheduler of one that acted."""
-        if acted and self.scheduler is not None:
+    def finish_iteration(self, batch: int, samples: int, *, trained: bool) -> None:
+        """Move the average by ``batch`` samples, copy buffers into it, and step the scheduler of a ``trained`` player."""
+        if trained and self.scheduler is not None:
             self.scheduler.step()
         if self.averaged is None:
             return
@@ -147,17 +148,17 @@ class Actor:
             half_life = min(half_life, samples * player.ema_ramp)
         decay = 0.5 ** (batch / max(half_life, 1e-8))
         with torch.no_grad():
-            ours, theirs = self._pair
-            if ours:
-                lerp(ours, theirs, 1 - decay)
+            averages, parameters = self._pair
+            if averages:
+                lerp(averages, parameters, 1 - decay)
             if player.ema_buffers:
-                for mine, its in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
-                    mine.copy_(its)
+                for average, buffer in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                    average.copy_(buffer)
 
     # State
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the networks."""
+    def state(self) -> dict[str, object]:
+        """The state of the player that a checkpoint holds beside the networks."""
         return {
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
@@ -167,18 +168,18 @@ class Actor:
     def _counters(self) -> tuple[Tensor, ...]:
         return self.skipped, self.streak, self.scale, self._since_growth
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state`."""
+    def load_state(self, state: Facts) -> None:
+        """Continue from a state that `state` gave."""
         if self.optimizer is not None:
             saved, own = state["optimizer"], self.optimizer.param_groups
-            # Whether a kernel is fused is this device's matter, not that of the one that saved.
+            # The device of this process decides about fused kernels, not the device that saved the state.
             groups = [
                 g | {k: m[k] for k in ("fused",) if k in m} for g, m in zip(saved["param_groups"], own, strict=True)
             ]
             self.optimizer.load_state_dict({**saved, "param_groups": groups})
             for p, values in self.optimizer.state.items():
                 for key, value in values.items():
-                    # Fused kernels walk memory: moments must lie in it as their parameter does (channels_last).
+                    # Fused kernels read memory in order, so moments need the strides of their parameter (channels_last).
                     if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
                         values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
         if self.scheduler is not None:
@@ -187,27 +188,27 @@ class Actor:
             mine.copy_(value)
 
     def load_networks(self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
-        """Load the network and its average. Raises CheckpointError naming the first tensor that does not fit."""
+        """Load the network and its average. Raises CheckpointError, which names the first tensor that does not fit."""
         load_module(self.module, networks, name, where)
         if self.averaged is not None:
             load_module(self.averaged, networks, f"{name}.ema", where)
 
 
-def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], bool]:
-    """What a checkpoint holds: the networks and their averages by name, the actors' states, and whether all of it is sound."""
+def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, object], bool]:
+    """The content of a checkpoint: networks and averages by name, the actors' states, and whether all of it is good."""
     networks = {}
     for name, actor in actors.items():
         networks[name] = actor.module.state_dict()
         if actor.averaged is not None:
             networks[f"{name}.ema"] = actor.averaged.state_dict()
     finite = all(bool(torch.isfinite(p).all()) for a in actors.values() for p in a.module.parameters())
-    # Buffers may be infinite: a "lowest so far" begins there.
+    # A good buffer may be infinite: a "lowest value so far" starts at infinity.
     good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors.values())
     return networks, {name: actor.state() for name, actor in actors.items()}, good
 
 
 def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:
-    """What became of each parameter, by the old one's id. Those that were tied stay tied where a device replaced them."""
+    """The new parameter for the id of each old parameter. Tied parameters stay tied where a device replaced them."""
     moved: dict[int, nn.Parameter] = {}
     for name, new in list(module.named_parameters(remove_duplicate=False)):
         first = moved.setdefault(id(before[name]), new)
@@ -218,8 +219,8 @@ def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Para
 
 
 def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
-    """Ask for the fused kernel where the optimizer has one; whether it will be used."""
-    # A subclass may have a step of its own, which does not know of gradients that are not finite.
+    """Ask for the fused kernel where the optimizer has one. Returns whether the optimizer will use the kernel."""
+    # A subclass may have its own step, which does not skip non-finite gradients.
     if device.type not in ("cpu", "cuda") or type(optimizer) not in _FUSED:
         return False
     for group in optimizer.param_groups:
@@ -232,7 +233,7 @@ def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
     for group in optimizer.param_groups:
         group["fused"] = True
         if group.get("momentum"):
-            # Else a first step that is skipped leaves torch's buffer as it was allocated; 0.9 * 0 + g is the first step's g.
+            # Start momentum at zero; torch leaves it uninitialised if the first step is skipped. 0.9 * 0 + g = g, as in torch.
             for p in group["params"]:
                 optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return True

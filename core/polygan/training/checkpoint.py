@@ -1,7 +1,8 @@
-"""Atomic, checksummed, pickle-free checkpoints.
+"""Checkpoints: atomic, checksummed, and without pickle.
 
-A checkpoint is a folder ``step-00012000`` of safetensors files, one JSON file of plain state, and ``manifest.json``, written last,
-with the size and SHA-256 of every other file and of itself. It is written beside its place and renamed into it.
+A checkpoint is a folder ``step-00012000`` of safetensors files, a JSON file of plain state, and ``manifest.json``. The manifest is
+written last. It holds the size and SHA-256 of every other file, and a checksum of itself. The folder is written under another
+name and then renamed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
 from ..errors import DISK_FULL, CheckpointError
-from ..files import Format, replace_folder, sync_folder, write_blocks
+from ..files import Facts, Format, Written, replace_folder, sync_folder, write_blocks
 from ..messages import warn
 from .statefile import decode, encode, read_verified, tensor_blocks
 
@@ -35,7 +36,7 @@ Networks = dict[str, dict[str, "Tensor"]]
 
 @dataclass(frozen=True)
 class Entry:
-    """A checkpoint on disk, as its manifest says; nothing is verified. ``foreign``: a format that cannot be read, left alone."""
+    """A checkpoint on disk according to its manifest, not verified. ``foreign``: this polygan cannot read its format."""
 
     step: int
     path: Path
@@ -52,11 +53,11 @@ class Checkpoint:
     path: Path
     networks: Networks
     training: Any
-    manifest: dict[str, Any]
+    manifest: Facts
 
 
 CHECKPOINT: Format[Checkpoint] = Format("checkpoint", 1, CheckpointError)
-"""The format that is written. A migration takes and gives a whole `Checkpoint`; `manifest.json` itself keeps its layout."""
+"""The format that polygan writes. A migration takes and returns a whole `Checkpoint`; `manifest.json` keeps its layout."""
 
 
 def _warned(message: str) -> None:
@@ -64,7 +65,7 @@ def _warned(message: str) -> None:
 
 
 class Checkpoints:
-    """The checkpoints of a run. ``writable`` sweeps what a killed save left behind."""
+    """The checkpoints of a run. With ``writable``, files that a killed save left behind are removed."""
 
     def __init__(
         self, folder: Path, keep: int = 3, *, writable: bool = False, warn: Callable[[str], None] = _warned
@@ -85,17 +86,17 @@ class Checkpoints:
         self,
         step: int,
         networks: Mapping[str, Mapping[str, Tensor]],
-        training: Any,
+        training: object,
         *,
         seed: int,
         good: bool,
         score: float | None = None,
     ) -> Path:
-        """Write a checkpoint durably and return its folder; older ones that need not be kept are removed after it.
+        """Write a checkpoint durably and return its folder; then remove older checkpoints that need not be kept.
 
-        ``training`` is nested plain data with tensors; ``score`` (lower is better) picks the best. Checkpoints of later steps
-        belong to a course that this one has left (a rollback, a damaged file) and are removed too. Raises CheckpointError
-        when it cannot be written; the older checkpoints are then as they were.
+        ``training`` is nested plain data with tensors; ``score`` (lower is better) picks the best. Checkpoints of later steps are
+        removed too: the run went back behind them (a rollback, a damaged file). Raises CheckpointError where the checkpoint
+        cannot be written; the older checkpoints then stay unchanged.
         """
         path = self.folder / f"step-{step:08d}"
         temporary = self.folder / f"{_WRITING}{path.name}"
@@ -110,7 +111,7 @@ class Checkpoints:
             full = error.errno in DISK_FULL
             raise CheckpointError(
                 f"checkpoint {path} cannot be written ({error.strerror or error}); the older checkpoints are intact: "
-                f"{'free some space' if full else 'mend that'}, then resume"
+                f"{'free some space' if full else 'remove the cause'}, then resume"
             ) from None
         finally:
             _remove(temporary)
@@ -118,12 +119,12 @@ class Checkpoints:
         return path
 
     def _write(
-        self, folder: Path, networks: Mapping[str, Mapping[str, Tensor]], training: Any, facts: dict[str, Any]
+        self, folder: Path, networks: Mapping[str, Mapping[str, Tensor]], training: object, facts: Facts
     ) -> None:
         for name in networks:
             if name == "training" or Path(name).name != name:
                 raise CheckpointError(
-                    f"a network cannot be called {name!r}: its file would be another's; rename the player"
+                    f"a network cannot be called {name!r}: this file name is taken or not allowed; rename the network"
                 )
         tensors: dict[str, Tensor] = {}
         plain = json.dumps(encode(training, tensors, "training"), indent=1).encode()
@@ -148,7 +149,7 @@ class Checkpoints:
             kept.add(min(scored, key=lambda e: (e.score, -e.step)).step)
         for entry in entries:
             if entry.step not in kept:
-                # Renamed first: a removal that is interrupted leaves no half checkpoint under a valid name.
+                # Rename first: an interrupted removal then leaves no half checkpoint under a valid name.
                 doomed = self.folder / f"{_DOOMED}{entry.path.name}"
                 try:
                     _remove(doomed)
@@ -160,7 +161,7 @@ class Checkpoints:
     # Reading
 
     def entries(self) -> list[Entry]:
-        """The checkpoints by step, oldest first, from their manifests alone; one without a readable manifest is not good."""
+        """The checkpoints by step, oldest first, from their manifests alone. Without a readable manifest: not good."""
         entries = []
         for path in self.folder.glob("step-*"):
             if path.name[5:].isdigit():
@@ -175,9 +176,9 @@ class Checkpoints:
         return sorted(entries, key=lambda e: e.step)
 
     def load(self, step: int | None = None, *, good_only: bool = False) -> Checkpoint:
-        """The newest valid checkpoint (that is good), or that of ``step``. What is skipped is said, one line each.
+        """The newest valid (or good) checkpoint, or the checkpoint of ``step``. A warning names each skipped checkpoint.
 
-        Raises CheckpointError where there is none, naming each reason.
+        Raises CheckpointError with each reason where no checkpoint is left.
         """
         entries = self.entries()
         if step is not None:
@@ -201,7 +202,7 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read and verify one checkpoint folder. Raises CheckpointError naming the file that is wrong, and how."""
+    """Read and verify one checkpoint folder. Raises CheckpointError, which names the wrong file and what is wrong."""
     manifest = _read_manifest(path)
     if path.name.startswith("step-") and path.name != f"step-{manifest['step']:08d}":
         raise CheckpointError(f"checkpoint {path} holds step {manifest['step']}; give the folder its name back")
@@ -217,10 +218,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         return CHECKPOINT.migrate(path, manifest["format"], checkpoint)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"checkpoint {path} is no whole one of format {manifest['format']} ({error})") from None
+        raise CheckpointError(f"checkpoint {path} is not complete for format {manifest['format']} ({error})") from None
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> Facts:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         version = manifest["format"]
@@ -233,7 +234,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read(path: Path, facts: Mapping[str, Any]) -> Any:
+def _read(path: Path, facts: Written) -> Any:
     """The verified content of one file: tensors by name, or JSON data."""
     data = read_verified(path, facts)
     try:
@@ -242,7 +243,7 @@ def _read(path: Path, facts: Mapping[str, Any]) -> Any:
         raise CheckpointError(f"checkpoint file {path} cannot be decoded ({error})") from None
 
 
-def _digest(facts: Mapping[str, Any]) -> str:
+def _digest(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

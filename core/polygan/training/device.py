@@ -1,4 +1,4 @@
-"""What a device is and can: by name, with its precision."""
+"""Devices by name, and the precision that a device supports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import ConfigError
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``meta``; ConfigError where it is absent."""
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``meta``. Raises ConfigError for an absent device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -29,7 +29,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """What ``auto`` means on a device: bf16 where the hardware multiplies it, else fp32 (fp16 on older CUDA)."""
+    """The precision that ``auto`` means on a device: bf16 where the hardware supports it, else fp32 (fp16 on older CUDA)."""
     if device.type == "meta":
         return "fp32"  # autocast does not know the meta device
     if name != "auto":
@@ -42,7 +42,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 
 def is_emulated(precision: str, device: torch.device) -> bool:
-    """Whether the hardware lacks the arithmetic of ``precision``, so that it costs time instead of saving it."""
+    """Whether the hardware lacks the arithmetic of ``precision``. An emulated precision costs time instead of saving it."""
     if device.type == "cuda":
         return precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (precision == "fp16" or (precision == "bf16" and not _cpu_multiplies_bf16()))

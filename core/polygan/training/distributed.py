@@ -1,7 +1,7 @@
-"""The process group: one flat all-reduce a turn, and a watchdog for hangs.
+"""The process group: one flat all-reduce for each turn and dtype.
 
-Launching, rendezvous and restarting are torchrun's job. No module is wrapped: gradients are averaged after the backward
-passes of a turn, so that any loss - double backward, several forwards, policy gradients - is averaged exactly.
+torchrun launches, joins and restarts the processes. No module is wrapped. Gradients are averaged after the backward passes of
+a turn, so that every loss is averaged exactly: double backward, several forward passes, policy gradients.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -31,26 +31,28 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+T = TypeVar("T")
+
 _FOREVER = timedelta(days=365)
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all. One process needs no process group."""
+    """The place of this process among all processes. A single process needs no process group."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     store: Store | None = field(default=None, compare=False, repr=False)
-    """Where the processes leave word for each other; needed by `follow` where there are several."""
+    """The store through which processes signal each other. `follow` needs a store where there are several processes."""
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this process is the first, which writes the files."""
         return self.rank == 0
 
     def check_shares(self, batch_size: int, accumulate: int) -> None:
-        """ConfigError where a batch has no equal shares for all processes and micro-batches."""
+        """Raise ConfigError where a batch has no equal shares for all processes and micro-batches."""
         parts = accumulate * self.size
         if batch_size % parts:
             raise ConfigError(
@@ -59,7 +61,7 @@ class World:
             )
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its mean over all processes, in place, with one all-reduce a dtype."""
+        """Replace each tensor by its mean over all processes, in place, with one all-reduce for each dtype."""
         if self.size == 1:
             return
         for dtype in sorted({t.dtype for t in tensors}, key=str):
@@ -71,20 +73,19 @@ class World:
                 tensor.copy_(mean.view(tensor.shape))
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by that of the first process, in place."""
+        """Replace each tensor by the first process's tensor, in place."""
         if self.size > 1:
             for tensor in tensors:
                 value = tensor.contiguous()
                 dist.broadcast(value, src=0)
                 tensor.copy_(value)
 
-    def share(self, value: Any) -> Any:
-        """The first process's value, on every process."""
-        if self.size == 1:
-            return value
+    def share(self, value: T | None) -> T:
+        """The first process's value, on every process. The other processes may pass None."""
         box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+        if self.size > 1:
+            dist.broadcast_object_list(box, src=0)
+        return cast("T", box[0])  # the first process passed a value
 
     def barrier(self) -> None:
         """Wait for every process."""
@@ -93,7 +94,7 @@ class World:
 
     @contextlib.contextmanager
     def first_goes_first(self) -> Iterator[None]:
-        """The first process runs the block alone, the others after it (they find what it cached)."""
+        """The first process runs the block alone. The others run the block afterwards and find what the first has cached."""
         if self.size == 1:
             yield
             return
@@ -106,8 +107,10 @@ class World:
                 self.follow("opened")
 
     def follow(self, key: str) -> None:
-        """The others wait here until the first process has come by, however long it takes (a source to decode, an evaluation):
-        not by a collective, which fails after its timeout. ``key``: one for each time."""
+        """Wait until the first process has called `follow` with this ``key``. Use a new key for each call.
+
+        The wait has no limit (decoding a source, an evaluation), unlike a collective, which fails after its timeout.
+        """
         if self.size > 1:
             assert self.store is not None, "a group that world_from_environment joined has a store"
             key = f"polygan/followed/{key}"
@@ -116,9 +119,9 @@ class World:
 
 @contextlib.contextmanager
 def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[World, torch.device]]:
-    """Join the process group that torchrun describes, or be alone; leaves the group at the end.
+    """Join the process group that torchrun describes, if any, and leave the group at the end.
 
-    ``timeout``: seconds that a collective may take before it fails (0: it never does).
+    ``timeout`` is the number of seconds after which a collective fails (0: never).
     """
     rank, size, local_rank = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     device = choose_device(device_name, local_rank)
@@ -134,14 +137,14 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
     else:
         store = next(rendezvous("env://", rank, size, timeout=limit))[0]
     backend = "nccl" if device.type == "cuda" else "gloo"
-    # A prefix, as torch gives its own group: the words left here are apart from those of torch.
+    # A prefix keeps torch's keys apart from polygan's keys in the store.
     dist.init_process_group(
         backend, timeout=limit, store=PrefixStore("polygan/group", store), rank=rank, world_size=size
     )
     world = World(rank, size, local_rank, store)
     try:
         yield world, device
-        world.barrier()  # leave together: a launcher ends the others once one has left, and the first may still write
+        world.barrier()  # leave together: a launcher ends all processes once one has left, and the first may still write
     finally:
         dist.destroy_process_group()
 
@@ -149,9 +152,10 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
 def meet(rank: int, size: int, timeout: float) -> Store:
     """The launcher's store, under a prefix that no earlier attempt used.
 
-    torchrun keeps one store over its restarts (pytorch/pytorch issues 135712 and 167288), and the addresses that dead processes
-    left there are waited for in vain. Counts of restarts differ between nodes, so the processes agree: each says who it
-    is, the first invites those that it sees to a new meeting, and it begins when all of them have accepted.
+    torchrun keeps one store over its restarts (pytorch/pytorch issues 135712 and 167288). New processes would wait in vain for
+    addresses that dead processes left there. Counts of restarts differ between nodes, so the processes agree on a prefix. Each
+    process announces itself. The first process invites the processes it sees to a new meeting, named by the prefix. The
+    meeting begins when every guest has accepted.
     """
     store = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))[0]
     me, end, accepted = uuid.uuid4().hex, time.monotonic() + timeout, set()
@@ -178,11 +182,11 @@ def meet(rank: int, size: int, timeout: float) -> Store:
                     return PrefixStore(meeting, store)
         time.sleep(0.02)
     raise ConfigError(
-        f"process {rank} of {size} did not find the others within {timeout:g} s; look for the first error above"
+        f"process {rank} of {size} did not find the others within {timeout:g} s; look for the first error above and correct it"
     )
 
 
 def _end_with_launcher() -> None:
-    """On Linux, SIGTERM (save and stop) when torchrun dies: it leaves its processes training otherwise, SIGUSR1 included."""
+    """On Linux, get SIGTERM (save and stop) when torchrun dies. Otherwise a dying torchrun leaves its processes training."""
     if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG

@@ -1,13 +1,14 @@
-"""Convolutions whose second derivatives cost what their first ones do.
+"""Convolutions whose second derivatives cost as much as their first derivatives.
 
-torch forms the gradient of a gradient by a convolution's weights as a convolution with kernels of the size of the maps, channel
-group by channel group, and also where the weights are constants. The nodes here call first-order kernels alone.
+For the gradient of a gradient by a convolution's weights, torch runs a convolution whose kernels are as large as the maps, for each
+channel group, even where the weights are constants. The autograd nodes in this file call first-order kernels only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,24 +17,28 @@ from torch.overrides import TorchFunctionMode
 
 from ..messages import say
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+T = TypeVar("T")
+
+Sizes = int | Sequence[int]
+"""One size for all dimensions, or a size for each."""
+Call: TypeAlias = tuple[Tensor, Tensor, Tensor | None, Sizes, Sizes | str, Sizes, bool, Sizes, int]
+"""Input, weight, bias, stride, padding, dilation, whether transposed, output padding, groups."""
 
 
 def _find_watchers() -> Callable[[], bool] | None:
-    """What tells whether transforms or hooks look through the operations of this moment; None where torch no longer says so.
+    """A function that tells whether transforms or hooks watch the current operations; None where torch lacks the names.
 
-    torch has no public names for it. Without them convolutions are left to torch.
+    torch has no public names for this question. Without the private names, torch computes the convolutions itself.
     """
     try:
         from torch._C import _are_functorch_transforms_active as transformed
         from torch._C._autograd import _top_saved_tensors_default_hooks as hooked
 
         transformed()
-        hooked(False)  # which takes the argument
+        hooked(False)  # raises TypeError where the function takes no argument
     except (ImportError, AttributeError, TypeError):
         return None
-    # Hooks are those of activation checkpoints, which compute again without this mode.
+    # Activation checkpoints use these hooks, and compute again without this mode.
     return lambda: transformed() or bool(hooked(False))
 
 
@@ -43,8 +48,8 @@ _watched = _find_watchers()
 @cache
 def _tell_once() -> None:
     say(
-        f"polygan: torch {torch.__version__} lacks what fast second derivatives of convolutions need; torch's own are used, "
-        "which give the same and take longer"
+        f"polygan: torch {torch.__version__} lacks functions that fast second derivatives of convolutions need; torch's own "
+        "derivatives are used, which give the same results but take longer"
     )
 
 
@@ -59,7 +64,7 @@ class _Geometry(NamedTuple):
     groups: int
 
     def adjoint(self, inputs: Iterable[int], outputs: Iterable[int], kernel: Iterable[int]) -> _Geometry:
-        """Of the convolution that takes maps of size ``outputs`` back to ``inputs``."""
+        """The geometry of the convolution that takes maps of size ``outputs`` back to size ``inputs``."""
         missing = tuple(
             0 if self.transposed else i - ((o - 1) * s - 2 * p + d * (k - 1) + 1)
             for i, o, k, s, p, d in zip(inputs, outputs, kernel, self.stride, self.padding, self.dilation, strict=True)
@@ -67,24 +72,41 @@ class _Geometry(NamedTuple):
         return self._replace(transposed=not self.transposed, output_padding=missing)
 
 
+class _Node(Protocol):
+    """What autograd and the passes of a node keep for its backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    live: list[Tensor]
+    geometry: _Geometry
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class _Parameters(Function):
-    """Takes the gradient of the output to weight and bias. A node of its own: one that is not asked for them does not run."""
+    """Takes the output's gradient to weight and bias. Autograd skips this node where neither gradient is needed."""
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, bias: Tensor | None, x: Tensor, live: list[Tensor], shape: Any, g: _Geometry
+        ctx: _Node,
+        weight: Tensor,
+        bias: Tensor | None,
+        x: Tensor,
+        live: list[Tensor],
+        shape: torch.Size,
+        g: _Geometry,
     ) -> Tensor:
         ctx.save_for_backward(weight, x)
         ctx.live, ctx.geometry = live, g
-        return x.new_empty(()).expand(shape)  # no memory: only its gradient matters
+        return x.new_empty(()).expand(shape)  # takes no memory: only its gradient matters
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: _Node, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (grad,), (weight, x), g = gradients, ctx.saved_tensors, ctx.geometry
         x = ctx.live.pop() if ctx.live else x
         by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
-            # That of a transposed convolution is that of its adjoint, of which the input is the output's gradient.
+            # A transposed convolution has the weight gradient of its adjoint, whose input is the output's gradient.
             top, bottom = (x, grad) if g.transposed else (grad, x)
             how = (g.stride, g.padding, g.dilation, False, [0] * len(g.stride), g.groups)
             by_weight = torch.ops.aten.convolution_backward(top, bottom, weight, None, *how, [False, True, False])[1]
@@ -94,20 +116,22 @@ class _Parameters(Function):
 
 
 class _Input(Function):
-    """Takes the gradient of the output to the input, by the adjoint convolution, and hands it on to `_Parameters`."""
+    """Takes the output's gradient to the input, by the adjoint convolution, and passes it on to `_Parameters`."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, parameters: Tensor, weight: Tensor, live: list[Tensor], made: list[Tensor], g: _Geometry
+        ctx: _Node, x: Tensor, parameters: Tensor, weight: Tensor, live: list[Tensor], made: list[Tensor], g: _Geometry
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.live, ctx.geometry = live, g
         return made.pop()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: _Node, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (grad,), (x, weight) = gradients, ctx.saved_tensors
-        ctx.live[:] = [x] if torch.is_grad_enabled() else []  # with its graph, for derivatives of the weights' gradient
+        ctx.live[:] = (
+            [x] if torch.is_grad_enabled() else []
+        )  # x with its graph, for derivatives of the weights' gradient
         by_x = None
         if ctx.needs_input_grad[0]:
             by_x = _convolve(grad, weight, None, ctx.geometry.adjoint(x.shape[2:], grad.shape[2:], weight.shape[2:]))
@@ -120,37 +144,36 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometr
     if not torch.is_grad_enabled():
         return y
     live: list[Tensor] = []
-    parameters: Any = _Parameters.apply(weight, bias, x.detach(), live, y.shape, geometry)
-    made: Any = _Input.apply(x, parameters, weight, live, [y], geometry)
-    return made
+    parameters = _Parameters.apply(weight, bias, x.detach(), live, y.shape, geometry)
+    return _Input.apply(x, parameters, weight, live, [y], geometry)
 
 
 def _forward(
-    input: Tensor,  # these are torch's names, by which it may be called
+    input: Tensor,  # torch's names, since callers may pass arguments by name
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
     groups: int = 1,
-) -> Any:
-    return input, weight, bias, (stride, padding, dilation, False, 0, groups)
+) -> Call:
+    return input, weight, bias, stride, padding, dilation, False, 0, groups
 
 
 def _transposed(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    output_padding: Sizes = 0,
     groups: int = 1,
-    dilation: Any = 1,
-) -> Any:
-    return input, weight, bias, (stride, padding, dilation, True, output_padding, groups)
+    dilation: Sizes = 1,
+) -> Call:
+    return input, weight, bias, stride, padding, dilation, True, output_padding, groups
 
 
-_ARGUMENTS: dict[Any, tuple[int, Callable[..., Any]]] = {
+_ARGUMENTS: Mapping[object, tuple[int, Callable[..., Call]]] = {
     torch.conv1d: (1, _forward),
     torch.conv2d: (2, _forward),
     torch.conv3d: (3, _forward),
@@ -161,11 +184,11 @@ _ARGUMENTS: dict[Any, tuple[int, Callable[..., Any]]] = {
 
 
 class DoubleBackward(TorchFunctionMode):
-    """A context manager under which convolutions are made for differentiating twice; the trainer enters it for eager turns.
+    """A context manager that makes convolutions fast to differentiate twice. The trainer uses it for eager turns.
 
-    Values and derivatives of every order are torch's to rounding. Left to torch: what autocast casts, what the transforms of
-    `torch.func` or forward-mode differentiation look through, activation checkpoints, samples without a batch, and padding given
-    as a word. All is left to torch where its private names for this have changed.
+    Values and derivatives of every order equal torch's up to rounding. torch itself computes convolutions under autocast, under
+    transforms of `torch.func`, under forward-mode differentiation and in activation checkpoints, and convolutions of samples
+    without a batch or with padding given as a word. torch computes every convolution where its private names have changed.
     """
 
     def __enter__(self) -> DoubleBackward:
@@ -174,28 +197,33 @@ class DoubleBackward(TorchFunctionMode):
         return super().__enter__()
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., T],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> T | Tensor:
         kwargs = kwargs or {}
         if func in _ARGUMENTS and torch.is_grad_enabled():
             dims, arguments = _ARGUMENTS[func]
-            x, weight, bias, (*sizes, groups) = arguments(*args, **kwargs)
-            stride, padding, dilation, transposed, missing = sizes
+            x, weight, bias, stride, padding, dilation, transposed, missing, groups = arguments(*args, **kwargs)
             if _ours(x, weight, bias) and x.dim() == dims + 2 and not isinstance(padding, str):
-                stride, padding, dilation, missing = (_each(v, dims) for v in (stride, padding, dilation, missing))
-                return _convolve(x, weight, bias, _Geometry(stride, padding, dilation, transposed, missing, groups))
+                before = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
+                return _convolve(x, weight, bias, _Geometry(*before, transposed, _each(missing, dims), groups))
         return func(*args, **kwargs)
 
 
 def _ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether backward passes, and these alone, will ask for derivatives."""
+    """Whether backward passes, and nothing else, will ask for derivatives."""
     given = [t for t in (x, weight, bias) if t is not None]
-    cast = x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)  # which autocast does not know
+    cast = x.device.type != "meta" and torch.is_autocast_enabled(
+        x.device.type
+    )  # autocast does not know the meta device
     if cast or _watched is None or _watched() or not any(t.requires_grad for t in given):
         return False
     return all(forward_ad.unpack_dual(t).tangent is None for t in given)
 
 
-def _each(value: Any, dims: int) -> tuple[int, ...]:
+def _each(value: Sizes, dims: int) -> tuple[int, ...]:
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * dims if len(values) == 1 else values

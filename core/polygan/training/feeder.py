@@ -1,4 +1,4 @@
-"""From streams to prepared micro-batches on the training device."""
+"""Loads batches from streams as prepared micro-batches on the training device."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Batches(Protocol):
-    """Anything that gives this process's share of global batch ``i``, on the CPU."""
+    """An object whose ``batch(i)`` is this process's share of global batch ``i``, on the CPU."""
 
     def batch(self, i: int) -> Batch: ...
 
 
 class Feeder:
-    """Batch ``i`` of a stream as a list of micro-batches; equal requests within an iteration share the work.
+    """Gives batch ``i`` of a stream as a list of micro-batches. A second equal request within an iteration costs nothing.
 
-    On CUDA a thread collates and pins the next batch while the device computes, and the copy is asynchronous.
+    On CUDA a thread collates and pins the next batch while the device computes, and the copy to the device is asynchronous.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Feeder:
         self._ready.clear()
 
     def get(self, name: str, i: int) -> list[Batch]:
-        """``accumulate`` micro-batches; each call gets its own dicts over shared tensors."""
+        """``accumulate`` micro-batches. Each call returns new dicts of the same tensors."""
         key = (name, i)
         if key not in self._ready:
             self._ready[key] = self._load(name, i)
@@ -72,7 +72,7 @@ class Feeder:
         return value.contiguous(memory_format=self.memory_format) if value.dim() == 4 else value
 
     def close(self) -> None:
-        """End the thread and drop what it holds; the next `get` starts another."""
+        """End the thread and drop its batches. The next `get` starts another thread."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None

@@ -1,4 +1,4 @@
-"""Means of values that stay on their device until they are logged."""
+"""Means of logged values. A value stays on its device until the trainer logs it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Collects 0-d tensors by name. Adding one launches nothing; `means` reads nothing either."""
+    """Collects 0-d tensors by name. `add` launches no kernel, and `means` reads no value."""
 
-    FOLD = 512  # tensors held a name before they are summed, so that a long log interval costs no memory
+    FOLD = 512  # tensors under one name before they are summed, so that a long log interval costs no memory
 
     def __init__(self) -> None:
         self._pending: dict[str, list[Tensor]] = {}
         self._folded: dict[str, tuple[Tensor, int]] = {}
 
     def add(self, name: str, value: Tensor) -> None:
-        """Count ``value`` in."""
+        """Add a value to the mean of ``name``."""
         pending = self._pending.setdefault(name, [])
         pending.append(value.detach())
         if len(pending) >= self.FOLD:
@@ -42,12 +42,12 @@ class Meter:
         return self._folded[name]
 
     def means(self) -> dict[str, Tensor]:
-        """The mean of each name, sorted by name, as 0-d float32 tensors on their device."""
+        """The mean of each name, sorted by name, as 0-d float32 tensors on the values' device."""
         folded = ((name, *self._fold(name)) for name in sorted(self._pending))
         return {name: total / count for name, total, count in folded}
 
     def clear(self) -> None:
-        """Start anew."""
+        """Forget all values."""
         self._pending.clear()
         self._folded.clear()
 
@@ -55,7 +55,7 @@ class Meter:
 def read_values(
     meter: Meter, actors: Mapping[str, Actor], world: World, device: torch.device, most_skips: int
 ) -> tuple[dict[str, float], list[str]]:
-    """The means since the last log with the actors' counters, and what went wrong; the one synchronisation of training."""
+    """The means since the last log, the actors' counters, and the problems found. The only synchronisation of training."""
     means = meter.means()
     names, numbers = list(means), list(means.values())
     numbers += [t for a in actors.values() for t in (a.skipped, a.streak, a.spoilt())]
@@ -69,7 +69,7 @@ def read_values(
         if streak >= most_skips:
             problems.append(f"the last {int(streak)} gradients of {name} were not finite")
         elif spoilt:
-            problems.append(f"buffers of {name} are not numbers")
+            problems.append(f"buffers of {name} hold NaN")
         if actor.optimizer is not None:
             values[f"skipped/{name}"] = skipped
             values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])

@@ -1,10 +1,10 @@
-"""State as files without pickle: tensors in the safetensors layout, everything else as JSON."""
+"""State in files without pickle: tensors in the safetensors layout, everything else as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+    from ..files import Written
+
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
+"""Data that JSON can hold."""
 
 _DTYPES = {
     torch.float64: "F64",
@@ -32,13 +37,13 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-_BLOCK = 8 << 20  # bytes written and hashed at a time
+_BLOCK = 8 << 20  # bytes that are written and hashed at a time
 
 
-def encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
-    """JSON data in which a tensor is a reference into ``tensors``, and tuples and keys that are no strings survive.
+def encode(value: object, tensors: dict[str, Tensor], key: str) -> Plain:
+    """``value`` as JSON data. Tensors go into ``tensors`` under a key; tuples, and dict keys of any type, are kept.
 
-    Raises CheckpointError naming the place of a value that is neither plain data nor a tensor.
+    Raises CheckpointError, which names the place of a value that is neither plain data nor a tensor.
     """
     if isinstance(value, torch.Tensor):
         while key in tensors:  # {1: a, "1": b}
@@ -48,7 +53,7 @@ def encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
     if isinstance(value, dict):
         if all(isinstance(k, str) and k != "$" for k in value):
             return {k: encode(v, tensors, f"{key}/{k}") for k, v in value.items()}
-        items = [[encode(k, tensors, key), encode(v, tensors, f"{key}/{k}")] for k, v in value.items()]
+        items: list[Plain] = [[encode(k, tensors, key), encode(v, tensors, f"{key}/{k}")] for k, v in value.items()]
         return {"$": "dict", "items": items}
     if isinstance(value, tuple):
         return {"$": "tuple", "items": [encode(v, tensors, f"{key}/{i}") for i, v in enumerate(value)]}
@@ -61,8 +66,8 @@ def encode(value: Any, tensors: dict[str, Tensor], key: str) -> Any:
     )
 
 
-def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `encode` was given. Raises KeyError, ValueError or TypeError for anything else."""
+def decode(value: object, tensors: Mapping[str, Tensor]) -> Any:
+    """The value that `encode` took. Raises KeyError, ValueError or TypeError for data that `encode` did not make."""
     if isinstance(value, list):
         return [decode(v, tensors) for v in value]
     if not isinstance(value, dict):
@@ -83,9 +88,9 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def tensor_blocks(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> Iterator[memoryview]:
     """The bytes of a safetensors file: length of the header (8 bytes, little endian), JSON header, data.
 
-    Each tensor is written as it is, in C order: those that share memory become equal copies. ``facts`` go into the header.
+    Tensors are written in C order. Tensors that share memory become equal copies. ``facts`` go into the header.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(facts or {})}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt", **(facts or {})}}
     offset = 0
     # Wide types first, so that every tensor is aligned for readers that map the file.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -105,7 +110,7 @@ def tensor_blocks(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None
         if not data.numel():
             continue
         view = data.view(torch.uint8).numpy().data
-        if len(view) < 1 << 16:  # a thousand biases make one block
+        if len(view) < 1 << 16:  # join small tensors (e.g. a thousand biases) into one block
             small += view
             continue
         if small:
@@ -117,8 +122,8 @@ def tensor_blocks(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None
         yield memoryview(small)
 
 
-def read_verified(path: Path, facts: Mapping[str, Any]) -> bytes:
-    """A file's bytes. Raises CheckpointError where they are not those that `write_blocks` described."""
+def read_verified(path: Path, facts: Written) -> bytes:
+    """A file's bytes. Raises CheckpointError where their size or checksum differs from ``facts``."""
     try:
         data = path.read_bytes()
     except OSError as error:

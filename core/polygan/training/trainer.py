@@ -1,15 +1,15 @@
-"""The loop. `Trainer.fit` and `Trainer.play` read top to bottom; everything below them serves them."""
+"""The training loop. Read `Trainer.fit` and `Trainer.play` first, from top to bottom; they call the methods below them."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from ..errors import CheckpointError, DivergenceError, Preempted
-from ..game.protocol import Context, Turn, check_turns, complete_players, sum_terms
+from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
 from .actor import Actor, contents
 from .device import resolve_precision
@@ -21,14 +21,15 @@ from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from ..data.source import Batch
-    from ..game.recipe import Recipe
+    from ..game.recipe import AnyRecipe
     from ..settings.trainer import TrainerSettings
-    from .checkpoint import Checkpoints
+    from .checkpoint import Checkpoint, Checkpoints
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _COUNTERS = ("step", "samples", "rollbacks", "seconds")
@@ -36,16 +37,16 @@ _INIT = -1  # the counter that seeds the networks' initial parameters
 
 
 class Listener:
-    """What the trainer tells. Called between iterations, never inside one; the default ignores everything."""
+    """Receives the events of a trainer, always between two iterations. The default ignores every event."""
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """Means since the last log."""
+        """``values`` are means since the last log."""
 
     def sample(self, trainer: Trainer) -> None:
         """Time to draw samples (first process only)."""
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Time to evaluate (first process only); the score by which the best checkpoint is kept, lower is better."""
+        """Time to evaluate (first process only). Returns the score that picks the best checkpoint; lower is better."""
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """A checkpoint is on disk (first process only)."""
@@ -57,13 +58,13 @@ class Listener:
 class Trainer:
     """Trains the players of one recipe.
 
-    ``streams`` maps the names that turns use to objects with ``batch(i)``. State that a checkpoint holds: the players,
-    their averages, optimizers, schedulers and scalers, and three counters; all randomness is a function of the counters.
+    ``streams`` maps the stream names of turns to objects with ``batch(i)``. A checkpoint holds the players' networks, averages,
+    optimizers, schedulers and scales, and the counters of the trainer. All randomness is a function of the counters.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: AnyRecipe,
         streams: Mapping[str, Batches],
         settings: TrainerSettings,
         *,
@@ -98,12 +99,11 @@ class Trainer:
         self.context = Context(players, self.device, settings)
         self.context._averaged = {n: a.averaged for n, a in self.actors.items() if a.averaged is not None}
         self._eager = dict(self.context._networks)
-        self._compiled: dict[str, Any] = (
-            {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
-        )
+        compiled = {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
+        self._compiled = cast("Mapping[str, nn.Module]", compiled)
         self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
         self._rounds = max(turn.repeat for turn in self.turns)
-        self._acting: tuple[str, ...] = ()
+        self._trained: tuple[str, ...] = ()
         self._meter = Meter()
         self._stop = torch.zeros((), device=self.device)
         self._window = (0, 0.0)
@@ -111,7 +111,7 @@ class Trainer:
     # The loop
 
     def fit(self) -> None:
-        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when nothing helps."""
+        """Train until ``settings.steps``. Raises Preempted after a requested stop, DivergenceError when rollbacks do not help."""
         s = self.settings
         self._window = (self.step, time.monotonic())
         with closing(self._feeder), preserved_generators(self.device), Watchdog(s.hang_timeout) as watchdog:
@@ -124,25 +124,25 @@ class Trainer:
                 if (last or self.step % s.log_every == 0) and not self._log():
                     continue  # rolled back
                 score = None
-                sampled, judged = last or _due(self.step, s.sample_every), _due(self.step, s.evaluate_every)
-                if sampled or judged:
-                    with watchdog.paused():  # listeners take what they take
-                        score = self._show(sampled=sampled, judged=judged)
+                sampled, scored = last or _due(self.step, s.sample_every), _due(self.step, s.evaluate_every)
+                if sampled or scored:
+                    with watchdog.paused():  # a listener may take any time
+                        score = self._show(sampled=sampled, scored=scored)
                 stop = self._stopping()
                 if last or stop or score is not None or _due(self.step, s.save_every):
                     self.save(score)
                 watchdog.tick()
                 if stop and not last:
-                    self.world.barrier()  # a launcher ends every process as soon as one has left; the first one is saving
+                    self.world.barrier()  # a launcher ends all processes once one has left, and the first is still saving
                     raise Preempted(f"stopped on request after step {self.step}; a checkpoint is saved")
 
-    def _show(self, *, sampled: bool, judged: bool) -> float | None:
-        """Samples and scores by the first process, for which the others wait; the score."""
+    def _show(self, *, sampled: bool, scored: bool) -> float | None:
+        """Let the first process draw samples and evaluate while the others wait. Returns the score."""
         score = None
         try:
             if self.world.first and sampled:
                 self.listener.sample(self)
-            if self.world.first and judged:
+            if self.world.first and scored:
                 score = self.listener.evaluate(self)
         finally:
             self.world.follow(f"shown/{self.rollbacks}/{self.step}")
@@ -152,21 +152,21 @@ class Trainer:
         """One iteration: every turn that is due, then averages and schedulers."""
         context = self.context
         context.step, context.rollbacks = self.step, self.rollbacks
-        caches: list[dict[str, Any]] = [{} for _ in range(self.settings.accumulate)]
+        caches: list[Cache] = [{} for _ in range(self.settings.accumulate)]
         self._feeder.forget()
-        acted = set()
+        trained: set[str] = set()
         for index, turn in enumerate(self.turns):
             if turn.due(self.step):
                 for repeat in range(turn.repeat):
                     self.play(turn, index, repeat, caches)
-                acted.update(turn.players)
+                trained.update(turn.players)
         self.step += 1
         self.samples += self.settings.batch_size
         for name, actor in self.actors.items():
-            actor.finish_iteration(self.settings.batch_size, self.samples, acted=name in acted)
+            actor.finish_iteration(self.settings.batch_size, self.samples, trained=name in trained)
 
-    def play(self, turn: Turn, index: int, repeat: int, caches: list[dict[str, Any]]) -> None:
-        """One optimizer step of one turn: backward over the micro-batches, average over processes, step."""
+    def play(self, turn: Turn, index: int, repeat: int, caches: list[Cache]) -> None:
+        """One optimizer step of one turn: backward over the micro-batches, average over processes, then step."""
         s, context, world = self.settings, self.context, self.world
         self._hand_over(turn.players)
         actors = [self.actors[name] for name in turn.players]
@@ -176,7 +176,7 @@ class Trainer:
         scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
         streams = [self._feeder.get(name, self.step * self._rounds + repeat) for name in turn.streams]
-        if not streams:  # there is nothing to accumulate for a look
+        if not streams:  # an observing turn without data runs once
             streams = [[{} for _ in range(s.accumulate if actors else 1)]]
         for micro, batches in enumerate(zip(*streams, strict=True)):
             part = world.rank * s.accumulate + micro
@@ -191,7 +191,7 @@ class Trainer:
                 (loss if scale is None else loss * scale).backward()
             self._record(turn, terms)
         gradients = [a.gradients() for a in actors]
-        if world.size > 1:  # buffers ride along, so that every process always holds the same state
+        if world.size > 1:  # buffers are averaged too, so that every process always holds the same state
             self._stop.fill_(float(self.stop_requested))
             buffers = [b for a in self.actors.values() for b in a.buffers()]
             world.average([g for gs in gradients for g in gs] + buffers + [self._stop])
@@ -199,18 +199,18 @@ class Trainer:
             norm = actor.update(grads, scale)
             self._meter.add(f"grad/{name}", norm)
 
-    # What serves it
+    # Helpers of the loop
 
     def _hand_over(self, players: tuple[str, ...]) -> None:
-        """Only the turn's players require gradients."""
-        if players != self._acting:
-            for name in set(self._acting) - set(players):
+        """Let only the turn's players require gradients."""
+        if players != self._trained:
+            for name in set(self._trained) - set(players):
                 self.actors[name].require_gradients(False)
-            for name in set(players) - set(self._acting):
+            for name in set(players) - set(self._trained):
                 self.actors[name].require_gradients(True)
-            self._acting = players
+            self._trained = players
 
-    def _autocast(self, turn: Turn) -> Any:
+    def _autocast(self, turn: Turn) -> AbstractContextManager[object]:
         dtype = None if turn.differentiates_twice else _AUTOCAST.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
 
@@ -222,7 +222,7 @@ class Trainer:
         self.context.observations.clear()
 
     def _log(self) -> bool:
-        """Read and report the values; the one synchronisation. False: gradients were not finite, and the run went back."""
+        """Read and report the values: the only synchronisation. False: a problem was found, and the run went back."""
         values, problems = read_values(self._meter, self.actors, self.world, self.device, self.settings.max_skips)
         self._meter.clear()
         step, since = self._window
@@ -236,7 +236,7 @@ class Trainer:
         return not problems
 
     def _roll_back(self, what: str) -> None:
-        """Restore the last good checkpoint and go on with other randomness; the same one would diverge again."""
+        """Restore the last good checkpoint and go on with other random numbers; the same numbers would diverge again."""
         checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
         if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
             problem = f"{rollbacks} rollback(s) did not help"
@@ -245,7 +245,7 @@ class Trainer:
                 found = checkpoints.load(good_only=True)
             except CheckpointError as error:
                 problem = str(error)
-        # The first process says which one: all must go on from the same.
+        # The first process chooses the checkpoint, since all processes must go on from the same state.
         step, problem = self.world.share((found.step if found else None, problem))
         if checkpoints is None or problem:
             message = f"{what}, and {problem}: lower the learning rate, clip gradients, or train with --precision fp32"
@@ -257,19 +257,19 @@ class Trainer:
         self._window = (self.step, time.monotonic())
 
     def request_stop(self) -> None:
-        """Save and raise Preempted after the current iteration (safe in a signal handler; one process is enough)."""
+        """Save and raise Preempted after the current iteration. Safe in a signal handler; a request to one process is enough."""
         self.stop_requested = True
 
     def _stopping(self) -> bool:
         if self.world.size == 1:
             return self.stop_requested
-        # The flag is read at a bounded cadence: on CUDA reading is a synchronisation.
+        # Read the flag seldom on CUDA, where reading is a synchronisation.
         return (self.device.type == "cpu" or self.step % 10 == 0) and self._stop.item() > 0
 
     # State
 
     def networks(self, *, averaged: bool = True) -> dict[str, nn.Module]:
-        """The players' networks by name, averaged copies where there are any."""
+        """The players' networks by name; the averaged copy of a player that has one."""
         return {
             name: a.averaged if averaged and a.averaged is not None else a.module for name, a in self.actors.items()
         }
@@ -283,8 +283,8 @@ class Trainer:
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
-    def restore(self, checkpoint: Any) -> None:
-        """Continue from a loaded checkpoint. Raises CheckpointError where it does not fit the recipe."""
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a loaded checkpoint. Raises CheckpointError where the checkpoint does not fit the recipe."""
         where = checkpoint.path
         for name, actor in self.actors.items():
             actor.load_networks(checkpoint.networks, name, where)

@@ -1,4 +1,4 @@
-"""A watchdog for processes that hang."""
+"""A watchdog that ends a process that hangs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 _PATIENCE = 5
-"""Seconds that the last message may take."""
+"""Seconds that writing the last message may take."""
 
 
 class Watchdog:
-    """Ends the process with every thread's stack when no `tick` came for ``timeout`` seconds (0: never).
+    """Prints the stack of every thread and ends the process after ``timeout`` seconds without a `tick` (0: never).
 
-    A hung collective cannot be interrupted from Python; ending the process lets torchrun restart the group, which then
+    Python cannot interrupt a collective that hangs. After the process has ended, torchrun restarts the group, and the group
     resumes from the newest checkpoint.
     """
 
@@ -45,12 +45,12 @@ class Watchdog:
         self._done.set()
 
     def tick(self) -> None:
-        """Progress was made."""
+        """Report progress."""
         self._last = time.monotonic()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """No progress is expected inside."""
+        """Do not expect progress inside the block."""
         self._last = math.inf
         try:
             yield
@@ -66,7 +66,7 @@ class Watchdog:
                     "the stacks of all threads follow, then the process ends so that a launcher can restart it"
                 )
                 teller = threading.Thread(target=fail, args=(line,), daemon=True)
-                teller.start()  # in a thread of its own: what hangs may hold the lock of a program's log
+                teller.start()  # in another thread, since the thread that hangs may hold the lock of a program's log
                 teller.join(_PATIENCE)
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(self.EXIT_CODE)

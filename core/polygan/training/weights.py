@@ -1,4 +1,4 @@
-"""Weights: of a run, a checkpoint or a file, and into a network."""
+"""Weights: read from a run, a checkpoint or a file, and loaded into a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
-    """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError naming what does not fit."""
+    """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError, which names the tensor that does not fit."""
     if name not in networks:
         raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")
     own, given = module.state_dict(), networks[name]
@@ -34,9 +34,9 @@ def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]],
 
 
 def load_weights(path: Path, names: Sequence[str]) -> Networks:
-    """Networks to start from: of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors.
+    """The networks of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors.
 
-    Of a file those in ``names`` are returned. Raises CheckpointError where ``path`` is none of the three, or damaged.
+    From a file, only the networks in ``names`` are returned. Raises CheckpointError for a damaged or any other ``path``.
     """
     if path.is_file():
         try:
@@ -53,4 +53,4 @@ def load_weights(path: Path, names: Sequence[str]) -> Networks:
     if (path / "checkpoints").is_dir():
         return Checkpoints(path / "checkpoints").load().networks
     what = "is neither a run, nor a checkpoint folder, nor a .safetensors file" if path.exists() else "does not exist"
-    raise CheckpointError(f"{path} {what}; name one of those")
+    raise CheckpointError(f"{path} {what}; name a run, a checkpoint folder or a .safetensors file")

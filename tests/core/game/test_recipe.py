@@ -41,7 +41,7 @@ def test_a_network_without_player_is_never_trained_and_keeps_its_place():
 @pytest.mark.parametrize(
     ("players", "message"),
     [
-        (lambda n: {"d": polygan.Player(n["a"])}, r"players\(\) returned 'd'; networks\(\) has a"),
+        (lambda n: {"d": polygan.Player(n["a"])}, r"players\(\) returned 'd', which is no network; networks\(\) has a"),
         (
             lambda n: {"a": polygan.Player(nn.Linear(1, 1))},
             r"holds another module than the network 'a'; pass on networks\['a'\]",

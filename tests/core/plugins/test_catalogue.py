@@ -163,19 +163,19 @@ SETTINGS = {
     ),
     "an object": (
         "@dataclass\n    class Config:\n        net: object = print",
-        "Band.Config.net = <built-in function print> is no plain data: use numbers, text, booleans",
+        "Band.Config.net = <built-in function print> is not plain data: use numbers, text, booleans",
     ),
     "an object in a tuple": (
         "@dataclass\n    class Config:\n        nets: tuple = (1, {2, 3})",
-        "Band.Config.nets = (1, {2, 3}) is no plain data",
+        "Band.Config.nets = (1, {2, 3}) is not plain data",
     ),
     "a default of another type": (
         "@dataclass\n    class Config:\n        width: int = 'eight'",
-        "Band.Config.width = 'eight' is not of its type: correct the default or the type",
+        "Band.Config.width = 'eight' does not fit its type: correct the default or the type",
     ),
     "a default that is no choice": (
         "@dataclass\n    class Config:\n        loss: Literal['hinge'] = 'mse'",
-        "Band.Config.loss = 'mse' is not of its type",
+        "Band.Config.loss = 'mse' does not fit its type",
     ),
     "defaults that it refuses": (
         "@dataclass\n    class Config:\n        width: int = 8\n        def __post_init__(self): raise ValueError('odd')",

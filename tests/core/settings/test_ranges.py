@@ -107,7 +107,7 @@ def test_settings_without_a_group_are_named_alone():
 
 @pytest.mark.parametrize("text", ["", "1 to 3", "[1, 3", "[3, 1]", "(a, b)", "[1; 3]", "0 | 1"])
 def test_a_range_that_cannot_be_read_is_refused_where_it_is_written(text):
-    with pytest.raises(ValueError, match=r"is no range: write e.g. '\(0, 1\]'"):
+    with pytest.raises(ValueError, match=r"is not a range: write e.g. '\(0, 1\]'"):
         polygan.ranged(1, text)
 
 

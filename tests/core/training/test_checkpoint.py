@@ -403,7 +403,7 @@ def test_an_older_format_is_migrated_when_it_is_read(tmp_path, monkeypatch):
     checkpoints.save(20, found.networks, found.training, seed=0, good=True)
     assert checkpoints.load().manifest["format"] == 1
     monkeypatch.setitem(checkpoint.CHECKPOINT.migrations, 0, lambda found: found.training["counters"]["lost"])
-    with pytest.raises(CheckpointError, match="step-00000010 is no whole one of format 0"):
+    with pytest.raises(CheckpointError, match="step-00000010 is not complete for format 0"):
         checkpoints.load(10)
 
 
@@ -419,7 +419,7 @@ def test_an_older_format_is_verified_before_it_is_migrated(tmp_path, monkeypatch
 def test_an_older_format_without_a_migration_says_who_reads_it(tmp_path, monkeypatch):
     checkpoints = older(tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"has format 0, .*an older one without a migration; use the polygan that wrote it"
+        CheckpointError, match=r"has format 0, .*the older format has no migration; use the polygan that wrote it"
     ):
         checkpoints.load(10)
     monkeypatch.setitem(checkpoint.CHECKPOINT.readers, 0, "0.0.9")
@@ -522,7 +522,7 @@ def test_no_space(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match=r"cannot be written .*mend that, then resume"):
+    with pytest.raises(CheckpointError, match=r"cannot be written .*remove the cause, then resume"):
         keep_one(tmp_path / "file" / "checkpoints", {})
 
 

@@ -240,4 +240,4 @@ def test_without_torchs_private_names_convolutions_are_torchs(missing, monkeypat
     assert expected[0].grad_fn.name().startswith("_Input")
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
-    assert capsys.readouterr().err.count("lacks what fast second derivatives of convolutions need") == 1
+    assert capsys.readouterr().err.count("lacks functions that fast second derivatives of convolutions need") == 1

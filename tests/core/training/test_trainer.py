@@ -197,7 +197,7 @@ def test_average_halves_the_distance_every_half_life_of_samples():
         actor.start_average()
         module.weight.data.fill_(1.0)
         for i in range(128 // batch):
-            actor.finish_iteration(batch, (i + 1) * batch, acted=True)
+            actor.finish_iteration(batch, (i + 1) * batch, trained=True)
         assert actor.averaged.weight.item() == pytest.approx(0.75, abs=1e-6)
 
 
@@ -208,7 +208,7 @@ def test_ramp_up_bounds_the_half_life_by_the_samples_seen():
     actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
     actor.start_average()
     module.weight.data.fill_(1.0)
-    actor.finish_iteration(10, 20, acted=False)  # half-life min(1e9, 0.5 * 20) = 10 samples: one half
+    actor.finish_iteration(10, 20, trained=False)  # half-life min(1e9, 0.5 * 20) = 10 samples: one half
     assert actor.averaged.weight.item() == pytest.approx(0.5, abs=1e-6)
 
 
