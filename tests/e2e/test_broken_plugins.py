@@ -60,7 +60,7 @@ LATE = {
     "late-module": (None, "cannot import '.*': there is no module '.*': correct the import string"),
     "late-attribute": (
         "Its = 1",
-        "AttributeError: .* no attribute 'It' at .*leave it out with --no-plugin 'late-attribute'",
+        "AttributeError: .* no attribute 'It': .*leave it out with --no-plugin 'late-attribute'",
     ),
     "late-error": ("raise OSError('no disk')", "OSError: no disk at .*leave it out with --no-plugin 'late-error'"),
     "late-dependency": ("import nobody_has_this", "package 'nobody_has_this' is not installed: pip install"),
