@@ -109,7 +109,7 @@ class Points(polygan.Domain):
 
 
 def spread(evaluation):
-    fakes = evaluation.generate(evaluation.count, 0).data
+    fakes = evaluation.generate(evaluation.samples, 0).data
     rows = evaluation.train.rows
     real = evaluation.train.store.gather("point", rows)
     held_out = evaluation.held_out.store.gather("point", evaluation.held_out.rows)

@@ -106,7 +106,7 @@ def evaluation_of(recipe, networks, domain, settings, splits, count):
         networks=networks,
         cache=cache_folder(settings),
         device=torch.device("cpu"),
-        count=count,
+        samples=count,
     )
 
 

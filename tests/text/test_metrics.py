@@ -53,7 +53,7 @@ def evaluation(splits, policy=None, started=1, **options):
         device=torch.device("cpu"),
         recipe=recipe,
         networks=networks,
-        **{"count": 200, **options},
+        **{"samples": 200, **options},
     )
 
 
@@ -64,7 +64,7 @@ def by_name(scores):
 def test_the_oracle_as_generator_stands_on_the_floor(data):
     splits = data["oracle"]
     oracle = oracle_of(splits["train"].store.info)
-    found = evaluation(splits, oracle, count=3000)
+    found = evaluation(splits, oracle, samples=3000)
     score = by_name(metrics.nll_oracle(found))
     assert score["text/nll-oracle"].value == pytest.approx(score["text/nll-oracle"].floor, abs=0.1)
     assert score["text/nll-oracle-of-mle"].value > score["text/nll-oracle"].floor + 0.5  # it knows nothing yet
@@ -84,7 +84,7 @@ def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
     sharp = oracle_of(splits["train"].store.info)
     sharp.head.weight.mul_(2)
     sharp.head.bias.mul_(2)
-    found = evaluation(splits, sharp, count=2000)
+    found = evaluation(splits, sharp, samples=2000)
     nll, held = (by_name(m(found)) for m in (metrics.nll_oracle, metrics.nll_held_out))
     assert nll["text/nll-oracle"].value < nll["text/nll-oracle"].floor - 0.1
     assert held["text/nll-held-out"].value > held["text/nll-held-out"].floor + 0.1

@@ -65,7 +65,7 @@ class Job:
             held_out=self.splits["held_out"],
             cache=cache_folder(self.settings.data),
             device=device,
-            count=run.evaluate_samples,
+            samples=run.evaluate_samples,
             seed=run.seed,
             features=run.features,
             recipe=self.recipe,

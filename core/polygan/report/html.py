@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import struct
+import sys
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 def finite(value: object, otherwise: float = math.nan) -> float:
     """A finite number, or ``otherwise``."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+    if (
+        isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    ):  # a JSON integer may be too large for a float
+        return float(value)
+    return otherwise
 
 
 def number(value: object) -> str:

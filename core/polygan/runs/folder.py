@@ -73,7 +73,10 @@ def read_data(folder: Path) -> DataFacts:
     """The facts in a run's data.json, migrated to today's format. A file without a format number is of format 1."""
     path = folder / "data.json"
     facts = read_json(path)
-    return cast("DataFacts", DATA.migrate(path, facts.get("format", 1), facts))
+    facts = DATA.migrate(path, facts.get("format", 1), facts)
+    if not isinstance(facts.get("info"), dict):
+        raise ConfigError(f"{path} does not say what the data was (info); the run is damaged, train it anew")
+    return cast("DataFacts", facts)
 
 
 def check_links(folder: Path) -> None:

@@ -197,7 +197,7 @@ class Run:
         if samples is not None:
             if samples < 1:
                 raise ConfigError(f"samples = {samples} is too small; the least is 1")
-            evaluation.count = samples
+            evaluation.samples = samples
         if features is not None:
             evaluation.features = features
         with preserved_generators(device):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 import torch
 
 from ..data.stream import Streams
-from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted
+from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
@@ -187,8 +187,8 @@ def _try_report(folder: Path, recorder: Recorder) -> None:
 
     try:
         write_report(folder)
-    except (OSError, ValueError) as error:
-        recorder.progress.say(f"the report could not be written: {error}")
+    except Exception as error:  # whatever it is, the run is finished and worth keeping
+        recorder.progress.say(f"the report could not be written: {one_line(error)}")
 
 
 def resume(

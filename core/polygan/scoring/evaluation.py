@@ -60,7 +60,7 @@ class Evaluation:
     cache: Path
     """A folder for files that are costly to make."""
     device: torch.device
-    count: int = 1000
+    samples: int = 1000
     """The number of samples that a metric may ask for."""
     seed: int = 0
     features: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -97,7 +98,7 @@ def _values_of(records: Sequence[Record], event: str) -> list[Values]:
 
 def _number(value: object) -> float | None:
     """A finite number; None for anything else."""
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    return value if isinstance(value, int | float) and abs(value) <= sys.float_info.max else None
 
 
 def _numbers(records: Sequence[Record], logged: Sequence[Values]) -> list[Finding]:

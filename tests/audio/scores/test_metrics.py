@@ -69,7 +69,7 @@ class Vocoder:
         return Samples([self.fault(clip) for clip in request.given.data], extra=request.given.extra)
 
 
-def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, count=1000, rows=None, kept=None, **extra):
+def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, samples=1000, rows=None, kept=None, **extra):
     clips = [voice(seed=i) for i in range(2)] if clips is None else clips
     domain = Domain(clips, rate, **extra)
     rows = np.arange(len(clips)) if rows is None else rows
@@ -83,7 +83,7 @@ def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, count=1
         networks={},
         cache=Path(),
         device=torch.device("cpu"),
-        count=count,
+        samples=samples,
         kept={} if kept is None else kept,
     )
 

@@ -67,7 +67,7 @@ class Vocoder:
         return Samples([self.fault(clip) for clip in request.given.data], extra=request.given.extra)
 
 
-def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, count=1000, rows=None, kept=None, **extra):
+def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, samples=1000, rows=None, kept=None, **extra):
     clips = [voice(seed=i) for i in range(2)] if clips is None else clips
     domain = Domain(clips, rate, **extra)
     rows = np.arange(len(clips)) if rows is None else rows
@@ -81,7 +81,7 @@ def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, count=1
         networks={},
         cache=Path(),
         device=torch.device("cpu"),
-        count=count,
+        samples=samples,
         kept={} if kept is None else kept,
     )
 
@@ -113,7 +113,7 @@ def test_recordings_are_bounded_and_short_ones_are_left_out(monkeypatch):
     found = resynthesis.recordings_of(evaluation(clips=clips, rows=np.array([3, 0, 1, 2, 4, 5])), SPEC)
     assert found.short == 1
     assert [c is clips[i] for c, i in zip(found.clips, (3, 1), strict=True)] == [True, True]
-    assert len(resynthesis.recordings_of(evaluation(clips=clips, count=1, rows=np.array([3, 1])), SPEC).clips) == 1
+    assert len(resynthesis.recordings_of(evaluation(clips=clips, samples=1, rows=np.array([3, 1])), SPEC).clips) == 1
     monkeypatch.setattr(resynthesis, "MOST_SECONDS", 0.1)
     assert len(resynthesis.recordings_of(evaluation(clips=clips), SPEC).clips) == 1
     with pytest.raises(DataError, match="of 1 held-out clips none has the 2048 samples"):

@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from matplotlib.image import imread
 
-from polygan.report.html import shrunk
+from polygan.report.html import finite, shrunk
 
 
 def make_png(pixels):
@@ -32,3 +32,9 @@ def test_a_shrunk_picture_is_the_mean_of_its_pixels():
     assert small.shape == (200, 250)
     assert np.abs(small - expected).max() < 1 / 255
     assert shrunk(b"\x89PNG\r\n\x1a\n" + bytes(100_000)) == b"\x89PNG\r\n\x1a\n" + bytes(100_000)
+
+
+def test_a_number_that_no_float_holds_is_none_to_show():
+    """JSON knows whole numbers of any length; one in a log must not end the report."""
+    assert finite(10**400, -1.0) == finite(float("nan"), -1.0) == finite("7", -1.0) == -1.0
+    assert finite(7) == 7.0

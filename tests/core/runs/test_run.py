@@ -174,3 +174,19 @@ def test_a_model_is_opened_without_torchs_compiler():
     words = [sys.executable, "-c", OPENS, str(run.folder), str(TOY), str(MIRROR)]
     result = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_run_without_facts_of_its_data_says_so():
+    run = train("points/mlp")
+    (run.folder / "data.json").write_text("{}")
+    with pytest.raises(polygan.ConfigError, match=r"data.json does not say what the data was \(info\)"):
+        polygan.load(run.folder)
+
+
+def test_a_report_that_fails_does_not_fail_the_run(monkeypatch, capsys):
+    def broken(folder):
+        raise TypeError("what is this")
+
+    monkeypatch.setattr("polygan.report.page.write_report", broken)
+    run = train("points/mlp", quiet=False)
+    assert run.step == 2

@@ -104,7 +104,7 @@ def test_its_scores_have_floors_and_say_what_they_are_of(evaluation):
     for words in ("24 generated, floor 24 held-out, against 24 training", "pool.pt (sha256 ", "8x8 lanczos"):
         assert words in precision.note
     with pytest.raises(DataError, match=r"needs 4 pictures .*36 for training, 24 held out .* and 3 generated"):
-        metrics.manifolds(replace(evaluation, count=3))
+        metrics.manifolds(replace(evaluation, samples=3))
 
 
 # Chosen networks

@@ -83,7 +83,7 @@ def evaluate(splits, tmp_path_factory):
 
     def make(generate, **options):
         train = splits["train"]
-        facts = {"cache": cache, "device": torch.device("cpu"), "count": 180, "make": generate, **options}
+        facts = {"cache": cache, "device": torch.device("cpu"), "samples": 180, "make": generate, **options}
         return Faked(DOMAIN, train.store.info, train, splits["held_out"], None, {}, **facts)
 
     return make
@@ -333,14 +333,14 @@ def test_draws_are_of_one_size_and_of_different_seeds(evaluate, monkeypatch):
         asked.append((n, seed))
         return good(n, seed % 1000)
 
-    evaluation = evaluate(generate, count=200, seed=5)
+    evaluation = evaluate(generate, samples=200, seed=5)
     (frechet,) = metrics.frechet(evaluation)
     assert [n for n, _ in asked] == [69, 69, 62]  # whole turns through three classes
     assert len({seed for _, seed in asked}) == 3
     assert "2 x 90 generated" in frechet.note
     metrics.diversity(evaluation)
     assert len(asked) == 3  # the fakes are shared by the metrics of one evaluation
-    assert metrics.frechet(evaluate(generate, count=40))[0].note.startswith("1 x 40 generated, floor 2 x 40 held-out")
+    assert metrics.frechet(evaluate(generate, samples=40))[0].note.startswith("1 x 40 generated, floor 2 x 40 held-out")
 
 
 def test_what_scores_need(evaluate, splits):
@@ -355,6 +355,6 @@ def test_what_scores_need(evaluate, splits):
             replace(evaluate(good), held_out=type(splits["train"])(splits["train"].store, np.arange(0), ""))
         )
     with pytest.raises(DataError, match="1 to generate"):
-        metrics.frechet(evaluate(good, count=1))
+        metrics.frechet(evaluate(good, samples=1))
     with pytest.raises(DataError, match=r"3 generated .* too few"):
-        metrics.diversity(evaluate(good, count=3))
+        metrics.diversity(evaluate(good, samples=3))

@@ -15,11 +15,11 @@ def covered(points: torch.Tensor, modes: torch.Tensor, deviation: float) -> tupl
 
 
 def modes(evaluation: polygan.Evaluation) -> list[polygan.Score]:
-    """Covered modes and good samples of ``evaluation.count``, beside what held-out points get."""
+    """Covered modes and good samples of ``evaluation.samples``, beside what held-out points get."""
     if not evaluation.info["modes"]:
         raise polygan.DataError("points/modes needs data with known modes: ring or grid")
     centres, deviation = torch.tensor(evaluation.info["modes"]), evaluation.info["deviation"]
-    fakes = evaluation.generate(evaluation.count, evaluation.seed).data
+    fakes = evaluation.generate(evaluation.samples, evaluation.seed).data
     real = evaluation.domain.real(evaluation.held_out, evaluation.held_out.rows).data
     (count, share), (most, real_share) = (covered(x, centres, deviation) for x in (fakes, real))
     return [

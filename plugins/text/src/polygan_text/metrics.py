@@ -118,7 +118,7 @@ def nll_oracle(evaluation: Evaluation) -> list[Score]:
 
     The floor is what the oracle's own held-out sequences get. Below it a generator is too sharp, not better.
     """
-    oracle, n = _oracle(evaluation), evaluation.count
+    oracle, n = _oracle(evaluation), evaluation.samples
     _need_held_out(evaluation)
     floor = _oracle_floor(evaluation)
     scores = []
@@ -197,7 +197,7 @@ def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
 
 def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
     """As many generated as training texts."""
-    n = min(evaluation.count, len(evaluation.train))
+    n = min(evaluation.samples, len(evaluation.train))
     generated = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
     return generated, _words(_real(evaluation, evaluation.train, n), evaluation.info), n
 
@@ -233,7 +233,7 @@ def grammatical(evaluation: Evaluation) -> list[Score]:
     """``text/grammatical``: share of generated sentences that the grammar can write (data set ``grammar`` only)."""
     if not evaluation.info.get("grammar"):
         raise DataError("text/grammatical is for --data grammar: other languages have no rules that are known")
-    n = evaluation.count
+    n = evaluation.samples
 
     def share(samples: Samples) -> float:
         labels = [None] * len(samples) if samples.labels is None else samples.labels.tolist()

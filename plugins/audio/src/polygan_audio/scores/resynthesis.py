@@ -113,7 +113,7 @@ class Resynthesis:
         spec = recipe.mel
         # A run evaluates again and again: the recordings stay the same.
         recordings = evaluation.once(
-            ("audio/recordings", evaluation.count, spec), lambda: recordings_of(evaluation, spec)
+            ("audio/recordings", evaluation.samples, spec), lambda: recordings_of(evaluation, spec)
         )
         made = evaluation.generate(len(recordings.clips), evaluation.seed, given=recordings.samples)
         lengths, wanted = ([len(clip) for clip in clips] for clips in (made.data, recordings.clips))
@@ -136,12 +136,12 @@ class _Newest:
 
 
 def recordings_of(evaluation: Evaluation, spec: MelSpec) -> Recordings:
-    """The first ``evaluation.count`` held-out clips that are long enough, at most `MOST_SECONDS` together (one at least)."""
+    """The first ``evaluation.samples`` held-out clips that are long enough, at most `MOST_SECONDS` together (one at least)."""
     split, least = evaluation.held_out, max(LEAST_SAMPLES, spec.pad + 1)
     clips: Waveforms = []
     texts: list[str] = []
     mels: list[Tensor] = []
-    seconds, short, rate, rows = 0.0, 0, 0, split.rows[: evaluation.count]
+    seconds, short, rate, rows = 0.0, 0, 0, split.rows[: evaluation.samples]
 
     def recordings() -> Recordings:
         extra = AudioExtra(sample_rate=rate)

@@ -76,10 +76,10 @@ class ClassifierFeatures:
     def check_counts(self) -> None:
         """Refuse an evaluation with fewer than two pictures of a kind."""
         e = self.evaluation
-        if min(len(e.train), len(e.held_out), e.count) < 2:
+        if min(len(e.train), len(e.held_out), e.samples) < 2:
             raise DataError(
                 f"the scores need two pictures or more of each kind; here are {len(e.train)} for training, "
-                f"{len(e.held_out)} held out (data.held_out) and {e.count} to generate"
+                f"{len(e.held_out)} held out (data.held_out) and {e.samples} to generate"
             )
 
     @classmethod
@@ -111,11 +111,11 @@ class ClassifierFeatures:
 
     @cached_property
     def fakes(self) -> Features:
-        """Of ``evaluation.count`` generated pictures, drawn in pieces with seeds that differ."""
+        """Of ``evaluation.samples`` generated pictures, drawn in pieces with seeds that differ."""
         e, k = self.evaluation, max(1, len(self.evaluation.info.get("classes") or ()))
         # A whole number of turns through the classes, so that each is asked for equally often.
         size = max(k, _chunk_rows(e.info) // k * k)
-        counts = [min(size, e.count - i) for i in range(0, e.count, size)]
+        counts = [min(size, e.samples - i) for i in range(0, e.samples, size)]
         return self._of(e.generate(n, mix(e.seed, i)) for i, n in enumerate(counts))
 
     def _of_split(self, split: Split) -> Features:
