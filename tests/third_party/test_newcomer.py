@@ -146,7 +146,7 @@ def test_one_file_an_array_and_python(recipe, runs, data, tmp_path):
     files = from_file.save(tmp_path / "named")
     assert [f.name for f in files] == ["cats0.png", "grid.png"]
     assert run.generate(4).data.shape == (1 if recipe.endswith("pix2pix") else 2, 3, 16, 16) or len(run.generate(4)) > 0
-    with pytest.raises(polygan.ConfigError, match="either n or given"):
+    with pytest.raises(polygan.ConfigError, match="n and given exclude each other"):
         run.generate(4, given=file)
 
 
