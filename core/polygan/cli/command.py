@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import ConfigError
 from ..settings.help import Entry, kind_text, listing, plain_text
@@ -27,8 +26,7 @@ def written(name: str) -> str:
     return f"-{name}" if f"-{name}" in SHORT else f"--{name.replace('_', '-')}"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """An argument that a command takes by position."""
 
     name: str
@@ -36,8 +34,7 @@ class Place:
     required: bool = True
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """An option of a command. ``kind`` is a simple type: str, int, float, bool, a Literal, or a tuple of str."""
 
     kind: Any
@@ -57,14 +54,13 @@ class Option:
         )
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command of polygan. ``run`` takes the catalogue, the arguments and the words that are left for a recipe's options."""
 
     summary: str
     run: Callable[[Catalogue, Arguments, list[str]], int | None]
     places: tuple[Place, ...] = ()
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Option] = {}
     open: bool = False
     """Whether the command also takes a recipe's options; ``run`` then answers ``--help`` itself."""
 

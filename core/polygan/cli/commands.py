@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..files import all_inside
 from ..settings.help import Entry
 from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
@@ -70,6 +69,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         print(VERBS["generate"].help("generate"))
         print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
         return
+    from ..files import all_inside
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
 

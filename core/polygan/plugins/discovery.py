@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import Distribution, distributions, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pluggy import PluginManager, PluginValidationError
 
@@ -44,7 +44,7 @@ class PluginStatus:
     """``"loaded"``, ``"disabled"`` or ``"failed"``."""
     reason: str = ""
     """One line: cause and remedy of a failure, a warning about a loaded plugin, or why a plugin is disabled."""
-    provides: Mapping[str, int] = field(default_factory=dict)
+    provides: Mapping[str, int] = {}
     """How many specs the plugin registered, by plural of the kind (``recipes``), and how many ``events`` it hears."""
 
     def __str__(self) -> str:
@@ -56,8 +56,7 @@ class Refused(Exception):
     """A plugin cannot be used; the message is one line with the cause and the remedy."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A plugin that is not loaded yet."""
 
     status: PluginStatus

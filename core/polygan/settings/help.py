@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import shutil
-import textwrap
 import types
 import typing
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .ranges import choices, parts, ranges_of
 from .words import is_list
@@ -24,8 +19,7 @@ _NAMES: Mapping[object, str] = {int: "INT", float: "NUMBER", str: "TEXT", bool: 
 _COLUMN = 26
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a help text: what the user types, and what it does."""
 
     typed: str
@@ -34,6 +28,9 @@ class Entry:
 
 def listing(title: str, entries: Sequence[Entry]) -> str:
     """A titled list with two columns: what the user types, and what it does."""
+    import shutil
+    import textwrap
+
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
     lines = [f"{title}:"]
     for entry in entries:
@@ -90,6 +87,10 @@ def plain_text(value: object) -> str:
 @cache
 def meanings(config: type) -> Mapping[str, str]:
     """The docstring below each field of a dataclass and of its bases. A class without source has no docstrings here."""
+    import ast
+    import inspect
+    import textwrap
+
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         try:

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
 from ..errors import ConfigError, did_you_mean
 
@@ -20,8 +20,7 @@ _NUMBER = r"[-+]?(?:inf|\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
 _INTERVAL = re.compile(rf"([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])")
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """The numbers from ``low`` to ``high``, with or without each end."""
 
     low: float
@@ -53,8 +52,7 @@ class Interval:
         return self.text
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """The numbers that a setting may be, and the hint for a user whose number is outside."""
 
     intervals: tuple[Interval, ...]
