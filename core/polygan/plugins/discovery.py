@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import Distribution, distributions, entry_points
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,7 +44,7 @@ class PluginStatus:
     """``"loaded"``, ``"disabled"`` or ``"failed"``."""
     reason: str = ""
     """One line: cause and remedy of a failure, a warning about a loaded plugin, or why a plugin is disabled."""
-    provides: Mapping[str, int] = {}
+    provides: Mapping[str, int] = field(default_factory=dict)
     """How many specs the plugin registered, by plural of the kind (``recipes``), and how many ``events`` it hears."""
 
     def __str__(self) -> str:
