@@ -12,7 +12,6 @@ import struct
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ..files import inside
 from ..hookspecs import RunEvent, hookimpl
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def polygan_run_started(event: RunEvent) -> None:
     if find_spec("tensorboard") is None:
         return
     from torch.utils.tensorboard import SummaryWriter
+
+    from ..files import inside
 
     _close(event)
     folder = inside(event.folder, "tensorboard")

@@ -8,7 +8,7 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .ranges import choices, parts, ranges_of
+from .hints import choices, parts
 from .words import is_list
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def listing(title: str, entries: Sequence[Entry]) -> str:
 
 def option_entries(config: type, prefix: str = "", defaults: Mapping[str, object] | None = None) -> dict[str, Entry]:
     """An entry for each field of a dataclass of settings, by the prefix and the field's name."""
+    from .ranges import ranges_of
+
     hints, said, ranges = typing.get_type_hints(config), meanings(config), ranges_of(config)
     entries = {}
     for field in dataclasses.fields(config):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import cache
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
 from ..errors import ConfigError, did_you_mean
+from .hints import choices, parts
 
 T = TypeVar("T")
 
@@ -124,17 +124,6 @@ def _rules(config: type) -> tuple[tuple[str, object, Range | None], ...]:
 def ranges_of(config: type) -> dict[str, Range]:
     """The declared ranges of a dataclass, by field."""
     return {f.name: f.metadata["range"] for f in dataclasses.fields(config) if "range" in f.metadata}
-
-
-def parts(hint: object) -> tuple[object, ...]:
-    """The members of a union. Any other type is its only member."""
-    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    return typing.get_args(hint) if union else (hint,)
-
-
-def choices(hint: object) -> tuple[object, ...]:
-    """The values of the ``Literal`` in a type; empty if it has none."""
-    return tuple(v for part in parts(hint) if typing.get_origin(part) is typing.Literal for v in typing.get_args(part))
 
 
 def choice_fault(value: object, hint: object) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 from ..errors import ConfigError, closest
-from .ranges import choices, parts
+from .hints import choices, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
