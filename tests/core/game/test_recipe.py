@@ -100,9 +100,3 @@ def test_capabilities_are_told_by_what_a_recipe_can_do():
 
     assert isinstance(MLPGAN(Config(), {}), polygan.HasCritic)
     assert not isinstance(MLPGAN(Config(), {}), polygan.HasStream | polygan.HasLikelihood)
-
-
-def test_samples_without_a_domain_say_so_when_saved(tmp_path):
-    made = polygan.make_samples(MLPGAN(Config(), {}), MLPGAN(Config(), {}).networks(), 2)
-    with pytest.raises(polygan.ConfigError, match="belong to no domain"):
-        made.save(tmp_path)
