@@ -14,7 +14,6 @@ from torch import nn
 from toy_trainer import Points, assert_equal, make, parameters, train
 
 import polygan
-from polygan import testing
 from polygan.settings.trainer import TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.trainer import Listener, Trainer
@@ -382,36 +381,6 @@ def test_an_observer_looks_once_without_data_and_at_each_micro_batch_with_it():
 
 
 # Devices
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"r1": 1.0}, {"r1": 1.0, "r1_every": 4}, {"policy": True}, {"batch_norm": True}]
-)
-def test_whole_iterations_play_on_the_meta_device(config):
-    testing.check_devices(MLPGAN(Config(**config), {}), Points(8).batch(0), accumulate=2)
-
-
-def test_fp32_islands_play_on_the_meta_device():
-    class Island(MLPGAN):
-        def d(self, ctx, batch):
-            with ctx.fp32():
-                return super().d(ctx, batch)
-
-    testing.check_devices(Island(Config(), {}), Points(8).batch(0))
-
-
-def test_a_value_read_inside_a_step_is_caught():
-    with pytest.raises(testing.ContractError, match=r"turn 'd'.*read a value"):
-        testing.check_devices(MLPGAN(Config(sync=True), {}), Points(8).batch(0))
-
-
-def test_a_tensor_on_a_fixed_device_is_caught():
-    class Fixed(MLPGAN):
-        def g(self, ctx, batch):
-            return {"x": (ctx["generator"](ctx.noise.normal(8, 4)) - torch.ones(8, 2)).mean()}
-
-    with pytest.raises(testing.ContractError, match="turn 'g'"):
-        testing.check_devices(Fixed(Config(), {}), Points(8).batch(0))
 
 
 def test_compiled_networks_serve_turns_that_differentiate_once():
