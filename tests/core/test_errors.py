@@ -16,8 +16,9 @@ RECIPES = ["image/dcgan", "image/stylegan", "audio/melgan"]
     ("name", "known", "meant"),
     [
         ("image/dcgam", RECIPES, "image/dcgan"),
-        ("dcgan", RECIPES, "image/dcgan"),  # the last part alone
-        ("latent_dim", ["model.latent_dim", "data.source"], "model.latent_dim"),
+        ("dcgan", RECIPES, "image/dcgan"),
+        ("gan", ["image/gan", *RECIPES], "image/gan"),  # the last part alone, however short
+        ("r1", ["data.source", "model.r1"], "model.r1"),
         ("stpes", ["seed", "steps", "step_size"], "steps"),
         ("zebra", RECIPES, ""),
         ("zebra", [], ""),

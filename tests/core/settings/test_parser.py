@@ -1,3 +1,5 @@
+"""Settings come from files and options in their order, and each mistake is one line with the remedy."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""Settings outside their range are refused by the name that users type, with the remedy."""
+
 from __future__ import annotations
 
 import dataclasses
