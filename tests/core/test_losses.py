@@ -1,3 +1,5 @@
+"""Losses and penalties equal values computed by hand, stay finite, and pull the players in opposite directions."""
+
 from __future__ import annotations
 
 import math

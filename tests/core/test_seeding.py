@@ -1,3 +1,5 @@
+"""Noise depends on its counters alone, never on the number of processes or of rows."""
+
 from __future__ import annotations
 
 import random

@@ -1,55 +1,17 @@
-"""Help, places and options of commands; commands that plugins add; what `list` and `plugins` show."""
+"""Help, places and options of commands; commands that plugins add, with their words, exit codes and errors."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from dreaming import DREAM, run
 
 import polygan
-from polygan.cli import main
 from polygan.cli.commands import VERBS
-from polygan.plugins import load_catalogue, set_catalogue
+from polygan.plugins import load_catalogue
 from polygan.plugins.kinds import COMMANDS
-
-DREAM = """
-import polygan
-
-@polygan.hookimpl
-def polygan_commands():
-    return [polygan.CommandSpec("dream", "dreams of NAME", "dreams:dream"), polygan.CommandSpec("nap", "", "dreams:nap")]
-
-@polygan.hookimpl
-def polygan_recipes():
-    return [polygan.RecipeSpec("a/b", "dreams:B", "b", tags=("fast", "small")), polygan.RecipeSpec("a/c", "dreams:C", "c")]
-
-def dream(words):
-    print("dreaming of", words)
-    if words[:1] == ["nothing"]:
-        raise polygan.DataError("nothing to dream of; name something")
-    return {"badly": 7, "oddly": "odd"}.get(words[0] if words else "")
-"""
-
-
-@pytest.fixture
-def dreams(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "dreams.py"
-    path.write_text(DREAM)
-    yield path
-    sys.modules.pop("dreams", None)
-    set_catalogue(None)
-
-
-def run(capsys, *words, code=0):
-    with pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    out = capsys.readouterr()
-    assert (end.value.code or 0) == code, out
-    return out
-
 
 # Commands of plugins
 
@@ -129,16 +91,6 @@ def test_each_command_says_how_it_is_written_what_it_does_and_its_options(name, 
     for option in command.options:
         assert f"  {'-n' if option == 'n' else '--' + option.replace('_', '-')}" in text
     assert run(capsys, name, "-h").out == text
-
-
-# list
-
-
-def test_tags_of_recipes_are_shown_where_any_has_some(dreams, capsys):
-    table = run(capsys, "list", "--plugin", dreams).out
-    assert "fast, small" in table
-    rows = {row["id"]: row for row in json.loads(run(capsys, "list", "--json", "--plugin", dreams).out)}
-    assert (rows["a/b"]["tags"], rows["a/c"]["tags"]) == (["fast", "small"], [])
 
 
 def test_input_may_be_a_dash(monkeypatch):

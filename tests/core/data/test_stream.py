@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from listed_source import build, numbers
+
+from polygan.data import Split, Stream, build_store, split_store
+from polygan.data.domain import Domain
+from polygan.errors import ConfigError, DataError
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import sides_gan
 
 import polygan
 import toy_gan
-from polygan.data import Stream, Streams, build_store, split_store
+from polygan.data import Streams
 
 DOMAIN = toy_gan.Points()
 
@@ -107,3 +116,93 @@ def test_a_domain_says_how_many_draws_a_sample_has(splits):
         Streams(splits, domain, 8, 0)["train"].batch(2)
     assert [d.shape for d in seen] == [(8, 7), (8, 4)]
     assert all((d >= 0).all() and (d < 1).all() for d in seen)
+
+
+def fake_split(n):
+    """Rows that are not 0..n-1, so that positions and rows cannot be mixed up."""
+    return Split(SimpleNamespace(fields={}), np.arange(n) * 3 + 100, "train")  # pyright: ignore[reportArgumentType]
+
+
+class Bare(Domain):
+    """Batches are the rows and draws themselves."""
+
+    def collate(self, split, rows, draws):
+        return {"rows": torch.from_numpy(rows), "draws": torch.from_numpy(draws)}
+
+    def open(self, settings): ...
+    def real(self, split, rows): ...
+    def write(self, samples, path): ...
+    def render(self, samples): ...
+    def features(self, samples): ...
+
+
+def stream(n, batch, seed=0, rank=0, world=1):
+    return Stream(fake_split(n), Bare(), batch, seed, rank, world)
+
+
+sizes = st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))
+
+
+@given(sizes, st.integers(-(2**62), 2**62), st.integers(0, 50))
+@settings(deadline=None)
+def test_every_epoch_shows_every_row_once(size, seed, first):
+    n, batch = size
+    some = stream(n, batch, seed)
+    begin = -(-first * n // batch)  # the batch that starts in or after epoch `first`
+    shown = np.concatenate([some.rows(i) for i in range(begin, begin + 3 * n // batch + 3)])
+    lead = (-begin * batch) % n
+    for epoch in (shown[lead : lead + n], shown[lead + n : lead + 2 * n]):
+        assert sorted(epoch) == (np.arange(n) * 3 + 100).tolist()
+
+
+@given(sizes, st.integers(0, 2**62), st.lists(st.integers(0, 200), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_a_batch_depends_on_seed_and_index_only(size, seed, indices):
+    travelled = stream(*size, seed)
+    for i in indices:
+        fresh, again = stream(*size, seed).batch(i), travelled.batch(i)
+        assert torch.equal(fresh["rows"], again["rows"])
+        assert torch.equal(fresh["draws"], again["draws"])
+        again["rows"].zero_()  # what a domain does with its rows stays its own affair
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 30), st.integers(0, 2**62))
+@settings(deadline=None)
+def test_shares_of_all_processes_are_the_batch_of_one(world, share, i, seed):
+    n, batch = 2 * world * share + 1, world * share
+    whole = stream(n, batch, seed).batch(i)
+    parts = [stream(n, batch, seed, rank, world).batch(i) for rank in range(world)]
+    for name in ("rows", "draws"):
+        assert torch.equal(torch.cat([p[name] for p in parts]), whole[name])
+        assert all(len(p[name]) == share for p in parts)
+
+
+def test_draws_are_uniform_and_differ_by_batch_and_seed():
+    draws = torch.cat([stream(100, 50).batch(i)["draws"] for i in range(40)])
+    assert draws.shape == (2000, 4)
+    assert draws.dtype == torch.float64
+    assert 0 <= float(draws.min()) < float(draws.max()) < 1
+    assert float((draws.mean(0) - 0.5).abs().max()) < 0.03
+    assert len(draws.unique()) == draws.numel()
+    assert not torch.equal(stream(100, 50, 1).batch(0)["draws"], stream(100, 50, 2).batch(0)["draws"])
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    orders = [stream(50, 50, seed).rows(i).tolist() for seed in (0, 1) for i in (0, 1)]
+    assert all(a != b for a, b in pairwise(orders))
+    assert orders[0] != orders[3]
+
+
+def test_a_real_store_feeds_batches(tmp_path):
+    store = build(tmp_path, numbers(64))
+    some = Stream(split_store(store, 0.25)["train"], Bare(), 16, 0)
+    batch = Domain.collate(Bare(), some.split, some.rows(0), np.zeros((16, 4)))
+    assert batch["x"].dtype == torch.uint8
+    assert batch["x"][:, 0].tolist() == some.rows(0).tolist()
+
+
+def test_batches_that_cannot_be():
+    with pytest.raises(DataError, match=r"batch_size = 11 is larger than the data: 10 train samples"):
+        stream(10, 11)
+    with pytest.raises(ConfigError, match=r"batch_size = 9 cannot be shared by 2 processes; use a multiple of 2"):
+        stream(10, 9, world=2)

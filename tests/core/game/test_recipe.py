@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import polygan
-from polygan.game.protocol import complete_players
 from polygan.training.trainer import Trainer
 from toy_gan import MLPGAN, Config
 
@@ -27,31 +25,6 @@ def trainer(recipe, **settings):
     return Trainer(
         recipe, {"train": Batches()}, polygan.TrainerSettings(steps=3, batch_size=8, hang_timeout=0, **settings)
     )
-
-
-def test_a_network_without_player_is_never_trained_and_keeps_its_place():
-    networks = {"a": nn.Linear(1, 1), "b": nn.Linear(1, 1), "c": nn.Linear(1, 1)}
-    b = polygan.Player(networks["b"], torch.optim.SGD(networks["b"].parameters()))
-    players = complete_players(networks, {"b": b})
-    assert list(players) == ["a", "b", "c"]
-    assert players["b"] is b
-    assert all(players[n].optimizer is None and players[n].module is networks[n] for n in "ac")
-
-
-@pytest.mark.parametrize(
-    ("players", "message"),
-    [
-        (lambda n: {"d": polygan.Player(n["a"])}, r"players\(\) returned 'd', which is no network; networks\(\) has a"),
-        (
-            lambda n: {"a": polygan.Player(nn.Linear(1, 1))},
-            r"holds another module than the network 'a'; pass on networks\['a'\]",
-        ),
-    ],
-)
-def test_a_player_that_is_no_network_is_refused(players, message):
-    networks = {"a": nn.Linear(1, 1)}
-    with pytest.raises(polygan.ConfigError, match=message):
-        complete_players(networks, players(networks))
 
 
 def test_making_networks_builds_no_optimizer(monkeypatch):
@@ -100,9 +73,3 @@ def test_capabilities_are_told_by_what_a_recipe_can_do():
 
     assert isinstance(MLPGAN(Config(), {}), polygan.HasCritic)
     assert not isinstance(MLPGAN(Config(), {}), polygan.HasStream | polygan.HasLikelihood)
-
-
-def test_samples_without_a_domain_say_so_when_saved(tmp_path):
-    made = polygan.make_samples(MLPGAN(Config(), {}), MLPGAN(Config(), {}).networks(), 2)
-    with pytest.raises(polygan.ConfigError, match="belong to no domain"):
-        made.save(tmp_path)

@@ -81,11 +81,6 @@ def only():
     return status
 
 
-def test_what_is_supported_today_is_said_in_one_place():
-    assert (discovery.API_VERSION, discovery.OLDEST_API) == (hookspecs.API_VERSION, hookspecs.OLDEST_API)
-    assert 1 <= hookspecs.OLDEST_API <= hookspecs.API_VERSION
-
-
 @pytest.mark.parametrize("api", [None, 1, 2, 3])
 @pytest.mark.parametrize("newest", [1, 2, 3])
 def test_each_api_up_to_the_newest_loads_and_a_later_one_is_refused(install, monkeypatch, api, newest):

@@ -103,29 +103,3 @@ def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
     run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
     found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
     assert found == {1: 35.0, 2: None, 3: 35.0}
-
-
-def test_listeners_from_python_hear_what_plugins_hear():
-    heard = []
-
-    class Ears(polygan.Listener):
-        def logged(self, trainer, values):
-            heard.append(("logged", trainer.step))
-
-        def sample(self, trainer):
-            heard.append(("sample", trainer.step))
-
-        def saved(self, trainer, path):
-            heard.append(("saved", path.name))
-
-    run = train(steps=4, log_every=2, sample_every=2, save_every=4, listeners=[Ears()])
-    assert heard == [
-        ("logged", 2),
-        ("sample", 2),
-        ("logged", 4),
-        ("sample", 4),
-        ("saved", "step-00000004"),
-    ]
-    polygan.resume(run.folder, steps=5, listeners=[Ears()], quiet=True)
-    assert heard[5:] == [("logged", 5), ("sample", 5), ("saved", "step-00000005")]
-    assert run.report().exists()  # the run's own record is kept beside

@@ -1,3 +1,5 @@
+"""Health signals tell collapse, duplicates and overfitting from a healthy run, in words with a remedy."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Settings files have a numbered format: older ones are migrated, later ones are refused."""
+
 from __future__ import annotations
 
 import pytest

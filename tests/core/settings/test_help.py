@@ -1,3 +1,5 @@
+"""Help shows each option with its type, meaning, range and default, as wide as the terminal."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""Words of the command line become values of options, and stray words are answered with what was meant."""
+
 from __future__ import annotations
 
 from typing import Literal

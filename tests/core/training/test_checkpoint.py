@@ -14,60 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from checkpoint_files import TENSORS, flip, keep_one, same, truncate, two
+from safetensors.torch import load_file
 from torch import nn
 
 from polygan.errors import CheckpointError
 from polygan.training import checkpoint, statefile
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.weights import load_weights
-
-TENSORS = {
-    "float": torch.randn(3, 4),
-    "double": torch.randn(5, dtype=torch.float64),
-    "half": torch.randn(7).half(),
-    "bfloat": torch.randn(2, 3).bfloat16(),
-    "long": torch.tensor([2**62 + 1, -5]),
-    "byte": torch.arange(255, dtype=torch.uint8),
-    "bool": torch.tensor([True, False, True]),
-    "scalar": torch.tensor(3.25),
-    "empty": torch.zeros(0, 4),
-    "special": torch.tensor([math.nan, math.inf, -0.0]),
-    "channels_last": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
-    "transposed": torch.randn(4, 6).t(),
-    "strided": torch.randn(10)[::3],
-    "expanded": torch.randn(3, 1).expand(3, 4),
-    "complex": torch.randn(3, dtype=torch.complex64).conj(),
-    "large": torch.randn(3 << 20),
-}
-TENSORS["tied"] = TENSORS["float"]
-
-
-def bits(tensor):
-    return tensor.resolve_conj().contiguous().reshape(-1).view(torch.uint8)
-
-
-def same(a, b):
-    """Equal to the bit: types, keys, order of keys, tensors."""
-    if isinstance(a, torch.Tensor):
-        return (
-            isinstance(b, torch.Tensor) and (a.dtype, a.shape) == (b.dtype, b.shape) and torch.equal(bits(a), bits(b))
-        )
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b or (a != a and b != b)
-
-
-def keep_one(folder, training, networks=None, step=1, **options):
-    Checkpoints(folder).save(step, networks or {}, training, seed=0, good=True, **options)
-    return Checkpoints(folder).load()
-
 
 # What comes back
 
@@ -102,28 +56,6 @@ def test_keys_that_look_alike_keep_their_own_tensor(tmp_path):
     one, two, three = torch.ones(2), torch.zeros(2), torch.full((2,), 3.0)
     state = {1: one, "1": two, "a/b": one, "a": {"b": three}}
     assert same(keep_one(tmp_path, state).training, state)
-
-
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8")),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(
-            st.text(max_size=2) | st.integers() | st.tuples(st.integers()) | st.just("$"), inner, max_size=3
-        )
-    ),
-    max_leaves=8,
-)
-
-
-@given(plain)
-@settings(max_examples=60, deadline=None)
-def test_any_plain_state_comes_back(state):
-    tensors = {}
-    data = json.loads(json.dumps(statefile.encode(state, tensors, "k")))
-    assert same(statefile.decode(data, tensors), state)
-    assert not tensors
 
 
 @pytest.mark.parametrize(
@@ -202,17 +134,6 @@ def test_what_cannot_be_held_is_named_and_leaves_nothing(tmp_path, networks, tra
 # Damage
 
 
-def truncate(path):
-    file = path / "g.safetensors"
-    os.truncate(file, file.stat().st_size - 7)
-
-
-def flip(path, name, at):
-    data = bytearray((path / name).read_bytes())
-    data[at] ^= 1
-    (path / name).write_bytes(data)
-
-
 def flip_seed(path):
     """A digit of a number that nothing else repeats."""
     text = (path / "manifest.json").read_text()
@@ -228,14 +149,6 @@ def half_written(path):
 def newer(path):
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps({**manifest, "format": 2}))
-
-
-def two(folder):
-    checkpoints = Checkpoints(folder)
-    for step in (10, 20):
-        state = {"w": torch.full((1000,), float(step))}
-        checkpoints.save(step, {"g": state}, {"m": state["w"]}, seed=40, good=True)
-    return folder / "step-00000020"
 
 
 DAMAGE = {
@@ -649,36 +562,3 @@ def test_a_file_that_cannot_grow(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_random_moments(tmp_path):
     work(tmp_path, "kill", "0")
-
-
-# Weights to start from
-
-
-def test_weights_of_a_run_a_checkpoint_and_a_file(tmp_path):
-    path = two(tmp_path / "run" / "checkpoints")
-    save_file(
-        {"g.0.weight": torch.ones(2), "g.0.bias": torch.zeros(1), "d.w": torch.ones(1)}, tmp_path / "a.safetensors"
-    )
-    assert float(load_weights(tmp_path / "run", ["g"])["g"]["w"][0]) == 20
-    assert float(load_weights(path.with_name("step-00000010"), ["g"])["g"]["w"][0]) == 10
-    weights = load_weights(tmp_path / "a.safetensors", ["g"])
-    assert list(weights) == ["g"]
-    assert set(weights["g"]) == {"0.weight", "0.bias"}
-
-
-def test_weights_of_nonsense(tmp_path):
-    (tmp_path / "text.safetensors").write_text("this is no tensor file")
-    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04" + bytes(40))
-    (tmp_path / "empty").mkdir()
-    for name, words in {
-        "text.safetensors": "is not a readable .safetensors file",
-        "model.pt": "is not a readable .safetensors file",
-        "empty": "neither a run, nor a checkpoint folder",
-        "nowhere": "does not exist",
-    }.items():
-        with pytest.raises(CheckpointError, match=words) as error:
-            load_weights(tmp_path / name, ["g"])
-        assert name in str(error.value)
-    truncate(two(tmp_path))
-    with pytest.raises(CheckpointError, match=r"g.safetensors has"):
-        load_weights(tmp_path / "step-00000020", ["g"])

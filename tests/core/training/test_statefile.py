@@ -12,6 +12,9 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from checkpoint_files import same
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import polygan.training.checkpoint
@@ -185,3 +188,25 @@ def test_neither_pickle_nor_its_relatives_are_used():
         assert not names & {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
         calls = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
         assert not calls & {"torch.load", "torch.save", "eval", "exec"}
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(
+            st.text(max_size=2) | st.integers() | st.tuples(st.integers()) | st.just("$"), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(plain)
+@settings(max_examples=60, deadline=None)
+def test_any_plain_state_comes_back(state):
+    tensors = {}
+    data = json.loads(json.dumps(encode(state, tensors, "k")))
+    assert same(decode(data, tensors), state)
+    assert not tensors

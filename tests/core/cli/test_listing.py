@@ -1,0 +1,47 @@
+"""Lists show what plugins registered, as aligned tables and as JSON, and say which plugins failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+
+from dreaming import run
+
+from polygan.cli.listing import list_plugins, list_registered, print_table
+from polygan.plugins import Catalogue
+from polygan.plugins.discovery import PluginStatus
+
+
+def test_tags_of_recipes_are_shown_where_any_has_some(dreams, capsys):
+    table = run(capsys, "list", "--plugin", dreams).out
+    assert "fast, small" in table
+    rows = {row["id"]: row for row in json.loads(run(capsys, "list", "--json", "--plugin", dreams).out)}
+    assert (rows["a/b"]["tags"], rows["a/c"]["tags"]) == (["fast", "small"], [])
+
+
+def test_columns_are_as_wide_as_their_longest_cell_and_no_line_ends_in_spaces(capsys):
+    print_table("fruit", ("id", "what"), [("apple", "red"), ("fig", "")])
+    assert capsys.readouterr().out == "fruit\nid     what\napple  red\nfig\n\n"
+    print_table("nothing", ("id", "what"), [])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_shows_markup_in_a_cell_as_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table("recipes", ("id", "what"), [("a/b", "[red]loud[/red]")])
+    assert "[red]loud[/red]" in capsys.readouterr().out
+
+
+def test_a_plugin_that_failed_is_mentioned_beside_the_list_and_explained_by_plugins(capsys):
+    catalogue = Catalogue()
+    catalogue.plugins.append(
+        PluginStatus("broken", "broken", "broken-gan", "1.0", "failed", "no module 'b': correct it")
+    )
+    arguments = SimpleNamespace(json=False)
+    list_registered(catalogue, arguments, [])
+    out = capsys.readouterr()
+    assert "plugin 'broken' failed to load; `polygan plugins` says why" in out.err
+    assert "broken" not in out.out
+    list_plugins(catalogue, arguments, [])
+    assert "broken  broken-gan 1.0  failed  no module 'b': correct it" in capsys.readouterr().out

@@ -1,0 +1,64 @@
+"""A feeder cuts a batch into micro-batches in order, loads each batch once an iteration, and hands out dicts of their own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from polygan.training.feeder import Feeder
+
+
+class Numbered:
+    """Batch i holds the numbers from 6 i on, as rows and as pictures; asked-for numbers are kept."""
+
+    def __init__(self):
+        self.asked = []
+
+    def batch(self, i):
+        self.asked.append(i)
+        rows = torch.arange(6.0) + 6 * i
+        return {"row": rows, "picture": rows.reshape(6, 1, 1, 1).expand(6, 3, 2, 2)}
+
+
+def feeder(**options):
+    stream = Numbered()
+    return Feeder({"train": stream}, torch.device("cpu"), **options), stream
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+def test_micro_batches_are_the_batch_in_order(accumulate):
+    feed, _ = feeder(accumulate=accumulate)
+    parts = feed.get("train", 2)
+    assert [len(part["row"]) for part in parts] == [6 // accumulate] * accumulate
+    assert torch.cat([part["row"] for part in parts]).tolist() == [12, 13, 14, 15, 16, 17]
+
+
+def test_a_batch_is_loaded_once_until_it_is_forgotten():
+    feed, stream = feeder()
+    for i in (0, 1, 0):
+        feed.get("train", i)
+    assert stream.asked == [0, 1]
+    feed.forget()
+    feed.get("train", 0)
+    assert stream.asked == [0, 1, 0]
+
+
+def test_a_loss_that_changes_its_batch_does_not_change_the_next_one_s():
+    feed, _ = feeder()
+    feed.get("train", 0)[0].clear()
+    assert set(feed.get("train", 0)[0]) == {"row", "picture"}
+
+
+def test_each_micro_batch_is_prepared_and_pictures_have_the_networks_memory_format():
+    sizes = []
+
+    def prepare(batch):
+        sizes.append(len(batch["row"]))
+        return {name: value / 2 for name, value in batch.items()}
+
+    feed, _ = feeder(accumulate=2, prepare=prepare, memory_format=torch.channels_last)
+    first, _ = feed.get("train", 1)
+    assert sizes == [3, 3]
+    assert first["row"].tolist() == [3, 3.5, 4]
+    assert first["picture"].is_contiguous(memory_format=torch.channels_last)
+    assert first["picture"][:, 0, 0, 0].tolist() == [3, 3.5, 4]
