@@ -145,8 +145,9 @@ class Subject:
         source = case.source
         if callable(source):
             source = source(self.folder)
-        settings = domain.Settings(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
         named = source in known.datasets
+        kind = known.data_settings(known.dataset(source)) if named else domain.Settings
+        settings = kind(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
         opened = known.resolve(known.dataset(source))(settings) if named else domain.open(settings)
         splits = split_store(build_store(opened, settings, progress=False), settings.held_out)
         return SimpleNamespace(kind=kind, domain=domain, splits=splits)
