@@ -28,7 +28,7 @@ def test_the_set_grammar_with_and_without_classes(tmp_path):
         grammar.log_likelihood(t, c) > -np.inf for t, c in zip(samples.data, samples.labels.tolist(), strict=True)
     )
     assert datasets.grammar(MadeUpSettings(source="grammar", size=300)).info["classes"] == []
-    with pytest.raises(ConfigError, match="the column 'mood' alone"):
+    with pytest.raises(ConfigError, match="the set grammar has no such column; use mood, or nothing"):
         datasets.grammar(MadeUpSettings(label_column="tone"))
 
 

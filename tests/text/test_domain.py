@@ -62,7 +62,7 @@ def test_files_of_a_user_that_cannot_be_read(tmp_path, name, content, message):
 
 def test_standard_input_that_is_no_utf8_is_said():
     for lines in (["fine\n", "stra\udcdfe\n"], io.TextIOWrapper(io.BytesIO(b"stra\xdfe\n"), "utf-8")):
-        with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert it"):
+        with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert the input"):
             list(DOMAIN.read_text(lines, {}))
 
 

@@ -52,7 +52,9 @@ def test_a_prefix_begins_every_text():
     assert len(set(texts)) > 1
 
 
-@pytest.mark.parametrize(("prefix", "message"), [("3 cats", "only numbers below 12"), ("2 2 2 2 2 2", "has 6 tokens")])
+@pytest.mark.parametrize(
+    ("prefix", "message"), [("3 cats", "only numbers below 12; use numbers"), ("2 2 2 2 2 2", "has 6 tokens")]
+)
 def test_a_prefix_that_cannot_be(prefix, message):
     with pytest.raises(ConfigError, match=message):
         generated(recipe({**INFO, "eos": None}), prefix=prefix)

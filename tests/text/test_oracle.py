@@ -56,7 +56,7 @@ def test_an_oracle_is_read_where_it_was_named_last(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out.bias": None}, "lacks out.bias; it has emb.weight"),
+        ({"out.bias": None}, "lacks out.bias and has emb.weight"),
         ({"out.weight": torch.zeros(20, 4)}, r"out.weight is \(20, 4\), .* must be \(20, 3\)"),
         ({"lstm.bias_ih_l0": torch.zeros(16)}, r"lstm.bias_ih_l0 is \(16,\), .* must be \(12,\)"),
         ({"emb.weight": torch.zeros(20)}, "are no matrices"),

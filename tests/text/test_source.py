@@ -54,7 +54,7 @@ def test_a_test_file_that_cannot_be(source, tmp_path):
     with pytest.raises(DataError, match="empty holds no text"):
         source(LINES, test=str(tmp_path / "empty"))
     for made_up in (datasets.oracle, datasets.grammar):
-        with pytest.raises(ConfigError, match="a set that is made up holds out a share"):
+        with pytest.raises(ConfigError, match="a made-up set takes no test file"):
             made_up(OracleSettings(test="exam.txt"))
 
 
