@@ -26,7 +26,7 @@ def test_auto_takes_classes_when_there_are_two():
 @pytest.mark.parametrize("reuse", [True, False])
 @pytest.mark.parametrize("penalty", ["none", "r1r2", "wgan_gp"])
 @pytest.mark.parametrize("every", [1, 2])
-def test_gradients_reach_the_acting_player_and_no_other(reuse, penalty, every):
+def test_gradients_reach_the_trained_player_and_no_other(reuse, penalty, every):
     if penalty == "none" and every > 1:
         return
     loop = Loop(recipe(penalty=penalty, penalty_every=every, reuse_fakes=reuse, loss="relativistic"))

@@ -119,7 +119,7 @@ def test_a_size_out_of_reach_is_refused_before_anything_is_made(name):
 @pytest.mark.parametrize("reuse", [True, False])
 @pytest.mark.parametrize("name", MODULES)
 def test_mode_seeking_is_a_term_of_the_generator_of_every_recipe(name, reuse):
-    """Its value is that of the very fakes that are judged, with their latents and classes."""
+    """The value is computed from the same fakes that the discriminator sees, with their latents and classes."""
     weight, seen, terms = 0.25, [], {}
 
     class Watched(getattr(MODULES[name], name)):

@@ -183,11 +183,11 @@ def test_the_path_penalty_pulls_towards_its_running_mean():
     assert penalty < 6 * ((length - 0.5) ** 2 + length**2)
 
 
-def test_only_the_acting_network_learns_in_each_turn():
+def test_only_the_trained_network_learns_in_each_turn():
     made = recipe(path_weight=2.0, path_every=2, r1_every=2, augment="ada")
     t = trainer(made)
-    acting = {turn.name: turn.players for turn in t.turns}
-    assert acting == {
+    trained = {turn.name: turn.players for turn in t.turns}
+    assert trained == {
         "d": ("discriminator",), "r1": ("discriminator",), "g": ("generator",), "path": ("generator",), "ada": (),
     }  # fmt: skip
     for index, turn in enumerate(t.turns):

@@ -96,7 +96,7 @@ class Config(Checked, group="model"):
     discriminator_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of the discriminator (default 1e-3, paper 1e-4)."""
     discriminator: Literal["cnn", "lstm"] = "cnn"
-    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by those before it."""
+    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
     discriminator_embedding_dim: int = ranged(64, "[1, inf)")
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
