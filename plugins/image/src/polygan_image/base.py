@@ -1,4 +1,4 @@
-"""What the recipes of pictures share: classes, fakes that two turns use, augmentation, previews and generation."""
+"""The common part of the recipes of pictures: classes, fakes that two turns use, augmentation, previews and generation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PREVIEW_ROWS, PREVIEW_COLUMNS = 12, 8
 
 
 class Fakes(NamedTuple):
-    """What the generator's turn shows to the discriminator."""
+    """Fakes that the discriminator sees in the generator's turn."""
 
     images: Tensor
     latents: Tensor
@@ -55,7 +55,7 @@ class ImageGAN(Recipe[C]):
     latent_dim: int
 
     def __init__(self, config: C, info: Mapping[str, Any]) -> None:
-        """``info``: `ImageInfo`. Raises ConfigError where settings and data do not fit."""
+        """``info``: `ImageInfo`. Raises ConfigError if settings and data do not fit."""
         super().__init__(config, info)
         self.facts = facts = cast("ImageInfo", info)
         self.count: int = info["count"]
@@ -67,7 +67,7 @@ class ImageGAN(Recipe[C]):
             self.augmentation = "ada" if self.count < MANY else "none"
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Which augmentation the number of pictures chose."""
+        """The augmentation that follows from the number of pictures."""
         if self.config.augment != "auto":
             return []
         return [f"model.augment = auto is {self.augmentation}: {self.count:,} pictures, ada is for fewer than {MANY:,}"]
@@ -93,7 +93,7 @@ class ImageGAN(Recipe[C]):
         return game.penalties(critic, real, fake, ctx.noise)
 
     def _played(self, ctx: Context, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
-        """The discriminator's terms. Logits with a meaningful sign are logged, and adaptive augmentation follows those of real pictures."""
+        """The discriminator's terms. Logits with a meaningful sign are logged and drive adaptive augmentation."""
         if self.game.signed:
             real, fake = self.game.signs(real_logits, fake_logits)
             ctx.observe_logits(real, fake)
@@ -112,7 +112,7 @@ class ImageGAN(Recipe[C]):
         return Fakes(ctx["generator"](latents, self._label(batch)), latents, batch)
 
     def _detached_fakes(self, ctx: Context, batch: Batch) -> Tensor:
-        """Fakes for the discriminator; of its last step with graph, if the generator's turn reuses them."""
+        """Fakes for the discriminator. The last step keeps their graph if the generator's turn reuses the fakes."""
         done = ctx.cache["critic_steps"] = ctx.cache.get("critic_steps", 0) + 1
         if not self.config.reuse_fakes or done < self.game.critic_steps:
             return self._fakes(ctx, batch).images.detach()
@@ -121,11 +121,11 @@ class ImageGAN(Recipe[C]):
         return fakes.images.detach()
 
     def _shown_fakes(self, ctx: Context, batch: Batch) -> Fakes:
-        """Fakes for the generator's turn: those that the discriminator left, or fresh ones."""
+        """Fakes for the generator's turn: the discriminator's last fakes, or fresh fakes."""
         return ctx.cache.pop("fakes", None) or self._fakes(ctx, batch)
 
     def _mode_seeking(self, fakes: Fakes) -> dict[str, Tensor]:
-        """The generator's term against a single picture a class, where it has a weight and there are classes."""
+        """The generator's term against a single picture a class, if the term has a weight and there are classes."""
         weight, label = self.config.mode_seeking, self._label(fakes.batch)
         if not weight or label is None:
             return {}
@@ -134,7 +134,7 @@ class ImageGAN(Recipe[C]):
     # What the discriminator sees
 
     def _critic(self, ctx: Context, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """Pictures to logits, for the classes of the batch; augmented anew in each call, gradients pass through."""
+        """Pictures to logits, for the classes of the batch; each call augments the pictures anew, and gradients pass through."""
         network, label = ctx["discriminator"], self._label(batch)
         return lambda images: network(self._augment(ctx, images), label)
 
@@ -154,11 +154,11 @@ class ImageGAN(Recipe[C]):
         return {"augmentation": Adaptive()} if self.augmentation == "ada" else {}
 
     def _augmentation_turn(self) -> list[Turn]:
-        """``ada`` moves the probability; after the discriminator has been seen."""
+        """``ada``, after the discriminator's turn, moves the probability."""
         return [Turn("ada", (), self.adapt, data=None, every=ADAPT_EVERY)] if self.augmentation == "ada" else []
 
     def adapt(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """p goes up where r_t is above its target, else down (Karras et al. 2020, section 3.1); p is logged."""
+        """p goes up if r_t is above its target, and down otherwise (Karras et al. 2020, section 3.1); p is logged."""
         move = ADAPT_EVERY * ctx.training.batch_size / self.config.augment_horizon
         return {"p": _adaptive(ctx).adapt(move, self.config.augment_target, self.config.augment_limit)}
 
@@ -169,10 +169,10 @@ class ImageGAN(Recipe[C]):
         return [Turn("statistics", (), self.statistics, every=STATISTICS_EVERY)]
 
     def statistics(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """A pass of the averaged generator in training mode, so that its running means are of its own activations.
+        """A pass of the averaged generator in training mode, so that its running means fit its own activations.
 
-        Izmailov et al. 2018, algorithm 1, measure them anew at the end; here they are ready at any time. Those of the
-        learning generator are true of other weights.
+        The running means of the learning generator fit other weights. Izmailov et al. 2018, algorithm 1, measure the means
+        anew at the end; here they are ready at any time.
         """
         averaged = ctx.averaged("generator").train()
         for norm in (m for m in averaged.modules() if isinstance(m, nn.BatchNorm2d)):
@@ -188,13 +188,13 @@ class ImageGAN(Recipe[C]):
         return networks["discriminator"](batch["image"], self._label(batch))
 
     def preview(self) -> tuple[int, Any]:
-        """A row of 8 for each class where there are at most 12, else 64 pictures."""
+        """A row of 8 pictures for each of at most 12 classes, otherwise 64 pictures."""
         if 0 < len(self.classes) <= PREVIEW_ROWS:
             return PREVIEW_COLUMNS * len(self.classes), self.Sampling(grid=True)
         return 64, self.Sampling()
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``request.n`` pictures (n, C, H, W) float32 in [-1, 1], classes and order as `sampling.arrange` says."""
+        """``request.n`` pictures (n, C, H, W) float32 in [-1, 1], with the classes and the order of `sampling.arrange`."""
         n, options, device = request.n, request.options, request.device
         order = arrange(options, n, self.classes, self.facts.get("class_counts"))
         generator = networks["generator"]

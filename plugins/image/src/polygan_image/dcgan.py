@@ -21,43 +21,43 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Context, TrainerSettings, Turn
 
-PENALTY_WEIGHT = 10.0  # of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DRAGAN (Kodali 2017) alike
+PENALTY_WEIGHT = 10.0  # the weight of R1 (Mescheder 2018), WGAN-GP (Gulrajani 2017) and DRAGAN (Kodali 2017)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained. The defaults are the paper's, but for classes and averaging; ``penalty``, ``loss`` and the rest combine freely."""
+    """Settings of DCGAN. The defaults are the paper's, except for classes and averaging; losses and penalties combine freely."""
 
     latent_dim: int = ranged(100, "[1, inf)")
     """Numbers in a latent vector (standard normal)."""
     generator_width: int = ranged(64, "[1, inf)")
-    """Channels of the generator's last hidden layer; deeper ones have 2, 4, at most 8 times as many."""
+    """Channels of the generator's last hidden layer; earlier layers have 2, 4, at most 8 times as many."""
     discriminator_width: int = ranged(64, "[1, inf)")
-    """Channels of the discriminator's first layer; deeper ones have 2, 4, at most 8 times as many."""
+    """Channels of the discriminator's first layer; later layers have 2, 4, at most 8 times as many."""
     embedding_dim: int = ranged(50, "[1, inf)")
     """Numbers that stand for a class beside the latent vector of a conditional generator."""
     loss: Adversarial = "minimax"
-    """The game (`polygan.losses.ADVERSARIAL`); minimax is the non-saturating one of the paper."""
+    """The game (`polygan.losses.ADVERSARIAL`); minimax is the paper's non-saturating loss."""
     penalty: Penalty = "none"
     """Gradient penalty on the discriminator."""
     penalty_weight: float = ranged(0.0, "[0, inf)")
     """Weight of the penalty: gamma of r1 and r2, lambda of the others; 0: 10, as in their papers."""
     penalty_every: int = ranged(1, "[1, inf)")
-    """Iterations between penalties; above 1 a turn of its own with that many times the weight."""
+    """Iterations between penalties; above 1 the penalty has its own turn and that many times the weight."""
     critic_steps: int = ranged(1, "[1, inf)")
     """Discriminator steps an iteration; 5 is usual for wasserstein."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
-    """Of both networks; rmsprop is the one of the clipped wasserstein game."""
+    """Optimizer of both networks; rmsprop is usual for the clipped wasserstein game."""
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """Of the generator, and of the discriminator unless it has its own."""
+    """Learning rate of the generator, and of the discriminator unless that has its own."""
     discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
-    """Of the discriminator; 0: that of the generator."""
+    """Learning rate of the discriminator; 0: the generator's rate."""
     beta1: float = ranged(0.5, "[0, 1)")
     """Decay of the mean gradient in adam; rmsprop has none."""
     beta2: float = ranged(0.999, "[0, 1)")
     """Decay of the mean squared gradient in adam and rmsprop."""
     norm: Literal["auto", "batch", "none"] = "auto"
-    """Of the discriminator. auto: batch norm, but none with a gradient penalty or with spectral norm."""
+    """Norm of the discriminator. auto: batch norm, but none with a gradient penalty or with spectral norm."""
     spectral_norm: bool = False
     """Spectral norm in every layer of the discriminator (Miyato et al. 2018)."""
     weight_clip: float = ranged(0.0, "[0, inf)")
@@ -65,7 +65,7 @@ class Config(ImageConfig):
     ema_half_life: float = ranged(20_000, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: not averaged."""
     mode_seeking: float = ranged(0.3, "[0, inf)")
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes the term does nothing."""
     augment: Augment = "none"
     """How pictures are altered before the discriminator: ada (adaptive), diffaugment (always), none; auto: ada below 100,000 pictures."""
 
@@ -86,7 +86,7 @@ class DCGAN(ImageGAN[Config]):
     first_options = ("loss", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
-        """As `ImageGAN`; `ConfigError` also for sizes that doublings do not reach."""
+        """As `ImageGAN`; raises `ConfigError` also for sizes that doublings do not reach."""
         super().__init__(config, info)
         strides(info["height"], info["width"])
         c, self.latent_dim = config, config.latent_dim
@@ -111,7 +111,7 @@ class DCGAN(ImageGAN[Config]):
         }
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """The generator is averaged; the discriminator may have a rate of its own and clipped weights."""
+        """The generator is averaged; the discriminator may have its own rate and clipped weights."""
         c, generator, discriminator = self.config, networks["generator"], networks["discriminator"]
         g = self._optimizer(generator, c.learning_rate)
         d = self._optimizer(discriminator, c.discriminator_learning_rate or c.learning_rate)
@@ -135,7 +135,7 @@ class DCGAN(ImageGAN[Config]):
         return [*played, *statistics, *self._augmentation_turn()]
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The game's term on the fakes that the discriminator's turn left, or on fresh ones."""
+        """The game's term on the discriminator's last fakes, or on fresh fakes."""
         fakes = self._shown_fakes(ctx, batch)
         critic = self._critic(ctx, fakes.batch)
         real_logits = critic(fakes.batch["image"]) if self.game.pairs else None

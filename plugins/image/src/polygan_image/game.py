@@ -1,4 +1,4 @@
-"""What two networks of pictures play for: a loss, a penalty on the discriminator, and how often each is due."""
+"""The game of two networks of pictures: a loss, a penalty on the discriminator, and how often each is due."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Penalty = Literal["none", "r1", "r2", "r1r2", "wgan_gp", "dragan"]
 class Game:
     """A game of ``generator`` and ``discriminator``: its terms are pure functions of logits and pictures.
 
-    A penalty of every iteration is part of the discriminator's turn. A rarer one is a turn of its own, with a weight that is as
-    many times larger as iterations pass (Karras et al. 2020, "StyleGAN2", appendix B).
+    A penalty of every iteration is part of the discriminator's turn. A rarer penalty has its own turn, and
+    a weight that is larger by the number of iterations between two penalties (Karras et al. 2020, "StyleGAN2", appendix B).
     """
 
     loss: Adversarial = "minimax"
     penalty: Penalty = "none"
     weight: float = 0.0
-    """Of the penalty: gamma of r1 and r2, lambda of wgan_gp and dragan."""
+    """Weight of the penalty: gamma of r1 and r2, lambda of wgan_gp and dragan."""
     every: int = 1
     """Iterations between two penalties."""
     critic_steps: int = 1
@@ -61,10 +61,10 @@ class Game:
     # Turns
 
     def turns(self, discriminator: Loss, penalty: Loss, generator: Loss, name: str = "") -> list[Turn]:
-        """``d``, the penalty if it is lazy (called ``name``, else as the penalty), and ``g``."""
-        acting = ("discriminator",)
-        d = Turn("d", acting, discriminator, repeat=self.critic_steps, differentiates_twice=self.inline)
-        lazy = Turn(name or self.penalty, acting, penalty, every=self.every, differentiates_twice=True)
+        """``d``, the penalty if it is lazy (called ``name``, or by its penalty), and ``g``."""
+        trained = ("discriminator",)
+        d = Turn("d", trained, discriminator, repeat=self.critic_steps, differentiates_twice=self.inline)
+        lazy = Turn(name or self.penalty, trained, penalty, every=self.every, differentiates_twice=True)
         return [d, *([lazy] if self.lazy else []), Turn("g", ("generator",), generator)]
 
     # Terms
@@ -94,7 +94,7 @@ class Game:
 
     @property
     def needs_fakes(self) -> bool:
-        """Whether the penalty looks at fakes."""
+        """Whether the penalty needs fakes."""
         return self.penalty not in ("r1", "dragan")
 
     def penalties(
@@ -105,7 +105,7 @@ class Game:
         noise: Noise,
         logits: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """The penalty's terms on pictures that gradients reach (`watch`). ``logits`` of real and fake pictures are used where given."""
+        """The penalty's terms on pictures with gradients (`watch`), from ``logits`` of real and fake pictures if given."""
         penalty, weight, terms = self.penalty, self.weight * self.every, {}
         if "r1" in penalty:
             terms["r1"] = losses.r1(logits[0] if logits else critic(real), real, weight)

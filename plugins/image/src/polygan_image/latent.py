@@ -1,4 +1,4 @@
-"""What a style-based generator draws: truncation, mixing grids, walks, and the projection of a given picture."""
+"""Pictures of a style-based generator: truncation, mixing grids, walks, and the projection of a given picture."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _CHUNK = 64
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSampling(Sampling):
-    """What is drawn."""
+    """Options of generation."""
 
     truncation: float = ranged(1.0, "[0, 2]", hint="1 draws as trained, 0.7 is usual")
-    """How far from the mean picture: 1 as trained, 0.7 is usual for fewer and cleaner pictures, 0 the mean itself."""
+    """Distance from the mean picture: 1 as trained, 0.7 (usual) for less variety and cleaner pictures, 0 the mean picture."""
     mix: Literal["none", "coarse", "middle", "fine"] = "none"
-    """A square grid: row i, column j takes the styles of these layers (to 8 pixels, 16 and 32, above) from the i-th, the others from
-    the j-th picture on the diagonal."""
+    """A square grid: row i, column j takes the styles of these layers (to 8 pixels, 16 and 32, above) from the i-th
+    picture on the diagonal, all other styles from the j-th."""
     project: str = ""
-    """A picture file: the ``n`` pictures lead from the mean to the closest that the generator makes."""
+    """A picture file: the ``n`` pictures lead from the mean picture to the generator's closest picture."""
     project_steps: int = ranged(300, "[1, inf)", usual=300)
     """Optimizer steps of a projection."""
 
@@ -62,7 +62,7 @@ def fixed_noise(generator: Generator) -> list[Tensor]:
 
 
 def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
-    """w (..., d) moved to the mean latent: mean + psi (w - mean) (Karras et al. 2019, "StyleGAN", appendix B)."""
+    """w (..., d) moved towards the mean latent: mean + psi (w - mean) (Karras et al. 2019, "StyleGAN", appendix B)."""
     mean = generator.mean_latent.to(w.device)
     return mean + psi * (w - mean)
 
@@ -72,14 +72,14 @@ def generate(
 ) -> Samples:
     """``request.n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
 
-    ``counts``: how often each of ``classes`` is drawn where the options do not say it; in turn in a mixing grid.
-    Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and what `sampling.arrange` refuses.
+    ``counts``: how often each of ``classes`` is drawn if the options name no class; a mixing grid draws the classes in turn.
+    Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and as `sampling.arrange` does.
     """
     n, noise, options, device = request.n, request.noise, request.options, request.device
     order = arrange(options, n, classes, counts if options.mix == "none" else None)
     if options.project:
         if classes and options.label is None:
-            raise ConfigError("project: this model draws classes, so say which one the picture is of with --label")
+            raise ConfigError("project: this model draws classes; name the picture's class with --label")
         label = None if order.labels is None else order.labels[:1]
         found = project(
             generator, read_target(generator, options.project), steps=options.project_steps, label=label, shown=n
@@ -100,7 +100,7 @@ def generate(
     styles = truncate(generator, w, options.truncation)[:, None].expand(-1, generator.style_count, -1)
     if options.mix != "none":
         styles, columns = mixed(styles, options.mix)
-        order = order._replace(labels=None, kind="grid", columns=columns)  # a cell is of two classes
+        order = order._replace(labels=None, kind="grid", columns=columns)  # a cell mixes two classes
     maps = fixed_noise(generator)
 
     def draw(styles: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def generate(
 
 
 def mixed(styles: Tensor, which: str) -> tuple[Tensor, int]:
-    """Styles (k * k, L, d) of a mixing grid from the first k of as many, and k. `ConfigError` if they are no square."""
+    """Styles (k * k, L, d) of a mixing grid, from the first k of k * k styles, and k. `ConfigError` for another number."""
     k = math.isqrt(len(styles))
     if k * k != len(styles) or k < 2:
         near = max(k, 2)
@@ -125,16 +125,16 @@ def mixed(styles: Tensor, which: str) -> tuple[Tensor, int]:
 
 
 class Projection(NamedTuple):
-    """What `project` found for m pictures."""
+    """The result of `project` for m pictures."""
 
     styles: Tensor
-    """(m, L, d), what `Generator.synthesise` takes."""
+    """(m, L, d), for `Generator.synthesise`."""
     pictures: Tensor
     """(m, C, R, R) in [-1, 1]."""
     distance: Tensor
     """(m,) root-mean-square difference of pixels, in [0, 2]."""
     way: Tensor
-    """(shown, C, R, R): the first picture on its way from the mean to what was found."""
+    """(shown, C, R, R): the first picture's way from the mean to its result."""
 
 
 def project(
@@ -149,9 +149,9 @@ def project(
 ) -> Projection:
     """The styles whose pictures come closest to ``target`` (m, C, R, R) in [-1, 1], one style a layer.
 
-    As appendix D of StyleGAN2 does it: Adam from the mean latent, the rate warmed up over a twentieth and cooled down over the
-    last quarter, noise on the styles that dies out - with the squared difference over a pyramid of halved pictures as the
-    distance, for no perceptual network comes along. ``label`` (1,) or (m,) gives classes where there are any.
+    The method is appendix D of StyleGAN2: Adam from the mean latent, the rate warmed up over a twentieth and cooled down over
+    the last quarter, noise on the styles that dies out. The distance is the squared difference over a pyramid of halved
+    pictures, because there is no perceptual network here. ``label`` (1,) or (m,) gives classes, if there are any.
     """
     device = generator.mean_latent.device
     target, maps, noise = target.to(device).float(), fixed_noise(generator), Noise("cpu").reset(seed)

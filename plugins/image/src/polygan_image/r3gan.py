@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained: the paper's method with narrower networks, without its schedules, and with a term that keeps the pictures of a
-    class apart."""
+    """Settings of R3GAN: the paper's method with narrower networks, without the paper's schedules, and with a term that keeps the
+    pictures of a class apart."""
 
     latent_dim: int = ranged(64, "[1, inf)")
     """Numbers in a latent vector (standard normal)."""
     generator_width: int = ranged(64, "[1, inf)")
-    """Channels of the generator's finest map; coarser ones have 2 and 4 times as many."""
+    """Channels of the generator's finest map; coarser maps have 2 and 4 times as many."""
     discriminator_width: int = ranged(64, "[1, inf)")
-    """Channels of the discriminator's finest map; coarser ones have 2 and 4 times as many."""
+    """Channels of the discriminator's finest map; coarser maps have 2 and 4 times as many."""
     depth: int = ranged(2, "[1, inf)")
     """Residual blocks a resolution."""
     group: int = ranged(16, "[1, inf)")
@@ -41,10 +41,10 @@ class Config(ImageConfig):
     gamma: float = ranged(1.0, "[0, inf)")
     """Weight of R1 and of R2; the harder the data and the larger the pictures, the more."""
     penalty_every: int = ranged(1, "[1, inf)")
-    """Iterations between the penalties; 1 as in the paper, above a turn of its own with that many times the weight, which
-    spares most of the second derivatives."""
+    """Iterations between the penalties: 1 as in the paper; above 1 the penalties have their own turn and that many times the
+    weight, which spares most of the second derivatives."""
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """Of both networks."""
+    """Learning rate of both networks."""
     beta1: float = ranged(0.0, "[0, 1)")
     """Decay of Adam's mean gradient."""
     beta2: float = ranged(0.99, "[0, 1)")
@@ -52,7 +52,7 @@ class Config(ImageConfig):
     ema_half_life: float = ranged(20_000, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: not averaged."""
     mode_seeking: float = ranged(0.3, "[0, inf)")
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes the term does nothing."""
 
 
 class R3GAN(ImageGAN[Config]):
@@ -63,7 +63,7 @@ class R3GAN(ImageGAN[Config]):
     first_options = ("gamma", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
-        """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""
+        """As `ImageGAN`; raises ConfigError for a size that the networks cannot reach."""
         super().__init__(config, info)
         strides(info["height"], info["width"], "image/r3gan")
         self.latent_dim = config.latent_dim
@@ -91,7 +91,7 @@ class R3GAN(ImageGAN[Config]):
         return torch.optim.Adam(module.parameters(), c.learning_rate, betas=(float(c.beta1), float(c.beta2)))
 
     def turns(self) -> list[Turn]:
-        """``d``, which differentiates twice unless ``penalties`` does it now and then, ``g``; ``ada`` now and then.
+        """``d``, with the penalties unless the turn ``penalties`` has them; ``g``; ``ada`` now and then.
 
         d: -log s(D(x) - D(G(z))) + gamma/2 |grad D(x)|^2 + gamma/2 |grad D(G(z))|^2 (section 3).
         """

@@ -1,4 +1,4 @@
-"""What a recipe of pictures draws: classes by name, grids with a row per class, walks between latents."""
+"""Options of generated pictures: classes by name, grids with a row per class, walks between latents."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Checked):
-    """What is drawn."""
+    """Options of generation."""
 
     label: str | int | None = None
-    """Class to draw, by its name, or else its number; None: each as often as the data have it, and in rows all of them in turn."""
+    """Name or number of the class to draw; None: each class as often as in the data, and in rows all classes in turn."""
     grid: bool = False
-    """One row per class (a square without classes or with ``label``): classes then depend on the number."""
+    """One row per class (a square without classes or with ``label``): classes then depend on the number of pictures."""
     interpolate: int = ranged(0, "0 or [2, inf)")
     """Pictures in a row that walks from one latent vector to the next; 0: no walks."""
     walk: int = ranged(0, "0 or [2, inf)")
-    """Pictures from one latent vector to the next of one closed walk, about: all are spread evenly. To be written as an animation
-    (.webp, .gif); 0: none."""
+    """Pictures from one latent vector to the next of one closed walk; approximate, because all are spread evenly. Write them as
+    an animation (.webp, .gif); 0: none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.interpolate and self.grid:
             raise ConfigError("grid and interpolate both put the pictures into rows; use one of them")
         if self.walk and (self.interpolate or self.grid):
-            raise ConfigError("a walk is one row of its own; leave grid and interpolate out")
+            raise ConfigError("a walk has an order of its own; leave grid and interpolate out")
 
 
 class Arrangement(NamedTuple):
@@ -50,7 +50,7 @@ class Arrangement(NamedTuple):
 
 
 def arrange(options: Sampling, n: int, classes: Sequence[str], counts: Sequence[int] | None = None) -> Arrangement:
-    """Which class each of ``n`` pictures has and in which rows they stand.
+    """The class of each of ``n`` pictures, and the rows.
 
     Without ``label`` the classes are as often as ``counts``, or equally often; in a grid and in walks a row has one class.
     Raises `ConfigError` for an unknown class, or a grid whose ``n`` is no multiple of the classes.
@@ -81,22 +81,22 @@ def arrange(options: Sampling, n: int, classes: Sequence[str], counts: Sequence[
 
 
 def apportion(n: int, counts: Sequence[int]) -> Tensor:
-    """Classes (n,) that are as often as ``counts`` (classes,), at least one above 0, as nearly as whole numbers can.
+    """Classes (n,), each as often as its share of ``counts`` (classes,), of which at least one is above 0, as nearly as possible.
 
-    Each beginning of them is shared out by Webster's method: the j-th picture of a class comes at (2 j - 1) / count. With equal counts
-    picture i is of class i modulo their number.
+    Each beginning follows Webster's method: the j-th picture of a class comes at (2 j - 1) / count. With equal counts, picture i
+    has class i modulo the number of classes.
     """
     share = torch.tensor(counts, dtype=torch.float64)
     candidates = (
         share * (n + len(share)) / share.sum() + 0.5
-    ).long()  # n at least: each is less than 1/2 below its quota
+    ).long()  # at least n: each class is less than 1/2 below its quota
     label = torch.arange(len(share)).repeat_interleave(candidates)
     place = torch.arange(len(label)) - (candidates.cumsum(0) - candidates)[label]
     return label[((2 * place + 1) / share[label]).argsort(stable=True)[:n]]
 
 
 def latents(options: Sampling, n: int, dim: int, noise: Noise) -> Tensor:
-    """Latents (n, dim): standard normal, or on arcs between such. Vector i is the same for all ``n``, but in a closed walk."""
+    """Latents (n, dim): standard normal, or on arcs between normal vectors. Vector i is the same for all ``n``, except in a closed walk."""
     if options.walk:
         keys = noise.normal(keys_of_walk(options, n), dim)
         at, t = places(n, len(keys))
@@ -115,14 +115,14 @@ def keys_of_walk(options: Sampling, n: int) -> int:
 
 
 def places(n: int, keys: int) -> tuple[Tensor, Tensor]:
-    """Where ``n`` points lie that are spread evenly over a closed way by ``keys`` stations: the last station (n,) that each has
-    passed, and its share (n, 1) of the way to the next one."""
+    """Places of ``n`` points, spread evenly over a closed way past ``keys`` stations: the last station (n,) that each point has
+    passed, and its share (n, 1) of the way to the next station."""
     whole = torch.arange(n) * keys
     return whole // n, ((whole % n) / n)[:, None]
 
 
 def slerp_rows(latent: Tensor, k: int) -> Tensor:
-    """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), both ends in."""
+    """(rows * k, dim): k points on each arc between neighbours of ``latent`` (rows + 1, dim), with both ends."""
     t = torch.linspace(0, 1, k, device=latent.device).view(1, k, 1)
     return slerp(latent[:-1, None], latent[1:, None], t).flatten(0, 1)
 
@@ -130,7 +130,7 @@ def slerp_rows(latent: Tensor, k: int) -> Tensor:
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """(..., dim): the point at ``t`` (..., 1) of the arc from ``a`` to ``b`` (..., dim).
 
-    White 2016 (arXiv:1609.04468): on a straight line the norm would drop below any that training has seen.
+    White 2016 (arXiv:1609.04468): on a straight line the norm would drop below every norm in training.
     """
     angle = F.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
     arc = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()

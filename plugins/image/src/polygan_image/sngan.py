@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained. The defaults are the paper's but for narrower networks and an averaged generator."""
+    """Settings of SNGAN. The defaults are the paper's, except for narrower networks and an averaged generator."""
 
     latent_dim: int = ranged(128, "[1, inf)")
     """Numbers in a latent vector (standard normal)."""
     generator_width: int = ranged(64, "[1, inf)")
-    """Channels of the generator's finest map; coarser ones have 2 and 4 times as many."""
+    """Channels of the generator's finest map; coarser maps have 2 and 4 times as many."""
     discriminator_width: int = ranged(64, "[1, inf)")
-    """Channels of the discriminator's finest map; coarser ones have 2 and 4 times as many."""
+    """Channels of the discriminator's finest map; coarser maps have 2 and 4 times as many."""
     critic_steps: int = ranged(5, "[1, inf)")
     """Discriminator steps an iteration."""
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """Of both networks at the start; it falls linearly to 0 at the last iteration."""
+    """Learning rate of both networks at the start; the rate falls linearly to 0 at the last iteration."""
     beta1: float = ranged(0.0, "[0, 1)")
     """Decay of Adam's mean gradient."""
     beta2: float = ranged(0.9, "[0, 1)")
@@ -53,7 +53,7 @@ class SNGAN(ImageGAN[Config]):
     first_options = ("generator_width", "augment")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
-        """As `ImageGAN`; ConfigError for a size that the networks cannot reach."""
+        """As `ImageGAN`; raises ConfigError for a size that the networks cannot reach."""
         super().__init__(config, info)
         strides(info["height"], info["width"], "image/sngan")
         self.latent_dim = config.latent_dim

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig):
-    """What is trained. The defaults are the paper's but for the size, about 4.5 + 4.7 million parameters at 64 pixels, and for a
-    term that keeps the pictures of a class apart."""
+    """Settings of StyleGAN2. The defaults are the paper's, except for the size, about 4.5 + 4.7 million parameters at 64 pixels,
+    and a term that keeps the pictures of a class apart."""
 
     latent_dim: int = ranged(256, "[1, inf)")
     """Numbers in a latent vector z (standard normal) and in w; 512 in the paper."""
     mapping_layers: int = ranged(2, "[1, inf)")
-    """Layers between z and w; 8 in the paper, 2 where it is trained with little data."""
+    """Layers between z and w; 8 in the paper, 2 for training with little data."""
     channel_base: int = ranged(4096, "[1, inf)")
     """Channels of a map are this number / its resolution; 32768 in the paper (16384 below 512 pixels)."""
     channel_max: int = ranged(256, "[1, inf)")
@@ -40,11 +40,11 @@ class Config(ImageConfig):
     group: int = ranged(4, "[1, inf)")
     """Most samples in a group of the minibatch standard deviation; 1: none."""
     noise: bool = True
-    """Whether each layer adds noise of a learned strength; without it where pictures are flat, as drawings are."""
+    """Whether each layer adds noise of a learned strength; no suits flat pictures, such as drawings."""
     mixing: float = ranged(0.9, "[0, 1]", hint="0.9 is the paper's")
     """Share of fakes whose later layers take the styles of another latent."""
     gamma: float = ranged(0.0, "[0, inf)")
-    """Weight of R1; 0: by the rule 0.0002 * resolution^2 / batch size, which is said at the start."""
+    """Weight of R1; 0: by the rule 0.0002 * resolution^2 / batch size; the start of the run shows the number."""
     r1_every: int = ranged(16, "[1, inf)")
     """Iterations between R1 penalties."""
     path_weight: float = ranged(0.0, "[0, inf)")
@@ -54,7 +54,7 @@ class Config(ImageConfig):
     path_decay: float = ranged(0.01, "(0, 1]", hint="0.01 is the paper's")
     """How far the mean path length moves an update."""
     learning_rate: float = ranged(2.5e-3, "(0, 1]", usual="2.5e-3")
-    """Of both networks before the correction for lazy penalties."""
+    """Learning rate of both networks, before the correction for lazy penalties."""
     beta1: float = ranged(0.0, "[0, 1)")
     """Decay of Adam's mean gradient."""
     beta2: float = ranged(0.99, "[0, 1)")
@@ -62,7 +62,7 @@ class Config(ImageConfig):
     ema_half_life: float = ranged(0.0, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: batch size * 10,000 / 32."""
     mode_seeking: float = ranged(0.1, "[0, inf)")
-    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes it does nothing."""
+    """Weight of a term that keeps the pictures of a class apart (Mao et al. 2019); 0: none. Without classes the term does nothing."""
 
 
 class StyleGAN(ImageGAN[Config]):
@@ -76,7 +76,7 @@ class StyleGAN(ImageGAN[Config]):
     game = Game("minimax")
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
-        """As `ImageGAN`; `ConfigError` also for sizes other than 32, 64, 128 and 256 pixels squared."""
+        """As `ImageGAN`; raises `ConfigError` also for sizes other than 32, 64, 128 and 256 pixels squared."""
         self.resolution = check_size(info["height"], info["width"])
         super().__init__(config, info)
         self.latent_dim = config.latent_dim
@@ -86,9 +86,11 @@ class StyleGAN(ImageGAN[Config]):
         return self.config.gamma or 0.0002 * self.resolution**2 / training.batch_size
 
     def notes(self, training: TrainerSettings) -> list[str]:
-        """How gamma and the augmentation were chosen, and whether micro-batches are too small for their deviation."""
+        """How gamma and the augmentation were chosen, and whether micro-batches are too small for the standard deviation."""
         rule = "" if self.config.gamma else ", by the rule 0.0002 * resolution^2 / batch size"
-        advice = "where samples break up or r_t stays above its target try 4 times as much, where they stay blurred a quarter"
+        advice = (
+            "if samples break up or r_t stays above its target, try 4 times as much; if samples stay blurred, a quarter"
+        )
         share, most = training.batch_size // training.accumulate, self.config.group
         small = f"no group of 2 to {most} fits micro-batches of {share} (of one process): without minibatch standard deviation"
         alone = most > 1 and all(share % g for g in range(2, most + 1))
@@ -144,7 +146,7 @@ class StyleGAN(ImageGAN[Config]):
         return self._played(ctx, real, critic(self._detached_fakes(ctx, batch)))
 
     def r1(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """gamma/2 |grad D(x)|^2 as many times as iterations pass (StyleGAN2, section 3.1)."""
+        """gamma/2 |grad D(x)|^2 times the iterations between two penalties (StyleGAN2, section 3.1)."""
         real = batch["image"].detach().requires_grad_()
         gamma = self.gamma(ctx.training) * self.config.r1_every
         return {"penalty": losses.r1(self._critic(ctx, batch)(real), real, gamma)}
@@ -186,7 +188,7 @@ class StyleGAN(ImageGAN[Config]):
         return Fakes(ctx["generator"](**inputs, label=self._label(batch)), inputs["latent"], batch)
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``request.n`` pictures (n, C, R, R) float32 in [-1, 1], as `StyleSampling` says."""
+        """``request.n`` pictures (n, C, R, R) float32 in [-1, 1], by the options `StyleSampling`."""
         generator = cast("Generator", networks["generator"])
         return generate(generator, request, self.classes, self.facts.get("class_counts"))
 
@@ -194,7 +196,7 @@ class StyleGAN(ImageGAN[Config]):
 def path_lengths(images: Tensor, styles: Tensor, normal: Callable[..., Tensor]) -> Tensor:
     """|J^T y| (n,) of pictures (n, C, H, W) made from styles (n, L, d), with graph; ``normal(n, ...)`` draws y.
 
-    y has the variance 1 / (H W), so that the length does not depend on the resolution; root mean square over layers.
+    y has the variance 1 / (H W), so that the length does not depend on the resolution. The result is the root mean square over layers.
     """
     n, _, height, width = images.shape
     y = normal(n, *images.shape[1:]) / math.sqrt(height * width)

@@ -41,7 +41,7 @@ def polygan_datasets() -> list[DatasetSpec]:
             "oracle",
             "text",
             "polygan_text.datasets:oracle",
-            "sequences of a random LSTM that also scores what is generated (the synthetic task of SeqGAN)",
+            "sequences of a random LSTM, which also scores generated sequences (the synthetic task of SeqGAN)",
             settings="polygan_text.data_settings:OracleSettings",
         ),
         DatasetSpec(
@@ -63,7 +63,7 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "text/nll-oracle",
             "polygan_text.metrics:nll_oracle",
-            "nats a token of generated sequences under the oracle, beside its own",
+            "nats a token of generated sequences under the oracle, beside the oracle's own sequences",
             "Yu et al. 2017, arXiv:1609.05473",
         ),
         MetricSpec(
@@ -88,7 +88,7 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "text/grammatical",
             "polygan_text.metrics:grammatical",
-            "share of sentences that the set `grammar` could have",
+            "share of sentences that the grammar of the set `grammar` can write",
         ),
         MetricSpec(
             "text/temperature-sweep",

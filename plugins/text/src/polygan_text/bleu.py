@@ -1,4 +1,4 @@
-"""Sentence BLEU against one set of references for all texts, whose n-grams are counted once."""
+"""Sentence BLEU of many texts against the same references, whose n-grams are counted once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NOTHING_MET = 0.1
 
 
 class References:
-    """What BLEU needs to know of a set of references: their lengths, and the most often that one of them has each n-gram."""
+    """The facts of references that BLEU needs: their lengths, and the highest count of each n-gram in one reference."""
 
     def __init__(self, texts: Sequence[Words]) -> None:
         self.lengths = Counter(len(text) for text in texts)
         self.most: dict[tuple[int, ...], tuple[int, int, int]] = {}
-        """n-gram: the highest count, which text has it, and the highest count in any other."""
+        """For each n-gram: the highest count, the number of its text, and the highest count in any other text."""
         for i, text in enumerate(texts):
             for n in range(1, _LONGEST + 1):
                 for gram, count in grams(text, n).items():
@@ -51,7 +51,7 @@ class References:
         return second if owner == without else best
 
     def _closest(self, length: int, without: int | None) -> int:
-        """The length of a reference nearest to ``length``, the shorter of two; ``without`` is a text of that length."""
+        """The reference length nearest to ``length``, or the shorter of two; the text ``without`` has the length ``length``."""
         lengths = self.lengths - Counter([length] if without is not None else [])
         return min(lengths, key=lambda other: (abs(other - length), other))
 

@@ -1,4 +1,4 @@
-"""An exact categorical draw in two levels: first a block of the vocabulary, then a token of that block."""
+"""An exact categorical draw in two levels: first a block of the vocabulary, then a token of this block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _COLUMNS = 100  # a block is every 100th token, so that its sum runs along conti
 
 
 def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """One token (n,) a row of ``probabilities`` (n, V), which need not sum to 1; ``uniform`` (n, 2) in [0, 1).
+    """Tokens (n,), one for each row of ``probabilities`` (n, V), which need not sum to 1; ``uniform`` (n, 2) in [0, 1).
 
-    The inverse of the cumulative distribution, first over the sums of blocks, then within the block that was met
-    (Devroye 1986, "Non-uniform random variate generation", section III.2). One pass over the vocabulary instead of the V
-    random numbers a token that an exponential race needs. A token of probability 0 is never drawn.
+    Inverts the cumulative distribution, first over the sums of blocks, then within the chosen block
+    (Devroye 1986, "Non-uniform random variate generation", section III.2). This takes one pass over the vocabulary; an
+    exponential race would take V random numbers a token. A token of probability 0 is never drawn.
     """
     n, size = probabilities.shape
     columns = min(_COLUMNS, size)
@@ -32,10 +32,10 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _invert(weights: Tensor, uniform: Tensor) -> Tensor:
-    """The first index (n, 1) whose cumulative weight exceeds ``uniform`` (n, 1) times the whole."""
+    """The first index (n, 1) whose cumulative weight exceeds ``uniform`` (n, 1) times the total."""
     cumulative = weights.cumsum(1)
     whole = cumulative[:, -1:]
     index = (cumulative <= uniform * whole).sum(1, keepdim=True)
-    # Rounding may lift the product to the whole: then the last index that adds anything is meant.
+    # Rounding may raise the product to the total: then take the last index with a weight above 0.
     last = (cumulative < whole).sum(1, keepdim=True)
     return torch.minimum(index, last)

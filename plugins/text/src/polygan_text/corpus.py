@@ -1,4 +1,4 @@
-"""Lines of text from files, without a copy of each: one buffer and where its lines begin and end."""
+"""Lines of text from files, without a copy of each line: one buffer, and where its lines begin and end."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST = 1 << 20
 """Bytes of a line above which it counts as unreadable."""
-_MARK = b"\xef\xbb\xbf"  # of byte order, as some editors put it before UTF-8
+_MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
 _MOST = 8 << 30  # bytes of an uncompressed file
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Lines of bytes with the place each comes from, and a class each where there are classes."""
+    """Lines of bytes, each with its place in a file, and with a class if there are classes."""
 
     buffer: bytes
     begins: np.ndarray
@@ -48,7 +48,7 @@ class Corpus:
         return len(self.begins)
 
     def text(self, index: int) -> str:
-        """One line. Raises DataError where it is not UTF-8 or too long."""
+        """One line. Raises DataError if the line is not UTF-8 or too long."""
         return decode_line(self.buffer[self.begins[index] : self.ends[index]])
 
     def name(self, index: int) -> str:
@@ -58,9 +58,9 @@ class Corpus:
 
 
 def decode_line(line: bytes) -> str:
-    """A line's text. DataError, which says nothing of the place, where the line is not UTF-8 or too long."""
+    """A line's text. Raises DataError, without the line's place, if the line is not UTF-8 or too long."""
     if len(line) > LONGEST:
-        raise DataError(f"has {len(line):,} bytes; a sample is one line of at most {LONGEST:,}")
+        raise DataError(f"has {len(line):,} bytes, more than {LONGEST:,}; split the line")
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,15 +72,15 @@ def decode_line(line: bytes) -> str:
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a plain text file with their numbers from 1, read as they are asked for; lines of white space are left out.
 
-    Raises DataError, which names the line, for what is no UTF-8 text.
+    Raises DataError, which names the line, if the file is not UTF-8 text.
     """
     try:
         with path.open("rb") as file:
             place = 0
             while line := file.readline(LONGEST + 2):
                 place += 1
-                if len(line) > LONGEST + 1:  # else the rest of the line would be a line of its own
-                    raise DataError(f"{path} line {place}: has more than {LONGEST:,} bytes; a sample is one line")
+                if len(line) > LONGEST + 1:  # otherwise the rest of the line would count as another line
+                    raise DataError(f"{path} line {place}: has more than {LONGEST:,} bytes; split the line")
                 if b"\0" in line:
                     raise DataError(f"{path} is a binary file, not UTF-8 text; name a text file")
                 line = line.removeprefix(_MARK) if place == 1 else line
@@ -97,8 +97,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_corpus(path: Path, column: str, label_column: str, test: Path | None = None) -> Corpus:
     """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
 
-    The lines of ``test``, another such file or folder, come last. Raises DataError for nothing to read, a binary file, a
-    broken archive or a missing column.
+    The lines of ``test``, another such file or folder, come last. Raises DataError if there is nothing to read, and for a
+    binary file, a broken archive or a missing column.
     """
     folders = [path] if test is None else [path, test]
     files, tests = [], 0
@@ -111,7 +111,9 @@ def read_corpus(path: Path, column: str, label_column: str, test: Path | None = 
     parts, classes = [], dict[str, int]()
     for file, _ in files:
         if file.name.lower().endswith((".json", ".json.gz")):
-            raise DataError(f"{file}: JSON is read by the line; write one object a line and call the file .jsonl")
+            raise DataError(
+                f"{file}: polygan reads JSON line by line; write one object a line and call the file .jsonl"
+            )
         data, kind = _read(file), kind_of(file) or ".txt"
         if kind == ".txt":
             if label_column:
@@ -155,7 +157,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def identity(path: Path) -> str:
-    """What changes whenever the files do: names, sizes and times of change."""
+    """A hash of the files' names, sizes and times of change."""
     facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in _files(path)]
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
@@ -168,14 +170,14 @@ def _read(path: Path) -> bytes:
         else:
             data = path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}); mend or remove it") from None
+        raise DataError(f"{path} cannot be read ({error}); repair or remove the file") from None
     if len(data) > _MOST:
-        raise DataError(f"{path} unpacks to more than {_MOST >> 30} GB; split it into files")
+        raise DataError(f"{path} unpacks to more than {_MOST >> 30} GB; split the file")
     if b"\0" in data[:8192]:
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         what = "UTF-16" if wide else "a binary file"
         raise DataError(
-            f"{path} is {what}, not UTF-8 text; {'convert it' if wide else 'remove it, or name a text file'}"
+            f"{path} is {what}, not UTF-8 text; {'convert the file' if wide else 'remove the file, or name a text file'}"
         )
     return data.removeprefix(_MARK)
 
@@ -198,7 +200,7 @@ def _lines(data: bytes) -> Lines:
 def _records(
     file: Path, data: bytes, kind: str, column: str, label_column: str, classes: dict[str, int]
 ) -> tuple[Lines, np.ndarray | None]:
-    """The texts of one column, and classes by the order in which they are first met."""
+    """The texts of one column, and classes in the order in which they first occur."""
     rows = _json_rows(file, data) if kind in (".jsonl", ".ndjson") else _csv_rows(file, data, kind)
     texts, places, labels = [], [], []
     for place, row in rows:
@@ -206,19 +208,19 @@ def _records(
             if name not in row:
                 have = [str(k) for k in row if k is not None]
                 raise DataError(
-                    f"{file} line {place} has no column {name!r}{did_you_mean(name, have)}; it has {', '.join(have)}: "
-                    "name one with --data.column or --data.label_column"
+                    f"{file} line {place} has no column {name!r}{did_you_mean(name, have)}; its columns are {', '.join(have)}: "
+                    "choose one with --data.column or --data.label_column"
                 )
         text = "" if row[column] is None else " ".join(str(row[column]).split("\n")).strip()
         if text:
             texts.append(
                 text.encode("utf-8", "surrogatepass")
-            )  # half an emoji is found, and counted, when the line is read
+            )  # half an emoji is refused and counted when the line is read
             places.append(place)
             if label_column:
                 if row[label_column] is None:
                     raise DataError(
-                        f"{file} line {place} has no value for {label_column!r}; add it, or remove the line"
+                        f"{file} line {place} has no value for {label_column!r}; add a value, or remove the line"
                     )
                 labels.append(classes.setdefault(str(row[label_column]), len(classes)))
     lengths = np.array([len(t) for t in texts], np.int64)
@@ -233,7 +235,7 @@ def _csv_rows(file: Path, data: bytes, kind: str) -> Iterable[tuple[int, dict[st
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise DataError(f"{file} line {reader.line_num} is not CSV ({error}); mend it") from None
+        raise DataError(f"{file} line {reader.line_num} is not CSV ({error}); correct the line") from None
 
 
 def _json_rows(file: Path, data: bytes) -> Iterable[tuple[int, dict[str, Any]]]:
@@ -243,7 +245,7 @@ def _json_rows(file: Path, data: bytes) -> Iterable[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise DataError(f"{file} line {place} is not JSON ({error}); mend it") from None
+            raise DataError(f"{file} line {place} is not JSON ({error}); correct the line") from None
         if not isinstance(row, dict):
             raise DataError(f"{file} line {place} holds no object; write one {{...}} a line")
         yield place, row

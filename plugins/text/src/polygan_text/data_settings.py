@@ -13,11 +13,11 @@ class TextSettings(DataSettings):
     """How text is read and cut into tokens."""
 
     tokenizer: Literal["word", "char", "bpe"] = "word"
-    """word: words and marks, rare ones become <unk>; char: characters; bpe: byte pairs, which know every text."""
+    """word: words and marks, rare ones become <unk>; char: characters; bpe: byte pairs, which can write every text."""
     vocabulary: int = ranged(5000, "[5, inf)")
     """Most tokens of the vocabulary."""
     min_count: int = ranged(1, "[1, inf)")
-    """Times that a word (character, pair) occurs in the training split before it gets a token of its own."""
+    """How often a word (character, pair) must occur in the training split to get its own token."""
     max_length: int = ranged(0, "0 or [2, inf)", hint="a text needs at least 2 tokens, 0 is 64")
     """Most tokens of a sample, the end among them; 0: 64 (the set `oracle`: 20)."""
     too_long: Literal["cut", "drop"] = "cut"
@@ -27,7 +27,7 @@ class TextSettings(DataSettings):
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
     test: str = ""
-    """A file or folder of texts that are held out, of the same columns; empty: a share `held_out` of the source is."""
+    """A file or folder of held-out texts, with the same columns; empty: hold out the share `held_out` of the source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class MadeUpSettings(TextSettings):
     """How many samples of a made-up language there are."""
 
     size: int = ranged(10_000, "[2, inf)")
-    """Samples that are written."""
+    """Number of samples."""
     oracle_seed: int = ranged(0, "[0, inf)")
     """Seed of the samples, and of the oracle's parameters."""
 

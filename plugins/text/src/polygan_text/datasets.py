@@ -1,4 +1,4 @@
-"""Sets of text that are made up on the spot, with likelihoods that are known."""
+"""Made-up sets of text, whose likelihoods are known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def grammar(settings: MadeUpSettings) -> TextSource:
     """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
     _refuse_test(settings)
     if settings.label_column not in ("", "mood"):
-        raise ConfigError(f"data.label_column = {settings.label_column!r}: the set grammar has the column 'mood' alone")
+        raise ConfigError(
+            f"data.label_column = {settings.label_column!r}: the set grammar has no such column; use mood, or nothing"
+        )
     rng = np.random.Generator(np.random.Philox(key=mix(settings.oracle_seed, 3)))
     found = [write_sentence(rng) for _ in range(settings.size)]
     lines = [text.encode() for text, _ in found]
@@ -49,6 +51,4 @@ def grammar(settings: MadeUpSettings) -> TextSource:
 
 def _refuse_test(settings: TextSettings) -> None:
     if settings.test:
-        raise ConfigError(
-            f"data.test = {settings.test!r}: a set that is made up holds out a share; use --data.held_out"
-        )
+        raise ConfigError(f"data.test = {settings.test!r}: a made-up set takes no test file; use --data.held_out")

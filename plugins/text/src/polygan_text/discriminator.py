@@ -18,16 +18,16 @@ PAPER_FILTERS = tuple(zip((*range(1, 11), 15, 20), (100, *[200] * 4, *[100] * 5,
 CHUNK = 256
 """Sequences that are scored at a time: their feature maps stay near the processor."""
 COMPLETIONS = 1024
-"""Completions that are scored at a time: more than by convolution, as sums of a table's rows are limited by memory."""
+"""Completions that are scored at a time: more than `CHUNK`, because memory limits sums of table rows."""
 TABLES = 2**26
-"""Numbers that the tables of completions' windows may have: 256 MB, of which the paper's take 250."""
+"""Most numbers in the tables for windows of completions: 256 MB. The paper's filters take 250 MB."""
 
 
 class Discriminator(nn.Module):
     """Sequences (n, L) of token ids to logits (n,) of being real (Kim 2014; Yu et al. 2017, section 3.3).
 
     Windows longer than ``length`` are left out. A class adds the product of its embedding and the features to the logit
-    (Miyato and Koyama 2018). The two outputs under a softmax of the paper are one logit here, the same function.
+    (Miyato and Koyama 2018). The paper's two outputs under a softmax are one logit here: the same function.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Discriminator(nn.Module):
         return self._combine([convolution(x).amax((2, 3)) for convolution in self.convolutions])
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        """(n, embedding_dim, 1, L), whose memory is that of (n, L, embedding_dim): channels_last."""
+        """Embeddings (n, embedding_dim, 1, L), laid out in memory as (n, L, embedding_dim): channels_last."""
         return self.embedding(tokens)[:, None].permute(0, 3, 1, 2)
 
     def _combine(self, pooled: list[Tensor]) -> Tensor:
         """(n, width) features from each convolution's maximum over time (n, maps)."""
-        # The bias and the rectifier are monotone: after the maximum they give the same, on L times fewer numbers.
+        # The bias and the rectifier are monotone: after the maximum they give the same result with L times fewer numbers.
         x = F.relu(torch.cat(pooled, 1) + self.bias)  # (n, width)
         gate = self.gate(x).sigmoid()
         return gate * F.relu(self.highway(x)) + (1 - gate) * x  # Srivastava et al. 2015, eq. 3
@@ -88,7 +88,7 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def score(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (n,): never with dropout, in chunks, without gradients. What rewards a generator."""
+        """Logits (n,) that reward a generator: without dropout, in chunks, without gradients."""
         scores = []
         for begin in range(0, len(tokens), CHUNK):
             rows = slice(begin, begin + CHUNK)
@@ -99,12 +99,12 @@ class Discriminator(nn.Module):
     def score_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
         """`score` (K, copies, n) of completions (K, copies, n, L) whose entry k begins as ``tokens[:, :k + 1]`` (n, L).
 
-        Windows that lie within the common beginning are convolved once, not once a completion: a third of the work for
-        the paper's filters. The others are sums of rows of tables, where the vocabulary is small enough.
+        Windows within the common beginning are convolved once, not once a completion: a third of the work for the paper's
+        filters. Other windows are sums of table rows if the vocabulary is small enough.
         """
         _, copies, n, length = complete.shape
         convolve = self._convolved(complete.numel())
-        common = []  # of each convolution: the maximum over windows that begin at 0, 1, ... up to each place
+        common = []  # for each convolution: the maximum over windows that begin at 0, 1, ... up to each place
         for windows, _ in convolve:
             common.append(windows(tokens).cummax(1).values)  # (n, L - size + 1, maps)
         told = None if labels is None else labels.repeat(copies)
@@ -116,7 +116,9 @@ class Discriminator(nn.Module):
                 of = torch.arange(begin, begin + len(part), device=part.device) % n
                 pooled = []
                 for (windows, size), known in zip(convolve, common, strict=True):
-                    first = min(max(0, k + 2 - size), length - size)  # the first window that leaves the beginning
+                    first = min(
+                        max(0, k + 2 - size), length - size
+                    )  # the first window that reaches beyond the beginning
                     most = windows(part[:, first:]).amax(1)
                     pooled.append(torch.maximum(most, known[of, first - 1]) if first else most)
                 chunks.append(
@@ -126,11 +128,11 @@ class Discriminator(nn.Module):
         return torch.stack(scores).view(-1, copies, n)
 
     def _convolved(self, count: int) -> list[tuple[Callable[[Tensor], Tensor], int]]:
-        """For each convolution its windows' size, and what gives of tokens (n, L) the numbers of all windows (n, L - size + 1, maps).
+        """For each convolution: a function from tokens (n, L) to all windows' values (n, L - size + 1, maps), and the window size.
 
-        What a token adds to a window depends on its place there alone. Those products make a table, computed once for the
-        whole vocabulary, and a window is the sum of ``size`` of its rows: for 64 numbers a token a 64th of the arithmetic.
-        ``count``: how many tokens there will be; where the vocabulary is larger, tables do not pay.
+        What a token adds to a window depends only on its place in the window. A table holds these products for the whole
+        vocabulary, and a window is the sum of ``size`` table rows: for 64 numbers a token a 64th of the arithmetic.
+        ``count`` is the number of tokens to come; tables do not pay for a larger vocabulary.
         """
         weights = [next(c.parameters())[:, :, 0] for c in self.convolutions]  # (maps, embedding, size)
         vocabulary = len(self.embedding.weight)
@@ -142,7 +144,7 @@ class Discriminator(nn.Module):
 
 
 def _sums(table: Tensor) -> Callable[[Tensor], Tensor]:
-    """What gives of tokens (n, L) the sums (n, L - size + 1, maps) over windows, of the rows of a table (size, V, maps)."""
+    """A function from tokens (n, L) to sums over windows (n, L - size + 1, maps) of the rows of a table (size, V, maps)."""
     size, vocabulary, maps = table.shape
     rows = table.view(size * vocabulary, maps)
     begins = torch.arange(size, device=table.device) * vocabulary

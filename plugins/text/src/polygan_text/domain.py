@@ -1,4 +1,4 @@
-"""The domain ``text``: lines of files, tokens and back, what users hand in, files, and cheap features."""
+"""The domain ``text``: from files to tokens and back, texts of users, and cheap features."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class TextDomain(Domain):
             test = Path(settings.test).expanduser()
             if not test.exists():
                 raise DataError(
-                    f"data.test = {settings.test!r}: there is no such file or folder; name one, or leave it out"
+                    f"data.test = {settings.test!r}: there is no such file or folder; correct the path, or leave --data.test out"
                 )
             files += " " + identity(test)
         return TextSource(read_corpus(path, settings.column, settings.label_column, test), settings, files)
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """``tokens`` as int64; ``label`` where there are classes."""
+        """``tokens`` as int64; ``label`` if there are classes."""
         return {"tokens": batch["tokens"].long(), **({"label": batch["label"]} if "label" in batch else {})}
 
     def batch_of(self, samples: Samples) -> Batch | None:
@@ -60,7 +60,7 @@ class TextDomain(Domain):
         return {"tokens": tokens_of(samples), **labels}
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Real texts of store rows (n,), as they come back from their tokens."""
+        """Real texts of store rows (n,), decoded from their tokens."""
         store = split.store
         tokens = store.gather("tokens", rows).long()
         labels = store.gather("label", rows) if "label" in store.fields else None
@@ -68,7 +68,7 @@ class TextDomain(Domain):
         return Samples(decode(tokens, text_info(store.info)), self, labels, classes, extra=text_extra(tokens))
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
-        """The beginnings that a plain text file holds, one a line, some hundred at a time, called by the numbers of their lines.
+        """The beginnings of texts in a plain text file, one a line, some hundred at a time, named by line number.
 
         Empty lines are no samples. Raises DataError for tables (CSV, TSV, JSON lines), archives, and what is not UTF-8.
         """
@@ -77,7 +77,7 @@ class TextDomain(Domain):
         return self._batches(read_lines(path))
 
     def read_text(self, lines: Iterable[str], info: Mapping[str, Any]) -> Iterator[Samples]:
-        """The beginnings in lines of text, some hundred at a time, called by the numbers of their lines; empty lines are no samples."""
+        """The beginnings of texts, one a line, some hundred at a time, named by line number; empty lines are no samples."""
         return self._batches(_texts_of(lines))
 
     def _batches(self, lines: Iterable[tuple[int, str]]) -> Iterator[Samples]:
@@ -85,10 +85,10 @@ class TextDomain(Domain):
             yield Samples([text for _, text in batch], self, names=[str(place) for place, _ in batch])
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
-        """A list of strings, or one string: how texts begin. An empty string says nothing of its text."""
+        """The beginnings of texts: a list of strings, or one string. After an empty string the whole text is free."""
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
-            raise ConfigError("given = ... must be a list of at least one string: how each text begins")
+            raise ConfigError("given = ... must be a list of at least one string; pass the beginning of each text")
         return Samples(list(texts), self)
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
@@ -106,30 +106,30 @@ class TextDomain(Domain):
         )
 
     def lines(self, samples: Samples) -> list[str]:
-        """One line a text; its class before it, after which comes a tab, where there are classes."""
+        """One line a text; if there are classes, the class and a tab come first."""
         texts = [" ".join(text.splitlines()) for text in samples.data]
         if samples.labels is None or not samples.classes:
             return texts
         return [f"{samples.classes[c]}\t{text}" for c, text in zip(samples.labels.tolist(), texts, strict=True)]
 
     def write(self, samples: Samples, path: Path) -> list[Path]:
-        """One text a line, into a ``.txt`` file or a folder's ``samples.txt``; classes go before it, after a tab."""
+        """Write one text a line into a ``.txt`` file or a folder's ``samples.txt``; a class and a tab come before a text."""
         if path.is_dir() or not path.suffix:
             path = path / "samples.txt"
         self.write_file([samples], path)
         return [path]
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
-        """One text a line into a ``.txt`` file, piece by piece as they come."""
+        """Write one text a line into a ``.txt`` file, piece by piece."""
         if path.suffix.lower() != ".txt":
-            raise ConfigError(f"{path}: text is written as .txt, or into a folder (no suffix)")
+            raise ConfigError(f"{path}: text is written as .txt; name a .txt file, or a folder without a suffix")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             for samples in pieces:
                 file.writelines(f"{line}\n" for line in self.lines(samples))
 
     def render(self, samples: Samples) -> list[Piece]:
-        """A passage each, with its class as caption."""
+        """A passage for each text, with the class as caption."""
         captions = [""] * len(samples)
         if samples.labels is not None and samples.classes:
             captions = [samples.classes[int(c)] for c in samples.labels]
@@ -138,7 +138,7 @@ class TextDomain(Domain):
     def features(self, samples: Samples) -> Tensor:
         """(n, 512): counts of neighbouring pairs of tokens, hashed, each row of length 1.
 
-        Equal texts are 0 apart, texts without a common pair the square root of 2.
+        The distance of equal texts is 0; the distance of texts without a common pair is the square root of 2.
         """
         tokens = tokens_of(samples)
         hashed = (tokens[:, :-1] * 1_000_003 + tokens[:, 1:] * 8_191) % _BUCKETS  # (n, L - 1)
@@ -158,7 +158,7 @@ def _texts_of(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
             if text.strip():
                 yield place, text
     except UnicodeError:
-        raise DataError(f"the input is not UTF-8 near line {max(1, place)}; convert it to UTF-8") from None
+        raise DataError(f"the input is not UTF-8 near line {max(1, place)}; convert the input to UTF-8") from None
 
 
 def _in_batches(lines: Iterable[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:

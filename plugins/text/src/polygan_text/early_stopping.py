@@ -1,4 +1,4 @@
-"""The best policy of maximum likelihood, kept while it trains; and how one policy follows another."""
+"""Early stopping of maximum likelihood: the best policy so far; and how one policy follows another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Best(nn.Module):
-    """The policy that maximum likelihood made best: the snapshot with the lowest held-out NLL so far."""
+    """The best policy of maximum likelihood: the snapshot with the lowest held-out NLL so far."""
 
     ready: Tensor
     """1 once there is a snapshot."""
@@ -36,7 +36,7 @@ class Best(nn.Module):
         self.count += 1
 
     def compare(self, policy: nn.Module) -> None:
-        """Keep the policy if the mean NLL of the batches looked at is the lowest so far; no value is read."""
+        """Keep the policy if the mean NLL of the batches looked at is the lowest so far; no value is read from the device."""
         nll = self.total / self.count
         better = nll < self.lowest
         for mine, its in zip(self.policy.parameters(), policy.parameters(), strict=True):
@@ -48,6 +48,6 @@ class Best(nn.Module):
 
 
 def follow(follower: nn.Module, leader: nn.Module, kept: float) -> None:
-    """The follower's parameters become ``kept`` of themselves and the rest of the leader's."""
+    """The follower's parameters become ``kept`` times themselves plus ``1 - kept`` times the leader's."""
     for mine, its in zip(follower.parameters(), leader.parameters(), strict=True):
         mine.lerp_(its, 1 - kept)

@@ -1,4 +1,4 @@
-"""What the domain and its recipes tell each other: the facts of the data, and what samples carry beside their strings."""
+"""What the domain and its recipes share: the facts of the data, and what samples carry beside their strings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OracleFacts(TypedDict):
     file: str
     """Absolute path; empty: the oracle was drawn by ``seed``."""
     sha256: str
-    """Of the file; empty where there is none."""
+    """Hash of the file; empty without a file."""
     seed: int
 
 
@@ -38,13 +38,13 @@ class TextInfo(TypedDict, total=False):
     """The end token; None: every sample has ``length`` tokens."""
     classes: Required[list[str]]
     tokenizer: str
-    """JSON of the library `tokenizers`; absent where tokens are numbers alone."""
+    """JSON of the library `tokenizers`; absent if tokens are only numbers."""
     too_long: str
     """How many samples were cut or dropped."""
     unknown: float
     """Share of tokens outside the vocabulary, [0, 1]."""
     grammar: int
-    """1 where the set `grammar` wrote the data."""
+    """1 if the set `grammar` wrote the data."""
     oracle: OracleFacts
 
 
@@ -52,7 +52,7 @@ class TextExtra(TypedDict, total=False):
     """`Samples.extra` of text."""
 
     tokens: Tensor
-    """(n, L) int64. Texts of a user have none."""
+    """(n, L) int64; absent for texts of a user."""
 
 
 def text_info(info: Mapping[str, Any]) -> TextInfo:
@@ -61,7 +61,7 @@ def text_info(info: Mapping[str, Any]) -> TextInfo:
 
 
 def text_extra(tokens: Tensor) -> dict[str, Any]:
-    """What samples with these tokens (n, L) carry."""
+    """`Samples.extra` for tokens (n, L)."""
     return {**TextExtra(tokens=tokens)}
 
 

@@ -1,4 +1,4 @@
-"""Texts by seed: invented, begun with a prefix, or going on from texts that a user gives."""
+"""Texts by seed: invented, begun with a prefix, or continued from given texts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence[str], first: int = 0) -> Samples:
-    """The texts of a request and their tokens (n, L); ``first`` of its texts came before, in other pieces of what is given."""
+    """The texts of a request and their tokens (n, L); ``first`` counts the given texts of earlier pieces."""
     n, noise, given, options = request.n, request.noise, request.given, request.options
     prefixes, labels = _prefixes(options, given, info), _labels(n, options, given, classes, first)
-    # What is given may come in pieces, each with numbers of its own.
+    # Given texts may come in pieces; each piece draws its own numbers.
     whole = noise.uniform(n, info["length"], 2) if given is None else None
     pieces = []
     for begin in range(0, n, ROWS):
@@ -58,7 +58,7 @@ def _prefixes(options: Sampling, given: Samples | None, info: TextInfo) -> Tenso
 
 
 def _labels(n: int, options: Sampling, given: Samples | None, classes: Sequence[str], first: int) -> Tensor | None:
-    """The classes (n,) of the texts: the one asked for, those of what is given, or all in turn; None without classes."""
+    """The texts' classes (n,): the class asked for, the given texts' classes, or all in turn; None without classes."""
     label = class_index(options.label, classes)
     if not classes:
         return None

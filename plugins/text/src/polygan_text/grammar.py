@@ -1,4 +1,4 @@
-"""A small grammar of English sentences whose every likelihood is known: for tests, the demo, and first tries."""
+"""A small grammar of English sentences with known likelihoods, for tests, the demo, and first tries."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _expand(symbol: str, rng: np.random.Generator) -> list[str]:
 
 
 def log_likelihood(sentence: str, label: int | None = None) -> float:
-    """Nats of a sentence, of one class or of both together; minus infinity for one that the grammar cannot write."""
+    """Log-likelihood of a sentence in nats, for one class or both; minus infinity if the grammar cannot write the sentence."""
     for mark in _MARKS:
         sentence = sentence.replace(mark, f" {mark}")
     words = tuple(sentence.split())
@@ -65,7 +65,7 @@ def log_likelihood(sentence: str, label: int | None = None) -> float:
 
 @lru_cache(maxsize=200_000)
 def _chance(symbols: tuple[str, ...], words: Sequence[str]) -> float:
-    """The probability that the symbols expand to just the words."""
+    """The probability that the symbols expand to exactly these words."""
     if not symbols or not words:
         return float(not symbols and not words)
     first, rest = symbols[0], symbols[1:]

@@ -1,9 +1,9 @@
-"""Scores of generated text, each beside its floor: what held-out text gets by the same rule.
+"""Scores of generated text, each beside its floor: the score of held-out text by the same rule.
 
-A generator is easily sharper or blander than its data, and most single numbers reward one of the two. So quality
-(`bleu`, `nll_oracle`) stands beside diversity (`self_bleu`, `distinct`, `entropy`, `nll_held_out`), the generator beside the
-start that maximum likelihood gave it, and `temperature_sweep` shows both over the whole range of a trade that costs nothing:
-dividing logits by a temperature (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
+A generator is easily sharper or blander than its data, and most single scores reward one of these faults. So
+quality (`bleu`, `nll_oracle`) stands beside diversity (`self_bleu`, `distinct`, `entropy`, `nll_held_out`), and the generator
+beside its maximum-likelihood start. Dividing logits by a temperature trades quality for diversity at no cost, and
+`temperature_sweep` shows the whole range (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from .policy import Policy
 
 REFERENCES = 500
-"""Texts on either side of BLEU; scores with other numbers are not comparable."""
+"""Texts on each side of BLEU; scores of another number of texts are not comparable."""
 SWEEP = 200
 """Texts a point of the sweep."""
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
 
 
 def _policies(evaluation: Evaluation) -> dict[str, Any]:
-    """The generator, and its start of maximum likelihood where the recipe keeps one."""
+    """The generator, and its maximum-likelihood start if the recipe keeps a start."""
     networks: Mapping[str, Any] = evaluation.networks
     if not isinstance(evaluation.recipe, HasLikelihood):
         raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
@@ -73,7 +73,7 @@ def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
 
 
 def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
-    """Nats a token of texts under a policy, without the words that the vocabulary does not have."""
+    """Nats a token of texts under a policy, without words outside the vocabulary."""
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
@@ -91,7 +91,7 @@ def _nll_by(oracle: Policy, tokens: Tensor) -> float:
 
 
 def _oracle(evaluation: Evaluation) -> Policy:
-    """The oracle that wrote the data. DataError where none did."""
+    """The oracle that wrote the data. Raises DataError for other data."""
     return evaluation.once("text/oracle", lambda: oracle_of(evaluation.info))
 
 
@@ -116,7 +116,7 @@ def _references(evaluation: Evaluation, n: int) -> References:
 def nll_oracle(evaluation: Evaluation) -> list[Score]:
     """``text/nll-oracle`` (Yu et al. 2017, eq. 9): nats a token of generated sequences under the oracle, at temperature 1.
 
-    The floor is what the oracle's own held-out sequences get. Below it a generator is too sharp, not better.
+    The floor is the score of the oracle's own held-out sequences. A generator below the floor is too sharp, not better.
     """
     oracle, n = _oracle(evaluation), evaluation.samples
     _need_held_out(evaluation)
@@ -136,7 +136,7 @@ def _named(score: str, policy: str) -> str:
 def nll_held_out(evaluation: Evaluation) -> list[Score]:
     """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
 
-    The floor is the oracle's own where one wrote the data. A generator that drops modes scores badly here.
+    If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
     """
     _need_held_out(evaluation)
     real = _real(evaluation, evaluation.held_out, len(evaluation.held_out))
@@ -149,7 +149,7 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
 
 
 def bleu(evaluation: Evaluation) -> list[Score]:
-    """``text/bleu-2`` to ``-5``: generated texts against held-out ones; the floor: training texts against the same."""
+    """``text/bleu-2`` to ``-5``: generated against held-out texts; the floor: training against held-out texts."""
     n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
     _need_held_out(evaluation)
     references = _references(evaluation, n)
@@ -167,14 +167,14 @@ def bleu(evaluation: Evaluation) -> list[Score]:
 
 
 def self_bleu(evaluation: Evaluation) -> list[Score]:
-    """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real ones."""
+    """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real texts."""
     n = min(REFERENCES, len(evaluation.train))
 
     def of_real() -> list[float]:
         return against_each_other(_words(_real(evaluation, evaluation.train, n), evaluation.info))
 
     floor = evaluation.once(("text/self-bleu floor", n), of_real)
-    note = f"{n} texts against each other; above the floor they are less varied than the data"
+    note = f"{n} texts against each other; above the floor, the texts are less varied than the data"
     return [
         Score(_named(f"text/self-bleu-{k}", name), value, least, "lower", note)
         for name, texts in _texts(evaluation, n).items()
@@ -183,7 +183,7 @@ def self_bleu(evaluation: Evaluation) -> list[Score]:
 
 
 def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
-    """``n`` texts of the generator, and of its start of maximum likelihood where the recipe keeps one, at temperature 1."""
+    """``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start, at temperature 1."""
     found = {"generator": _words(evaluation.generate(n, evaluation.seed), evaluation.info)}
     start: Any = evaluation.networks.get("mle")
     if start is not None and float(start.ready):
@@ -196,7 +196,7 @@ def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
 
 
 def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
-    """As many generated as training texts."""
+    """Generated texts, as many training texts, and their number."""
     n = min(evaluation.samples, len(evaluation.train))
     generated = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
     return generated, _words(_real(evaluation, evaluation.train, n), evaluation.info), n
@@ -217,7 +217,7 @@ def distinct(evaluation: Evaluation) -> list[Score]:
 
 
 def entropy(evaluation: Evaluation) -> list[Score]:
-    """``text/entropy-1`` and ``-2``: of the distribution of tokens and of pairs of tokens, in nats."""
+    """``text/entropy-1`` and ``-2``: entropy of tokens and of pairs of tokens, in nats."""
     generated, real, n = _both(evaluation)
 
     def nats(texts: Sequence[Words], order: int) -> float:
@@ -232,7 +232,7 @@ def entropy(evaluation: Evaluation) -> list[Score]:
 def grammatical(evaluation: Evaluation) -> list[Score]:
     """``text/grammatical``: share of generated sentences that the grammar can write (data set ``grammar`` only)."""
     if not evaluation.info.get("grammar"):
-        raise DataError("text/grammatical is for --data grammar: other languages have no rules that are known")
+        raise DataError("text/grammatical is for --data grammar: the rules of other data are not known")
     n = evaluation.samples
 
     def share(samples: Samples) -> float:
@@ -248,9 +248,9 @@ def grammatical(evaluation: Evaluation) -> list[Score]:
 def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     """``text/temperature-sweep``: quality against diversity of the generator and of its maximum-likelihood start.
 
-    Where an oracle wrote the data: NLL under the oracle against NLL of held-out data, both at the same temperature. Else
-    BLEU-4 against self-BLEU-4. A generator has learned something of the game where its line runs below (oracle) or above
-    the other one, not where it stands elsewhere on the same line.
+    If an oracle wrote the data: NLL under the oracle against NLL of held-out data, both at the same temperature. Otherwise
+    BLEU-4 against self-BLEU-4. The game has taught a generator something if its line runs below (oracle) or above (BLEU) the
+    start's line. Another place on the same line is no gain.
     """
     _need_held_out(evaluation)
     policies = _policies(evaluation)

@@ -1,4 +1,4 @@
-"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and scores what is generated."""
+"""The synthetic task of Yu et al. 2017, section 4: a fixed random LSTM writes the data and scores generated sequences."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _NAMES = {
 def load_oracle(path: str | Path) -> LSTMPolicy:
     """The oracle in a .safetensors file: ``emb.weight`` (V, E), ``lstm.*_l0`` (gates i, f, g, o), ``out.weight`` (V, H), ``out.bias``.
 
-    Raises DataError where the file cannot be read, or a tensor is missing or does not fit the others.
+    Raises DataError if the file cannot be read, or a tensor is missing or does not fit the other tensors.
     """
     try:
         tensors = load(Path(path).read_bytes())
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"oracle {path} is not a readable .safetensors file ({error}); name another with --data.oracle"
+            f"oracle {path} is not a readable .safetensors file ({error}); name another file with --data.oracle"
         ) from None
     if missing := _NAMES.keys() - tensors.keys():
         raise DataError(
-            f"oracle {path} lacks {', '.join(sorted(missing))}; it has {', '.join(sorted(tensors)) or 'nothing'}"
+            f"oracle {path} lacks {', '.join(sorted(missing))} and has {', '.join(sorted(tensors)) or 'nothing'}; name another file"
         )
     embedding, recurrent = tensors["emb.weight"], tensors["lstm.weight_hh_l0"]
     if embedding.dim() != 2 or recurrent.dim() != 2:
@@ -58,7 +58,7 @@ def load_oracle(path: str | Path) -> LSTMPolicy:
         if tensors[theirs].shape != own[mine].shape:
             raise DataError(
                 f"oracle {path}: {theirs} is {tuple(tensors[theirs].shape)}, and beside emb.weight {tuple(embedding.shape)} and "
-                f"lstm.weight_hh_l0 {tuple(recurrent.shape)} it must be {tuple(own[mine].shape)}"
+                f"lstm.weight_hh_l0 {tuple(recurrent.shape)} must be {tuple(own[mine].shape)}; name another file"
             )
     policy.load_state_dict({mine: tensors[theirs].float() for theirs, mine in _NAMES.items()})
     return policy.eval().requires_grad_(False)
@@ -75,14 +75,14 @@ def make_oracle(vocabulary: int, seed: int) -> LSTMPolicy:
 
 
 def oracle_of(info: Mapping[str, Any]) -> LSTMPolicy:
-    """The oracle that wrote a run's data. Raises DataError for other data, or where its file is gone or changed."""
+    """The oracle that wrote a run's data. Raises DataError for other data, or if the oracle's file is gone or changed."""
     facts = info.get("oracle")
     if not facts:
-        raise DataError("this data was not written by an oracle; train on --data oracle for a score by one")
+        raise DataError("no oracle wrote this data; train on --data oracle for this score")
     if not facts["file"]:
         return make_oracle(info["vocabulary"], facts["seed"])
     if _digest(facts["file"]) != facts["sha256"]:
-        raise DataError(f"oracle {facts['file']} has changed since the run was trained; restore it")
+        raise DataError(f"oracle {facts['file']} has changed since the run was trained; restore the file")
     return load_oracle(facts["file"])
 
 
@@ -90,11 +90,11 @@ def _digest(path: str) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise DataError(f"oracle {path} cannot be read ({error.strerror}); restore it") from None
+        raise DataError(f"oracle {path} cannot be read ({error.strerror}); restore the file") from None
 
 
 class OracleSource(Source):
-    """``size`` sequences (L,) of the oracle's own, by seed."""
+    """``size`` sequences (L,) that the oracle writes, by seed."""
 
     def __init__(self, settings: OracleSettings) -> None:
         file = str(Path(settings.oracle).expanduser().resolve()) if settings.oracle else ""
@@ -116,14 +116,14 @@ class OracleSource(Source):
         return self.size
 
     def fingerprint(self) -> str:
-        """Of the oracle, the size and the length."""
+        """A key of the oracle, the size and the length."""
         facts = self.info["oracle"]
         return repr(
             ("oracle", 1, facts["file"], facts["sha256"], facts["seed"], self.policy.vocabulary, self.size, self.length)
         )
 
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
-        """One sequence. Blocks are drawn as they are met; two threads that meet one draw the same."""
+        """One sequence. A block is drawn when first asked for; two threads that ask at once draw the same block."""
         block = index // ROWS
         rows = self._blocks.get(block)
         if rows is None:

@@ -1,4 +1,4 @@
-"""Policies: what draws the next token. One small interface for training, sampling and rollouts."""
+"""Policies: networks that draw the next token. One small interface serves training, sampling and rollouts."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ State = tuple["Tensor", ...]
 
 
 class Sampler(Protocol):
-    """A policy while it samples: weights are fixed, so that whatever depends on them alone is computed once."""
+    """A policy that samples: its weights are fixed, so whatever depends on the weights alone is computed once."""
 
     def start(self, n: int, labels: Tensor | None = None) -> State:
         """The state of ``n`` empty sequences, of classes ``labels`` (n,)."""
         ...
 
     def advance(self, state: State, tokens: Tensor) -> State:
-        """The state after one more token (n,) each."""
+        """The state after one more token of each sequence, ``tokens`` (n,)."""
         ...
 
     def logits(self, state: State) -> Tensor:
-        """(n, V) of the next token."""
+        """Logits (n, V) of the next token."""
         ...
 
 
 class Policy(nn.Module):
-    """A distribution over sequences of at most ``length`` tokens of a vocabulary, the next given those before."""
+    """A distribution over sequences of at most ``length`` tokens of a vocabulary: each token given the tokens before it."""
 
     vocabulary: int
 
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (n, L, V): those at t are of ``tokens[:, t]``, given the start token and ``tokens[:, :t]`` (n, L)."""
+        """Logits (n, L, V) of tokens (n, L): at t of ``tokens[:, t]``, given the start token and ``tokens[:, :t]``."""
         raise NotImplementedError
 
     def sampler(self) -> Sampler:
-        """A sampler of the weights as they are now. Used without gradients."""
+        """A sampler with the current weights, for use without gradients."""
         raise NotImplementedError
 
     def log_probabilities(self, tokens: Tensor, labels: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """(n, L) in nats, of each token given those before, when sampled at ``temperature``."""
+        """Log-probabilities (n, L) in nats of each token, given the tokens before it, at ``temperature``."""
         logits = self(tokens, labels)
         logits = logits if temperature == 1 else logits / temperature
         return -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
@@ -65,7 +65,7 @@ def repeat(state: State, n: int) -> State:
 
 
 def join(states: Sequence[State]) -> State:
-    """The states of several batches as one."""
+    """The states of several batches as the state of one batch."""
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
 
@@ -113,15 +113,15 @@ class LSTMPolicy(Policy):
         return self.head(hidden)
 
     def sampler(self) -> Sampler:
-        """Tables and transposed weights, made anew from the weights of this moment."""
+        """A sampler with tables and transposed weights, made from the current weights."""
         return _LSTMSampler(self)
 
 
 class _LSTMSampler:
-    """One step costs a lookup, a product a layer and a few pointwise operations.
+    """A fast sampler: one step costs a lookup, a product a layer and a few pointwise operations.
 
-    The first layer's input projection is folded into the embedding: a row of ``table`` (V, 4 hidden) is all that a token
-    contributes. Gates stand as input, forget, output, cell, so that three of them share one sigmoid.
+    The first layer's input projection is folded into the embedding: a token contributes one row of ``table``
+    (V, 4 hidden). The order of the gates is input, forget, output, cell, so that the first three share one sigmoid.
     """
 
     def __init__(self, policy: LSTMPolicy) -> None:
@@ -163,14 +163,14 @@ class _LSTMSampler:
         return tuple(new)
 
     def logits(self, state: State) -> Tensor:
-        """The head of the last layer's hidden state."""
+        """Logits (n, V) from the last layer's hidden state."""
         return torch.addmm(self.policy.head.bias, state[-2], self.head)
 
 
 class TransformerPolicy(Policy):
     """A randomly initialised causal language model of transformers, GPT-2 style, with its keys and values cached.
 
-    A class is told by a start token of its own, after the vocabulary.
+    Each class has its own start token, after the vocabulary.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class TransformerPolicy(Policy):
         return self.model(input_ids=given, **_cached(self.model, [])).logits[..., : self.vocabulary]
 
     def sampler(self) -> Sampler:
-        """The model itself; its state is the last logits' features and each layer's keys and values."""
+        """A sampler whose state is the last hidden state and each layer's keys and values."""
         return _TransformerSampler(self)
 
 
@@ -225,7 +225,7 @@ class _TransformerSampler:
         self.head = policy.model.get_output_embeddings().weight[: policy.vocabulary].t()
 
     def start(self, n: int, labels: Tensor | None = None) -> State:
-        """After the start token."""
+        """The state after the start token."""
         weight = self.policy.model.get_output_embeddings().weight
         return self._feed(self.policy._starts(n, labels, weight.device), ())
 
@@ -242,13 +242,13 @@ class _TransformerSampler:
         return (out.last_hidden_state[:, 0], *kept)
 
     def logits(self, state: State) -> Tensor:
-        """The head of the last hidden state."""
+        """Logits (n, V) from the last hidden state."""
         return state[0] @ self.head
 
 
 def _cached(model: Any, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """How a model is told to go on from keys and values of each layer; the cache takes in the new ones."""
+    """Arguments with which a model continues from the keys and values of each layer; the cache collects new keys and values."""
     from transformers import DynamicCache
 
-    name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"  # its older name
+    name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"  # the argument's older name
     return {name: DynamicCache(pairs) if pairs else DynamicCache(), "use_cache": True}

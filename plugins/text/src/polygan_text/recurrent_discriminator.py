@@ -1,4 +1,4 @@
-"""A discriminator that reads: what an LSTM says of each token, given those before, added up to one logit."""
+"""A recurrent discriminator: an LSTM scores each token given the tokens before it, and the sum is one logit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CHUNK = 1024
 
 
 class RecurrentDiscriminator(nn.Module):
-    """Sequences (n, L) of token ids to logits (n,) of being real: a bias, and for every token x_t of an output vector and bias
+    """Sequences (n, L) of token ids to logits (n,) of being real.
 
-    ``output(x_t) . h_t + bias(x_t)``, where h_t is the state of an LSTM after the tokens before t; tokens after the first
-    ``eos`` do not count. The best discriminator is log p_real(x) - log p_fake(x) (Goodfellow et al. 2014, proposition 1),
-    and between two autoregressive models that is such a sum. An LSTM as discriminator of text whose every step counts: de
-    Masson d'Autume et al. 2019, arXiv:1905.09922, section 3. A class is told as the first input.
+    A logit is a bias plus ``output(x_t) . h_t + bias(x_t)`` for every token x_t up to the first ``eos``, where h_t is the
+    state of an LSTM after the tokens before t. The best discriminator is log p_real(x) - log p_fake(x) (Goodfellow et al.
+    2014, proposition 1), which is such a sum if both models are autoregressive. De Masson d'Autume et al. 2019,
+    arXiv:1905.09922, section 3, also count every step of an LSTM. The class is the first input.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RecurrentDiscriminator(nn.Module):
         nn.init.zeros_(self.token_bias.weight)
 
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (n,) in float32; in training mode with dropout on what the LSTM reads and on what it says."""
+        """Logits (n,) in float32; in training mode with dropout on the LSTM's inputs and outputs."""
         return self._logits(tokens, labels, self.dropout if self.training else 0.0)
 
     def _logits(self, tokens: Tensor, labels: Tensor | None, dropout: float) -> Tensor:
@@ -60,7 +60,7 @@ class RecurrentDiscriminator(nn.Module):
 
     @torch.no_grad()
     def score(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (n,): never with dropout, in chunks, without gradients. What rewards a generator."""
+        """Logits (n,) that reward a generator: without dropout, in chunks, without gradients."""
         told = [None] * len(tokens) if labels is None else labels.split(CHUNK)
         return torch.cat([self._logits(t, c, 0.0) for t, c in zip(tokens.split(CHUNK), told, strict=False)])
 

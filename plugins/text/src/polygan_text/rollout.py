@@ -1,4 +1,4 @@
-"""Sampling whole sequences, and completing every prefix of given ones: one engine for every policy."""
+"""Sampling whole sequences, and completing every prefix of given sequences: one engine for every policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .policy import Policy, Sampler, State
 
 ROWS = 128
-"""Rows whose probabilities are held at a time: (ROWS, V) numbers stay near the processor, whatever the batch."""
+"""Rows of probabilities in memory at a time: (ROWS, V) numbers stay near the processor for every batch size."""
 
 
 def next_tokens(sampler: Sampler, state: State, uniform: Tensor, temperature: float = 1.0) -> Tensor:
@@ -45,8 +45,8 @@ def sample(
 ) -> Tensor:
     """(n, L) tokens from ``uniform`` (n, L, 2) in [0, 1); after the first ``eos`` every token is ``eos``.
 
-    ``prefix`` (n, K), or (1, K) for all: what each sequence begins with, `OPEN` after its last token. The network should be in
-    evaluation mode where it has dropout.
+    ``prefix`` (n, K), or (1, K) for all, holds the beginning of each sequence, and `OPEN` after its last token. A network with
+    dropout should be in evaluation mode.
     """
     n, length, _ = uniform.shape
     known, shortest = (0, 0) if prefix is None else (prefix.shape[1], int((prefix != OPEN).sum(1).min()))
@@ -115,7 +115,7 @@ def valid(tokens: Tensor, eos: int | None) -> Tensor:
 def scored(tokens: Tensor, info: TextInfo) -> Tensor:
     """(n, L) 1.0 for tokens whose likelihood counts in a score: up to the first end, without words outside the vocabulary.
 
-    A policy whose training data has no ``<unk>`` learns nothing of it, and a score that held it to that would show little else.
+    A policy without ``<unk>`` in its training data learns nothing of this token, which would then dominate the score.
     """
     mask = valid(tokens, info["eos"])
     return mask * (tokens != UNK) if "tokenizer" in info else mask

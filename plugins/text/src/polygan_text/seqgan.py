@@ -1,4 +1,4 @@
-"""SeqGAN (Yu et al. 2017, arXiv:1609.05473): a policy that learns from what a discriminator says of its completions."""
+"""SeqGAN (Yu et al. 2017, arXiv:1609.05473): a policy learns from a discriminator's scores of its completions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from polygan import Batch, Request, TrainerSettings
 
 _NO_BASELINE = (
-    "one text has no baseline to be compared with; use a larger --batch_size, or fewer --accumulate or processes"
+    "a batch of one text has no baseline; use a larger --batch_size, a smaller --accumulate, or fewer processes"
 )
 
 
@@ -41,7 +41,7 @@ class SeqGAN(Recipe[Config]):
     Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "batch_size": 64, "sample_every": 250}
     first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
-    memory_format = torch.channels_last  # of the discriminator's convolutions
+    memory_format = torch.channels_last  # for the discriminator's convolutions
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
@@ -51,13 +51,13 @@ class SeqGAN(Recipe[Config]):
         self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
 
     def networks(self) -> dict[str, nn.Module]:
-        """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` is its start."""
+        """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
         generator, discriminator = self._policy(), self._discriminator()
         rollout, mle = copy.deepcopy(generator), Best(generator)
         return {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """Adam for both; the generator's rate changes when the game begins. ConfigError where a batch is too small for the baseline."""
+        """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
         m, clip = self.method, self.config.clip
         if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
@@ -105,7 +105,7 @@ class SeqGAN(Recipe[Config]):
                 Turn("held_out", (), self.held_out, data="held_out", every=m.check_every, repeat=m.check_batches),
                 Turn("keep", (), self.keep_best, data=None, every=m.check_every, stop=a + 1),
             ]
-            if a % m.check_every:  # the last policy is looked at too
+            if a % m.check_every:  # check the last policy too
                 turns += [
                     Turn("held_out", (), self.held_out, data="held_out", repeat=m.check_batches, start=a, stop=a + 1),
                     Turn("keep", (), self.keep_best, data=None, start=a, stop=a + 1),
@@ -120,12 +120,12 @@ class SeqGAN(Recipe[Config]):
         return [*turns, Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Where the run ends before the game begins."""
+        """A warning if the run ends before the game begins."""
         if training.steps > self._begin:
             return ()
         return (
-            f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: only what comes before it is trained. "
-            "Train for more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
+            f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: the adversarial training never starts. "
+            "Use more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
         )
 
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ class SeqGAN(Recipe[Config]):
             return {"nll": self._nll(ctx["generator"], batch, valid(batch["tokens"], self.eos))}
 
     def _nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
-        """Mean nats a token of those in the mask (n, L)."""
+        """Mean negative log-likelihood of the tokens in the mask (n, L), nats a token."""
         tokens = batch["tokens"]
         logits = policy(tokens, self._labels(batch))
         nll = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
@@ -153,7 +153,7 @@ class SeqGAN(Recipe[Config]):
         count = mask.sum()
         ctx.observe("reward", (rewards * mask).sum() / count)
         advantage = rewards
-        if m.baseline:  # against the mean of each time step over the batch, then of unit variance
+        if m.baseline:  # subtract the batch's mean of each time step, then scale to unit variance
             advantage = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
             advantage = advantage / ((advantage.square() * mask).sum() / count + 1e-8).sqrt()
         with ctx.fp32():
@@ -169,10 +169,10 @@ class SeqGAN(Recipe[Config]):
         return terms
 
     def _rewards(self, ctx: Context, tokens: Tensor, labels: Tensor | None) -> Tensor:
-        """Action values (n, L): what the discriminator thinks of completions from each prefix (eq. 4), or a control.
+        """Action values (n, L): the discriminator's mean score of the completions of each prefix (eq. 4), or a control.
 
-        Its probability of being real as in the paper, or its logit: near log p_real - log p_generator, whose policy gradient
-        is that of minus the reverse Kullback-Leibler divergence.
+        A score is the probability of being real, as in the paper, or the logit. A logit is near log p_real - log p_generator,
+        and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence.
         """
         if self.config.reward == "constant":
             return torch.ones(tokens.shape, device=tokens.device)
@@ -189,7 +189,7 @@ class SeqGAN(Recipe[Config]):
         return torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, L - 1), (n, 1)
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy of real sentences against fresh ones of the policy (eq. 5), of the same classes."""
+        """Cross-entropy of real sentences against fresh sentences of the policy (eq. 5), of the same classes."""
         labels, n = self._labels(batch), len(batch["tokens"])
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
@@ -200,17 +200,17 @@ class SeqGAN(Recipe[Config]):
         ctx.observe_logits(real_logits, fake_logits)
         # One mean over both kinds, as in a classifier's batch.
         terms = {k: v / 2 for k, v in losses.ADVERSARIAL["minimax"].discriminator(real_logits, fake_logits).items()}
-        if self.method.l2 and self.config.discriminator == "cnn":  # of the paper's classifier
+        if self.method.l2 and self.config.discriminator == "cnn":  # as in the paper's classifier
             discriminator: Any = ctx.players["discriminator"].module
             squares = torch.stack([p.square().sum() for p in discriminator.head.parameters()])
-            # Of two columns ±w/2 under a softmax, which have the penalty l2 / 2 * (|w/2|^2 + |w/2|^2).
+            # The paper's softmax has two columns ±w/2, whose penalty is l2 / 2 * (|w/2|^2 + |w/2|^2).
             terms["l2"] = self.method.l2 / 4 * squares.sum()
         return terms
 
     # Turns that observe
 
     def held_out(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """NLL of held-out sentences; its sums wait in buffers, which the trainer averages over processes."""
+        """NLL of held-out sentences. Buffers keep its sums, and the trainer averages buffers over processes."""
         best: Any = ctx.players["mle"].module
         with ctx.fp32():
             nll = self._nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
@@ -218,13 +218,13 @@ class SeqGAN(Recipe[Config]):
         return {"nll": nll}
 
     def keep_best(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Early stopping: the snapshot becomes the policy where its held-out NLL is the lowest so far."""
+        """Early stopping: the snapshot becomes the policy if the policy's held-out NLL is the lowest so far."""
         best: Any = ctx.players["mle"].module
         best.compare(ctx.players["generator"].module)
         return {}
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The adversarial game starts from the best policy of maximum likelihood, the paper's from the last one."""
+        """Start the adversarial game from the best policy of maximum likelihood; the paper starts from the last policy."""
         best: Any = ctx.players["mle"].module
         generator = ctx.players["generator"].module
         if self.method.check_every:
@@ -236,7 +236,7 @@ class SeqGAN(Recipe[Config]):
         return {}
 
     def lag(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The rollout policy moves a part of the way to the generator."""
+        """Move the rollout policy a part of the way to the generator."""
         follow(ctx.players["rollout"].module, ctx.players["generator"].module, self.method.rollout_lag)
         return {}
 
@@ -254,13 +254,13 @@ class SeqGAN(Recipe[Config]):
         return 24, Sampling()
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``n`` texts, or one that goes on from each given one. Without a label text i has class i modulo their number."""
+        """``n`` texts, or a continuation of each given text. Without a label, text i has class i modulo the number of classes."""
         return write_texts(networks["generator"], request, self.text, self.classes)
 
     def stream(
         self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
     ) -> Iterator[Samples]:
-        """The texts that go on from those of each piece."""
+        """The continuations of the given texts, piece by piece."""
         first = 0
         for piece in pieces:
             own = replace(request, n=len(piece), given=piece)
@@ -271,7 +271,7 @@ class SeqGAN(Recipe[Config]):
     def log_likelihood(
         self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """(n, L) nats of each token in ``data`` (n, L) under a policy in evaluation mode, 0 after the end of a sentence."""
+        """Log-likelihoods (n, L) in nats of the tokens ``data`` (n, L) under a policy in evaluation mode, 0 after a sentence's end."""
         policy: Any = network
         device = next(network.parameters()).device
         found = []

@@ -1,4 +1,4 @@
-"""SeqGAN's settings: what is left at None is taken from the preset."""
+"""SeqGAN's settings: None takes the preset's value."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Method:
 
 PRESETS = {
     "default": Method(),
-    # 10,000 sequences are 156 batches of 64. The paper's classifier sees as many fakes as real ones in a batch of 64, ours 64
-    # of each: its 50 x 3 epochs are as many passes over the data here. 5 x 3 epochs follow each generator step.
+    # 10,000 sequences are 156 batches of 64. A batch of the paper's classifier has 64 real and fake sequences together, a
+    # batch here 64 of each kind, so 50 x 3 epochs are as many passes over the data. 5 x 3 epochs follow each generator step.
     "paper": Method(
         embedding_dim=32,
         hidden_dim=32,
@@ -64,14 +64,14 @@ PRESETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
-    """What is trained. None: the preset's value."""
+    """Settings of SeqGAN. None: the preset's value."""
 
     preset: Literal["default", "paper"] = "default"
-    """paper: the exact numbers and losses of Yu et al. 2017; default: ones that waste less and vary less."""
+    """paper: the exact numbers and losses of Yu et al. 2017; default: numbers and losses that waste less and vary less."""
     policy: Literal["lstm", "gpt2"] = "lstm"
     """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
     conditional: Literal["auto", "yes", "no"] = "auto"
-    """Whether classes are told to both networks; auto: if the data has two or more."""
+    """Whether both networks know the class; auto: if the data has two or more classes."""
     embedding_dim: int | None = ranged(None, "[1, inf)")
     """Numbers that stand for a token in the LSTM (default 64, paper 32)."""
     hidden_dim: int | None = ranged(None, "[1, inf)")
@@ -79,12 +79,12 @@ class Config(Checked, group="model"):
     layers: int = ranged(1, "[1, inf)")
     """Layers of the policy."""
     heads: int = ranged(4, "[1, inf)")
-    """Attention heads of gpt2; hidden_dim must be a multiple."""
+    """Attention heads of gpt2; hidden_dim must be a multiple of heads."""
     mle_steps: int | None = ranged(None, "[0, inf)")
     """Iterations of maximum likelihood before everything else (default 2000, paper 18,720)."""
     check_every: int | None = ranged(None, "[0, inf)")
-    """Iterations between looks at held-out data, of which the best is kept as the start of the game; 0: none, and
-    the game starts from the last (default 50, paper 0)."""
+    """Iterations between checks on held-out data; the game starts from the best policy of all checks. 0: no checks,
+    and the game starts from the last policy (default 50, paper 0)."""
     mle_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of maximum likelihood (default 2e-3, paper 0.01)."""
     adversarial_rate: float | None = ranged(None, "(0, 1]")
@@ -96,7 +96,7 @@ class Config(Checked, group="model"):
     discriminator_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of the discriminator (default 1e-3, paper 1e-4)."""
     discriminator: Literal["cnn", "lstm"] = "cnn"
-    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by those before it."""
+    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
     discriminator_embedding_dim: int = ranged(64, "[1, inf)")
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
@@ -106,9 +106,9 @@ class Config(Checked, group="model"):
     rollout_lag: float | None = ranged(None, "[0, 1]", hint="0.8 is the paper's")
     """Share of itself that the rollout policy keeps after each generator step (0.8)."""
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
-    """constant and random are controls: what the same steps do without anything to learn from."""
+    """constant and random are controls: the same steps with rewards that teach nothing."""
     reward_scale: Literal["probability", "logit"] = "probability"
-    """Whether the discriminator rewards by its probability of being real (the paper) or by its logit, a log density ratio."""
+    """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio."""
     entropy: float | None = ranged(None, "[0, inf)")
     """Weight of the entropy bonus in nats a token (default 0.01, paper 0)."""
     teach: bool | None = None
@@ -120,11 +120,11 @@ class Config(Checked, group="model"):
         super().__post_init__()
         if self.policy == "gpt2" and self.method().hidden_dim % self.heads:
             raise ConfigError(
-                f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change one"
+                f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change either"
             )
 
     def method(self) -> Method:
-        """The preset's numbers, with those that are set here in their place."""
+        """The preset's numbers, replaced by the settings that are not None."""
         own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
         return dataclasses.replace(PRESETS[self.preset], **{k: v for k, v in own.items() if v is not None})
 
@@ -134,7 +134,7 @@ class Sampling(Checked):
     """How sentences are drawn."""
 
     temperature: float = ranged(1.0, "(0, inf)", hint="1 is the model's own, 0.01 nearly greedy")
-    """Logits are divided by it: below 1 surer and less varied."""
+    """Divides the logits: below 1, sentences are surer and less varied."""
     label: str | int | None = None
     """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""

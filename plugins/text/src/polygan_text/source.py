@@ -1,4 +1,4 @@
-"""The source of text: lines of files as token ids, with a tokenizer that has seen the training split alone."""
+"""The source of text: lines of files as token ids, by a tokenizer of the training split."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ class TextSource(Source):
     """Lines as token ids int32 (L,), padded with the end token. The tokenizer has seen the training split alone."""
 
     def __init__(self, corpus: Corpus, settings: TextSettings, files: str) -> None:
-        """``files`` tells one state of the files from another."""
+        """``files`` is a key of the files' state."""
         if not len(corpus):
-            raise DataError(f"data {settings.source!r} holds no text: every line is empty")
+            raise DataError(
+                f"data {settings.source!r} holds no text, only empty lines; name another file or folder with --data"
+            )
         self.corpus, self.settings = corpus, settings
         self._bad = {i: why for i in range(len(corpus)) if (why := _unreadable(corpus, i))}
         self._held_out = np.zeros(len(corpus), np.uint8)
@@ -75,7 +77,7 @@ class TextSource(Source):
         return len(self._rows)
 
     def fingerprint(self) -> str:
-        """Of the files, the settings and the split that the tokenizer was trained on."""
+        """A key of the files, the settings and the split that the tokenizer was trained on."""
         return self._key
 
     def name(self, index: int) -> str:
@@ -98,7 +100,7 @@ class TextSource(Source):
 
 
 def _encode(tokenizer: Tokenizer, corpus: Corpus, bad: Mapping[int, str]) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of every line in a row (int32), and where each line's begin (lines + 1,); unreadable lines have none."""
+    """The ids of all lines one after the other (int32), and where each line begins (lines + 1,); unreadable lines have no ids."""
     pieces, counts = [], np.zeros(len(corpus) + 1, np.int64)
     for begin in range(0, len(corpus), _BATCH):
         rows = [i for i in range(begin, min(begin + _BATCH, len(corpus))) if i not in bad]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 START, EOS, UNK = 0, 1, 2
 OPEN = -1
-"""Where a prefix says nothing: the token is drawn."""
+"""Marks a place that a prefix leaves open: its token is drawn."""
 SPECIAL = ("<s>", "</s>", "<unk>")
 _SPACE = "▁"
 
@@ -28,8 +28,8 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocabulary: int, min_count:
     """A tokenizer with at most ``vocabulary`` tokens, `SPECIAL` among them, each seen ``min_count`` times in the texts.
 
     ``word``: words and marks, a word with the space before it, so that decoding gives the text back (runs of white space
-    become one); ``char``: characters; ``bpe``: pairs of bytes, which know every text. Raises DataError for a vocabulary
-    of one token, of which there is nothing to learn.
+    become one); ``char``: characters; ``bpe``: pairs of bytes, which can write every text. Raises DataError for a
+    vocabulary of one token: there is nothing to learn.
     """
     options = {"vocab_size": vocabulary, "show_progress": False, "special_tokens": list(SPECIAL)}
     if kind == "bpe":
@@ -74,7 +74,7 @@ def load_tokenizer(text: str) -> Tokenizer:
 
 
 def decode(tokens: Tensor, info: TextInfo) -> list[str]:
-    """Texts of tokens (n, L), up to the end token; ids apart by spaces where the data has no tokenizer."""
+    """Texts of tokens (n, L), up to the end token; ids with spaces between if the data has no tokenizer."""
     rows = tokens.tolist()
     eos = info["eos"]
     if eos is not None:
@@ -87,14 +87,14 @@ def decode(tokens: Tensor, info: TextInfo) -> list[str]:
 
 
 def encode_prefix(text: str, info: TextInfo, name: str = "prefix") -> list[int]:
-    """The tokens of the beginning of a text. ConfigError, with its ``name``, where it is too long or holds unknown words."""
+    """The tokens of a beginning. Raises ConfigError, with its ``name``, if the beginning is too long or has unknown words."""
     if not text.strip():
         return []
     where = f"{name} {text!r}"
     if "tokenizer" not in info:
         words = text.split()
         if not all(w.isdecimal() and int(w) < info["vocabulary"] for w in words):
-            raise ConfigError(f"{where}: this data has no words, only numbers below {info['vocabulary']}")
+            raise ConfigError(f"{where}: this data has no words, only numbers below {info['vocabulary']}; use numbers")
         ids = [int(w) for w in words]
     else:
         found = load_tokenizer(info["tokenizer"]).encode(text)
@@ -107,12 +107,14 @@ def encode_prefix(text: str, info: TextInfo, name: str = "prefix") -> list[int]:
                 f"of {info['vocabulary']} tokens ({SPECIAL[UNK]}); use words of the training data"
             )
     if len(ids) >= info["length"]:
-        raise ConfigError(f"{where} has {len(ids)} tokens; a text of this run has at most {info['length']}")
+        raise ConfigError(
+            f"{where} has {len(ids)} tokens, and a text of this run has at most {info['length']}; shorten the beginning"
+        )
     return ids
 
 
 def encode_prefixes(texts: Sequence[str], names: Sequence[str], info: TextInfo) -> Tensor:
-    """The tokens (n, K) that texts begin with, K of the longest; `OPEN` after each. ``names`` are their lines, or empty."""
+    """The tokens (n, K) of texts' beginnings, K of the longest; `OPEN` fills the rest. ``names`` are line numbers, or empty."""
     called = [f"line {name}:" for name in names] or ["prefix"] * len(texts)
     rows = [encode_prefix(text, info, name) for text, name in zip(texts, called, strict=True)]
     width = max(map(len, rows), default=0)

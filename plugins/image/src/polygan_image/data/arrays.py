@@ -1,4 +1,4 @@
-"""Pictures that lie in one array: IDX, NPZ, and what named sets bring."""
+"""Pictures in one array: IDX, NPZ, and named sets."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Arrays = tuple[np.ndarray, np.ndarray | None]
 
 
 class ArraySource(PictureSource):
-    """Pictures in one array, read when the first is decoded.
+    """Pictures in one array, which is read when the first picture is decoded.
 
     ``shape`` is (n, height, width, channels); ``load`` returns `Arrays` of that shape or raises `DataError`;
-    ``identity`` is a string that changes with the data; ``labels`` (n,), if they are known by now, are counted.
+    ``identity`` is a string that changes with the data; ``labels`` (n,), if already known, are counted.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ArraySource(PictureSource):
         return self._count
 
     def name(self, index: int) -> str:
-        """The row; messages of the file name it themselves."""
+        """The row; messages name the file themselves."""
         return f"picture {index}"
 
     def fingerprint(self) -> str:
-        """What the data are, and the settings."""
+        """A key of the data and the settings."""
         return self._fingerprint(self.where, self._identity)
 
     def _read(self) -> Arrays:
@@ -83,7 +83,7 @@ class ArraySource(PictureSource):
             return self._arrays
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
-        """The arrays of one picture. `DataError` when the file is damaged."""
+        """The arrays of one picture. Raises `DataError` if the file is damaged."""
         images, labels = self._read()
         image = images[index]
         if image.ndim == 3 and image.shape[-1] == 1:
@@ -100,12 +100,12 @@ def file_identity(*paths: Path) -> str:
 
 
 def class_indices(values: np.ndarray, where: str, count: int) -> tuple[np.ndarray, list[str]]:
-    """Labels (n,) or (n, 1), integers or strings, as indices into the sorted names of those that occur."""
+    """Labels (n,) or (n, 1), integers or strings, as indices into their sorted names, and these names."""
     flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
     if flat.ndim != 1 or flat.dtype.kind not in "iuSUb" or len(flat) != count:
         raise DataError(
             f"{where}: labels of shape {values.shape} and type {values.dtype} are not one class for each of "
-            f"{count} pictures; set data.labels = none to train without them"
+            f"{count} pictures; set data.labels = none to train without labels"
         )
     names, indices = np.unique(flat, return_inverse=True)
     return indices.astype(np.int64), [n.decode() if isinstance(n, bytes) else str(n) for n in names]
@@ -132,7 +132,7 @@ def _idx_shape(path: Path, file: Any) -> tuple[int, ...]:
 
 
 def _idx_read(path: Path, header_only: bool = False) -> Any:
-    """The array of an IDX file, or its shape alone."""
+    """The array of an IDX file, or only its shape."""
     try:
         with _idx_open(path) as file:
             shape = _idx_shape(path, file)
@@ -153,7 +153,7 @@ def is_idx(path: Path) -> bool:
 
 
 def idx_source(path: Path, settings: ImageSettings) -> ArraySource:
-    """Pictures (n, H, W) or (n, H, W, C) of an IDX file; labels from the one beside it (MNIST's naming)."""
+    """Pictures (n, H, W) or (n, H, W, C) of an IDX file; labels come from the IDX file beside it (MNIST's naming)."""
     shape = _idx_read(path, header_only=True)
     if len(shape) < 3:
         raise DataError(f"{path}: labels, not pictures; give the file whose name has images and idx3")

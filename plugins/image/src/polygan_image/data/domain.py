@@ -42,7 +42,7 @@ class ImageDomain(Domain):
     def open(self, settings: ImageSettings) -> Source:
         """A folder of pictures or IDX files, an IDX or NPZ file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        A folder is read recursively; of one that holds IDX files the training pictures are taken.
+        A folder is read recursively. If a folder holds IDX files, only its training pictures are read.
         """
         source = settings.source
         if not source:
@@ -66,11 +66,11 @@ class ImageDomain(Domain):
             return idx_source(path, settings)
         raise DataError(
             f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz) nor an NPZ file; "
-            "put pictures into a folder and give that"
+            "put pictures into a folder and name the folder"
         )
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` derived from it where the data has pairs."""
+        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` derived from ``image`` if the data has pairs."""
         image = _floats(batch["image"])
         derived = given.pair(image, info)
         return {**batch, "image": image, **({} if derived is None else {"given": derived})}
@@ -81,21 +81,21 @@ class ImageDomain(Domain):
         return {"image": samples.data, **labels}
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Real pictures of store rows (n,), with labels where the source has them."""
+        """Real pictures of store rows (n,), with labels if the source has labels."""
         store = split.store
         labels = store.gather("label", rows) if "label" in store.fields else None
         return Samples(_floats(store.gather("image", rows)), self, labels, tuple(store.info.get("classes", ())))
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
-        """What the pictures of these rows are made from: their pairs (n, 1, H, W), or the pictures where the data has none."""
+        """The given sides of these rows: their pairs (n, 1, H, W), or the pictures themselves if the data has no pairs."""
         real = self.real(split, rows)
         derived = given.pair(real.data, split.store.info)
         return real if derived is None else replace(real, data=derived)
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
-        """A picture file, called as the file, in the form that the run was given its own: grey for pairs by grey.
+        """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey.
 
-        It is brought to the size of the run's data, cropped or padded as the data was.
+        The picture gets the size of the run's data, cropped or padded like the data.
         """
         try:
             data = given.read(path, info)
@@ -106,7 +106,7 @@ class ImageDomain(Domain):
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
         """Pictures of a caller in Python: uint8 (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
 
-        Bytes and PIL pictures are brought to the run's size; floats keep their own.
+        Bytes and PIL pictures are brought to the run's size; floats keep their own size.
         """
         return Samples(given.take(value, info), self)
 
@@ -114,7 +114,7 @@ class ImageDomain(Domain):
         """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
 
         grid.png shows as many of the first samples as fit. Samples of kind ``"frames"`` become an animation as ``.webp .gif``,
-        and a folder of them has animation.webp too. Raises `ConfigError` for no samples, an unknown
+        and a folder of frames has animation.webp too. Raises `ConfigError` for no samples, an unknown
         suffix, or more samples than one grid holds.
         """
         if not len(samples):
@@ -151,7 +151,7 @@ class ImageDomain(Domain):
     def features(self, samples: Samples) -> Tensor:
         """(n, d): pictures shrunk by area to at most 16x16, scaled by d^-1/2.
 
-        The Euclidean distance of two is the root-mean-square difference of their shrunk pixels, in [0, 2].
+        The Euclidean distance of two rows is the root-mean-square difference of their shrunk pixels, in [0, 2].
         """
         data = samples.data.float()
         small = F.adaptive_avg_pool2d(data, (min(16, data.shape[2]), min(16, data.shape[3]))).flatten(1)
@@ -163,7 +163,7 @@ def _floats(image: Tensor) -> Tensor:
 
 
 def _names(samples: Samples) -> list[str]:
-    """Names of files without suffix: those of the samples where they differ and fit a folder, else numbers."""
+    """Names of files without suffix: the samples' names if they differ and fit a folder, otherwise numbers."""
     names = [str(name) for name in samples.names]
     if len(names) == len(samples) == len({*names, "grid"}) - 1 and all(n and Path(n).name == n for n in names):
         return names
@@ -180,7 +180,7 @@ def _overview(samples: Samples, factor: int) -> Image.Image:
     height, width = (s * factor for s in samples.data.shape[2:])
     columns = _columns(samples)
     if columns and not pictures.grid_capacity(height, width, columns):
-        columns = 0  # a row of them is wider than a picture may be
+        columns = 0  # a row is wider than a picture may be
     room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
     if columns:
         room -= room % columns

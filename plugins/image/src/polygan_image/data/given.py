@@ -1,4 +1,4 @@
-"""What recipes are given: grey pictures derived from colour, and the pictures that a user hands in."""
+"""Given pictures: grey pictures derived from colour, and the pictures that a user hands in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .settings import ImageInfo
 
 WEIGHTS = (0.299, 0.587, 0.114)
-"""Of red, green and blue in luma (ITU-R BT.601): what Pillow and JPEG files call grey."""
+"""Weights of red, green and blue in luma (ITU-R BT.601), the grey of Pillow and JPEG files."""
 _KINDS = "uint8 (H, W), (H, W, C) or (n, H, W, C), floats (n, C, H, W) in [-1, 1], or PIL pictures"
 
 
@@ -45,7 +45,7 @@ def grey(image: Tensor) -> Tensor:
 
 
 def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
-    """What pictures (n, C, H, W) in [-1, 1] are made from, as ``info["pairs"]`` says; None: the data has no pairs."""
+    """The pairs of pictures (n, C, H, W) in [-1, 1], derived by ``info["pairs"]``; None: the data has no pairs."""
     match info.get("pairs", ""):
         case "":
             return None
@@ -58,18 +58,18 @@ def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
 
 
 def read(path: Path, info: Mapping[str, Any]) -> Tensor:
-    """(1, C, H, W) in [-1, 1] of a picture file, in the form that a run with these facts is given.
+    """(1, C, H, W) in [-1, 1] of a picture file, in the form of the given pictures of a run with these facts.
 
-    The picture is brought to the size of the run's data in the way that the data was: cropped to the centre, or padded.
+    The picture gets the size of the run's data, like the data: cropped to the centre, or padded.
     """
     values = pictures.open_picture(path, None, _fitting(info))
     return _formed(values[None], info)
 
 
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:
-    """(n, C, H, W) in [-1, 1] of arrays or PIL pictures, in the form that a run with these facts is given.
+    """(n, C, H, W) in [-1, 1] of arrays or PIL pictures, in the form of the given pictures of a run with these facts.
 
-    Bytes and PIL pictures are brought to the run's size. Floats (n, C, H, W) in [-1, 1] keep their own.
+    Bytes and PIL pictures are brought to the run's size. Floats (n, C, H, W) in [-1, 1] keep their own size.
     Raises ConfigError for anything else.
     """
     if isinstance(value, Image.Image):
@@ -88,12 +88,12 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
 
 
 def _fitting(info: Mapping[str, Any]) -> Any:
-    """What brings a Pillow picture to uint8 (C, H, W) of the run's size."""
+    """A function from a Pillow picture to uint8 (C, H, W) of the run's size."""
     facts = cast("ImageInfo", info)
     size, fit = (facts["width"], facts["height"]), facts.get("fit", "crop")
 
     def fitted(picture: Image.Image) -> np.ndarray:
-        # A grey file keeps its greys; a coloured one is read as the data was, and becomes grey as pairs do.
+        # A grey file keeps its greys; a coloured file is read like the data, and becomes grey like pairs.
         keeps = bool(facts.get("pairs")) and pictures.kind(picture) == 1
         return pictures.to_array(picture, size, 1 if keeps else facts["channels"], fit)
 
@@ -101,7 +101,7 @@ def _fitting(info: Mapping[str, Any]) -> Any:
 
 
 def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
-    """uint8 (n, C, H, W) as a recipe is given it."""
+    """uint8 (n, C, H, W) in the form of a recipe's given pictures."""
     return _channels(torch.from_numpy(values).float().div_(127.5).sub_(1), info)
 
 
@@ -142,7 +142,7 @@ def _bytes(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
 
 
 def check_pairs(pairs: str, channels: int) -> None:
-    """Refuse pairs that pictures of so many channels cannot be made into."""
+    """Refuse pairs that cannot be derived from pictures with these channels."""
     if pairs == "grey" and channels < 3:
         raise ConfigError(
             "data.pairs = grey needs pictures in colour, and these are grey; use coloured pictures, or leave --data.pairs out"

@@ -50,10 +50,10 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
 def open_picture(file: Any, max_pixels: int | None, read: Callable[[Image.Image], Any]) -> Any:
     """``read(picture)`` of an opened file (a path or a binary stream) of at most ``max_pixels`` (None: Pillow's limit).
 
-    Raises `DataError` with one line for everything that can be wrong with the file; whoever catches it names the file.
+    Raises `DataError` with one line for every fault of the file; the caller adds the file's name.
     """
     most = max_pixels or Image.MAX_IMAGE_PIXELS or 2**27
-    too_large = f"more than data.max_pixels = {most:,} pixels; raise it if the file is to be trusted"
+    too_large = f"more than data.max_pixels = {most:,} pixels; raise --data.max_pixels if you trust the file"
     if max_pixels is None:
         too_large = f"more than {most:,} pixels; make the picture smaller"
     try:
@@ -66,9 +66,9 @@ def open_picture(file: Any, max_pixels: int | None, read: Callable[[Image.Image]
     except Image.DecompressionBombError:
         raise DataError(too_large) from None
     except Image.UnidentifiedImageError:
-        raise DataError("not a picture that Pillow can read; convert or remove it") from None
+        raise DataError("not a picture that Pillow can read; convert or remove the file") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        raise DataError(f"cannot be decoded ({error}); repair or remove it") from None
+        raise DataError(f"cannot be decoded ({error}); repair or remove the file") from None
 
 
 def _deep_to_grey(picture: Image.Image) -> Image.Image:
@@ -78,7 +78,7 @@ def _deep_to_grey(picture: Image.Image) -> Image.Image:
     top = 1.0 if picture.mode == "F" else 65_535.0
     if not (low >= 0 and high <= top):
         raise ValueError(
-            f"grey values from {low:g} to {high:g}, where [0, {top:g}] is read; convert it to 8 or 16 bits"
+            f"grey values from {low:g} to {high:g}, where [0, {top:g}] is read; convert the file to 8 or 16 bits"
         )
     return Image.fromarray(values.astype(np.float32) * np.float32(255 / top))
 
@@ -93,16 +93,16 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def fit_size(picture: Image.Image, size: tuple[int, int], fit: str, *, enlarge: bool = True) -> Image.Image:
-    """A picture of ``size`` (width, height): its centre, or all of it on black (transparent).
+    """A picture of ``size`` (width, height): its centre, or the whole picture on black (transparent).
 
-    `DataError` for one that would have to grow, if it may not be enlarged.
+    Raises `DataError` for a smaller picture, unless it may ``enlarge``.
     """
     if picture.size == size:
         return picture
     growth = size[0] / picture.width, size[1] / picture.height
     if not enlarge and (max(growth) if fit == "crop" else min(growth)) > 1:
         raise DataError(
-            f"{picture.width}x{picture.height} pixels are too few for {size[0]}x{size[1]}; lower data.resolution, or allow it with "
+            f"{picture.width}x{picture.height} pixels are too few for {size[0]}x{size[1]}; lower data.resolution, or set "
             "data.smaller = enlarge"
         )
     if fit == "crop":
@@ -122,10 +122,10 @@ def to_array(
 ) -> np.ndarray:
     """uint8 (channels, H, W) of a picture turned upright; ``size``: (width, height), ``channels`` 1, 3 or 4.
 
-    Transparency is laid on white when 1 or 3 channels are asked; grey weights are those of ITU-R 601.
+    Transparency is laid on white if 1 or 3 channels are asked for; the grey weights are ITU-R 601's.
     """
     picture = _plain(ImageOps.exif_transpose(picture))
-    if picture.mode == "RGBA" and channels < 4:  # before it is padded: with black, whether it has alpha or not
+    if picture.mode == "RGBA" and channels < 4:  # before padding, which is black with and without alpha
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     picture = fit_size(picture, size, fit, enlarge=enlarge)
     if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
@@ -135,7 +135,7 @@ def to_array(
 
 
 def to_bytes(data: Tensor) -> np.ndarray:
-    """uint8 (n, H, W, C) of pictures (n, C, H, W) in [-1, 1]; what is not a number becomes mid grey."""
+    """uint8 (n, H, W, C) of pictures (n, C, H, W) in [-1, 1]; NaN becomes mid grey."""
     data = torch.nan_to_num(data.detach().float().cpu(), nan=0.0)
     return ((data + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
@@ -146,7 +146,7 @@ def to_picture(values: np.ndarray) -> Image.Image:
 
 
 def grid_capacity(height: int, width: int, columns: int) -> int:
-    """How many pictures of (height, width) a grid of ``columns`` (0: a square one) can show."""
+    """How many pictures of (height, width) a grid of ``columns`` (0: a square grid) can show."""
     rows, across = _MAX_SIDE // (height + _GAP), _MAX_SIDE // (width + _GAP)
     if columns:
         return 0 if columns > across else rows * columns
@@ -187,7 +187,7 @@ def png(picture: Image.Image) -> bytes:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """An RGBA picture laid on white, RGB; others as they are."""
+    """An RGBA picture laid on white, as RGB; other pictures stay unchanged."""
     if picture.mode != "RGBA":
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
@@ -201,7 +201,7 @@ def save_animation(data: Tensor, path: Path, seconds: float = 0.05) -> None:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture in the format of the path's suffix; JPEG has no alpha, so it is laid on white."""
+    """Write a picture in the format of the path's suffix; JPEG has no alpha, so an RGBA picture is laid on white."""
     if path.suffix.lower() in (".jpg", ".jpeg"):
         picture = on_white(picture)
     lossless = {".webp": {"lossless": True}, ".jpg": {"quality": 95}, ".jpeg": {"quality": 95}}

@@ -32,7 +32,7 @@ _VERSION = 2  # of what `decode` returns for the same file and settings
 
 
 class PictureSource(Source):
-    """What all sources share: the field ``image`` uint8 (C, H, W) and, labelled, ``label`` int64 ()."""
+    """The common part of all sources: the fields ``image`` uint8 (C, H, W) and, with labels, ``label`` int64 ()."""
 
     folders_are_labels = False
     settings: ImageSettings
@@ -45,8 +45,8 @@ class PictureSource(Source):
         classes: Sequence[str] | None,
         labels: Iterable[int] | None = None,
     ) -> None:
-        """Set ``fields`` and ``info`` from (width, height), channels, class names (None: unlabelled) and, if they are known by now,
-        the labels, of which ``info`` has the counts."""
+        """Set ``fields`` and ``info`` from (width, height), channels, class names (None: unlabelled) and, if already known,
+        the labels, whose counts stand in ``info``."""
         if settings.labels == "folders" and not self.folders_are_labels:
             raise ConfigError("data.labels = folders fits a folder of pictures only; use auto or none")
         width, height = size
@@ -74,7 +74,7 @@ class PictureSource(Source):
 
     def _fingerprint(self, *facts: object) -> str:
         s = self.settings
-        # Pairs are derived when pictures are used: one store serves runs with and without them.
+        # Pairs are derived when pictures are used: one store serves runs with and without pairs.
         facts = (_VERSION, self._decoded, s.fit, s.labels, s.max_pixels, s.smaller, *facts)
         return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
@@ -89,7 +89,7 @@ class FileSource(PictureSource):
         """A path or a binary stream of one encoded picture."""
 
     def _survey(self, where: str, settings: ImageSettings, classes: Sequence[str] | None) -> None:
-        """Find size and channels where the settings leave them open, and `_describe` the source."""
+        """Find the size and channels that the settings leave open, and `_describe` the source."""
         self.settings = settings
         size, channels = (settings.resolution, settings.resolution), settings.channels
         if not (settings.resolution and channels):
@@ -127,7 +127,7 @@ class FileSource(PictureSource):
 
         try:
             return pictures.open_picture(self._file(index), self.settings.max_pixels, read)
-        except (DataError, OSError):  # `decode` names it
+        except (DataError, OSError):  # `decode` names the file
             return None
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
@@ -136,16 +136,16 @@ class FileSource(PictureSource):
         if self.labels is not None:
             if not 0 <= int(self.labels[index]) < len(self.info["classes"]):
                 raise DataError(
-                    f"has the label {self.labels[index]}, which is no class; set data.labels = none to do without"
+                    f"has the label {self.labels[index]}, which is no class; set data.labels = none to train without labels"
                 )
             sample["label"] = np.asarray(self.labels[index], np.int64)
         return sample
 
 
 class FolderSource(FileSource):
-    """Every picture below a folder, sorted by path; hidden files and other suffixes are passed over.
+    """Every picture below a folder, sorted by path; hidden files and other suffixes are ignored.
 
-    With ``labels = "folders"`` a picture's class is the subfolder of the root that it lies in.
+    With ``labels = "folders"`` a picture's class is its subfolder of the root.
     """
 
     folders_are_labels = True
@@ -170,14 +170,14 @@ class FolderSource(FileSource):
         loose = next((f for f in self.files if os.sep not in f), None)
         if loose:
             raise DataError(
-                f"{self.root / loose} lies in no subfolder; with data.labels = folders each class has its own"
+                f"{self.root / loose} lies in no subfolder; with data.labels = folders, move each picture into the subfolder of its class"
             )
         names = [f.split(os.sep, 1)[0] for f in self.files]
         counts = Counter(names)
         lonely = next((name for name in sorted(counts) if counts[name] < 2), None)
         if lonely is not None:
             raise DataError(
-                f"{self.root / lonely} holds one picture, and a class needs two or more; add some, or move the folder away"
+                f"{self.root / lonely} holds one picture, and a class needs two or more; add pictures, or move the folder away"
             )
         return names
 
@@ -200,7 +200,7 @@ class FolderSource(FileSource):
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    """Size and modification time; a dangling link has none, and `decode` names it."""
+    """Size and modification time; a dangling link has neither, and `decode` names the link."""
     try:
         stat = path.stat()
     except OSError:
@@ -213,10 +213,10 @@ def _is_picture(name: str) -> bool:
 
 
 class HubSource(FileSource):
-    """A data set of Hugging Face's `datasets`: its column of type Image, and of type ClassLabel as labels.
+    """A data set of Hugging Face's `datasets`: its column of type Image, with the column of type ClassLabel as labels.
 
-    ``name`` is what `datasets.load_dataset` takes, or a folder written by ``save_to_disk``. The split is
-    "train", or the first where there is none of that name.
+    ``name`` is a name for `datasets.load_dataset`, or a folder written by ``save_to_disk``. The split is
+    "train", or the first split if there is no "train".
     """
 
     def __init__(self, name: str, settings: ImageSettings) -> None:

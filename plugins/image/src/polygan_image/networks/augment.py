@@ -1,7 +1,7 @@
-"""What pictures go through before the discriminator sees them, so that it cannot learn a few of them by heart.
+"""Augmentation of pictures before the discriminator, which then cannot learn few pictures by heart.
 
-Everything is differentiable any number of times in the pictures and drawn by numbers that are given, none of it
-changes a picture's size. Pictures are (n, C, H, W) in about [-1, 1], C in 1, 3, 4; an alpha channel keeps its values.
+Every augmentation is differentiable any number of times in the pictures, takes its random numbers as arguments, and keeps the
+size of a picture. Pictures are (n, C, H, W) in about [-1, 1], C in 1, 3, 4; an alpha channel keeps its values.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _SCALE, _CONTRAST, _SATURATION, _BRIGHTNESS = 0.2, 0.5, 1.0, 0.2  # the first th
 
 
 class Adaptive(nn.Module):
-    """The state of adaptive augmentation: buffers, so that it is saved, resumed to the bit and equal on all processes.
+    """The state of adaptive augmentation: buffers, which are saved, resumed to the bit and equal on all processes.
 
-    ``p`` is the probability of each transformation; ``signs`` and ``count`` gather r_t since it moved last.
+    ``p`` is the probability of each transformation; ``signs`` and ``count`` gather r_t since ``p`` moved last.
     """
 
     p: Tensor
@@ -38,7 +38,7 @@ class Adaptive(nn.Module):
         self.count += 1
 
     def adapt(self, move: float, target: float, limit: float = 1.0) -> Tensor:
-        """Move p by ``move``, within [0, limit], to where r_t meets its target, start counting anew, and return p (a copy)."""
+        """Move p by ``move`` within [0, limit] so that r_t nears its target, reset the counts, and return a copy of p."""
         r_t = self.signs / self.count.clamp(min=1)
         self.p.add_(move * (r_t - target).sign()).clamp_(0, limit)
         self.signs.zero_()
@@ -52,7 +52,7 @@ def adaptive_augment(images: Tensor, p: Tensor, uniform: Tensor, normal: Tensor)
     Karras et al. 2020, "Training generative adversarial networks with limited data", appendix B, with bilinear instead of
     wavelet-filtered resampling, and without luma flips of grey pictures. ``uniform`` (n, 21) in [0, 1) and ``normal`` (n, 7) are
     the draws. p = 0 is the identity.
-    On CUDA the gradient of the resampling is summed in no fixed order, so that runs there repeat to rounding only.
+    On CUDA the gradient of the resampling is summed in no fixed order, so CUDA runs repeat only up to rounding.
     """
     _, _, height, width = images.shape
     images = resample(images, geometric_matrix(p, uniform[:, :14], normal[:, :4], height, width))
@@ -70,7 +70,7 @@ def _rotation(cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def geometric_matrix(p: Tensor, u: Tensor, g: Tensor, height: int, width: int) -> Tensor:
-    """(n, 3, 3): from a place in the new picture to its place in the old one, in pixels from the centre, (x, y, 1).
+    """(n, 3, 3): from a place in the new picture to its place in the old picture, in pixels from the centre, (x, y, 1).
 
     x-flip, quarter turns, whole translation, scale, rotation, stretch, rotation again and translation, in this order.
     ``u`` (n, 14) uniform, ``g`` (n, 4) normal.
@@ -82,12 +82,12 @@ def geometric_matrix(p: Tensor, u: Tensor, g: Tensor, height: int, width: int) -
 
     flip = pick(0, torch.where(u[:, 1] < 0.5, -one, one), one)
     turns = pick(2, (u[:, 3] * 4).floor(), zero)
-    cos90 = (turns == 0).to(one) - (turns == 2).to(one)  # exact, so that quarter turns move pixels and mix none
+    cos90 = (turns == 0).to(one) - (turns == 2).to(one)  # exact, so that quarter turns only move pixels
     sin90 = (turns == 1).to(one) - (turns == 3).to(one)
     whole_x = pick(4, ((u[:, 5] * 2 - 1) * _SHIFT * width).round(), zero)
     whole_y = pick(4, ((u[:, 6] * 2 - 1) * _SHIFT * height).round(), zero)
     scale = pick(7, torch.exp2(g[:, 0] * _SCALE), one)
-    rotated = 1 - (1 - p).sqrt()  # of two, so that at least one is applied with probability p
+    rotated = 1 - (1 - p).sqrt()  # of two rotations, so that at least one is applied with probability p
     before, after = (pick(k, (u[:, k + 1] * 2 - 1) * math.pi, zero, rotated) for k in (8, 10))
     stretch = pick(12, torch.exp2(g[:, 1] * _SCALE), one)
     part_x = pick(13, g[:, 2] * _SHIFT * width, zero)
@@ -111,7 +111,7 @@ def geometric_matrix(p: Tensor, u: Tensor, g: Tensor, height: int, width: int) -
 def resample(images: Tensor, matrix: Tensor) -> Tensor:
     """Pictures (n, C, H, W) read at the places that ``matrix`` (n, 3, 3) gives, bilinear, mirrored past the border.
 
-    Written with a gather, whose derivative has derivatives (R1 looks through it); whole moves are exact.
+    Written with a gather, whose derivative has derivatives (R1 needs them); whole moves are exact.
     """
     n, channels, height, width = images.shape
     x = torch.arange(width, device=images.device, dtype=torch.float32) - (width - 1) / 2
@@ -173,7 +173,7 @@ def _hue(angle: Tensor, one: Tensor) -> Tensor:
 
 
 def recolour(images: Tensor, matrix: Tensor) -> Tensor:
-    """Pictures with their colours mapped by ``matrix`` (n, 4, 4); grey ones as colours whose channels are equal."""
+    """Pictures with their colours mapped by ``matrix`` (n, 4, 4); grey pictures as colours with equal channels."""
     matrix = matrix.to(images.dtype)
     if images.shape[1] == 1:
         matrix = matrix[:, :3].mean(1, keepdim=True)  # (n, 1, 4)

@@ -13,7 +13,7 @@ BASES, MOST_DOUBLINGS = (4, 5, 6, 7), 11  # from 8 to 14,336 pixels
 
 
 def strides(height: int, width: int, recipe: str = "image/dcgan") -> int:
-    """How many doublings (>= 1) lead from 4, 5, 6 or 7 to both sides. `ConfigError` of ``recipe`` names sizes that work."""
+    """How many doublings (>= 1) lead from 4, 5, 6 or 7 to both sides. The `ConfigError` names ``recipe`` and sizes that work."""
     for k in range(1, MOST_DOUBLINGS + 1):
         if all(side % 2**k == 0 and side >> k in BASES for side in (height, width)):
             return k
@@ -68,21 +68,21 @@ class Generator(nn.Module):
         self.upsample = nn.Sequential(*layers, nn.Tanh())
         self.apply(initialise)
         if self.embedding is not None:
-            # A tenth of the latent's power: at half of it the generator follows the class alone, one picture each.
+            # A tenth of the latent's power: at half the power the generator follows the class alone: one picture a class.
             nn.init.normal_(self.embedding.weight, 0.0, math.sqrt(latent_dim / (10 * embedding_dim)))
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Pictures (n, channels, height, width)."""
         if self.embedding is not None:
             latent = torch.cat([latent, self.embedding(label)], 1)
-        # (n, b_h * b_w * c) -> (n, c, b_h, b_w), which is channels_last as it is
+        # (n, b_h * b_w * c) -> (n, c, b_h, b_w), which is already channels_last
         return self.upsample(self.project(latent).unflatten(1, self.base).permute(0, 3, 1, 2))
 
 
 class Discriminator(nn.Module):
     """Pictures (n, channels, height, width), and labels (n,) if ``classes``, to logits (n,).
 
-    The generator mirrored, with LeakyReLU 0.2 and no norm in the first layer. With classes the logit is
+    Mirrors the generator, with LeakyReLU 0.2 and no norm in the first layer. With classes the logit is
     (w + v_y).h for the last map h: the projection discriminator (Miyato & Koyama 2018) with the flattened map
     as its features.
     """

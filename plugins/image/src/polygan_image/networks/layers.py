@@ -1,6 +1,6 @@
 """Layers of style-based networks: equalised learning rates, FIR resampling, modulated convolutions, batch statistics.
 
-The gain sqrt(2) of leaky ReLU stands in weights and biases: it passes through the function, which is positively homogeneous.
+Weights and biases hold the gain sqrt(2) of leaky ReLU: the function is positively homogeneous, so the gain passes through.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Resample(nn.Module):
     """FIR filtering of pictures (n, C, H, W) as one depthwise convolution (Karras et al. 2020, "StyleGAN2", section 4).
 
     The 4x4 filter's rows and columns are [1, 3, 3, 1]. ``up``: to (2H, 2W), zeros between the pixels; ``down``: to (H/2, W/2);
-    ``blur``: to (H - 1, W - 1), what a transposed convolution of stride 2 leaves to filter; ``antialias``: to (H + 1, W + 1),
-    what a 3x3 convolution of stride 2 takes.
+    ``blur``: to (H - 1, W - 1), after a transposed convolution of stride 2; ``antialias``: to (H + 1, W + 1),
+    before a 3x3 convolution of stride 2.
     """
 
     taps: Tensor
@@ -30,7 +30,7 @@ class Resample(nn.Module):
         super().__init__()
         self.kind, self.padding = kind, 2 if kind == "antialias" else 1
         taps = torch.tensor(_TAPS)
-        # Whole numbers, for processes average buffers of floats.
+        # Whole numbers, because processes average buffers of floats.
         self.register_buffer("taps", torch.outer(taps, taps)[None, None], persistent=False)
         self.gain = (4.0 if kind in ("up", "blur") else 1.0) / sum(_TAPS) ** 2
 
@@ -45,7 +45,7 @@ class Resample(nn.Module):
 class EqualLinear(nn.Module):
     """A linear layer (n, inputs) -> (n, outputs) with an equalised learning rate (Karras et al. 2018, section 4.1).
 
-    ``rate`` multiplies the learning rate, ``gain`` the output; ``bias`` is the initial one.
+    ``rate`` multiplies the learning rate, ``gain`` the output; ``bias`` is the initial bias.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, rate: float = 1.0, gain: float = 1.0) -> None:
@@ -61,7 +61,7 @@ class EqualLinear(nn.Module):
 class EqualConv(nn.Module):
     """A convolution of ``kernel`` with an equalised learning rate, then leaky ReLU if ``activate``; ``down`` halves the size.
 
-    A kernel of 3 filters before it strides; one of 1 keeps every second pixel of the filtered picture.
+    A kernel of 3 filters and then strides; a kernel of 1 keeps every second pixel of the filtered picture.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ModulatedConv(nn.Module):
     """A convolution whose input channels a style scales, and whose output channels are brought back to unit variance.
 
     Karras et al. 2020 ("StyleGAN2"), eq. 1 and 3, without a weight for each sample: the style scales the inputs, the weights are
-    shared, and the demodulation 1 / sqrt(sum_ik (s_i w_oik)^2) scales the outputs, which is the same.
+    shared, and the demodulation 1 / sqrt(sum_ik (s_i w_oik)^2) scales the outputs. The result is the same.
     (n, inputs, H, W) and styles (n, style_dim) to (n, outputs, H, W), or (2H, 2W) with ``up``.
     """
 
@@ -128,7 +128,7 @@ class ModulatedConv(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """A 3x3 `ModulatedConv`, noise of a learned strength unless it has none, bias and leaky ReLU."""
+    """A 3x3 `ModulatedConv`, noise of a learned strength if ``noise``, bias and leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, style_dim: int, *, up: bool = False, noise: bool = True) -> None:
         super().__init__()

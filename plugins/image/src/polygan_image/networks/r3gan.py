@@ -13,7 +13,7 @@ from .dcgan import strides
 from .layers import SLOPE, Resample
 from .sngan import widths
 
-_GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what leaky ReLU takes from the second moment
+_GAIN = math.sqrt(2 / (1 + SLOPE**2))  # makes up for the second moment that leaky ReLU takes
 EMBEDDING = 64
 
 
@@ -43,9 +43,9 @@ class Activation(nn.Module):
 
 
 class Residual(nn.Module):
-    """x plus an inverted bottleneck of it: 1x1 to twice the channels, 3x3 in groups, 1x1 back, which starts at 0.
+    """x plus an inverted bottleneck: 1x1 to twice the channels, 3x3 in groups, 1x1 back, which starts at 0.
 
-    The first two start smaller by ``blocks`` to the power -1/4, as Fixup has it for branches of three layers (Zhang et al. 2019).
+    The first two layers start smaller by ``blocks`` to the power -1/4: Fixup for branches of three layers (Zhang et al. 2019).
     """
 
     def __init__(self, channels: int, group: int, blocks: int) -> None:
@@ -96,7 +96,7 @@ class Generator(nn.Module):
         blocks = depth * len(sizes)
         layers = stage(sizes[0], group, depth, blocks)
         for i, o in pairwise(sizes):
-            # The 1x1 convolution and the filter commute: it is cheaper before the picture grows.
+            # The 1x1 convolution and the filter commute: the convolution is cheaper before the picture grows.
             layers += [*([convolution(i, o, 1)] if i != o else []), Resample("up"), *stage(o, group, depth, blocks)]
         self.layers = nn.Sequential(*layers, convolution(sizes[-1], channels, 1))
 

@@ -59,7 +59,7 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """(n, C, H, W) to (n, C', H, W), or halved by averages; ``first``: pictures come in, which need no ReLU."""
+    """(n, C, H, W) to (n, C', H, W), or halved by averages; ``first``: the input is pictures, which need no ReLU."""
 
     def __init__(self, inputs: int, outputs: int, *, down: bool, first: bool = False) -> None:
         super().__init__()
@@ -100,7 +100,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pictures (n, channels, height, width), and labels (n,) if ``classes``, to logits (n,), with spectral norm throughout.
 
-    Blocks that halve to twice the smallest map, two that keep it, sum over the map; classes by projection (Miyato & Koyama 2018).
+    Blocks that halve down to twice the smallest map, two blocks that keep the size, a sum over the map; classes by projection
+    (Miyato & Koyama 2018).
     """
 
     def __init__(self, channels: int, height: int, width: int, filters: int = 64, *, classes: int = 0) -> None:

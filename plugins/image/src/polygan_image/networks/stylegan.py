@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZES = (32, 64, 128, 256)
-MEAN_DECAY = 0.998  # of the mean latent, an update
+MEAN_DECAY = 0.998  # of the mean latent, per update
 _MAPPING_RATE = 0.01  # of the learning rate
 
 
@@ -36,7 +36,7 @@ def check_size(height: int, width: int) -> int:
     if height != width or height not in SIZES:
         best = min(SIZES, key=lambda s: (abs(math.log(s / max(height, width))), -s))
         raise ConfigError(
-            f"image/stylegan cannot make {width}x{height} pixels: it makes squares of {', '.join(map(str, SIZES))}; "
+            f"image/stylegan cannot make {width}x{height} pixels, only squares of {', '.join(map(str, SIZES))}; "
             f"try --data.resolution {best}"
         )
     return height
@@ -80,8 +80,8 @@ class Mapping(nn.Module):
 class Generator(nn.Module):
     """Latents to pictures (n, C, R, R), about in [-1, 1], by `styles` and `synthesise`.
 
-    ``mean_latent`` (latent_dim,) follows w, ``path_mean`` the path length; both are buffers. Without ``noise`` no layer adds any, and
-    ``noise_sizes`` is empty.
+    ``mean_latent`` (latent_dim,) follows w, ``path_mean`` the path length; both are buffers. Without ``noise`` no layer adds noise,
+    and ``noise_sizes`` is empty.
     """
 
     mean_latent: Tensor
@@ -120,7 +120,7 @@ class Generator(nn.Module):
 
     @property
     def style_count(self) -> int:
-        """L, the number of layers that styles go to: 2 log2(R) - 2."""
+        """L, the number of layers with a style: 2 log2(R) - 2."""
         return len(self.layers) + 1
 
     def styles(
@@ -130,7 +130,7 @@ class Generator(nn.Module):
         second: Tensor | None = None,
         crossover: Tensor | None = None,
     ) -> Tensor:
-        """Styles (n, L, latent_dim) of latents (n, latent_dim); layers from ``crossover`` (n,) on take those of ``second``.
+        """Styles (n, L, latent_dim) of latents (n, latent_dim); layers from ``crossover`` (n,) on take the styles of ``second``.
 
         In training mode the mean latent moves.
         """
@@ -164,7 +164,7 @@ class Generator(nn.Module):
         second: Tensor | None = None,
         crossover: Tensor | None = None,
     ) -> Tensor:
-        """Pictures (n, C, R, R); arguments as those of `styles` and `synthesise`."""
+        """Pictures (n, C, R, R); for the arguments see `styles` and `synthesise`."""
         return self.synthesise(self.styles(latent, label, second, crossover), noise)
 
 
@@ -173,7 +173,7 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        half = math.sqrt(0.5)  # of each of two summands, so that the sum keeps the variance
+        half = math.sqrt(0.5)  # the gain of each summand, so that the sum keeps the variance
         self.first = EqualConv(inputs, inputs, 3)
         self.second = EqualConv(inputs, outputs, 3, down=True, gain=half)
         self.skip = EqualConv(inputs, outputs, 1, down=True, activate=False, gain=half)

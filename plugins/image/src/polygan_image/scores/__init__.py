@@ -1,1 +1,1 @@
-"""Scores of generated pictures, the feature networks that they measure with, and what they keep in the cache."""
+"""Scores of generated pictures, their feature networks, and their cache."""

@@ -1,4 +1,4 @@
-"""What scores keep in the cache: files of tensors that are whole or absent, checked when they are read."""
+"""The cache of scores: files of tensors that are whole or absent, and checked when read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file; None when it is absent or damaged."""
+    """The tensors of a file; None if the file is absent or damaged."""
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Tensor] | None:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], what: str, facts: Mapping[str, str] | None = None) -> None:
-    """Keep tensors, also when two processes do so at once. A failure is said of ``what``; scores do not depend on it."""
+    """Keep tensors, also if two processes do so at once. A failure to keep ``what`` is logged; scores do not depend on the cache."""
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

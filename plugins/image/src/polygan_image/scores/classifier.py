@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from polygan import Evaluation, Split
 
-VERSION = 1  # of the network and of how it is trained; part of the cache's key
+VERSION = 1  # of the network and its training; part of the cache's key
 _SIDE = 64  # larger pictures are shrunk to this before the network sees them
-_MOST = 20_000  # pictures of a split that are looked at, at most
+_MOST = 20_000  # most pictures of a split that are used
 _SEEN = 45_000  # pictures shown in training at most, counting repeats
 
 
 class Classifier(nn.Module):
     """A convolutional network of about 140,000 parameters: pictures (n, C, H, W) in [-1, 1] to logits (n, classes).
 
-    `features` gives the 96 numbers before the last layer, averages over the picture like those that a FID takes of
-    Inception; a further hidden layer would forget what varies within a class. Any size works: more than 64 pixels are
+    `features` gives the 96 numbers before the last layer: averages over the picture, like the features of a FID. A further
+    hidden layer would forget the variety within a class. Any size works: more than 64 pixels are
     shrunk (bilinear, antialiased), more than 32 halved by the first convolution.
     """
 
@@ -71,7 +71,7 @@ class Classifier(nn.Module):
 
 
 def shrink(x: Tensor) -> Tensor:
-    """Pictures (n, C, H, W) of more than 64 pixels a side, shrunk to 64 (bilinear, antialiased); others as they are."""
+    """Pictures (n, C, H, W) of more than 64 pixels a side, shrunk to 64 (bilinear, antialiased); smaller pictures stay unchanged."""
     longest = max(x.shape[2:])
     if longest <= _SIDE:
         return x
@@ -97,7 +97,7 @@ def _shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 @contextlib.contextmanager
 def _repeatable() -> Iterator[None]:
-    """Gradients in full precision and without timing-dependent kernels, wherever the caller stands."""
+    """Gradients in full precision and without timing-dependent kernels, whatever the caller's context."""
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         torch.autocast("cuda", enabled=False),
@@ -109,7 +109,7 @@ def _repeatable() -> Iterator[None]:
 
 
 def measured_rows(split: Split) -> np.ndarray:
-    """At most 20,000 rows of a split in an order that is random and always the same."""
+    """At most 20,000 rows of a split, in a random order that is always the same."""
     return np.random.default_rng(0).permutation(np.asarray(split.rows))[:_MOST]
 
 
@@ -166,7 +166,7 @@ def blank(info: Mapping[str, Any]) -> Classifier:
 
 
 def cache_file(evaluation: Evaluation) -> Path:
-    """Named by the version, the stored data and the rows that are trained on."""
+    """The cache's file, named by the version, the stored data and the training rows."""
     train = evaluation.train
     digest = hashlib.blake2b(f"{VERSION} {train.store.key} ".encode(), digest_size=10)
     digest.update(np.ascontiguousarray(train.rows, dtype="<i8").tobytes())
@@ -174,7 +174,7 @@ def cache_file(evaluation: Evaluation) -> Path:
 
 
 def load(path: Path, network: Classifier) -> Classifier | None:
-    """``network`` with the weights of a file; None when it is absent, damaged or of another network."""
+    """``network`` with the weights of a file; None if the file is absent, damaged or of another network."""
     state = cache.read(path)
     if state is None:
         return None

@@ -1,7 +1,7 @@
-"""Feature networks that a user chooses for the scores: a file, ``opennsfw``, or Inception where its weights are on disk.
+"""Feature networks that a user chooses for the scores: a file, ``opennsfw``, or Inception if its weights are on disk.
 
-They see what a person would: colour pictures (n, 3, H, W), grey ones repeated, transparent ones on white, in [-1, 1]. What they
-return must be one vector a picture. Only Inception with the weights of the original makes a distance a FID.
+A network takes colour pictures (n, 3, H, W) in [-1, 1], grey pictures repeated, transparent pictures on white. A network returns
+one vector a picture. Only Inception with the original weights makes a distance a FID.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROWS = 64
 
 
 class Network:
-    """``call`` takes colour pictures (n, 3, side, side) in [-1, 1] on its device; ``side`` 0: of any size."""
+    """A feature network. ``call`` takes colour pictures (n, 3, side, side) in [-1, 1] on its device; ``side`` 0: of any size."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Network:
         self.name, self.path, self.call, self.side, self.device, self.fid = name, path, call, side, device, fid
 
     def __call__(self, data: Tensor) -> Tensor:
-        """Features (n, d) on the CPU of pictures (n, C, H, W) in [-1, 1]. `DataError` where they are no vectors."""
+        """Features (n, d) on the CPU of pictures (n, C, H, W) in [-1, 1]. `DataError` if the features are no vectors."""
         x = in_colour(data.to(self.device, torch.float32))
         if self.side and x.shape[2:] != (self.side, self.side):
             x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
         try:
             with torch.no_grad():
                 out = self.call(x)
-        except Exception as error:  # whatever a file of someone else's may raise
+        except Exception as error:  # a user's file may raise anything
             first = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise DataError(
                 f"feature network {self.name} cannot take pictures {tuple(x.shape)} in [-1, 1]: {first}"
@@ -73,9 +73,9 @@ class Network:
 
 
 def load_network(name: str, device: torch.device) -> Network:
-    """The network that ``name`` says: ``opennsfw``, ``inception``, or a .onnx, .pt (TorchScript) or .pt2 (exported) file.
+    """The network called ``name``: ``opennsfw``, ``inception``, or a .onnx, .pt (TorchScript) or .pt2 (exported) file.
 
-    Raises `DataError` with the remedy where it, or what it needs, is not there.
+    Raises `DataError` with the remedy if the network or a package is missing.
     """
     if name == "opennsfw":
         return _opennsfw()
@@ -104,7 +104,7 @@ def load_network(name: str, device: torch.device) -> Network:
 
 def _torchscript(path: Path, device: torch.device) -> Network:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # that torch.export takes its place
+        warnings.simplefilter("ignore", FutureWarning)  # says that torch.export replaces TorchScript
         return Network(path.name, path, torch.jit.load(path, map_location=device).eval(), 0, device)
 
 
@@ -179,7 +179,7 @@ def _inception(device: torch.device) -> Network:
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION
     if not path.is_file():
         raise DataError(
-            f"features = inception needs torch-fidelity's weights as {path}; nothing is downloaded, put the file there"
+            f"features = inception needs torch-fidelity's weights as {path}; nothing is downloaded: put the file there"
         )
     try:
         module: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
@@ -197,9 +197,9 @@ def _inception(device: torch.device) -> Network:
 
 
 class ChosenFeatures(ClassifierFeatures):
-    """The features that a chosen network finds in the real and the generated pictures; those of real ones stay on disk.
+    """A chosen network's features of the real and the generated pictures; the features of real pictures stay on disk.
 
-    Raises `DataError` where there are too few pictures, or the network cannot be had or makes no vectors.
+    Raises `DataError` if there are too few pictures, or the network is missing or makes no vectors.
     """
 
     def __init__(self, evaluation: Evaluation) -> None:
@@ -217,7 +217,7 @@ class ChosenFeatures(ClassifierFeatures):
         return values, torch.full((len(data),), -1)
 
     def describe(self) -> str:
-        """The network and how pictures are brought to its size."""
+        """The network, and how pictures get its size."""
         side = f", resized to {self.seeing.side}x{self.seeing.side} ({RESIZE})" if self.seeing.side else ""
         return f"network {self.seeing.name} (sha256 {self.digest}){side}"
 
@@ -235,7 +235,7 @@ class ChosenFeatures(ClassifierFeatures):
         return self.evaluation.once(("image/features", path.name), lambda: self._kept(path, split))
 
     def _kept(self, path: Path, split: Split) -> Features:
-        """The features in a file of the cache, which is written where it is missing."""
+        """The features in a file of the cache; a missing file is written."""
         if (found := _read(path)) is not None:
             return found
         made = self._of_split(split)
@@ -251,7 +251,7 @@ def _read(path: Path) -> Features | None:
 
 
 def features_of(evaluation: Evaluation) -> ClassifierFeatures:
-    """The features that an evaluation asks for, made once: several metrics look at the same fakes."""
+    """The features that an evaluation asks for, made once: several metrics use the same fakes."""
     if evaluation.features in ("", "classifier"):
         return ClassifierFeatures.of(evaluation)
     return ChosenFeatures.of(evaluation)

@@ -1,6 +1,7 @@
-"""Features of real and generated pictures, which every score of an evaluation is made from.
+"""Features of real and generated pictures, for every score of an evaluation.
 
-No score here is comparable with a FID, unless it says so: a FID is measured by Inception's weights, these by a network of the data itself.
+No score here is comparable with a FID, unless its note says so: a FID needs Inception's weights, and these features come from a
+network of the data itself.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ _CHUNK = 32 * 2**20  # bytes of float pictures in memory at once
 
 
 class Features(NamedTuple):
-    """What the scores keep of n pictures, on the CPU."""
+    """The facts of n pictures that scores need, on the CPU."""
 
     values: Tensor
     """(n, 96) features of the classifier."""
     predicted: Tensor
     """(n,) the class with the largest logit."""
     labels: Tensor | None
-    """(n,) the class that a sample has or was asked for."""
+    """(n,) the class of a real picture, or the class asked for."""
     pixels: Tensor
     """(n, d) of `ImageDomain.features`: distances are root-mean-square differences of shrunk pictures, in [0, 2]."""
 
 
 class ClassifierFeatures:
-    """What the classifier of the source sees in an evaluation's real and generated pictures.
+    """The classifier's features of an evaluation's real and generated pictures.
 
     ``train`` and ``held_out`` are features of at most 20,000 pictures each, in random order; ``accuracy`` is the share
-    of the held-out ones that the network puts into their class. Raises `DataError` when the source has no labels or too
+    of held-out pictures that the network puts into their class. Raises `DataError` if the source has no labels or too
     few pictures.
     """
 
@@ -55,7 +56,7 @@ class ClassifierFeatures:
         self.evaluation = e = evaluation
         if len(e.info.get("classes") or ()) < 2 or "label" not in e.train.store.fields:
             raise DataError(
-                "the scores need labels of two classes or more, which this source does not have; use one with labels, a "
+                "the scores need labels of two classes or more, which this source does not have; use a source with labels, a "
                 "folder with a subfolder for each class and data.labels = folders, or another feature network (--features)"
             )
         self.check_counts()
@@ -84,8 +85,10 @@ class ClassifierFeatures:
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> Self:
-        """The features of an evaluation, made once: several metrics look at the same fakes."""
-        latest: list[Self] = evaluation.once(("image/features", cls), list)  # evaluations share it: fakes are of one
+        """The features of an evaluation, made once: several metrics use the same fakes."""
+        latest: list[Self] = evaluation.once(
+            ("image/features", cls), list
+        )  # evaluations share the list; fakes belong to one evaluation
         if not latest or latest[0].evaluation is not evaluation:
             latest[:] = [cls(evaluation)]
         return latest[0]
@@ -111,7 +114,7 @@ class ClassifierFeatures:
 
     @cached_property
     def fakes(self) -> Features:
-        """Of ``evaluation.samples`` generated pictures, drawn in pieces with seeds that differ."""
+        """Features of ``evaluation.samples`` generated pictures, drawn in pieces with different seeds."""
         e, k = self.evaluation, max(1, len(self.evaluation.info.get("classes") or ()))
         # A whole number of turns through the classes, so that each is asked for equally often.
         size = max(k, _chunk_rows(e.info) // k * k)
@@ -126,7 +129,7 @@ class ClassifierFeatures:
     def _of(self, pieces: Iterable[Samples]) -> Features:
         domain, parts = self.evaluation.domain, []
         for samples in pieces:
-            # As they would be written: a network that diverged gets a bad score, not a failing eigenvalue solver.
+            # As pictures would be written: a diverged network gets a bad score, not a failing eigenvalue solver.
             samples = replace(samples, data=torch.nan_to_num(samples.data.float(), nan=0.0).clamp(-1, 1))
             values, predicted = self.look(samples.data)
             parts.append(Features(values, predicted, samples.labels, domain.features(samples).cpu()))

@@ -1,9 +1,9 @@
-"""Scores of generated pictures, each with its floor: what held-out real pictures get by the same rule.
+"""Scores of generated pictures, each with its floor: the score of held-out real pictures by the same rule.
 
-A distance between samples depends on how many there are: the Frechet distance of real from real pictures falls about like
+A distance between samples depends on their number: the Frechet distance of real from real pictures falls about like
 1/n. So fakes and held-out pictures are compared in draws of one size, n = the smaller of the number of held-out pictures
-and of the pictures generated; the score is the mean over disjoint draws against the training pictures (at most 20,000 of
-them), and so is the floor. A score and its floor are comparable; two scores with different n are not.
+and of the pictures generated; the score is the mean over disjoint draws against the training pictures (at most 20,000),
+and so is the floor. A score and its floor are comparable; two scores with different n are not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SAME = 2 / 255  # one grey level, in the units of pictures in [-1, 1]
 
 
 class _AsTheyAre(nn.Module):
-    """What torchmetrics takes for a feature network, for features that are there already."""
+    """A feature network for torchmetrics that returns ready features."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -83,9 +83,9 @@ def spread(features: Tensor) -> float:
 
 
 def duplicates(pixels: Tensor) -> float:
-    """Share of n pictures that an earlier one repeats: less than a grey level of 255 away, root-mean-square.
+    """Share of n pictures that repeat an earlier picture: less than a grey level of 255 away, root-mean-square.
 
-    ``pixels`` (n, d) are `ImageDomain.features`. 0: all differ; (n - 1) / n: all are one picture.
+    ``pixels`` (n, d) are `ImageDomain.features`. 0: all differ; (n - 1) / n: all are the same picture.
     """
     x, found, start = pixels - pixels.mean(0), 0, 0
     squares = x.square().sum(1)
@@ -103,14 +103,14 @@ def _draws(features: Tensor, n: int) -> list[Tensor]:
 
 
 def _note(seen: ClassifierFeatures, text: str, unlike: str = "") -> str:
-    """What a reader must know to compare a score with another."""
+    """The facts that a reader needs to compare scores."""
     info = seen.evaluation.info
     size = f"{info['width']}x{info['height']} {info.get('filter', '')}".strip()
     return f"{text}; {seen.describe()}, {size}{unlike}"
 
 
 def frechet(evaluation: Evaluation) -> list[Score]:
-    """``image/frechet``: mean `frechet_distance` of draws of fakes, and as the floor of held-out pictures.
+    """``image/frechet``: mean `frechet_distance` of draws of fakes, and, as the floor, of held-out pictures.
 
     With the feature network ``inception`` its name is ``image/fid``.
     """
@@ -134,7 +134,7 @@ def frechet(evaluation: Evaluation) -> list[Score]:
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
-    """``image/kid``: `kernel_distance` of fakes to training pictures, and as the floor of held-out ones."""
+    """``image/kid``: `kernel_distance` of fakes to training pictures, and, as the floor, of held-out pictures."""
     seen = features_of(evaluation)
     train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)
@@ -144,16 +144,16 @@ def kid(evaluation: Evaluation) -> list[Score]:
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
-    """Shares in [0, 1] of ``fake`` (m, d) in the manifold of ``real`` (n, d), and of ``real`` in that of ``fake``; n, m > k.
+    """Shares in [0, 1] of ``fake`` (m, d) in the manifold of ``real`` (n, d), and of ``real`` in the manifold of ``fake``; n, m > k.
 
-    A manifold is the union of spheres about its points that reach to their k-th neighbours: Kynkaanniemi et al. 2019
+    A manifold is the union of spheres about its points, each up to the point's k-th neighbour: Kynkaanniemi et al. 2019
     (arXiv:1904.06991), eq. 1 and 2.
     """
     return _inside(fake, real, k), _inside(real, fake, k)
 
 
 def _inside(points: Tensor, manifold: Tensor, k: int) -> float:
-    exact = "donot_use_mm_for_euclid_dist"  # a radius must be the distance that it came from
+    exact = "donot_use_mm_for_euclid_dist"  # a radius must equal its distance exactly
     radii = torch.cat(
         [torch.cdist(rows, manifold, compute_mode=exact).kthvalue(k + 1, 1).values for rows in manifold.split(500)]
     )
@@ -166,7 +166,7 @@ def _inside(points: Tensor, manifold: Tensor, k: int) -> float:
 def manifolds(evaluation: Evaluation) -> list[Score]:
     """``image/precision`` and ``image/recall``: `precision_recall` of fakes and training pictures, as many of each.
 
-    Precision is quality, recall variety; the floors are those of held-out pictures. `DataError` for fewer than 4 of a kind.
+    Precision is quality, recall variety; the floors are the held-out pictures' scores. `DataError` for fewer than 4 of a kind.
     """
     seen = features_of(evaluation)
     sides = [f.values for f in (seen.train, seen.held_out, seen.fakes)]
@@ -184,7 +184,7 @@ def manifolds(evaluation: Evaluation) -> list[Score]:
 
 
 def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]:
-    """`spread` of each class; None for one of fewer than two pictures."""
+    """`spread` of each class; None for a class with fewer than two pictures."""
     members = [values[labels == c][:_CLASS_MOST] for c in range(classes)]
     return [spread(m) if len(m) > 1 else None for m in members]
 
@@ -192,8 +192,8 @@ def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]
 def diversity(evaluation: Evaluation) -> list[Score]:
     """``image/diversity`` and ``-worst-class``: `spread` within each class against the training pictures'.
 
-    Mean and minimum over the classes of the ratio; 1 is as varied as the real ones. Samples without labels are sorted
-    into classes by the classifier, on both sides; a class of which it sees fewer than two counts as 0.
+    Mean and minimum of the ratio over the classes; 1 is as varied as the real pictures. Samples without labels are sorted
+    into classes by the classifier, on both sides; a class with fewer than two samples counts as 0.
     ``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures.
     """
     seen = ClassifierFeatures.of(evaluation)
@@ -213,7 +213,7 @@ def diversity(evaluation: Evaluation) -> list[Score]:
     if not (got and floor):
         raise DataError(
             f"{len(fakes.values)} generated and {len(real.values)} held-out pictures are too few for distances within "
-            f"{classes} classes; evaluate more pictures or raise data.held_out"
+            f"{classes} classes; evaluate more pictures or raise --data.held_out"
         )
     note = _note(seen, f"{len(fakes.values)} generated, {len(got)} of {classes} classes" + ("" if asked else _SORTED))
     means = [sum(x) / len(x) for x in (got, floor)]
@@ -234,7 +234,7 @@ def recognised(evaluation: Evaluation) -> list[Score]:
     seen = ClassifierFeatures.of(evaluation)
     fakes = seen.fakes
     if fakes.labels is None:
-        raise DataError("image/recognised needs samples of a class that was asked for; this model is unconditional")
+        raise DataError("image/recognised needs a class-conditional model; this model is unconditional")
     share = float((fakes.predicted == fakes.labels).float().mean())
     note = _note(seen, f"{len(fakes.labels)} generated, floor {len(seen.held_out.values)} held-out")
     return [Score("image/recognised", share, seen.accuracy, "higher", note)]

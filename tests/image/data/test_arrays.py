@@ -1,0 +1,150 @@
+"""Pictures in IDX and NPZ files."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from made_pictures import source
+
+from polygan import ConfigError, DataError
+from polygan_image.domain import ImageSettings
+
+
+def idx(path, values, zipped=True):
+    data = bytes([0, 0, 8, values.ndim]) + np.asarray(values.shape, ">i4").tobytes() + values.tobytes()
+    path.write_bytes(gzip.compress(data) if zipped else data)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_idx_with_labels_beside_it(tmp_path, zipped):
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
+    end = ".gz" if zipped else ""
+    idx(tmp_path / f"train-images-idx3-ubyte{end}", images, zipped)
+    idx(tmp_path / f"train-labels-idx1-ubyte{end}", np.array([3, 7, 3, 9, 7], np.uint8), zipped)
+    idx(tmp_path / f"t10k-images-idx3-ubyte{end}", images[:2], zipped)
+    found = source(tmp_path)  # the folder gives the training pictures
+    assert len(found) == 5
+    assert (found.info["classes"], found.info["class_counts"]) == (["3", "7", "9"], [2, 2, 1])
+    assert [int(found.decode(i)["label"]) for i in range(5)] == [0, 1, 0, 2, 1]
+    np.testing.assert_array_equal(found.decode(4)["image"], images[4:])
+    bare = source(tmp_path, labels="none")
+    assert "label" not in bare.decode(0)
+    assert "class_counts" not in bare.info
+    assert source(tmp_path, resolution=4, channels=3).decode(0)["image"].shape == (3, 4, 4)
+    assert len(source(tmp_path / f"t10k-images-idx3-ubyte{end}")) == 2
+    with pytest.raises(ConfigError, match=r"data\.labels = folders"):
+        source(tmp_path, labels="folders")
+    with pytest.raises(DataError, match="labels, not pictures"):
+        source(tmp_path / f"train-labels-idx1-ubyte{end}")
+
+
+def test_damaged_idx(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    idx(path, np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    found = source(path)  # the header is whole
+    for row in (0, 1):
+        with pytest.raises(DataError, match=r"idx3-ubyte\.gz.*cannot be read.*fetch it again"):
+            found.decode(row)
+    path.write_bytes(b"\x1f\x8b" + b"nonsense")
+    with pytest.raises(DataError, match="cannot be read"):
+        source(path)
+    path.write_text("hello")
+    with pytest.raises(DataError, match="not an IDX file"):
+        source(path)
+    path.write_bytes(bytes([0, 0, 8, 3, 0, 0]))
+    with pytest.raises(DataError, match="cut off inside the header"):
+        source(path)
+    idx(path, np.zeros((3, 4, 4), np.uint8), zipped=False)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match="43 bytes where its header promises 48"):
+        source(path).decode(0)
+    idx(path, np.zeros((3, 4, 4), np.uint8))
+    idx(tmp_path / "train-labels-idx1-ubyte.gz", np.zeros(2, np.uint8))
+    with pytest.raises(DataError, match=r"labels-idx1.*not one class for each of 3"):
+        source(path)
+
+
+@pytest.mark.slow
+def test_fashion_mnist(shared_data):
+    found = source(shared_data("fashion-mnist"))
+    assert (len(found), found.info["height"], len(found.info["classes"])) == (60_000, 28, 10)
+    assert int(found.decode(0)["label"]) == 9  # an ankle boot
+    assert found.decode(59_999)["image"].shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape", "facts"),
+    [
+        (("images", "labels"), (6, 5, 4), (1, 5, 4)),
+        (("x", "y"), (6, 5, 4, 3), (3, 5, 4)),
+        (("train_images", "train_labels"), (6, 3, 5, 7), (3, 5, 7)),
+    ],
+)
+def test_npz_layouts(tmp_path, keys, shape, facts):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    labels = np.array([[1], [0], [1], [1], [0], [5]])
+    np.savez_compressed(tmp_path / "a.npz", **{keys[0]: images, keys[1]: labels})
+    found = source(tmp_path / "a.npz")
+    sample = found.decode(5)
+    assert sample["image"].shape == facts
+    assert (int(sample["label"]), found.info["classes"]) == (2, ["0", "1", "5"])
+    assert found.info["class_counts"] == [2, 3, 1]
+    planar = images if shape[1] == 3 else images.reshape(*shape[:3], facts[0]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(sample["image"], planar[5])
+
+
+def test_npz_types(tmp_path):
+    path, values = tmp_path / "a.npz", np.array([0.0, 0.5, 1.0, 0.25]).reshape(1, 2, 2)
+    for images in (values.astype(np.float32), (values * 65_535).astype(np.uint16)):
+        np.savez(path, images=images)
+        assert source(path).decode(0)["image"].ravel().tolist() in ([0, 128, 255, 64], [0, 127, 255, 64])
+    np.savez(path, images=values * 2 - 1)
+    with pytest.raises(DataError, match=r"floats from -1 to 1; \[0, 1\]"):
+        source(path).decode(0)
+    np.savez(path, images=np.zeros((2, 2, 2), np.int64))
+    with pytest.raises(DataError, match="int64"):
+        source(path)
+
+
+def test_damaged_npz(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, pictures=np.zeros((2, 2, 2), np.uint8))
+    with pytest.raises(DataError, match=r"no array named images.*found pictures"):
+        source(path)
+    np.savez(path, images=np.zeros((2, 20), np.uint8))
+    with pytest.raises(DataError, match=r"shape \(2, 20\)"):
+        source(path)
+    np.savez(path, images=np.zeros((2, 4, 4), np.uint8), labels=np.zeros((2, 14)))
+    with pytest.raises(DataError, match=r"data\.labels = none"):
+        source(path)
+    np.savez(path, images=np.zeros((0, 4, 4), np.uint8))
+    with pytest.raises(DataError, match="holds no pictures"):
+        source(path)
+    np.savez(path, images=np.array([{}, {}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match=r"a\.npz"):
+        source(path)
+    path.write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match=r"not a readable NPZ.*fetch it again"):
+        source(path)
+    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (9, 99, 99), dtype=np.uint8))
+    data = bytearray(path.read_bytes())
+    data[50_000] ^= 0xFF  # inside the pixels: only the archive's checksum can tell
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="fetch it again"):
+        source(path).decode(0)
+
+
+def test_small_pictures_of_an_array_are_refused_too(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match="8x8 pixels are too few for 16x16"):
+        source(tmp_path / "a.npz", resolution=16, smaller="refuse").decode(0)
+    with pytest.raises(
+        ConfigError, match=r"data.smaller = 'refused' is unknown .did you mean 'refuse'\?.; known are enlarge, refuse"
+    ):
+        ImageSettings(smaller="refused")

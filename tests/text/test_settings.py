@@ -1,0 +1,44 @@
+"""SeqGAN's settings: the paper's numbers and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from polygan import ConfigError
+from polygan_text.settings import Config, Sampling
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
+def test_impossible_temperatures(temperature):
+    with pytest.raises(ConfigError, match=r"temperature = .* use more than 0; 1 is the model's own"):
+        Sampling(temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rollouts": 0}, "model.rollouts = 0 is too small; the least is 1"),
+        ({"mle_rate": 2.0}, r"model.mle_rate = 2.0 is outside \(0, 1\]"),
+        ({"discriminator_dropout": 1.0}, "model.discriminator_dropout"),
+        ({"rollout_lag": 1.5}, "model.rollout_lag"),
+        ({"policy": "gpt2", "hidden_dim": 6}, "no multiple of model.heads"),
+        ({"discriminator": "rnn"}, "known are cnn, lstm"),
+        ({"reward_scale": "log"}, "known are probability, logit"),
+        ({"reward": "none"}, "known are discriminator, constant, random"),
+        ({"preset": "papre"}, "known are default, paper"),
+    ],
+)
+def test_impossible_settings(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(**options)
+
+
+def test_the_paper_s_numbers():
+    m = Config(preset="paper").method()
+    assert (m.embedding_dim, m.hidden_dim, m.init_std, m.rollouts, m.rollout_lag) == (32, 32, 0.1, 16, 0.8)
+    assert (m.mle_rate, m.adversarial_rate, m.discriminator_rate) == (0.01, 0.01, 1e-4)
+    assert (m.mle_steps, m.pretrain_steps, m.discriminator_steps, m.l2) == (18_720, 23_400, 2340, 0.2)
+    assert [m.baseline, m.teach, m.entropy, m.check_every] == [False, False, 0, 0]
+    assert m.summed
+    assert sum(maps for _, maps in m.filters) == 1720
+    assert Config(preset="paper", rollouts=3).method().rollouts == 3
