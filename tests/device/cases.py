@@ -146,8 +146,8 @@ class Subject:
         if callable(source):
             source = source(self.folder)
         named = source in known.datasets
-        kind = known.data_settings(known.dataset(source)) if named else domain.Settings
-        settings = kind(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
+        own = known.data_settings(known.dataset(source)) if named else domain.Settings
+        settings = own(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
         opened = known.resolve(known.dataset(source))(settings) if named else domain.open(settings)
         splits = split_store(build_store(opened, settings, progress=False), settings.held_out)
         return SimpleNamespace(kind=kind, domain=domain, splits=splits)
