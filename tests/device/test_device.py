@@ -296,3 +296,10 @@ def test_child_processes_find_the_checkout(monkeypatch):
     assert os.environ["PYTHONPATH"].split(os.pathsep)[0] == str(paths.ROOT / "core")
     assert os.environ["PYTHONPATH"].endswith(f"{os.pathsep}elsewhere")
     assert count([]) == "0 passed, 0 failed, 0 skipped, 0 measured"
+
+
+@pytest.mark.parametrize("id", CASES)
+def test_every_recipe_is_made_ready_and_plays_an_iteration(id, tmp_path):
+    trainer = Subject(torch.device("cpu"), True, tmp_path).trainer(id, precision="fp32")
+    trainer.iterate()
+    assert trainer.step == 1
