@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pickle
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -17,59 +17,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import polygan
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_generators import AUDIO, SMALL, SMALL3, made, noise, sound
+
 from polygan import CheckpointError, ConfigError
 from polygan.training.weights import load_module
 from polygan_audio.formats import comparison
 from polygan_audio.formats.hifigan import import_hifigan
 from polygan_audio.hifigan import Config, HiFiGAN
 from polygan_audio.networks.discriminators import Discriminators, multi_period, multi_scale
-from polygan_audio.networks.hifigan import VARIANTS, Generator
-from polygan_audio.networks.melspec import resolve
+from polygan_audio.networks.hifigan import Generator
 
 GOLDEN = Path(__file__).parents[2] / "golden/hifigan"
-AUDIO = {
-    "num_mels": 80,
-    "n_fft": 1024,
-    "hop_size": 256,
-    "win_size": 1024,
-    "sampling_rate": 22050,
-    "fmin": 0,
-    "fmax": 8000,
-    "segment_size": 8192,
-}
-SMALL = AUDIO | {
-    "resblock": "1",
-    "upsample_rates": [8, 8, 4],
-    "upsample_kernel_sizes": [16, 16, 8],
-    "upsample_initial_channel": 16,
-    "resblock_kernel_sizes": [3, 7, 11],
-    "resblock_dilation_sizes": [[1, 3, 5]] * 3,
-}
-SMALL3 = SMALL | {
-    "resblock": "2",
-    "resblock_kernel_sizes": [3, 5, 7],
-    "resblock_dilation_sizes": [[1, 2], [2, 6], [3, 12]],
-}
-MEL = resolve("hifigan", 22050)
-
-
-def made(config=SMALL, seed=0):
-    """A generator of ours as the configuration says, with weights that make a sound."""
-    torch.manual_seed(seed)
-    shape = dataclasses.replace(
-        VARIANTS["v1" if config["resblock"] == "1" else "v3"],
-        channels=config["upsample_initial_channel"],
-        rates=tuple(config["upsample_rates"]),
-        kernels=tuple(config["upsample_kernel_sizes"]),
-    )
-    generator = Generator(shape, MEL).eval()
-    with torch.no_grad():
-        for name, p in generator.named_parameters():
-            if name.endswith("original0"):
-                p.mul_(torch.rand_like(p) + 1)
-            if name.endswith("bias"):
-                p.normal_(0, 0.05)
-    return generator
 
 
 def official(generator):
@@ -105,15 +65,6 @@ def rebuilt(imported):
     generator = Generator(recipe.shape, recipe.mel)
     load_module(generator, imported.networks, "generator", "test")
     return generator.eval()
-
-
-def sound(generator, mel):
-    with torch.no_grad():
-        return generator(mel)
-
-
-def noise(frames=12, batch=1):
-    return torch.randn(batch, 80, frames, generator=torch.Generator().manual_seed(1))
 
 
 def test_the_official_generators_waveform(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,32 +13,11 @@ import pytest
 import scipy.fft
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from made_evaluations import RATE, SPEC, noisy, voice
+
 from polygan import DataError
-from polygan_audio.networks.melspec import resolve
 from polygan_audio.scores import measures
-
-RATE = 16_000
-SPEC = resolve("hifigan", RATE)
-
-
-def voice(seconds=1.5, seed=0, rate=RATE):
-    """Something that measures of speech take for it: a buzz of gliding pitch through moving formants, in syllables."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * rate)) / rate
-    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    buzz = np.zeros_like(t)
-    formant = 900 + 500 * np.sin(2 * np.pi * 2.3 * t + rng.uniform(0, 6))
-    for k in range(1, 25):
-        height = np.exp(-(((k * pitch - formant) / 400) ** 2)) + 0.3 * np.exp(-(((k * pitch - 2400) / 500) ** 2))
-        buzz += height * np.sin(k * phase)
-    envelope = np.clip(np.sin(2 * np.pi * 3.1 * t + rng.uniform(0, 6)), 0.0, 1) ** 0.5
-    sound = buzz * envelope + 1e-3 * rng.normal(size=len(t))
-    return torch.from_numpy(0.6 * sound / np.abs(sound).max()).float()
-
-
-def noisy(clip, level, seed=0):
-    return clip + level * torch.randn(len(clip), generator=torch.Generator().manual_seed(seed))
 
 
 def test_mel_distance_of_a_louder_clip_is_the_logarithm_of_the_gain():
@@ -149,20 +129,6 @@ def test_dnsmos_looks_at_windows_and_takes_the_published_polynomials(monkeypatch
     seen.clear()
     predict(torch.arange(float(measures.WINDOW + 100_000)))
     assert [int(x[0, 0]) for x in seen] == [0, measures.WINDOW // 2, 100_000]
-
-
-@pytest.fixture
-def speech(shared_data):
-    """Gives recordings of a woman's voice by name, and their texts."""
-    soundfile = pytest.importorskip("soundfile")
-    folder = shared_data("speech-en")
-    texts = dict(line.split("|", 1) for line in (folder / "metadata.csv").read_text("utf-8").splitlines())
-
-    def read(*names):
-        clips = [torch.from_numpy(soundfile.read(folder / "wavs" / f"{n}.flac", dtype="float32")[0]) for n in names]
-        return clips, [texts[n] for n in names]
-
-    return read
 
 
 @pytest.mark.slow
