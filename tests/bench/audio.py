@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from plain_loops import hifigan_step, official_block
 from timing import PRECISIONS, interleave, table
 
 from polygan.settings.trainer import TrainerSettings
@@ -32,75 +32,9 @@ def trainer(recipe, batch, precision="fp32"):
     return Trainer(recipe, {"train": RepeatedBatch({"waveform": batch})}, settings)
 
 
-def official_layout(module):
-    """The periods as they are usually laid out: (T / p, p), convolved along the first of both."""
-
-    def forward(waveform):
-        missing = -waveform.shape[-1] % module.period
-        x = F.pad(waveform[:, None], (0, missing), mode="reflect") if missing else waveform[:, None]
-        x, maps = x.unflatten(2, (-1, module.period)), []
-        for c in module.convs:
-            x = F.conv2d(x, c.weight.transpose(2, 3), c.bias, (c.stride[1], 1), (c.padding[1], 0))
-            maps.append(x := F.leaky_relu(x, 0.1))
-        c = module.conv_post
-        return [*maps, F.conv2d(x, c.weight.transpose(2, 3), c.bias, 1, (1, 0))]
-
-    module.forward = forward
-
-
-def official_block(module):
-    """The residual block as it is usually written: every result a tensor of its own."""
-
-    def forward(x):
-        for dilated, plain in zip(module.convs1, module.convs2, strict=True):
-            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, 0.1)), 0.1))
-        return x
-
-    module.forward = forward
-
-
-def official_scale(module):
-    """The same for the scales."""
-
-    def forward(waveform):
-        x, maps = waveform[:, None], []
-        for _ in range(module.pools):
-            x = F.avg_pool1d(x, 4, 2, 2)
-        for c in module.convs:
-            maps.append(x := F.leaky_relu(c(x), 0.1))
-        return [*maps, module.conv_post(x)]
-
-    module.forward = forward
-
-
 def plain_step(recipe, real):
-    """The usual loop: D not frozen, D(real) with gradients in G's turn, separate passes, default AdamW."""
-    networks = recipe.networks()
-    g, d = (networks[n] for n in ("generator", "discriminator"))
-    for block in g.resblocks:
-        official_block(block)
-    for member in d.families["periods"].discriminators:
-        official_layout(member)
-    for member in d.families["scales"].discriminators:
-        official_scale(member)
-    og, od = (torch.optim.AdamW(m.parameters(), 2e-4, (0.8, 0.99)) for m in (g, d))
-
-    def step():
-        fake = g(recipe.mel(real)[..., : real.shape[1] // 256])
-        od.zero_grad()
-        pairs = zip(d(real), d(fake.detach()), strict=True)
-        d_loss = sum((r[-1] - 1).square().mean() + f[-1].square().mean() for r, f in pairs)
-        d_loss.backward()
-        od.step()
-        og.zero_grad()
-        pairs = list(zip(d(real), d(fake), strict=True))
-        features = sum((a - b).abs().mean() for r, f in pairs for a, b in zip(r, f, strict=True))
-        adversarial = sum((f[-1] - 1).square().mean() for _, f in pairs)
-        mel = (recipe.loss_mel(fake) - recipe.loss_mel(real)).abs().mean()
-        (adversarial + 2 * features + 45 * mel).backward()
-        og.step()
-
-    return step
+    """The usual loop, on networks of its own."""
+    return hifigan_step(recipe, recipe.networks(), real)
 
 
 def bench_step(rounds):

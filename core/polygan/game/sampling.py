@@ -43,7 +43,8 @@ def make_samples(
     of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples.
     """
     _check_given(recipe, given is not None)
-    device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
+    device, noise = _device_of(networks), seeded_noise(seed)
+    options = recipe.Sampling() if options is None else options
     with preserved_generators(device), evaluating(networks), torch.no_grad():
         seed_everything(mix(seed, 1), device)
         made = recipe.generate(networks, Request(n if given is None else len(given), noise, options, device, given))
@@ -69,7 +70,8 @@ def stream_samples(
             own = mix(seed, _PIECE, k) if k else seed
             yield make_samples(recipe, networks, len(piece), own, options, given=piece, domain=domain)
         return
-    device, noise, options = _device_of(networks), seeded_noise(seed), options or recipe.Sampling()
+    device, noise = _device_of(networks), seeded_noise(seed)
+    options = recipe.Sampling() if options is None else options
     made = recipe.stream(networks, iter(pieces), Request(1, noise, options, device))
     for k in itertools.count():
         with preserved_generators(device), evaluating(networks), torch.no_grad():

@@ -97,7 +97,8 @@ class Recorder(Listener):
         live = trainer.networks(averaged=False)
         batches = [self._real_batch(trainer, train), self._real_batch(trainer, held_out), fake]
         if recipe.given is not None and "given" in batches[1]:  # the critic sees the fakes with their inputs
-            batches[2] = {"given": batches[1]["given"][: len(fakes)], **fake}
+            given = batches[1]["given"][: len(fakes)]
+            batches[2] = {"given": given, **{k: v[: len(given)] for k, v in fake.items()}}
         with evaluating(live), torch.no_grad():
             moved = ({k: v.to(trainer.device) for k, v in batch.items()} for batch in batches)
             logits = [recipe.critic(live, batch) for batch in moved]

@@ -71,6 +71,7 @@ def execute(
         stack.enter_context(_threads(settings.run.threads))
         with world.first_goes_first():
             job = make_job(settings, progress=None if world.first and not quiet else False)
+        first_run = not Path(settings.run.runs).exists()
         place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
         if world.first:
@@ -82,8 +83,9 @@ def execute(
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 shutil.rmtree(place, ignore_errors=True)
-                with suppress(OSError):  # the folder of runs too, unless it holds others
-                    place.parent.rmdir()
+                if first_run:
+                    with suppress(OSError):  # the folder of runs, which this run made; another run may lie there by now
+                        place.parent.rmdir()
             raise
         if recorder:
             if is_emulated(trainer.precision, device):

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "scores"))
+from made_evaluations import RATE, SPEC, voice
+
 from polygan_audio.networks.griffinlim import griffin_lim, magnitudes_of
 from polygan_audio.networks.melspec import resolve
 from polygan_audio.scores import measures
-
-RATE = 16_000
-SPEC = resolve("hifigan", RATE)
-
-
-def voice(seconds=1.5, seed=0, rate=RATE):
-    """Something that measures of speech take for it: a buzz of gliding pitch through moving formants, in syllables."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * rate)) / rate
-    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    buzz = np.zeros_like(t)
-    formant = 900 + 500 * np.sin(2 * np.pi * 2.3 * t + rng.uniform(0, 6))
-    for k in range(1, 25):
-        height = np.exp(-(((k * pitch - formant) / 400) ** 2)) + 0.3 * np.exp(-(((k * pitch - 2400) / 500) ** 2))
-        buzz += height * np.sin(k * phase)
-    envelope = np.clip(np.sin(2 * np.pi * 3.1 * t + rng.uniform(0, 6)), 0.0, 1) ** 0.5
-    sound = buzz * envelope + 1e-3 * rng.normal(size=len(t))
-    return torch.from_numpy(0.6 * sound / np.abs(sound).max()).float()
 
 
 @pytest.mark.parametrize("preset", ["hifigan", "tacotron2", "vocos", "speecht5"])

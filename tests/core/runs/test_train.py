@@ -261,3 +261,12 @@ def test_a_run_leaves_the_process_as_it_found_it():
         assert facts() == before
     finally:
         signal.signal(signal.SIGUSR1, handler)
+
+
+def test_a_run_that_never_began_leaves_folders_of_the_user_alone():
+    Path("mine").mkdir()
+    for runs, stays in (("mine", True), ("made", False)):
+        with pytest.raises(polygan.DataError, match="batch_size = 5000 is larger than the data"):
+            train(steps=2, batch_size=5000, runs=runs)
+        assert Path(runs).exists() is stays
+        assert not list(Path().glob(f"{runs}/*"))
