@@ -34,8 +34,9 @@ from .hookspecs import (
 if TYPE_CHECKING:
     from . import losses, testing
     from .data.domain import Domain, Samples
+    from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
-    from .data.source import Batch, DataSettings, Field, Source
+    from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
     from .data.utf8 import decode_utf8
@@ -59,7 +60,8 @@ __version__ = "0.1.0"
 _HOME = {
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
-    "data.source": "Batch DataSettings Field Source",
+    "data.learned": "remembered",
+    "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
     "data.utf8": "decode_utf8",
@@ -96,12 +98,14 @@ __all__ = [
     "Domain",
     "DomainSpec",
     "Evaluation",
+    "Fact",
     "Field",
     "FormatSpec",
     "HasCritic",
     "HasLikelihood",
     "HasStream",
     "ImportedWeights",
+    "LeftOut",
     "Listener",
     "MetricSpec",
     "Noise",
@@ -142,6 +146,7 @@ __all__ = [
     "make_samples",
     "mix",
     "ranged",
+    "remembered",
     "resolve_precision",
     "resume",
     "split_rows",

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .build import build_store, cache_folder
     from .domain import Domain, Samples
-    from .source import Batch, DataSettings, Field, Source
+    from .learned import remembered
+    from .source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .store import Split, Store, split_rows, split_store
     from .stream import Stream, Streams
 
 _HOME = {
     "build": "build_store cache_folder",
     "domain": "Domain Samples",
-    "source": "Batch DataSettings Field Source",
+    "learned": "remembered",
+    "source": "Batch DataSettings Fact Field LeftOut Source",
     "store": "Split Store split_rows split_store",
     "stream": "Stream Streams",
 }
@@ -28,7 +30,9 @@ __all__ = [
     "Batch",
     "DataSettings",
     "Domain",
+    "Fact",
     "Field",
+    "LeftOut",
     "Samples",
     "Source",
     "Split",
@@ -37,6 +41,7 @@ __all__ = [
     "Streams",
     "build_store",
     "cache_folder",
+    "remembered",
     "split_rows",
     "split_store",
 ]

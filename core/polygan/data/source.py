@@ -11,7 +11,7 @@ import torch
 from ..settings.ranges import Checked, ranged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -46,6 +46,22 @@ class Field(NamedTuple):
         return len(self.shape) > 0 and self.shape[0] is None
 
 
+class Fact(NamedTuple):
+    """A line about data that is not decoded yet: ``Fact("size", "64x64, from 72x72 to 640x480")``."""
+
+    name: str
+    text: str
+
+
+class LeftOut(NamedTuple):
+    """Things of one kind that a source does not use: ``LeftOut(12, ".svg files", "vector graphics are not read", "a/b.svg")``."""
+
+    count: int
+    what: str
+    why: str
+    example: str = ""
+
+
 class Source(ABC):
     """Samples that are not decoded yet. `polygan.data.build_store` decodes them once, in parallel threads."""
 
@@ -53,6 +69,8 @@ class Source(ABC):
     """The arrays of a sample; dtype and shape hold for every sample. A field ``held_out`` (0 or 1) is the source's own split."""
     info: dict[str, Any]
     """JSON data that networks are built from (shape, classes, rate, ...). Saved with the run."""
+    left_out: Sequence[LeftOut] = ()
+    """What lies at the source's place and is not used. A run's first lines and `polygan data` name each."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -69,3 +87,14 @@ class Source(ABC):
     def name(self, index: int) -> str:
         """The name of a sample in messages: its file, or its row."""
         return f"sample {index}"
+
+    def describe(self) -> Sequence[Fact]:
+        """What a user wants to know before samples are decoded: sizes, lengths, rates, classes, shares cut away.
+
+        A run's first lines and `polygan data` show the facts in this order. The core adds counts and splits.
+        """
+        return ()
+
+    def info_without(self, skipped: Sequence[int]) -> dict[str, Any]:
+        """`info` once the samples at the indices ``skipped`` turned out to be unreadable (for counts of classes)."""
+        return self.info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
@@ -12,32 +13,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], set[str]]:
-    """Sorted paths, relative to ``root``, of the files with ``wanted`` names; and the suffixes (or names) of all other files.
+_OF_SYSTEMS = frozenset(
+    ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini")
+)
+"""Names of files and folders that operating systems and storage servers leave beside a user's files."""
 
-    Hidden files and folders are skipped. Links to folders are followed, but each folder is read once, at its real place. Raises
+
+def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], Counter[str]]:
+    """Sorted paths, relative to ``root``, of the files with ``wanted`` names; and how many other files have which suffix (or name).
+
+    Hidden files and folders are skipped, and so are those that systems leave (``@eaDir``, ``__MACOSX``). Links to folders are followed, but each folder is read once, at its real place. Raises
     DataError for an unreadable folder.
     """
 
     def fail(error: OSError) -> None:
         raise DataError(f"{error.filename}: {error.strerror}")
 
-    files, others = [], set()
+    files, others = [], Counter[str]()
     top, seen = os.path.realpath(root), set[str]()
     for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
         if (real := os.path.realpath(folder)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _inside(os.path.join(folder, f), top))
+        folders[:] = sorted(f for f in folders if not _skipped(f) and not _inside(os.path.join(folder, f), top))
         for name in names:
-            if name.startswith("."):
+            if _skipped(name):
                 continue
             if wanted(name):
                 files.append(os.path.relpath(os.path.join(folder, name), root))
             else:
-                others.add(os.path.splitext(name)[1].lower() or name)
+                others[os.path.splitext(name)[1].lower() or name] += 1
     return sorted(files), others
+
+
+def _skipped(name: str) -> bool:
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def _inside(folder: str, top: str) -> bool:

@@ -27,7 +27,12 @@ def _place(tmp_path, monkeypatch):
 
 def test_wanted_files_are_sorted_and_the_others_told_by_suffix():
     make("set/b/2.png", "set/a/1.PNG", "set/c.csv.gz", "set/d.txt", "set/README", "set/.x.png", "set/.git/y.png")
-    assert walk() == (["a/1.PNG", "b/2.png", "c.csv.gz"], {".txt", "README"})
+    assert walk() == (["a/1.PNG", "b/2.png", "c.csv.gz"], {".txt": 1, "README": 1})
+
+
+def test_what_systems_leave_beside_files_is_skipped():
+    make("set/@eaDir/1.png", "set/a/__MACOSX/1.png", "set/a/2.png", "set/Thumbs.db", "set/b.txt", "set/c.TXT")
+    assert walk() == (["a/2.png"], {".txt": 2})
 
 
 def test_a_folder_is_read_once_and_where_it_lies():
