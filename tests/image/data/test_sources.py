@@ -16,7 +16,7 @@ from made_pictures import gradient, one, source
 from polygan import DataError
 from polygan.data import build_store
 from polygan_image.data import pictures
-from polygan_image.data.sources import FolderSource
+from polygan_image.data.folders import FolderSource
 from polygan_image.domain import ImageSettings
 
 # Folders
@@ -218,7 +218,7 @@ def test_a_label_that_is_no_class_is_counted(tmp_path):
             Image.fromarray(gradient()).save(tmp_path / name / f"{i}.png")
     found = source(tmp_path, labels="folders")
     found.labels = [0, -1, 1, 1]
-    found._describe(found.settings, (8, 8), 1, ["a", "b", "unused"], [*found.labels, None])
+    found._settle(found.settings, (8, 8), 1, ["a", "b", "unused"])
     assert found.info["class_counts"] == [1, 2, 0]
     assert int(found.decode(0)["label"]) == 0
     with pytest.raises(DataError, match="has the label -1, which is no class"):
