@@ -3,6 +3,7 @@
 import struct
 import sys
 import types
+import typing
 import zlib
 from pathlib import Path
 
@@ -44,14 +45,6 @@ def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
     assert [int(labelled.decode(i)["label"]) for i in range(4)] == [0, 0, 1, 1]
     assert labelled.decode(0)["label"].dtype == np.int64
     assert labelled.fingerprint() != found.fingerprint()
-
-
-def test_a_picture_outside_the_class_folders_is_named(tmp_path):
-    (tmp_path / "a").mkdir()
-    Image.new("L", (4, 4)).save(tmp_path / "a" / "1.png")
-    Image.new("L", (4, 4)).save(tmp_path / "loose.png")
-    with pytest.raises(DataError, match=r"loose\.png lies in no subfolder"):
-        source(tmp_path, labels="folders")
 
 
 def test_sizes_that_differ_name_two_files_and_the_option(tmp_path):
@@ -171,6 +164,47 @@ def test_hugging_face_folder_on_disk(tmp_path):
     sample = found.decode(2)
     assert (int(sample["label"]), sample["image"].shape, int(sample["image"].max())) == (1, (1, 4, 6), 30)
     assert source(f"hf:{tmp_path / 'set'}").fingerprint() == found.fingerprint()
+
+
+class Rows(list):
+    """What `datasets` gives, as far as it is used here: rows of a picture's bytes and a class."""
+
+    features: typing.ClassVar = {
+        "pic": type("Image", (), {})(),
+        "kind": types.SimpleNamespace(names=["cat", "dog", "eel"]),
+    }
+    features["kind"].__class__ = type("ClassLabel", (types.SimpleNamespace,), {})
+    column_names = ("pic", "kind")
+
+    def __getitem__(self, key):
+        return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
+
+    def select(self, rows):
+        return Rows([self[i] for i in rows])
+
+    def select_columns(self, name):
+        return self
+
+    def cast_column(self, name, kind):
+        return self
+
+    _fingerprint = property(lambda self: str(len(self)))
+
+
+def test_other_splits_and_small_classes_of_a_hugging_face_set_are_counted(monkeypatch):
+    data = pictures.png(Image.new("L", (4, 4)))
+    rows = [{"pic": {"bytes": data, "path": None}, "kind": k} for k in (0, 2, 2, 1, 0)]
+    library = types.SimpleNamespace(
+        load_dataset=lambda name: {"test": Rows(rows[:2]), "train": Rows(rows)}, Image=lambda decode: None
+    )
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    found = source("hf:pets", min_class=2)
+    assert (found.info["classes"], found.info["class_counts"]) == (["cat", "eel"], [2, 2])
+    assert [int(found.decode(i)["label"]) for i in range(4)] == [0, 1, 1, 0]
+    assert [(line.count, line.what) for line in found.left_out] == [
+        (2, "rows of the split test"), (1, "pictures of 1 small class"),
+    ]  # fmt: skip
+    assert source("hf:pets").info["class_counts"] == [2, 1, 2]
 
 
 def test_hugging_face_failures_are_one_line(monkeypatch):

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import struct
 import tarfile
 import tempfile
@@ -20,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from polygan import DataError, LeftOut, remembered, walk_files
 from polygan.data import cache_folder
 
-from .formats import is_picture
+from .formats import is_picture, most_bytes, most_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,17 +33,14 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 TABLE = "dataset.json"
 """The file that gives the classes of pictures in the layout of StyleGAN's tools."""
 _MOST_TABLE = 2**28  # bytes
+_IN_MEMORY = 2**24  # bytes of a member
+_PIECE = 2**20  # bytes that are read at once
 _OF_SYSTEMS = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"))
 _DAMAGE = (
     OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError, struct.error, zlib.error, lzma.LZMAError,
     zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
 """What the readers of archives raise for a damaged or locked archive."""
-
-
-def most_unpacked(packed: int) -> int:
-    """The bytes that a compressed file of this size may unpack to: 64 MiB, or 200 times its size."""
-    return max(2**26, 200 * packed)
 
 
 def is_archive(path: Path) -> bool:
@@ -117,19 +115,17 @@ class Archive(Place):
 
     def __init__(self, path: Path, settings: ImageSettings) -> None:
         self.path, self.root = path, path
-        self._most = 8 * settings.max_pixels + 2**20  # bytes: four channels of 16 bits and what stands before them
-        self.others = Counter()
+        self._most = most_bytes(settings.max_pixels)
+        self._folder = cache_folder(settings)
         try:
             stat = path.stat()
             self._identity = (path.name, stat.st_size, stat.st_mtime_ns)
-            names = self._members(settings)
+            names = [n for n in self._members(settings) if not _of_systems(n)]
         except _DAMAGE as error:
             raise DataError(f"{path}: not a readable archive ({error}); fetch it again") from None
-        names = [n for n in names if not _of_systems(n)]
-        for name in names:
-            if not is_picture(name):
-                self.others[os.path.splitext(name)[1].lower() or name.rpartition("/")[2]] += 1
         pictures = [n for n in names if is_picture(n)]
+        others = (n.rpartition("/")[2] for n in names if not is_picture(n))
+        self.others = Counter(os.path.splitext(n)[1].lower() or n for n in others)
         self._base = _shared_folder(pictures)
         self._all = set(names)
         self.files = sorted(n.removeprefix(self._base) for n in pictures)
@@ -143,21 +139,26 @@ class Archive(Place):
     def _size(self, name: str) -> int: ...
 
     @abstractmethod
-    def _bytes(self, name: str) -> bytes: ...
+    def _copy(self, name: str, target: IO[bytes]) -> None:
+        """Write the bytes of a member, piece by piece."""
 
-    def _read(self, name: str, most: int, remedy: str) -> bytes:
+    def _read(self, name: str, most: int, remedy: str) -> IO[bytes]:
+        """The bytes of a member of at most so many. Many bytes come in a nameless file: 32 threads may each read a member."""
         if self._size(name) > most:
             raise DataError(f"{self._size(name):,} bytes, and at most {most:,} are read; {remedy}")
+        target = io.BytesIO() if self._size(name) <= _IN_MEMORY else _nameless(self._folder)
         try:
-            return self._bytes(name)
+            self._copy(name, target)
         except _DAMAGE as error:
+            target.close()
             raise DataError(f"cannot be read from the archive ({error}); fetch the archive again") from None
+        target.seek(0)
+        return target
 
     def open(self, file: str) -> IO[bytes]:
-        data = self._read(self._base + file, self._most, "raise --data.max_pixels if you trust the file")
-        if not data:
+        if not self._size(self._base + file):
             raise DataError("the file is empty; remove it")
-        return io.BytesIO(data)
+        return self._read(self._base + file, self._most, "raise --data.max_pixels if you trust the file")
 
     def facts(self, files: Sequence[str]) -> object:
         return self._identity, list(files)
@@ -167,11 +168,22 @@ class Archive(Place):
         found, above = [], self._base
         while True:
             if above + TABLE in self._all:
-                found.append((above, self._read(above + TABLE, _MOST_TABLE, "set data.labels = none to leave it out")))
+                with self._read(above + TABLE, _MOST_TABLE, "set data.labels = none to leave it out") as stream:
+                    found.append((above, stream.read()))
             if not above:
                 return [(self._base.removeprefix(folder), data) for folder, data in found]
-            above = above[:-1].rpartition("/")[0]
-            above = f"{above}/" if above else ""
+            above = above[: above.rfind("/", 0, -1) + 1]
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    """A file without a name, which vanishes with the process, however the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot hold what an archive unpacks to ({error.strerror}): name another folder with --data.cache"
+        ) from None
 
 
 def _shared_folder(names: Sequence[str]) -> str:
@@ -199,11 +211,11 @@ class Zip(Archive):
     def _size(self, name: str) -> int:
         return self._infos[name].file_size
 
-    def _bytes(self, name: str) -> bytes:
+    def _copy(self, name: str, target: IO[bytes]) -> None:
         with self._lock:
             member = self._zip.open(self._infos[name])
         try:
-            return member.read()
+            shutil.copyfileobj(member, target, _PIECE)
         finally:
             with self._lock:
                 member.close()
@@ -215,9 +227,10 @@ class Tar(Archive):
     The offsets are kept in the cache: a run whose pictures are decoded already unpacks nothing.
     """
 
+    _file: IO[bytes] | None = None
+
     def _members(self, settings: ImageSettings) -> Sequence[str]:
-        self._file: IO[bytes] | None = None
-        self._lock, self._folder = Lock(), cache_folder(settings)
+        self._lock = Lock()
         found: dict[str, Any] = remembered(settings, repr(("members of a tar", 1, self._identity)), self._index)
         self._places: dict[str, tuple[int, int]] = {n: (start, size) for n, start, size in found["members"]}
         if links := found["links"]:
@@ -239,6 +252,10 @@ class Tar(Archive):
                     links.append(name)
         return {"members": list(members.values()), "links": links}
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def _stream(self) -> IO[bytes]:
         """The file that holds the members' bytes."""
         if self._file is None:
@@ -250,35 +267,32 @@ class Tar(Archive):
 
     def _unpacked(self, unpack: Any) -> IO[bytes]:
         most, done = most_unpacked(self.path.stat().st_size), 0
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            target = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the source keeps it open
-        except OSError as error:
-            raise DataError(
-                f"{self._folder} cannot hold an unpacked archive ({error.strerror}): name another folder with --data.cache"
-            ) from None
+        target = _nameless(self._folder)
         with unpack(self.path, "rb") as source:
-            while piece := source.read(2**20):
+            while piece := source.read(_PIECE):
                 done += len(piece)
                 if done > most:
                     raise DataError(
                         f"{self.path}: unpacks to more than {most:,} bytes, 200 times its size; unpack it by hand if you trust it"
                     )
                 target.write(piece)
+        target.seek(0)
         return target
 
     def _size(self, name: str) -> int:
         return self._places[name][1]
 
-    def _bytes(self, name: str) -> bytes:
+    def _copy(self, name: str, target: IO[bytes]) -> None:
         start, size = self._places[name]
-        with self._lock:
-            stream = self._stream()
-            stream.seek(start)
-            data = stream.read(size)
-        if len(data) < size:
-            raise DataError("the archive is cut off here; fetch it again")
-        return data
+        for offset in range(start, start + size, _PIECE):
+            wanted = min(_PIECE, start + size - offset)
+            with self._lock:
+                stream = self._stream()
+                stream.seek(offset)
+                piece = stream.read(wanted)
+            if len(piece) < wanted:
+                raise EOFError("the archive is cut off here")
+            target.write(piece)
 
 
 def open_archive(path: Path, settings: ImageSettings) -> Archive:

@@ -16,7 +16,7 @@ import numpy as np
 from polygan import DataError, LeftOut
 
 from . import pictures
-from .archives import most_unpacked
+from .formats import most_unpacked
 from .sources import ArraySource
 
 if TYPE_CHECKING:

@@ -177,8 +177,10 @@ class PlaceSource(FileSource):
         """What subfolders could mean, where no classes are asked for."""
         tops = {parts[0] for parts in map(_parts, self.place.files) if len(parts) > 1}
         if splits := sorted(_splits(tops)):
-            one = self.place.root / splits[0]
-            return [Fact("classes", f"none; all of {', '.join(splits)} is trained on; --data {one} takes one of them")]
+            one = self.place.root / next((s for s in splits if s.lower() in _TRAINED), splits[0])
+            return [
+                Fact("classes", f"none; {' and '.join(splits)} are trained on alike; --data {one} takes one of them")
+            ]
         if len(tops) < 2:
             return []
         return [Fact("classes", f"none; {len(tops):,} subfolders, --data.labels folders would make them classes")]

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError, features
 
-from polygan import LeftOut
+from polygan import DataError, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -38,6 +38,8 @@ _NO_PICTURES = frozenset(
 """Formats that Pillow knows and that are left out: video, science, stubs without a decoder, and drawings that start Ghostscript."""
 _LIBRARIES = {"AVIF": "avif", "JPEG": "jpg", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 """Formats that a build of Pillow may lack."""
+_READ_WHOLE = frozenset(("AVIF", "WEBP"))
+"""Formats whose files Pillow reads into memory before it knows their size."""
 _USUAL = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -84,17 +86,33 @@ def is_picture(name: str) -> bool:
 def left_out(others: Mapping[str, int]) -> list[LeftOut]:
     """A line for each suffix (or name) of files that are no pictures, the most frequent first."""
     found = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return [LeftOut(n, f"{s} files", _WHY.get(s, "they are not read as pictures")) for s, n in found if n > 0]
+    return [
+        LeftOut(n, f"{s} files" if s.startswith(".") else f"files named {s}", _WHY.get(s, "they are no pictures"))
+        for s, n in found
+        if n > 0
+    ]
 
 
-def opened(stream: IO[bytes]) -> Image.Image:
-    """As `Image.open` of a binary stream, for `FORMATS` alone, and without Pillow's own limit of pixels: the caller checks the size."""
+def most_unpacked(packed: int) -> int:
+    """The bytes that a compressed file of this size may unpack to: 64 MiB, or 200 times its size."""
+    return max(2**26, 200 * packed)
+
+
+def most_bytes(pixels: int) -> int:
+    """The bytes that a file of so many pixels may have where it is read whole: four channels of 16 bits, and what stands before them."""
+    return 8 * pixels + 2**20
+
+
+def opened(stream: IO[bytes], most: int) -> Image.Image:
+    """As `Image.open` of a binary stream, for `FORMATS` alone, and without Pillow's own limit: the caller checks the ``most`` pixels."""
     start = stream.read(16)
     for name in FORMATS:
         factory, accepts = Image.OPEN[name]
         accepted = accepts is None or accepts(start)
         if not accepted or isinstance(accepted, str):  # text is the reason why this Pillow cannot read the format
             continue
+        if name in _READ_WHOLE and stream.seek(0, os.SEEK_END) > most_bytes(most):
+            raise DataError(f"more bytes than {most:,} pixels take; raise --data.max_pixels if you trust the file")
         stream.seek(0)
         try:
             return factory(stream, "")

@@ -64,25 +64,21 @@ def open_picture(file: Path | IO[bytes], max_pixels: int | None, read: Callable[
 
     Raises `DataError` with one line for every fault of the file; the caller adds the file's name.
     """
-    if isinstance(file, Path):
-        with file.open("rb") as stream:
-            return open_picture(stream, max_pixels, read)
     most = max_pixels or Image.MAX_IMAGE_PIXELS or 2**27
+    stream = file.open("rb") if isinstance(file, Path) else file
+    allowed, remedy = f"{most:,} pixels", "make the picture smaller"
+    if max_pixels is not None:
+        allowed, remedy = f"data.max_pixels = {most:,} pixels", "type --data.max_pixels {} if you trust the file"
     try:
-        with formats.limit.of_at_least(most), formats.opened(file) as picture:
+        with stream, formats.limit.of_at_least(most), formats.opened(stream, most) as picture:
             pixels = picture.width * picture.height
             if pixels > most:
-                size = f"{picture.width}x{picture.height} are more than"
-                if max_pixels is None:
-                    raise DataError(f"{size} {most:,} pixels; make the picture smaller")
-                raise DataError(
-                    f"{size} data.max_pixels = {most:,} pixels; type --data.max_pixels {pixels} if you trust the file"
-                )
+                raise DataError(f"{picture.width}x{picture.height} are more than {allowed}; {remedy.format(pixels)}")
             return read(picture)
     except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError:
-        raise DataError(f"more pixels within the file than data.max_pixels = {most:,}; remove the file") from None
+        raise DataError(f"more than {allowed}; {remedy.format('N')}") from None
     except Image.UnidentifiedImageError:
         raise DataError("not a picture that Pillow can read; convert or remove the file") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything

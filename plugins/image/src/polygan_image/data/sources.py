@@ -13,7 +13,7 @@ from PIL import Image
 
 from polygan import ConfigError, DataError, Fact, Field, LeftOut, Source
 
-from . import formats, pictures, survey
+from . import pictures, survey
 from .given import check_pairs
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ class FileSource(PictureSource):
         self.seen = survey.surveyed(settings, identity, len(self), self._header)
         if not self.seen.readable:
             raise DataError(
-                f"{where}: none of {len(self):,} pictures can be read, e.g. {self.name(0)}; "
-                f"readable are {' '.join(formats.SUFFIXES)}"
+                f"{where}: none of {len(self):,} pictures can be read, e.g. {self.name(0)}: {self._fault(0)}"
             )
         self.transparent = 4 in self.seen.channels
         size = settings.size if settings.resolution else survey.one_size(self.seen, self.name)
@@ -166,6 +165,14 @@ class FileSource(PictureSource):
             return pictures.open_picture(self._file(index), self.settings.max_pixels, read)
         except DataError:  # `decode` names the file
             return None
+
+    def _fault(self, index: int) -> str:
+        """What is wrong with a picture."""
+        try:
+            pictures.open_picture(self._file(index), self.settings.max_pixels, lambda picture: None)
+        except (DataError, OSError) as error:
+            return str(getattr(error, "strerror", None) or error)
+        return "cannot be read"
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one picture; `DataError` says what is wrong with the file that `name` gives."""

@@ -171,7 +171,7 @@ def size_facts(survey: Survey, made: tuple[int, int], fit: str) -> list[Fact]:
     usual = max(sizes, key=lambda s: (sizes[s].number, s))
     text = f"{_by(usual)}, all pictures"
     if len(sizes) > 1:
-        text = f"from {_by(small)} to {_by(large)}, most often {_by(usual)} ({sizes[usual].number:,} pictures)"
+        text = f"from {_by(small)} to {_by(large)}, most often {_by(usual)} ({sizes[usual].number:,} of {survey.readable:,})"
     return [Fact("sizes", text), Fact("made", f"{_by(made)}{_lost(survey, made, fit)}")]
 
 
@@ -191,9 +191,11 @@ def _lost(survey: Survey, made: tuple[int, int], fit: str) -> str:
     said = {
         "crop": f"{lost / survey.readable:.1%} of the area is cropped away",
         "pad": f"{lost / survey.readable:.1%} of the area is padding",
-        "stretch": f"{skewed:,} pictures lose their aspect ratio",
+        "stretch": f"aspect ratio changed: {skewed:,} of {survey.readable:,}",
     }[fit]
-    return "".join((f"; {said}" if skewed else "", f"; {enlarged:,} pictures are enlarged" if enlarged else ""))
+    return "".join(
+        (f"; {said}" if skewed else "", f"; enlarged: {enlarged:,} of {survey.readable:,}" if enlarged else "")
+    )
 
 
 def channel_facts(survey: Survey, settings: ImageSettings, channels: int) -> list[Fact]:
@@ -224,8 +226,8 @@ def _paper(survey: Survey, settings: ImageSettings, channels: int) -> str:
 def class_fact(classes: Sequence[str], counts: Sequence[int]) -> Fact:
     """The classes with their counts, the largest first."""
     order = sorted(zip(counts, classes, strict=True), key=lambda item: (-item[0], item[1]))
-    shown = ", ".join(f"{name} {count:,}" for count, name in order[:_SHOWN])
-    more = f", and {len(order) - _SHOWN:,} more down to {order[-1][0]:,}" if len(order) > _SHOWN else ""
+    shown = ", ".join(f"{name} ({count:,})" for count, name in order[:_SHOWN])
+    more = f", and {len(order) - _SHOWN:,} more, the smallest with {order[-1][0]:,}" if len(order) > _SHOWN else ""
     return Fact("classes", f"{len(classes):,}: {shown}{more}")
 
 
