@@ -171,9 +171,8 @@ class Rows(list):
 
     features: typing.ClassVar = {
         "pic": type("Image", (), {})(),
-        "kind": types.SimpleNamespace(names=["cat", "dog", "eel"]),
+        "kind": type("ClassLabel", (), {"names": ["cat", "dog", "eel"]})(),
     }
-    features["kind"].__class__ = type("ClassLabel", (types.SimpleNamespace,), {})
     column_names = ("pic", "kind")
 
     def __getitem__(self, key):
