@@ -90,7 +90,7 @@ class Folder(Place):
         return path
 
     def facts(self, files: Sequence[str]) -> object:
-        return [(f, *_stat(self.root / f)) for f in files]
+        return [(f, *_stat(os.path.join(self.root, f))) for f in files]
 
     def tables(self) -> Sequence[tuple[str, bytes]]:
         path = self.root / TABLE
@@ -101,10 +101,10 @@ class Folder(Place):
         return [("", path.read_bytes())]
 
 
-def _stat(path: Path) -> tuple[int, int]:
+def _stat(path: str) -> tuple[int, int]:
     """Size and modification time; a dangling link has neither, and `decode` names the link."""
     try:
-        stat = path.stat()
+        stat = os.stat(path)
     except OSError:
         return -1, 0
     return stat.st_size, stat.st_mtime_ns

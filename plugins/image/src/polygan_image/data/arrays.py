@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import os
 import struct
 import zipfile
 import zlib
@@ -88,15 +89,16 @@ def _idx_read(path: Path, header_only: bool = False) -> Any:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def is_idx(path: Path) -> bool:
+def is_idx(name: str) -> bool:
     """Whether a file is named like IDX pictures: ``train-images-idx3-ubyte``, ``t10k.idx``, .gz or not."""
-    return "idx3" in path.name or "idx4" in path.name or path.name.removesuffix(".gz").endswith(".idx")
+    return "idx3" in name or "idx4" in name or name.removesuffix(".gz").endswith(".idx")
 
 
 def idx_of_folder(folder: Path, settings: ImageSettings) -> ArraySource | None:
     """The training pictures of a folder of IDX files; None for a folder without. Other files are named in ``left_out``."""
-    names = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    idx = [p for p in names if is_idx(p) and "labels" not in p.name]
+    with os.scandir(folder) as entries:  # a folder may hold a million pictures
+        files = [e for e in entries if not e.name.startswith(".")]
+        idx = sorted(folder / e.name for e in files if is_idx(e.name) and "labels" not in e.name and e.is_file())
     if not idx:
         return None
     used = next((p for p in idx if "train" in p.name), idx[0])
@@ -105,7 +107,8 @@ def idx_of_folder(folder: Path, settings: ImageSettings) -> ArraySource | None:
         other = next(p for p in idx if p != used)
         why = f"{used.name} is used; name another with --data {other}"
         source.left_out = [*source.left_out, LeftOut(len(idx) - 1, "IDX files of pictures", why, other.name)]
-    rest = Counter(p.suffix.lower() or p.name for p in names if p not in idx and "ubyte" not in p.name)
+    known, names = {p.name for p in idx}, [e.name for e in files if "ubyte" not in e.name and e.is_file()]
+    rest = Counter(os.path.splitext(name)[1].lower() or name for name in names if name not in known)
     more = [LeftOut(n, f"{suffix} files", "the folder holds IDX files, which are read") for suffix, n in rest.items()]
     source.left_out = [*source.left_out, *more]
     return source

@@ -62,7 +62,7 @@ class ImageDomain(Domain):
             )
         if path.suffix.lower() == ".npz":
             return npz_source(path, settings)
-        if is_idx(path) or "ubyte" in path.name:
+        if is_idx(path.name) or "ubyte" in path.name:
             return idx_source(path, settings)
         if is_archive(path):
             return ArchiveSource(path, settings)
