@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -105,6 +106,9 @@ def test_a_folder_of_folders_without_classes_is_told(tmp_path):
     assert f"--data {tmp_path / 'one/all'}" in facts(source(tmp_path / "one", labels="folders"))["advice"]
     save(tmp_path / "split", {"train": 2, "test": 2})
     assert f"--data {tmp_path / 'split/train'}" in facts(source(tmp_path / "split"))["classes"]
+    assert "classes" not in facts(source(tmp_path / "split", labels="none"))
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "split")
+    assert "an archive of train alone" in facts(source(tmp_path / "packed.zip"))["classes"]
 
 
 def test_class_counts_leave_out_what_cannot_be_read(tmp_path):

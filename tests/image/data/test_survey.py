@@ -32,10 +32,10 @@ def facts(found):
     [("RGBA", "RGB", 4), ("RGB", "RGBA", 3), ("L", "RGB", 3), ("L", "RGBA", 3), ("L", "1", 1)],
 )
 def test_no_name_decides_the_number_of_channels(tmp_path, many, one, channels):
-    """One picture of another kind among 300, at the beginning, in the middle and at the end."""
-    for place in ("000", "150", "999"):
+    """One picture of another kind among 20, at the beginning, in the middle and at the end."""
+    for place in ("00", "10", "99"):
         folder = tmp_path / place
-        save(folder, {f"{i:03d}x": many for i in range(300)} | {place: one}, (2, 2))
+        save(folder, {f"{i:02d}x": many for i in range(20)} | {place: one}, (2, 2))
         for options in ({}, {"resolution": 4}):
             assert source(folder, **options).info["channels"] == channels
     text = facts(found := source(folder))["channels"]

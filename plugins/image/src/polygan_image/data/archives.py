@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from .settings import ImageSettings
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 TABLE = "dataset.json"
 """The file that gives the classes of pictures in the layout of StyleGAN's tools."""
 _MOST_TABLE = 2**28  # bytes
@@ -41,11 +40,6 @@ _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
 """What the readers of archives raise for a damaged or locked archive."""
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is named like an archive."""
-    return path.name.lower().endswith(ARCHIVES)
 
 
 class Place(ABC):
@@ -70,6 +64,10 @@ class Place(ABC):
     @abstractmethod
     def facts(self, files: Sequence[str]) -> object:
         """What changes whenever the bytes of the files change."""
+
+    def alone(self, folder: str) -> str:
+        """What to type to read one folder of the place alone."""
+        return f"--data {self.root / folder}"
 
     @abstractmethod
     def tables(self) -> Sequence[tuple[str, bytes]]:
@@ -162,6 +160,10 @@ class Archive(Place):
 
     def facts(self, files: Sequence[str]) -> object:
         return self._identity, list(files)
+
+    def alone(self, folder: str) -> str:
+        """What to type to read one folder of the archive alone."""
+        return f"--data and an archive of {folder} alone"
 
     def tables(self) -> Sequence[tuple[str, bytes]]:
         """In the shared folder, or in a folder above."""
@@ -293,8 +295,3 @@ class Tar(Archive):
             if len(piece) < wanted:
                 raise EOFError("the archive is cut off here")
             target.write(piece)
-
-
-def open_archive(path: Path, settings: ImageSettings) -> Archive:
-    """The archive in a file that is named like one."""
-    return Zip(path, settings) if path.name.lower().endswith(".zip") else Tar(path, settings)

@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from . import given, pictures
-from .archives import is_archive
 from .arrays import idx_of_folder, idx_source, is_idx, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
-from .formats import SUFFIXES
+from .formats import SUFFIXES, is_archive
 from .settings import ImageSettings
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class ImageDomain(Domain):
             return npz_source(path, settings)
         if is_idx(path.name) or "ubyte" in path.name:
             return idx_source(path, settings)
-        if is_archive(path):
+        if is_archive(path.name):
             return ArchiveSource(path, settings)
         raise DataError(
             f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, zip or tar file; "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from polygan import DataError, Fact, LeftOut
 
 from . import formats, survey
-from .archives import TABLE, Folder, open_archive
+from .archives import TABLE, Folder, Tar, Zip
 from .sources import FileSource, large_enough
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def _parts(file: str) -> list[str]:
     return file.replace(os.sep, "/").split("/")
 
 
-def by_subfolder(files: Sequence[str], where: Path) -> Layout:
+def by_subfolder(place: Place) -> Layout:
     """The class of a picture is its subfolder; below ``train`` and ``test`` the subfolder one level deeper."""
-    tops = {parts[0] for parts in map(_parts, files) if len(parts) > 1}
+    files, tops = place.files, {parts[0] for parts in map(_parts, place.files) if len(parts) > 1}
     if not tops:
         raise DataError(
-            f"{where} has no subfolder with pictures; with data.labels = folders, put the pictures of each class into a subfolder"
+            f"{place.root} has no subfolder with pictures; with data.labels = folders, put the pictures of each class into a subfolder"
         )
     splits = _splits(tops)
     depth, used = (1, splits) if splits else (0, tops)
@@ -60,11 +60,11 @@ def by_subfolder(files: Sequence[str], where: Path) -> Layout:
         why = "with data.labels = folders the subfolder is the class"
         layout.left_out.append(LeftOut(len(strays), "pictures outside the class folders", why, strays[0]))
     if splits:
-        _by_split(layout, splits, where)
+        _by_split(layout, splits, place)
     elif len(tops) == 1 and any(len(_parts(file)) > 2 for file in chosen):
         (top,) = tops
         layout.facts.append(
-            Fact("advice", f"all pictures are of one class; --data {where / top} takes the classes from its subfolders")
+            Fact("advice", f"all pictures are of one class; {place.alone(top)} takes the classes from its subfolders")
         )
     return layout
 
@@ -76,7 +76,7 @@ def _splits(tops: set[str]) -> set[str]:
     return trained | held_out if trained | held_out == tops or (trained and held_out) else set()
 
 
-def _by_split(layout: Layout, splits: set[str], where: Path) -> None:
+def _by_split(layout: Layout, splits: set[str], place: Place) -> None:
     """Mark the pictures that are held out. Raises DataError for splits without classes, or with different classes."""
     found: dict[str, set[str]] = {split: set() for split in sorted(splits)}
     for file, name in zip(layout.files, layout.classes or (), strict=True):
@@ -86,14 +86,14 @@ def _by_split(layout: Layout, splits: set[str], where: Path) -> None:
     classes = set().union(*(found[split] for split in trained))
     if not classes:
         raise DataError(
-            f"{where} is divided into {named}, which are no classes, and no training split has subfolders; "
-            f"train on one of them with --data {where / next(iter(found))}, without --data.labels folders if it has no subfolders"
+            f"{place.root} is divided into {named}, which are no classes, and no training split has subfolders; "
+            f"train on one of them with {place.alone(next(iter(found)))}, without --data.labels folders if it has no subfolders"
         )
     for split, names in found.items():
         if more := sorted(names - classes):
             raise DataError(
-                f"{where / split} has the subfolder {more[0]}, which {' and '.join(trained)} lacks; make the subfolders agree, "
-                f"or train on one split with --data {where / trained[0]}"
+                f"{place.root / split} has the subfolder {more[0]}, which {' and '.join(trained)} lacks; make the subfolders agree, "
+                f"or train on one split with {place.alone(trained[0])}"
             )
     held_out = [int(_parts(file)[0] not in trained) for file in layout.files]
     if any(held_out):
@@ -105,7 +105,7 @@ def _by_split(layout: Layout, splits: set[str], where: Path) -> None:
 
 
 def by_table(place: Place) -> Layout | None:
-    """The classes in a dataset.json of StyleGAN's tools; None if there is none, or one without classes."""
+    """The classes in a dataset.json of StyleGAN's tools; None if there is no such file."""
     for prefix, data in place.tables():
         where = place.name(TABLE)
         try:
@@ -116,7 +116,7 @@ def by_table(place: Place) -> Layout | None:
             continue  # of another tool
         place.others[".json"] -= 1
         if table["labels"] is None:
-            return None
+            return Layout(place.files)
         labels = _table_labels(table["labels"], where)
         chosen = [file for file in place.files if prefix + file in labels]
         if not chosen:
@@ -169,18 +169,17 @@ class PlaceSource(FileSource):
     def _layout(self, settings: ImageSettings) -> Layout:
         """The pictures that are used, and their classes."""
         if settings.labels == "folders":
-            return by_subfolder(self.place.files, self.place.root)
-        table = by_table(self.place) if settings.labels == "auto" else None
-        return table or Layout(self.place.files, facts=self._advice())
+            return by_subfolder(self.place)
+        if settings.labels == "none":
+            return Layout(self.place.files)
+        return by_table(self.place) or Layout(self.place.files, facts=self._advice())
 
     def _advice(self) -> list[Fact]:
         """What subfolders could mean, where no classes are asked for."""
         tops = {parts[0] for parts in map(_parts, self.place.files) if len(parts) > 1}
         if splits := sorted(_splits(tops)):
-            one = self.place.root / next((s for s in splits if s.lower() in _TRAINED), splits[0])
-            return [
-                Fact("classes", f"none; {' and '.join(splits)} are trained on alike; --data {one} takes one of them")
-            ]
+            one = self.place.alone(next((s for s in splits if s.lower() in _TRAINED), splits[0]))
+            return [Fact("classes", f"none; {' and '.join(splits)} are trained on alike; {one} takes one of them")]
         if len(tops) < 2:
             return []
         return [Fact("classes", f"none; {len(tops):,} subfolders, --data.labels folders would make them classes")]
@@ -236,4 +235,5 @@ class ArchiveSource(PlaceSource):
     """Every picture in a zip or tar archive; its folders mean what folders on disk mean."""
 
     def __init__(self, path: Path, settings: ImageSettings) -> None:
-        super().__init__(open_archive(path, settings), settings)
+        kind = Zip if path.name.lower().endswith(".zip") else Tar
+        super().__init__(kind(path, settings), settings)

@@ -64,6 +64,8 @@ def _suffixes() -> tuple[str, ...]:
 SUFFIXES = _suffixes()
 LOOKED_FOR = f"{' '.join(SUFFIXES[:8])} and {len(SUFFIXES) - 8} more suffixes of pictures"
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
 _REASONS = {
     "vector graphics are not read; export them as .png": (".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf", ".wmf", ".emf"),
     "videos are not read; write their frames as .png": (".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".flc", ".fli"),
@@ -81,6 +83,11 @@ _WHY = {suffix: reason for reason, suffixes in _REASONS.items() for suffix in su
 def is_picture(name: str) -> bool:
     """Whether a file is named like a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is named like an archive."""
+    return name.lower().endswith(ARCHIVES)
 
 
 def left_out(others: Mapping[str, int]) -> list[LeftOut]:
