@@ -84,7 +84,7 @@ def test_a_training_split_alone_gives_the_classes_below(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ({"train": 2, "test": 2}, r"divided into test and train, which are no classes.*--data .*test"),
+        ({"train": 2, "test": 2}, r"divided into train and test, which are no classes.*--data .*train"),
         (
             {"train/cats": 2, "test/cats": 2, "test/dogs": 2},
             r"test has the subfolder dogs, which train lacks.*--data .*train",
@@ -127,7 +127,8 @@ def test_class_counts_leave_out_what_cannot_be_read(tmp_path):
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
         ('{"labels": [["0.png", [0.0, 1.0]]]}', "not a file with the number of its class"),
-        ('{"labels": 3}', "not a file with the number of its class"),
+        ('{"labels": [["0.png"]]}', "not a file with the number of its class"),
+        ('{"labels": []}', "names none of the pictures"),
         ('{"labels": [["a.png", 0]]}', "names none of the pictures"),
     ],
 )
@@ -139,7 +140,14 @@ def test_a_damaged_dataset_json_is_named(tmp_path, text, words):
     assert len(source(tmp_path, labels="none")) == 2
 
 
-@pytest.mark.parametrize(("text", "counted"), [('{"labels": null}', {}), ('{"name": "mine"}', {".json files": 1})])
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ('{"labels": null}', {}),
+        ('{"name": "mine"}', {".json files": 1}),
+        ('{"labels": ["a", "b"]}', {".json files": 1}),
+    ],
+)
 def test_a_dataset_json_without_classes_gives_none(tmp_path, text, counted):
     save(tmp_path, {".": 2})
     (tmp_path / "dataset.json").write_text(text)

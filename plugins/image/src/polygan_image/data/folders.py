@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from polygan import DataError, Fact, LeftOut
 
@@ -78,7 +78,8 @@ def _splits(tops: set[str]) -> set[str]:
 
 def _by_split(layout: Layout, splits: set[str], place: Place) -> None:
     """Mark the pictures that are held out. Raises DataError for splits without classes, or with different classes."""
-    found: dict[str, set[str]] = {split: set() for split in sorted(splits)}
+    order = sorted(splits, key=lambda split: (split.lower() not in _TRAINED, split))
+    found: dict[str, set[str]] = {split: set() for split in order}
     for file, name in zip(layout.files, layout.classes or (), strict=True):
         found[_parts(file)[0]].add(name)
     named = " and ".join(found)
@@ -112,12 +113,12 @@ def by_table(place: Place) -> Layout | None:
             table = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is no JSON ({error}); repair it, or set data.labels = none") from None
-        if not isinstance(table, dict) or "labels" not in table:
+        if not (isinstance(table, dict) and "labels" in table and _of_stylegan(table["labels"])):
             continue  # of another tool
         place.others[".json"] -= 1
         if table["labels"] is None:
             return Layout(place.files)
-        labels = _table_labels(table["labels"], where)
+        labels = _table_labels(cast("list[object]", table["labels"]), where)
         chosen = [file for file in place.files if prefix + file in labels]
         if not chosen:
             raise DataError(f"{where} names none of the pictures, e.g. {place.files[0]}; set data.labels = none")
@@ -130,10 +131,15 @@ def by_table(place: Place) -> Layout | None:
     return None
 
 
-def _table_labels(entries: object, where: str) -> dict[str, str]:
+def _of_stylegan(labels: object) -> bool:
+    """Whether the labels of a dataset.json have the form of StyleGAN's: null, or a list of lists."""
+    return labels is None or (isinstance(labels, list) and all(isinstance(entry, list) for entry in labels))
+
+
+def _table_labels(entries: list[object], where: str) -> dict[str, str]:
     """The class of each file in ``[["00000/img00000000.png", 6], ...]``."""
     labels: dict[str, str] = {}
-    for entry in entries if isinstance(entries, list) else [entries]:
+    for entry in entries:
         match entry:
             case [str(name), int(label)]:
                 labels[name.replace("\\", "/")] = str(label)

@@ -47,7 +47,7 @@ def _formats() -> tuple[str, ...]:
     """The formats that are read, those that are known by their first bytes before the rest."""
     Image.preinit()
     Image.init()
-    missing = {name for name, library in _LIBRARIES.items() if not features.check(library)}
+    missing = {name for name in _LIBRARIES if name in Image.ID and not features.check(_LIBRARIES[name])}
     known = [name for name in Image.ID if name not in _NO_PICTURES | missing]
     return tuple(sorted(known, key=lambda name: Image.OPEN[name][1] is None))
 
