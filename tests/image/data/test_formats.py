@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from made_pictures import gradient, source
 
 from polygan import DataError
-from polygan_image.data import formats
+from polygan_image.data import formats, pictures
 from polygan_image.domain import ImageDomain
 
 
@@ -101,6 +101,15 @@ def test_threads_hold_a_bounded_number_of_pixels():
     assert len(most) == 14
     assert all(total <= 100 or total == pixels == 250 for total, pixels in most)
     assert held == 0
+
+
+def test_pictures_are_decoded_within_the_room(monkeypatch):
+    held = []
+    monkeypatch.setattr(formats, "room", room := formats._Room(10))
+    monkeypatch.setattr(pictures, "_plain", lambda picture: held.append(room._held) or picture)
+    for _ in range(2):  # a picture that is larger than the room is decoded alone
+        pictures.to_array(Image.new("L", (8, 8)), (4, 4), 1, "crop")
+    assert (held, room._held) == ([64, 64], 0)
 
 
 def test_pillows_limit_is_put_back_by_the_last_thread(monkeypatch):

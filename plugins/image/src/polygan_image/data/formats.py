@@ -174,4 +174,4 @@ class _Limit:
 
 
 limit = _Limit()
-room = _Room(2**27)  # about 1.5 GB: a picture has up to 12 bytes a pixel while it is converted
+room = _Room(2**27)  # about 2 GB: a picture takes up to 16 bytes a pixel while it is converted

@@ -112,7 +112,7 @@ def _plain(picture: Image.Image) -> Image.Image:
     if picture.mode in _DEEP:
         return _deep_to_grey(picture)
     if has_alpha(picture):
-        return picture.convert("RGBA")
+        return _as_mode(picture, "RGBA")
     return _as_mode(picture, "L" if picture.mode in _GREY else "RGB")
 
 
