@@ -26,7 +26,7 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
 
 
 def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 2)
+    monkeypatch.setattr(domain, "TEXTS", 2)
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone two\r\n\r\n  \nthree four\n five")
     pieces = list(DOMAIN.read(tmp_path / "a.txt", {}))
     assert [p.data for p in pieces] == [["one two", "three four"], [" five"]]
@@ -37,7 +37,7 @@ def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
 
 
 def test_a_file_of_a_user_is_read_only_as_far_as_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 1)
+    monkeypatch.setattr(domain, "TEXTS", 1)
     (tmp_path / "a.txt").write_bytes(b"good\nalso good\nstra\xdfe\n")
     pieces = DOMAIN.read(tmp_path / "a.txt", {})
     assert [next(pieces).data, next(pieces).data] == [["good"], ["also good"]]

@@ -11,7 +11,7 @@ import torch
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
 from polygan_text import bleu, datasets, metrics
-from polygan_text.data_settings import OracleSettings, TextSettings
+from polygan_text.data.settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
 from polygan_text.seqgan import SeqGAN

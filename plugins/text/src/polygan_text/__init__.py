@@ -42,14 +42,14 @@ def polygan_datasets() -> list[DatasetSpec]:
             "text",
             "polygan_text.datasets:oracle",
             "sequences of a random LSTM, which also scores generated sequences (the synthetic task of SeqGAN)",
-            settings="polygan_text.data_settings:OracleSettings",
+            settings="polygan_text.data.settings:OracleSettings",
         ),
         DatasetSpec(
             "grammar",
             "text",
             "polygan_text.datasets:grammar",
             "English sentences of a small grammar with known likelihoods; --data.label_column mood for classes",
-            settings="polygan_text.data_settings:MadeUpSettings",
+            settings="polygan_text.data.settings:MadeUpSettings",
         ),
     ]
 

@@ -18,7 +18,9 @@ from polygan import DataError, HasLikelihood, Plot, Score
 
 from . import grammar
 from .bleu import ORDERS, References, Words, against, against_each_other
-from .facts import text_info, tokens_of
+from .data.facts import text_info, tokens_of
+from .data.receipt import unknown_note
+from .data.vocabulary import characters
 from .oracle import oracle_of
 from .rollout import ROWS, scored
 from .settings import Sampling
@@ -72,13 +74,13 @@ def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
     return rows if eos is None else [row[: row.index(eos)] if eos in row else row for row in rows]
 
 
-def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
-    """Nats a token of texts under a policy, without words outside the vocabulary."""
+def _nats(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> tuple[float, float]:
+    """Nats of texts under a policy, and how many tokens these are, both without words outside the vocabulary."""
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
     mask = scored(tokens, text_info(evaluation.info)).double()
-    return -float((values * mask).sum() / mask.sum())
+    return -float((values * mask).sum()), float(mask.sum())
 
 
 def _nll_by(oracle: Policy, tokens: Tensor) -> float:
@@ -137,15 +139,21 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
 
     If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
+    ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers.
     """
     _need_held_out(evaluation)
     real = _real(evaluation, evaluation.held_out, len(evaluation.held_out))
     floor = _oracle_floor(evaluation) if evaluation.info.get("oracle") else None
-    note = f"nats a token of {len(real)} held-out texts at temperature 1"
-    return [
-        Score(_named("text/nll-held-out", name), _nll(evaluation, policy, real), floor, note=note)
-        for name, policy in _policies(evaluation).items()
-    ]
+    info, tokens = text_info(evaluation.info), tokens_of(real)
+    note = f"of {len(real)} held-out texts at temperature 1{unknown_note(tokens, info)}"
+    length, scores = characters(tokens, info), []
+    for name, policy in _policies(evaluation).items():
+        nats, count = _nats(evaluation, policy, real)
+        scores.append(Score(_named("text/nll-held-out", name), nats / count, floor, note=f"nats a token {note}"))
+        if length:
+            told = f"nats a character {note}"
+            scores.append(Score(_named("text/nll-held-out-character", name), nats / length, note=told))
+    return scores
 
 
 def bleu(evaluation: Evaluation) -> list[Score]:
@@ -260,14 +268,12 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
         {"generator": "generator", "mle": "maximum likelihood"}[name]: [measure(policy, t) for t in TEMPERATURES]
         for name, policy in policies.items()
     }
-    axes = (
-        (
+    axes = ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
+    if by_oracle:
+        axes = (
             "NLL of held-out data, nats a token (variety: lower is better)",
             "NLL by the oracle (quality: lower is better)",
         )
-        if by_oracle
-        else ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
-    )
     span = ", ".join(f"{t:g}" for t in TEMPERATURES)
     return [Plot("text/temperature-sweep", *axes, lines, f"Temperatures {span} in order, {SWEEP} texts each.")]
 
@@ -278,7 +284,8 @@ def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], t
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
         samples = _draw(evaluation, policy, SWEEP, Sampling(temperature=temperature))
-        return _nll(evaluation, policy, real, temperature), _nll_by(oracle, tokens_of(samples))
+        nats, count = _nats(evaluation, policy, real, temperature)
+        return nats / count, _nll_by(oracle, tokens_of(samples))
 
     return point
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from text_files import DOMAIN, LINES, texts
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store, split_store
 from polygan_text import datasets
-from polygan_text.data_settings import OracleSettings, TextSettings
-from polygan_text.tokenizing import decode
+from polygan_text.data.settings import OracleSettings, TextSettings
+from polygan_text.data.vocabulary import decode
 
 
 def test_the_tokenizer_sees_the_training_split_alone(source):

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from text_files import LINES, texts
 
 from polygan import ConfigError
-from polygan_text.tokenizing import OPEN, decode, encode_prefix, encode_prefixes
+from polygan_text.data.facts import OPEN
+from polygan_text.data.vocabulary import decode, encode_prefix, encode_prefixes
 
 
 @pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])

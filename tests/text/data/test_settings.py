@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygan import ConfigError
-from polygan_text.data_settings import MadeUpSettings
+from polygan_text.data.settings import MadeUpSettings
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from text_files import DOMAIN, LINES, texts
 
 from polygan import DataError
 from polygan.data import build_store, split_store
-from polygan_text.data_settings import TextSettings
+from polygan_text.data.settings import TextSettings
 
 
 def test_lines_end_as_they_like_and_empty_ones_are_no_samples(source):
