@@ -13,8 +13,8 @@ from small_seqgan import INFO, recipe
 
 from polygan import ConfigError, make_samples, testing
 from polygan.game.sampling import stream_samples
-from polygan_text.domain import TextDomain
 from polygan_text.data.facts import TEXTS
+from polygan_text.domain import TextDomain
 from polygan_text.settings import Sampling
 
 

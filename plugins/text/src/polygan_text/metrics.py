@@ -262,7 +262,7 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     """
     _need_held_out(evaluation)
     policies = _policies(evaluation)
-    by_oracle = bool(evaluation.info.get("oracle"))
+    by_oracle = evaluation.info.get("oracle")
     measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
     lines = {
         {"generator": "generator", "mle": "maximum likelihood"}[name]: [measure(policy, t) for t in TEMPERATURES]
@@ -296,7 +296,6 @@ def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[f
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
         texts = _words(_draw(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
-        four = ORDERS.index(4)
-        return against_each_other(texts)[four], against(texts, references)[four]
+        return against_each_other(texts)[ORDERS.index(4)], against(texts, references)[ORDERS.index(4)]
 
     return point

@@ -76,3 +76,8 @@ def text_extra(tokens: Tensor) -> dict[str, Any]:
 def tokens_of(samples: Samples) -> Tensor:
     """(n, L) tokens of generated or real samples."""
     return samples.extra["tokens"]
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share for a reader: ``"12.5 %"``."""
+    return f"{100 * share:.{digits}f} %"

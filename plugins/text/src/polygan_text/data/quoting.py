@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from polygan import DataError
@@ -23,13 +24,14 @@ def record(lines: Sequence[bytes], at: int, mark: str, quotes: bool) -> tuple[li
         return text.split(mark), 1
     fields, used = _fields(text, mark), 1
     size, parts = len(text), [text]
-    while fields is None:
-        if at + used >= len(lines) or (size := size + len(lines[at + used])) > LONGEST:
-            raise DataError('opens a quotation mark (") that no later line closes; close the mark, or double it')
-        parts.append(decode_line(lines[at + used]))
-        used += 1
-        if '"' in parts[-1]:
-            fields = _fields("\n".join(parts), mark)
+    with suppress(DataError):  # what comes behind an open mark by accident is not what is wrong
+        while fields is None and at + used < len(lines) and (size := size + len(lines[at + used])) <= LONGEST:
+            parts.append(decode_line(lines[at + used]))
+            used += 1
+            if '"' in parts[-1]:
+                fields = _fields("\n".join(parts), mark)
+    if fields is None:
+        raise DataError('opens a quotation mark (") that no later line closes; close the mark, or double it')
     return fields, used
 
 

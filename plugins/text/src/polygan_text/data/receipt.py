@@ -11,7 +11,7 @@ import numpy as np
 
 from polygan import Fact
 
-from .facts import UNK
+from .facts import UNK, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +82,7 @@ def receipt(source: Measured) -> list[Fact]:
     advice = [*_advice(source), *_advice_on_classes(source)]
     if held_out and between > _SEEN * held_out:
         advice.append(
-            f"{between / held_out:.0%} of the held-out texts are training texts, which flatters scores: remove repeats"
+            f"{percent(between / held_out)} of the held-out texts are training texts, which flatters scores: remove repeats"
         )
     return facts + [Fact("advice", text) for text in advice]
 
@@ -115,7 +115,7 @@ def _unknown(source: Measured) -> Fact:
     train, held_out = source.unknown
     return Fact(
         "unknown",
-        f"{train:.1%} of the training tokens and {held_out:.1%} of the held-out tokens are outside the vocabulary",
+        f"{percent(train, 1)} of the training tokens and {percent(held_out, 1)} of the held-out tokens are outside the vocabulary",
     )
 
 
@@ -156,20 +156,20 @@ def _advice(source: Measured) -> Iterator[str]:
     unknown = source.unknown[1]
     if unknown > UNKNOWN:
         yield (
-            f"{unknown:.0%} of the held-out tokens are unknown and count in no score: try --data.tokenizer char or bpe, a larger "
+            f"{percent(unknown)} of the held-out tokens are unknown and count in no score: try --data.tokenizer char or bpe, a larger "
             "--data.vocabulary, or more data"
         )
     if source.settings.tokenizer == "word" and source.cut.unspaced:
         yield f"words have no spaces between them ({source.cut.unspaced}): try --data.tokenizer char"
     if size > _LARGE:
-        memory = 64 * length * size * 4 / 1e9
+        memory = 64 * length * size * 4 / 1e6
         yield (
-            f"{size:,} tokens are many: the logits of 64 texts alone take {memory:.1f} GB, and an iteration takes {size / 5000:.0f} times "
-            "as long as with 5,000; try --data.vocabulary 5000 or --data.tokenizer bpe"
+            f"{size:,} tokens are many: the logits of 64 texts take {memory:,.0f} MB, and a token takes {size / 5000:.0f} times as "
+            "long to draw as from 5,000; try --data.vocabulary 5000 or --data.tokenizer bpe"
         )
     if source.long > _CUT * len(source.lengths):
         enough = _quantile(source.lengths, 90) + 1
-        yield f"{source.long / len(source.lengths):.0%} of the texts are too long: --data.max_length {enough} keeps 90 % whole"
+        yield f"{percent(source.long / len(source.lengths))} of the texts are too long: --data.max_length {enough} keeps 90 % whole"
     if (changed := first_change(source)) is not None:
         yield f"the tokenizer changes texts: {changed[0]!r} becomes {changed[1]!r}"
 
@@ -203,4 +203,4 @@ def unknown_note(tokens: Tensor, info: TextInfo) -> str:
     inner = (tokens == info["eos"]).cumsum(1) == 0
     share = float(((tokens == UNK) & inner).sum() / inner.sum().clamp(min=1))
     advice = "; try --data.tokenizer char or bpe" if share > UNKNOWN else ""
-    return f"; {share:.1%} of the tokens are unknown and do not count{advice}"
+    return f"; {percent(share, 1)} of the tokens are unknown and do not count{advice}"

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
+from .facts import percent
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -60,7 +62,7 @@ def without_spaces(texts: Iterable[str]) -> str:
         unspaced += 0 if text.isascii() else len(_UNSPACED.findall(text))
     share = min(1.0, unspaced / max(1, letters))
     if share >= _FROM:
-        return f"{share:.0%} of the letters belong to scripts without spaces"
+        return f"{percent(share)} of the letters belong to scripts without spaces"
     if letters > _LONG * words:
         return f"words have {letters / words:.0f} letters on average"
     return ""

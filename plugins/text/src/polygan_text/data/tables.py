@@ -53,15 +53,22 @@ class Columns(NamedTuple):
         return None
 
 
+def lines_of(data: bytes) -> list[bytes]:
+    """The lines of a file without their ends."""
+    lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
+    return lines if lines[-1] else lines[:-1]  # nothing comes after the last line's end
+
+
 def json_rows(file: Path, data: bytes, columns: Columns) -> Iterator[Row]:
     """The rows of JSON lines. Raises DataError where no row has the columns."""
     missing: DataError | None = None
     found = False
-    for place, line in enumerate(data.split(b"\n"), 1):
+    for place, line in enumerate(lines_of(data), 1):
         if not line.strip():
+            yield Row(place)
             continue
         try:
-            values = _object(decode_line(line.removesuffix(b"\r")))
+            values = _object(decode_line(line))
             lacks = columns.missing(file, place, list(values))
             if lacks is not None:
                 missing = missing or lacks
@@ -122,7 +129,7 @@ def _cell(values: dict[str, object], name: str) -> str:
 
 def table_rows(file: Path, data: bytes, kind: str, columns: Columns, notes: list[str]) -> Iterator[Row]:
     """The rows of CSV or TSV (``kind``) below their header. ``notes`` gets how the table was read if its name does not tell."""
-    lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
+    lines = lines_of(data)
     head = next((i for i, line in enumerate(lines) if line.strip()), None)
     if head is None:
         return
@@ -137,6 +144,7 @@ def table_rows(file: Path, data: bytes, kind: str, columns: Columns, notes: list
     while at < len(lines):
         place = at + 1
         if not lines[at].strip():
+            yield Row(place)
             at += 1
             continue
         try:

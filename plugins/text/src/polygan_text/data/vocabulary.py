@@ -44,15 +44,15 @@ class Vocabulary:
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = True
-        self.text = self.tokenizer.to_str()
-        """The tokenizer as JSON."""
         vocabulary = self.tokenizer.get_vocab()
         own = all(vocabulary.get(token) == i for i, token in enumerate(SPECIAL))
         self.shift = 0 if own else len(SPECIAL)
         """What is added to the tokenizer's numbers."""
         self.size = self.shift + 1 + max(vocabulary.values(), default=-1)
-        if self.size > _SPREAD * len(vocabulary) + 1000:
+        if self.size > _SPREAD * len(vocabulary) + 1000:  # each gap would cost time and memory
             raise DataError(f"numbers {len(vocabulary):,} tokens up to {self.size:,}; name a tokenizer without gaps")
+        self.text = self.tokenizer.to_str()
+        """The tokenizer as JSON."""
         facts = json.loads(self.text)
         self.bytes = _joins_bytes(facts.get("decoder"))
         """Whether tokens may be parts of a character."""
