@@ -66,6 +66,11 @@ def test_standard_input_that_is_no_utf8_is_said():
             list(DOMAIN.read_text(lines, {}))
 
 
+def test_a_line_of_standard_input_has_a_bound():
+    with pytest.raises(DataError, match="line 2 of the input has more than 1,048,576 bytes"):
+        list(DOMAIN.read_text(["fine\n", "é" * (1 << 19) + "x\n"], {}))
+
+
 def test_pieces_are_written_as_they_come(tmp_path):
     def pieces():
         yield Samples(["one\ntwo"], DOMAIN, torch.tensor([1]), ("a", "b"))

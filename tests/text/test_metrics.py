@@ -116,6 +116,30 @@ def test_words_outside_the_vocabulary_are_in_no_likelihood(tmp_path):
     logp = policy.log_probabilities(tokens).detach()
     assert (tokens[:, 1] == 2).all()
     assert score.value == pytest.approx(-float(logp[:, [0, 2, 3]].mean()), rel=1e-4)  # a, sleeps or barks, the end
+    told = "of 2 held-out texts at temperature 1; 33.3 % of the tokens are unknown and do not count; try --data.tokenizer char or bpe"
+    assert score.note == f"nats a token {told}"
+
+
+def test_nats_a_character_are_the_nats_of_all_tokens_over_all_characters(tmp_path):
+    """With the uniform policy the likelihood is known for each tokenizer."""
+    file = tmp_path / "train.txt"
+    file.write_text("春眠不觉晓\n处处闻啼鸟\n" * 20)
+    for tokenizer in ("char", "bpe"):
+        settings = TextSettings(source=str(file), cache=str(tmp_path), tokenizer=tokenizer, vocabulary=300)
+        splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0)
+        found = evaluation(splits)
+        for parameter in found.networks["generator"].parameters():
+            torch.nn.init.zeros_(parameter)
+        scores = by_name(metrics.nll_held_out(found))
+        tokens = splits["held_out"].store.gather("tokens", np.sort(splits["held_out"].rows))
+        count = int((tokens != 1).sum()) + len(tokens)  # each text has one end
+        score = scores["text/nll-held-out-character"]
+        assert score.value == pytest.approx(count * math.log(found.info["vocabulary"]) / (5 * len(tokens)), rel=1e-4)
+        assert (
+            score.note
+            == f"nats a character of {len(tokens)} held-out texts at temperature 1; 0.0 % of the tokens are unknown and do not count"
+        )
+        assert "text/nll-held-out-character-of-mle" in scores
 
 
 def test_real_texts_are_counted_once_for_all_evaluations_of_a_run(data, monkeypatch):

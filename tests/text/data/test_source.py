@@ -58,6 +58,26 @@ def test_a_test_file_that_cannot_be(source, tmp_path):
             made_up(OracleSettings(test="exam.txt"))
 
 
+def test_what_is_wrong_with_a_test_file_is_not_said_of_the_training_file(source, tmp_path):
+    test = tmp_path / "exam.txt"
+    for content, problem in (
+        (b"stra\xdfe\n" * 3 + b"the dog", r"3 of 4 texts of .* cannot be read.*exam\.txt line 1: is not UTF-8"),
+        (b"\n \n", "holds no text, only empty lines"),
+        (
+            b"the old dog sees the bird and the river\n",
+            r"has only texts of more than 7 tokens; raise --data\.max_length",
+        ),
+    ):
+        test.write_bytes(content)
+        with pytest.raises(DataError, match=problem) as raised:
+            source(LINES, test=str(test), too_long="drop", max_length=8)
+        assert f"data.test = {str(test)!r}" in str(raised.value)
+        assert "lines.txt" not in str(raised.value)
+    test.write_text("the dog")
+    with pytest.raises(DataError, match=r"20 of 38 texts of data '.*lines\.txt' cannot be read"):
+        source(b"\n".join([b"\xdf"] * 20 + [line.encode() for line in LINES]), test=str(test))
+
+
 def test_the_split_does_not_depend_on_what_is_dropped(source):
     lines = [f"w{i} " + "x " * (30 if i % 3 == 0 else 2) for i in range(60)]
     settings = {"tokenizer": "char", "held_out": 0.5, "max_length": 20}
