@@ -10,7 +10,8 @@ import torch
 
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
-from polygan_text import bleu, datasets, metrics
+from polygan_text import bleu, datasets, likelihoods, metrics
+from polygan_text.data.facts import tokens_of
 from polygan_text.data.settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
@@ -64,17 +65,17 @@ def test_the_oracle_as_generator_stands_on_the_floor(data):
     splits = data["oracle"]
     oracle = oracle_of(splits["train"].store.info)
     found = evaluation(splits, oracle, samples=3000)
-    score = by_name(metrics.nll_oracle(found))
+    score = by_name(likelihoods.nll_oracle(found))
     assert score["text/nll-oracle"].value == pytest.approx(score["text/nll-oracle"].floor, abs=0.1)
     assert score["text/nll-oracle-of-mle"].value > score["text/nll-oracle"].floor + 0.5  # it knows nothing yet
-    held = by_name(metrics.nll_held_out(found))
+    held = by_name(likelihoods.nll_held_out(found))
     assert held["text/nll-held-out"].value == pytest.approx(held["text/nll-held-out"].floor, rel=1e-5)
     assert held["text/nll-held-out-of-mle"].value == pytest.approx(math.log(40), abs=0.3)
 
 
 def test_a_start_that_is_not_there_yet_is_not_scored(data):
     found = evaluation(data["oracle"], started=0)
-    assert [s.name for s in metrics.nll_oracle(found)] == ["text/nll-oracle"]
+    assert [s.name for s in likelihoods.nll_oracle(found)] == ["text/nll-oracle"]
 
 
 def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
@@ -84,14 +85,14 @@ def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
     sharp.head.weight.mul_(2)
     sharp.head.bias.mul_(2)
     found = evaluation(splits, sharp, samples=2000)
-    nll, held = (by_name(m(found)) for m in (metrics.nll_oracle, metrics.nll_held_out))
+    nll, held = (by_name(m(found)) for m in (likelihoods.nll_oracle, likelihoods.nll_held_out))
     assert nll["text/nll-oracle"].value < nll["text/nll-oracle"].floor - 0.1
     assert held["text/nll-held-out"].value > held["text/nll-held-out"].floor + 0.1
 
 
 def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
     found = evaluation(data["grammar"])
-    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    score = by_name(likelihoods.nll_held_out(found))["text/nll-held-out"]
     assert score.floor is None
     split, policy = found.held_out, found.networks["generator"].eval()
     total, count = 0.0, 0
@@ -110,7 +111,7 @@ def test_words_outside_the_vocabulary_are_in_no_likelihood(tmp_path):
     settings = TextSettings(source=str(file), test=str(test), cache=str(tmp_path))
     splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0)
     found = evaluation(splits)
-    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    score = by_name(likelihoods.nll_held_out(found))["text/nll-held-out"]
     policy, split = found.networks["generator"].eval(), found.held_out
     tokens = split.store.gather("tokens", np.sort(split.rows)).long()
     logp = policy.log_probabilities(tokens).detach()
@@ -130,7 +131,7 @@ def test_nats_a_character_are_the_nats_of_all_tokens_over_all_characters(tmp_pat
         found = evaluation(splits)
         for parameter in found.networks["generator"].parameters():
             torch.nn.init.zeros_(parameter)
-        scores = by_name(metrics.nll_held_out(found))
+        scores = by_name(likelihoods.nll_held_out(found))
         tokens = splits["held_out"].store.gather("tokens", np.sort(splits["held_out"].rows))
         count = int((tokens != 1).sum()) + len(tokens)  # each text has one end
         score = scores["text/nll-held-out-character"]
@@ -190,14 +191,23 @@ def test_the_sweep_shows_generator_and_start_over_temperatures(data, name, monke
 
 def test_scores_that_do_not_fit_the_data_say_so(data):
     with pytest.raises(DataError, match="train on --data oracle"):
-        metrics.nll_oracle(evaluation(data["grammar"]))
+        likelihoods.nll_oracle(evaluation(data["grammar"]))
     with pytest.raises(DataError, match="for --data grammar"):
         metrics.grammatical(evaluation(data["oracle"]))
     found = evaluation(data["grammar"])
     found.recipe = None
     with pytest.raises(DataError, match="gives no likelihoods"):
-        metrics.nll_held_out(found)
+        likelihoods.nll_held_out(found)
     found = evaluation(data["grammar"])
     found.held_out = type(found.held_out)(found.held_out.store, found.held_out.rows[:1], "held_out")
     with pytest.raises(DataError, match=r"1 held-out texts are too few.*raise --data.held_out"):
         metrics.bleu(found)
+
+
+def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):
+    """Texts of 4 tokens have no 5-grams: a BLEU-5 of them would be smoothing alone."""
+    monkeypatch.setattr(metrics, "_words", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
+    found = evaluation(data["oracle"])
+    scores = by_name(metrics.bleu(found) + metrics.self_bleu(found))
+    assert {name[-1] for name in scores} - {"e"} == {"2", "3", "4"}
+    assert all("no BLEU-5: half of the real texts have at most 4 tokens" in s.note for s in scores.values())

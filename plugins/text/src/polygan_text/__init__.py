@@ -58,11 +58,13 @@ def polygan_datasets() -> list[DatasetSpec]:
 def polygan_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
-            "text/nll-held-out", "polygan_text.metrics:nll_held_out", "nats a token of held-out text; lower is better"
+            "text/nll-held-out",
+            "polygan_text.likelihoods:nll_held_out",
+            "nats a token of held-out text; lower is better",
         ),
         MetricSpec(
             "text/nll-oracle",
-            "polygan_text.metrics:nll_oracle",
+            "polygan_text.likelihoods:nll_oracle",
             "nats a token of generated sequences under the oracle, beside the oracle's own sequences",
             "Yu et al. 2017, arXiv:1609.05473",
         ),
