@@ -55,5 +55,10 @@ def test_words_with_spaces_are_known(text):
     ],
 )
 def test_joined_characters_are_seen(text, clusters):
-    assert survey(["x", text]) == (False, clusters)
+    assert survey(["x", text]) == (False, clusters, "▁")
     assert survey([text + "\ny"]).breaks
+
+
+def test_a_space_is_marked_by_a_character_that_no_text_has():
+    assert survey(["a▁b"]).space == "␣"
+    assert survey(["a▁b", "␣"]).space not in "a▁b␣"

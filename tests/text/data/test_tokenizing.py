@@ -24,7 +24,14 @@ SPECIAL = ["<s> hello </s> <unk> world", "<s>", "a<s>b</s>c<unk>", "hello <s>"]
 @pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
 @pytest.mark.parametrize("name", ["lines.txt", "lines.txt.gz"])
 def test_text_comes_back_from_its_tokens(source, tokenizer, name):
-    lines = ["Ein  Hund, der bellt.", "it's 3.5 o'clock (at last)!", "春眠不觉晓", "naïve — “quoted” 🙂", "a_b c-d"]
+    lines = [
+        "Ein  Hund, der bellt.",
+        "a▁b ▁ c",
+        "it's 3.5 o'clock (at last)!",
+        "春眠不觉晓",
+        "naïve — “quoted” 🙂",
+        "a_b c-d",
+    ]
     got, info = texts(source(lines, name, tokenizer=tokenizer, held_out=0.0))
     expected = [" ".join(line.split()) for line in lines] if tokenizer == "word" else lines
     assert sorted(got["train"]) == sorted(expected)

@@ -11,6 +11,7 @@ from .facts import percent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_SPACES = ("▁", "␣", *map(chr, range(0xE000, 0xF900)))  # the usual one first; then others, down to characters of nobody
 _LOOK = 20_000  # texts that are looked at for their script
 _FROM = 0.2  # share of letters without spaces from which texts are cut into characters
 _LONG = 15  # mean letters of a word above which words are no words
@@ -41,6 +42,8 @@ class Survey(NamedTuple):
     """Whether a text has several lines."""
     clusters: bool
     """Whether a character that a reader sees may have several code points, such as an emoji of a family."""
+    space: str
+    """A character that no text has; it stands for the space before a word."""
 
 
 def survey(texts: Iterable[str]) -> Survey:
@@ -49,7 +52,7 @@ def survey(texts: Iterable[str]) -> Survey:
     for text in texts:
         seen.update(text)
     joins = any(unicodedata.category(c)[0] == "M" or _JOINERS.match(c) for c in seen)
-    return Survey("\n" in seen, joins)
+    return Survey("\n" in seen, joins, next(c for c in _SPACES if c not in seen))
 
 
 def without_spaces(texts: Iterable[str]) -> str:

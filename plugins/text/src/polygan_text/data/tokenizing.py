@@ -26,7 +26,6 @@ _MOST = 256 << 20
 """Bytes of a file above which it is no tokenizer."""
 _NAMES = ("data.json", "tokenizer.json")
 """What a run's folder and a folder of Hugging Face call the file."""
-_SPACE = "▁"
 _CUTTING = {"word": "words and marks", "char": "characters", "bpe": "byte pairs"}
 
 
@@ -106,16 +105,17 @@ def _cut_into_words(tokenizer: Tokenizer, found: Survey) -> None:
     if found.breaks:
         white = [normalizers.Replace("\n", " \n "), normalizers.Replace(Regex(r"[^\S\n]+"), " ")]
     tokenizer.normalizer = normalizers.Sequence([*white, normalizers.Strip(), normalizers.Prepend(" ")])
-    word, mark = rf"[\w&&[^{_SPACE}]]+", rf"[^\w{_SPACE}]"
+    space = found.space
+    word, mark = rf"[\w&&[^{space}]]+", rf"[^\w{space}]"
     if found.clusters:  # a joiner of width 0 belongs to its word, and a joined emoji is one mark
-        word, mark = rf"[\w&&[^{_SPACE}]][\w\x{{200C}}\x{{200D}}&&[^{_SPACE}]]*", rf"(?!{_SPACE})\X"
+        word, mark = rf"[\w&&[^{space}]][\w\x{{200C}}\x{{200D}}&&[^{space}]]*", rf"(?!{space})\X"
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="never", split=False),
-            pre_tokenizers.Split(Regex(rf"{_SPACE}?{word}|{_SPACE}?{mark}|{_SPACE}"), "isolated"),
+            pre_tokenizers.Metaspace(replacement=space, prepend_scheme="never", split=False),
+            pre_tokenizers.Split(Regex(rf"{space}?{word}|{space}?{mark}|{space}"), "isolated"),
         ]
     )
-    spaces = decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
+    spaces = decoders.Metaspace(replacement=space, prepend_scheme="always")
     breaks = decoders.Replace(Regex(r" ?\n ?"), "\n")
     tokenizer.decoder = decoders.Sequence([spaces, decoders.Fuse(), breaks]) if found.breaks else spaces
 
