@@ -21,7 +21,7 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
     assert DOMAIN.write(samples, tmp_path / "deep/out.txt") == [tmp_path / "deep/out.txt"]
     assert (tmp_path / "deep/out.txt").read_text() == "b\tone two\na\tthree\n"
     assert DOMAIN.write(Samples(["x"], DOMAIN), tmp_path / "folder") == [tmp_path / "folder/samples.txt"]
-    with pytest.raises(ConfigError, match=r"out\.png: text is written as \.txt"):
+    with pytest.raises(ConfigError, match=r"out\.png: domain 'text' writes \.txt, \.jsonl, \.csv; use one"):
         DOMAIN.write(samples, tmp_path / "out.png")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.domain import Domain, Samples
 from ..errors import ConfigError
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..runs.run import Run
-    from ..settings.words import Text
     from .command import Arguments
 
 
-def generate(run: Run, arguments: Arguments, options: Mapping[str, Text]) -> None:
+def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
     """Run the command for a loaded run, with the recipe's ``options``."""
     if arguments.of:
         if arguments.of == "best" and arguments.step is not None:
@@ -43,7 +42,7 @@ def generate(run: Run, arguments: Arguments, options: Mapping[str, Text]) -> Non
     print(f"{len(samples)} samples: {files[0] if len(files) == 1 else Path(out)}")
 
 
-def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Text]) -> None:
+def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
     """Make samples from lines of standard input, from a file, or from the files in a folder."""
     lines, to_lines = arguments.input == "-", arguments.out == "-"
     if lines:

@@ -73,7 +73,7 @@ class Samples:
         """The name of each sample's class (n,); empty where the samples have no classes."""
         if self.labels is None or not self.classes:
             return []
-        return [self.classes[c] if 0 <= c < len(self.classes) else str(c) for c in self.labels.tolist()]
+        return [self.classes[c] if 0 <= c < len(self.classes) else str(c) for c in map(int, self.labels)]
 
     def save(self, path: str | Path) -> list[Path]:
         """Write all samples to one file (e.g. a grid) where ``path`` has a suffix, else to a folder; returns the files.

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def save_folder(folder: Path, write: Callable[[Path], Sequence[Path]], suffixes:
     files, or would replace them.
     """
     check_folder(folder, suffixes)
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     staging = folder / _WRITING
     shutil.rmtree(staging, ignore_errors=True)
@@ -77,6 +79,9 @@ def save_folder(folder: Path, write: Callable[[Path], Sequence[Path]], suffixes:
         raise type(error)(str(error).replace(str(staging), str(folder))) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # the folder holds samples
+                folder.rmdir()
     return [folder / name for name in names]
 
 

@@ -138,7 +138,10 @@ class Run:
         ConfigError if n and given do not fit the recipe.
         """
         if of:
-            return self.variant(of).generate(n, given=given, seed=seed, **options)
+            return self.variant(of)._generate(n, given, seed, options)
+        return self._generate(n, given, seed, options)
+
+    def _generate(self, n: int | None, given: object, seed: int, options: Mapping[str, object]) -> Samples:
         sampling = self._sampling(options)
         if given is not None:
             if n is not None:

@@ -103,7 +103,7 @@ def test_other_formats(tmp_path, suffix, channels):
 
 
 def test_names_that_are_not_written(tmp_path):
-    with pytest.raises(ConfigError, match=r"grid\.pgn.*\.png .*folder"):
+    with pytest.raises(ConfigError, match=r"grid\.pgn.*\.png, .*folder"):
         samples().save(tmp_path / "grid.pgn")
     with pytest.raises(ConfigError, match="no samples"):
         samples(0).save(tmp_path / "a.png")
