@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIST = ".polygan-samples.json"
 """The name of the hidden list: the path of each sample within the folder, with the sizes in bytes that it may have."""
 _WRITING = ".polygan-writing"
-_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}")
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,15}")
 _LARGEST = 64 << 20  # bytes of a list that is read
 
 Listed = dict[str, list[int]]

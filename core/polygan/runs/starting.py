@@ -105,10 +105,13 @@ def _told(path: str, found: list[str], missing: list[str], anew: list[str], clas
     """The sentence about a start."""
     text = f"init_from {path}: loaded {', '.join(found)}"
     if anew and classes is not None:
-        before, now = (f"{n:,} classes" if n else "no classes" for n in classes)
+        before, now = (f"{n:,} class{'es' if n > 1 else ''}" if n else "no classes" for n in classes)
         more = f" and {len(anew) - 6:,} more tensors" if len(anew) > 6 else ""
-        text += f"; the networks there are for {before} and here for {now}, so {', '.join(anew[:6])}{more} begin anew"
-    return f"{text}; {', '.join(missing)} begin anew, because {path} lacks them" if missing else text
+        begin = "begin" if len(anew) > 1 else "begins"
+        text += f"; the networks there are for {before} and here for {now}, so {', '.join(anew[:6])}{more} {begin} anew"
+    if missing:
+        text += f"; {', '.join(missing)} {'begin' if len(missing) > 1 else 'begins'} anew, because {path} has no such weights"
+    return text
 
 
 def _other_names(there: Facts, here: Facts) -> str:

@@ -39,6 +39,7 @@ def files(folder):
     [
         ("a.PNG", ".png"),
         ("walk.mp4", ".mp4"),
+        ("x.safetensors", ".safetensors"),
         ("deep.er/out", ""),
         ("run-1.5", ""),
         ("samples.v2/", ""),
@@ -76,7 +77,9 @@ def test_a_folder_with_files_of_this_kind_is_refused_and_left_as_it_was(tmp_path
         lambda: check_folder(tmp_path, SUFFIXES),
         lambda: save_folder(tmp_path, writer("0.txt"), SUFFIXES),
     ):
-        with pytest.raises(ConfigError, match=r"holds a file that polygan did not write there \(e.g. mine.TXT\).*--out"):
+        with pytest.raises(
+            ConfigError, match=r"holds a file that polygan did not write there \(e.g. mine.TXT\).*--out"
+        ):
             act()
     assert files(tmp_path) == ["mine.TXT"]
     (tmp_path / "file").touch()
@@ -123,9 +126,10 @@ def test_after_a_kill_in_the_middle_the_next_samples_replace_both(tmp_path, monk
             raise KeyboardInterrupt
         return replace(path, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        save_folder(tmp_path, writer("0.txt", "a.txt", "b.txt", text="longer"), SUFFIXES)
+        with pytest.raises(KeyboardInterrupt):
+            save_folder(tmp_path, writer("0.txt", "a.txt", "b.txt", text="longer"), SUFFIXES)
     save_folder(tmp_path, writer("only.txt"), SUFFIXES)
     assert files(tmp_path) == ["only.txt"]
 
