@@ -106,7 +106,7 @@ def export_kind(path: str | Path, kind: str, others: Collection[str] = ()) -> st
             f"{path}: networks are not exported as .{named}; use {suffixes}, or another format with --format"
         )
     kind = kind or named or NATIVE
-    if named and named != kind and (kind == NATIVE or named in known):
+    if named and named != kind and (kind == NATIVE or named in others):
         raise ConfigError(f"{path} ends in .{named}, and the format is {kind}; end the name in .{kind}")
     return kind
 

@@ -150,7 +150,7 @@ class Run:
                 )
             return self._from_given(given, seed, sampling)
         n = 64 if n is None else n
-        if not isinstance(n, int) or n < 1:
+        if not hasattr(n, "__index__") or n < 1:
             raise ConfigError(f"n = {n!r} samples cannot be generated; ask for a whole number from 1")
         if self.recipe.given is None or self.recipe.invents:
             return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)

@@ -122,6 +122,7 @@ def test_a_suffix_that_is_no_format_is_refused_with_the_known_ones(run, words, c
         ("x.onnx", "onnx", "onnx"),
         ("folder", "onnx", "onnx"),
         ("x.bin", "huggingface", "huggingface"),
+        ("x.safetensors", "huggingface", "huggingface"),
     ],
 )
 def test_the_suffix_says_the_format(path, kind, found):
@@ -129,7 +130,7 @@ def test_the_suffix_says_the_format(path, kind, found):
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("x.onnx", "safetensors"), ("x.pt", "safetensors"), ("x.safetensors", "onnx")]
+    ("path", "kind"), [("x.onnx", "safetensors"), ("x.pt", "safetensors"), ("x.onnx", "huggingface")]
 )
 def test_a_suffix_and_a_format_that_differ_are_refused(path, kind):
     with pytest.raises(
