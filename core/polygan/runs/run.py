@@ -201,9 +201,9 @@ class Run:
         if features is not None:
             evaluation.features = features
         with preserved_generators(device):
-            scores, record = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
-        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
-        return flat(scores)
+            computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
+        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
+        return flat(computed.scores)
 
     def report(self) -> Path:
         """Write a new ``report.html`` and return its path."""
