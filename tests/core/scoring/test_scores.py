@@ -21,8 +21,8 @@ def test_metrics_are_told_what_to_measure_with(monkeypatch, capsys):
     told = []
     spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
     monkeypatch.setitem(spread.__globals__, "spread", lambda e: [told.append(e.features), *spread(e)][1:])
-    run = train(steps=2, features="network.pt")
-    for words, features in ((("--features", "other.pt"), "other.pt"), ((), "network.pt")):
+    run = train(steps=2, features="network")
+    for words, features in ((("--features", "other.onnx"), "other.onnx"), ((), "network")):
         command("evaluate", run.folder, *words, capsys=capsys)
         assert told.pop() == features
     run.evaluate(features="", quiet=True)
