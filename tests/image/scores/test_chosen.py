@@ -189,7 +189,7 @@ def exported(path, extra):
     with zipfile.ZipFile(path) as old:
         parts = {name: old.read(name) for name in old.namelist()}
     for name in parts:  # wherever the format keeps its pickles
-        if name.endswith(("sample_inputs.pt", "model.pt", "serialized_example_inputs.pt")) or name.endswith(".pt"):
+        if name.endswith(".pt"):
             buffer = io.BytesIO()
             torch.save(extra, buffer)
             parts[name] = buffer.getvalue()
