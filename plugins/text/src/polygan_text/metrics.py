@@ -77,8 +77,18 @@ def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperatur
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
-    mask = scored(tokens, text_info(evaluation.info)).double()
-    return -float((values * mask).sum() / mask.sum())
+    known = scored(tokens, text_info(evaluation.info)).bool()
+    if not known.any():
+        raise DataError(
+            f"none of the {len(tokens)} texts has a token of the vocabulary, so there is no likelihood to compute"
+        )
+    # A likelihood of zero times a mask of zero would be NaN.
+    values = values.masked_fill(~known, 0)
+    if broken := int(values.isnan().flatten(1).any(1).sum()):
+        raise DataError(
+            f"the generator gives NaN as the likelihood of {broken} of {len(tokens)} texts: its weights have diverged"
+        )
+    return -float(values.sum() / known.double().sum())
 
 
 def _nll_by(oracle: Policy, tokens: Tensor) -> float:
