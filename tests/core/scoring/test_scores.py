@@ -121,9 +121,10 @@ def test_points_that_are_not_finite_are_left_out_of_a_plot(metrics):
     assert [p["lines"] for p in result.record["plots"]] == [{"a": [(1.0, 2.0)], "b": []}]
 
 
-def test_training_goes_on_without_a_best_checkpoint_where_the_first_score_is_not_finite(metrics):
+def test_training_goes_on_without_a_best_checkpoint_where_the_first_score_is_not_finite(metrics, capsys):
     (name,) = metrics(pair=lambda _: [polygan.Score("first", math.nan), polygan.Score("second", 2.0)])
-    run = train(steps=2, evaluate_every=1, metrics=(name,))
+    run = train(steps=2, evaluate_every=1, metrics=(name,), quiet=False)
+    assert capsys.readouterr().err.count("first was left out: its value is nan") == 1  # not at each evaluation
     found = [r["scores"] for r in records(run) if r["event"] == "evaluated"]
     assert [[s["name"] for s in scores] for scores in found] == [["second"], ["second"]]
     manifests = [json.loads(path.read_text()) for path in run.folder.glob("checkpoints/step-*/manifest.json")]
