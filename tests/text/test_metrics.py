@@ -14,6 +14,7 @@ from polygan.data import build_store, split_store
 from polygan_text import bleu, datasets, metrics
 from polygan_text.data_settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
+from polygan_text.facts import tokens_of
 from polygan_text.oracle import oracle_of
 from polygan_text.rollout import UNK
 from polygan_text.seqgan import SeqGAN
@@ -201,3 +202,12 @@ def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impo
     tokens[:] = UNK
     with pytest.raises(DataError, match="none of the 2 texts has a token of the vocabulary"):
         metrics._nll(replace(e, info=info), e.networks["generator"], samples)
+
+
+def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):
+    """Texts of 4 tokens have no 5-grams: a BLEU-5 of them would be smoothing alone."""
+    monkeypatch.setattr(metrics, "_words", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
+    found = evaluation(data["oracle"])
+    scores = by_name(metrics.bleu(found) + metrics.self_bleu(found))
+    assert {name[-1] for name in scores} - {"e"} == {"2", "3", "4"}
+    assert all("no BLEU-5: half of the real texts have at most 4 tokens" in s.note for s in scores.values())
