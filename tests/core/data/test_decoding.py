@@ -11,7 +11,7 @@ from listed_source import Listed, build, numbers, setting
 
 from polygan.data import build_store, decoding
 from polygan.data.source import Field
-from polygan.data.store import FieldWriter
+from polygan.data.cache.field_writer import FieldWriter
 from polygan.errors import DataError
 
 
