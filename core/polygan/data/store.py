@@ -78,7 +78,9 @@ class Store:
         self.content: str = ""
         """A checksum of all arrays: the same for the same samples, whatever their files are called."""
         self.read: dict[str, Any] = {}
-        """What the source said of itself before its samples were decoded; a run keeps it in data.json."""
+        """What the source said of itself before its samples were decoded: the key ``read`` of a run's data.json."""
+        self.base: str = ""
+        """The folder to which the paths of the data are relative; empty where the data is no path."""
         self.fields = {name: Field(dtype, tuple(shape)) for name, (dtype, shape) in facts["fields"].items()}
         self._count: int = facts["count"]
         self._arrays: dict[str, np.ndarray] = {}
