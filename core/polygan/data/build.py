@@ -154,7 +154,7 @@ def _decode_into(
         "fields": _layout(source),
         "bad": bad,
         "bad_rows": list(building.bad),
-        "source": settings.source,
+        "source": os.path.abspath(settings.source) if os.path.exists(settings.source) else settings.source,
         "info": {**source.info, "count": building.count},
     }
     write_text(building.folder / "store.json", json.dumps(with_sums(facts, sums_of(parts))))

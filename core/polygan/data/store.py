@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 
 from ..errors import DataError
 from ..files import write_text
+from .cache.locks import NAME as LOCK
 from .cache.locks import Busy, hold
 from .cache.sums import Part, sums_of, text_sum
 from .source import Field
@@ -88,6 +90,8 @@ class Store:
         self._parts: dict[str, Part] = {}
         try:
             self._lock = hold(path, shared=True)  # `polygan cache` leaves a store alone that is in use
+            with suppress(OSError):
+                os.utime(path / LOCK)  # when the store was last used
         except Busy:  # it is being removed: the mapped files stay readable
             self._lock = None
         for name, field in self.fields.items():

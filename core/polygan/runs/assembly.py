@@ -124,12 +124,12 @@ def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> li
     return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
 
 
-def open_data(settings: Settings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:
-    """The source of a run, its data settings with paths that exist, and the folder to which its paths are relative.
+def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:
+    """The source of data settings, the settings with paths that exist, and the folder to which its paths are relative.
 
     ``run`` is the folder of a run from before; None: a new run.
     """
-    data, base, catalogue = settings.data, "", get_catalogue()
+    base, catalogue = "", get_catalogue()
     if run is None:
         _refuse_two_meanings(data.source, domain, catalogue)
     elif _is_path(data.source, domain, catalogue):
@@ -156,7 +156,7 @@ def open_splits(
     settings: Settings, domain: Domain, progress: bool | None = None, run: Path | None = None
 ) -> dict[str, Split]:
     """The decoded data of a run: the splits ``train`` and ``held_out``. ``run`` is the folder of a run from before."""
-    source, data, base = open_data(settings, domain, run)
+    source, data, base = open_data(settings.data, domain, run)
     return _decoded(source, data, base, domain, progress)
 
 
@@ -178,7 +178,7 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
     metrics = metric_ids(settings.run.metrics, domain, catalogue)
-    source, data, base = open_data(settings, domain, run)
+    source, data, base = open_data(settings.data, domain, run)
     receipt = receipt_of(source, data, domain.id)
     if progress is not False:
         for line in receipt.brief():
@@ -187,6 +187,13 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
         refuse_early(kind, settings, source)
     splits = _decoded(source, data, base, domain, progress, receipt)
     return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
+
+
+def read_receipt(settings: Settings) -> Receipt:
+    """The receipt of the data that settings name. Nothing is decoded."""
+    domain = kinds(settings.recipe, get_catalogue())[1]
+    source, data, _ = open_data(settings.data, domain)
+    return receipt_of(source, data, domain.id)
 
 
 def refuse_early(kind: type[Recipe], settings: Settings, source: Source) -> None:
