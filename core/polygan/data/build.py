@@ -102,8 +102,8 @@ def _build(path: Path, source: Source, settings: DataSettings, progress: bool | 
     building = None
     try:
         stores.mkdir(parents=True, exist_ok=True)
-        sweep(stores)
         building = _begun(stores, path.name, source)
+        sweep(stores)
         _decode_into(building, source, settings, path.name, progress, workers)
         building.move_to(path)
     except OSError as error:

@@ -73,13 +73,14 @@ def kept_in(cache: Path) -> list[Kept]:
 
 
 def _stores(folder: Path) -> Iterator[Kept]:
-    for path in sorted(_inside(folder)):
-        files = _inside(path) if path.is_dir() and not path.is_symlink() else []
-        size, changed = _measure(files)
+    for path in _inside(folder):
+        if path.is_symlink() or not path.is_dir():
+            continue
+        size, changed = _measure(_inside(path))
         if _STORE.fullmatch(path.name) and (path / "store.json").exists():
             used = _measure([path / LOCK])[1] or changed
             yield Kept("decoded data", _samples_of(path), (path,), size, used)
-        elif path.name.startswith(PREFIX) and path.is_dir():
+        elif path.name.startswith(PREFIX):
             yield Kept("unfinished decoding", "the same command continues", (path,), size, changed)
 
 
