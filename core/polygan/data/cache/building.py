@@ -81,15 +81,19 @@ class Building:
 
     def _mark_now_and_then(self) -> None:
         if time.monotonic() - self._marked >= _EVERY:
-            fields = {name: writer.mark() for name, writer in self.writers.items()}
-            bad = list(self.bad.items())[self._told :]
-            line = json.dumps({"next": self.next, "count": self.count, "bad": bad, "fields": fields})
-            append_line(self.folder / _JOURNAL, f"{text_sum(line)} {line}")
-            self._told, self._marked = len(self.bad), time.monotonic()
+            self._mark()
+
+    def _mark(self) -> None:
+        fields = {name: writer.mark() for name, writer in self.writers.items()}
+        bad = list(self.bad.items())[self._told :]
+        line = json.dumps({"next": self.next, "count": self.count, "bad": bad, "fields": fields})
+        append_line(self.folder / _JOURNAL, f"{text_sum(line)} {line}")
+        self._told, self._marked = len(self.bad), time.monotonic()
 
     def finish(self) -> dict[str, Part]:
-        """Complete the arrays, and say where their bytes are. The journal goes: the folder can no longer be continued."""
-        (self.folder / _JOURNAL).unlink(missing_ok=True)
+        """Complete the arrays, and say where their bytes are. The build can still be continued until `move_to`."""
+        if self.can_continue:
+            self._mark()
         parts: dict[str, Part] = {}
         for writer in self.writers.values():
             parts |= writer.finish()
@@ -98,6 +102,8 @@ class Building:
 
     def move_to(self, path: Path) -> None:
         """Rename the finished folder into place. Where a store is there already, another process was first."""
+        for name in (_JOURNAL, *(writer.ends_path.name for writer in self.writers.values())):
+            (self.folder / name).unlink(missing_ok=True)
         try:
             self.folder.rename(path)
             sync_folder(path.parent)

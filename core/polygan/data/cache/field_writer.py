@@ -109,7 +109,6 @@ class FieldWriter:
                 np.save(file, offsets)
                 to_disk(file)
                 parts[f"{self.name}.offsets"] = Part(self.offsets_path, file.tell() - offsets.nbytes, offsets.nbytes)
-            self.ends_path.unlink()
         return parts
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from listed_source import Listed, build, leftovers, setting
 
+from polygan.data import build as build_module
 from polygan.data import build_store
 from polygan.data.cache import building
 from polygan.data.cache.building import Building, sweep
@@ -72,9 +73,27 @@ def test_interruptions_anywhere_change_no_bit(tmp_path, monkeypatch, whole, seed
                 build(tmp_path, source)
         assert len(leftovers(tmp_path)) == 1
     done = source.decoded
-    assert files(build(tmp_path, source)) == whole
+    found = files(build(tmp_path, source))
+    assert found == whole
+    assert sorted(found) == ["r.npy", "r.offsets.npy", "store.json", "x.npy"]
     assert source.decoded < done + 60  # not from the first sample on
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("marks")
+@pytest.mark.parametrize("name", ["sums_of", "write_text"])
+def test_an_interruption_after_the_last_sample_loses_nothing(tmp_path, monkeypatch, whole, name):
+    source = made()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, name, interrupt)
+        with pytest.raises(KeyboardInterrupt, match="the same command continues"):
+            build(tmp_path, source)
+    assert files(build(tmp_path, source)) == whole
+    assert source.decoded == 60
 
 
 def test_an_interruption_before_the_first_mark_leaves_nothing(tmp_path, monkeypatch):

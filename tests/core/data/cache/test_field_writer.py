@@ -39,7 +39,6 @@ def test_a_continued_field_equals_an_uninterrupted_one(tmp_path, upto):
         with (tmp_path / "cut" / name).open("ab") as file:
             file.write(b"half a sample")
     parts = finish(FieldWriter(tmp_path / "cut", "x", FIELD, mark), SAMPLES[upto:])
-    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == ["x.npy", "x.offsets.npy"]
     for name in ("x.npy", "x.offsets.npy"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert np.load(tmp_path / "cut/x.offsets.npy").tolist() == [0, 3, 3, 5, 10, 11]
