@@ -34,6 +34,9 @@ def where(typed: str, base: str, folder: Path) -> Where:
     run = os.path.abspath(folder)
     base = os.path.abspath(base or os.curdir)
     if os.path.isabs(os.path.expanduser(typed)):
+        saved = _saved(folder)
+        if saved is not None and saved["typed"] == typed:  # perhaps the run was moved, and this record says from where
+            return saved
         with suppress(ValueError):  # another drive
             base = os.path.commonpath([os.path.expanduser(typed), run])
     try:
@@ -61,7 +64,8 @@ def located(data: D, folder: Path) -> tuple[D, str]:
     for base in dict.fromkeys(b for b in (saved["base"], beside, os.getcwd()) if b):
         path = _moved(data.source, saved["base"], base)
         if _exists(path):
-            same = base == os.getcwd() and path == os.path.join(base, data.source)
+            absolute = os.path.isabs(os.path.expanduser(data.source))
+            same = base == (saved["base"] if absolute else os.getcwd())
             return (data, "") if same else (_with_base(data, saved["base"], base), base)
         tried.append(path)
     raise DataError(
