@@ -56,7 +56,8 @@ def build_store(
         _build(path, source, settings, progress, workers)
         store = Store.open(path, verify=False)
     # The fingerprint need not cover facts, so the facts of this source may differ from the stored facts.
-    info = source.info_without(store.bad_rows) if store.bad_rows else source.info
+    skipped = store.bad_rows or _rows_of(store.bad, source)
+    info = source.info_without(skipped) if skipped else source.info
     store.info = {**json.loads(json.dumps(info)), "count": store.info["count"]}
     return store
 
@@ -88,6 +89,15 @@ def _found(path: Path, source: Source, settings: DataSettings, progress: bool | 
     if skipped and progress is not False:
         warn(f"{skipped}; remove {path} to read them again")
     return store
+
+
+def _rows_of(bad: Sequence[str], source: Source) -> list[int]:
+    """The indices of the samples in the lines of a store from an older polygan; none where a line fits no sample."""
+    rows: list[int] = []
+    for index in range(len(source) if bad else 0):
+        if len(rows) < len(bad) and bad[len(rows)].startswith(f"{source.name(index)}: "):
+            rows.append(index)
+    return rows if len(rows) == len(bad) else []
 
 
 def _size(path: Path) -> int:

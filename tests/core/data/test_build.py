@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,7 @@ class Classes(Listed):
     """Even and odd samples are two classes, whose sizes are facts."""
 
     def info_without(self, skipped):
+        assert skipped
         left = [i for i in range(len(self)) if i not in skipped]
         return {"sizes": [sum(i % 2 == c for i in left) for c in (0, 1)]}
 
@@ -93,6 +95,12 @@ def test_facts_leave_out_what_cannot_be_read_also_when_the_store_is_there(tmp_pa
         store = build(tmp_path, source, max_bad=1.0)
         assert (source.decoded, store.bad_rows) == (decoded, [4, 6, 7])
         assert store.info == {"sizes": [8, 9], "count": 17}
+    facts = json.loads((store.path / "store.json").read_text())
+    for name in ("bad_rows", "sums", "check"):  # a store from an older polygan names the samples only
+        del facts[name]
+    for bad, sizes in ((facts["bad"], [8, 9]), (["gone.png: broken"] * 3, [10, 10])):
+        (store.path / "store.json").write_text(json.dumps({**facts, "bad": bad}))
+        assert build(tmp_path, source, max_bad=1.0).info["sizes"] == sizes
     whole = Classes(numbers(20).samples, listed.fields, key="whole", info={"sizes": [10, 10]})
     assert build(tmp_path, whole).info == {"sizes": [10, 10], "count": 20}
 

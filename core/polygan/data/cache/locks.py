@@ -41,7 +41,7 @@ class Lock:
             os.close(handle)
 
     def __del__(self) -> None:
-        with suppress(OSError):
+        with suppress(Exception):
             self.close()
 
 
