@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..settings.help import Entry
 from .command import Arguments, Command, Option, Place
+from .data_commands import COMMANDS, tell_receipt
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
     settings = resolve(recipe, layers, rest)
     if arguments.dry_run:
         print(settings.yaml(), end="")
+        tell_receipt(settings)
         return
     from ..runs import train as run
 
@@ -179,7 +181,9 @@ VERBS: dict[str, Command] = {
         (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
         {
             "config": Option(str, "settings; options override them", value="FILE.yaml"),
-            "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+            "dry_run": Option(
+                bool, "print the resolved settings as YAML, say what the data holds, and stop", default=False
+            ),
             **_ALLOW_CODE,
         },
         open=True,
@@ -268,6 +272,7 @@ VERBS: dict[str, Command] = {
             "format": Option(str, "the format of the file, if plugins know several for the recipe", "", value="NAME"),
         },
     ),
+    **COMMANDS,
     "new": Command(
         "write a plugin of your own to start from: installable, typed, tested",
         _new,

@@ -208,7 +208,7 @@ class Run:
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
-            splits = open_splits(self.settings, self.domain)
+            splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
             self._job = dataclasses.replace(self._job, splits=splits)
         return self._job

@@ -84,7 +84,7 @@ def execute(
         stack.enter_context(preserved_generators(device))
         stack.enter_context(_threads(settings.run.threads))
         with world.first_goes_first():
-            job = make_job(settings, progress=None if world.first and not quiet else False)
+            job = make_job(settings, None if world.first and not quiet else False, folder)
         job = replace(job, trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = world.share(_place(settings, folder) if world.first else None)
