@@ -70,7 +70,7 @@ def test_samples_are_strings_one_by_one():
 
 
 def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 2)
+    monkeypatch.setattr(domain, "TEXTS", 2)
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone two\r\n\r\n  \nthree four\n five")
     pieces = list(DOMAIN.read(tmp_path / "a.txt", {}))
     assert [p.data for p in pieces] == [["one two", "three four"], [" five"]]
@@ -81,7 +81,7 @@ def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
 
 
 def test_a_file_of_a_user_is_read_only_as_far_as_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 1)
+    monkeypatch.setattr(domain, "TEXTS", 1)
     (tmp_path / "a.txt").write_bytes(b"good\nalso good\nstra\xdfe\n")
     pieces = DOMAIN.read(tmp_path / "a.txt", {})
     assert [next(pieces).data, next(pieces).data] == [["good"], ["also good"]]
@@ -108,6 +108,11 @@ def test_standard_input_that_is_no_utf8_is_said():
     for lines in (["fine\n", "stra\udcdfe\n"], io.TextIOWrapper(io.BytesIO(b"stra\xdfe\n"), "utf-8")):
         with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert the input"):
             list(DOMAIN.read_text(lines, {}))
+
+
+def test_a_line_of_standard_input_has_a_bound():
+    with pytest.raises(DataError, match="line 2 of the input has more than 1,048,576 bytes"):
+        list(DOMAIN.read_text(["fine\n", "é" * (1 << 19) + "x\n"], {}))
 
 
 def test_pieces_are_written_as_they_come(tmp_path):

@@ -48,13 +48,14 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
         return
     from ..runs import train as run
 
-    _tell_end(run.train(settings).folder)
+    _tell_end(run.train(settings, allow_code=arguments.allow_code).folder)
 
 
 def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
-    _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device).folder)
+    options = {name: getattr(arguments, name) for name in ("steps", "device", "features", "allow_code")}
+    _tell_end(run.resume(arguments.run, **options).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -107,7 +108,8 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
+    options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
+    scores = loaded.evaluate(arguments.metrics or (), **options)
     loaded.report()
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
@@ -158,6 +160,13 @@ _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
 _STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
 _JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
+_ALLOW_CODE = {
+    "allow_code": Option(
+        bool,
+        "load a file of --features that runs code when it is loaded (.pt2, .pt): only if you trust it",
+        default=False,
+    )
+}
 
 VERBS: dict[str, Command] = {
     "list": Command(
@@ -171,6 +180,7 @@ VERBS: dict[str, Command] = {
         {
             "config": Option(str, "settings; options override them", value="FILE.yaml"),
             "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+            **_ALLOW_CODE,
         },
         open=True,
     ),
@@ -181,6 +191,8 @@ VERBS: dict[str, Command] = {
         {
             "steps": Option(int, "train to this many iterations in all"),
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
+            "features": Option(str, "the feature network; a file that only the run names is not opened"),
+            **_ALLOW_CODE,
         },
     ),
     "generate": Command(
@@ -222,8 +234,10 @@ VERBS: dict[str, Command] = {
             "samples": Option(int, "the number of generated samples that a metric may ask for"),
             "features": Option(
                 str,
-                "the feature network to measure with: a file or a name; without --features, the run's, else each metric's",
+                "the feature network to measure with: a file or a name; without --features, the run's if it is a name, else "
+                "each metric's",
             ),
+            **_ALLOW_CODE,
             **_STEP,
             **_DEVICE,
             **_JSON,

@@ -18,6 +18,7 @@ from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
 from ..record.log import append_record
 from ..scoring.scores import compute_scores, flat
+from ..scoring.trust import Trust
 from ..seeding import preserved_generators, seed_everything
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
@@ -69,8 +70,8 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         # The memory layout of training: in another layout a convolution gives the same numbers only up to rounding.
         moved = module.to(place).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
         networks[name] = moved.requires_grad_(False)
-    metrics = metric_ids(settings.run.metrics, domain, catalogue)
-    job = Job(settings, catalogue, domain, recipe, {}, metrics)
+    # `evaluate` looks the metrics up: generating needs no plugin that brings one.
+    job = Job(settings, catalogue, domain, recipe, {}, ())
     return Run(path.with_suffix("") if exported else path, job, networks, at)
 
 
@@ -222,27 +223,30 @@ class Run:
         *,
         samples: int | None = None,
         features: str | None = None,
+        allow_code: bool = False,
         quiet: bool = False,
     ) -> list[Score]:
         """Compute the scores of metrics by id, each with its floor, and write them to the log.
 
         Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
-        ``features`` override the run's ``evaluate_samples`` and ``features``.
+        ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that
+        runs code when it is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
         """
-        job = self._whole_job()
-        names = metric_ids(metrics, self.domain, job.catalogue) if metrics else job.metrics
+        known = self._job.trust
+        trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
+        trust.check(self.settings.run.features, self.folder)  # before any data is decoded
+        job = dataclasses.replace(self._whole_job(), trust=trust)
+        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device)
         if samples is not None:
             if samples < 1:
                 raise ConfigError(f"samples = {samples} is too small; the least is 1")
             evaluation.samples = samples
-        if features is not None:
-            evaluation.features = features
         with preserved_generators(device):
-            scores, record = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
-        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
-        return flat(scores)
+            computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
+        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
+        return flat(computed.scores)
 
     def report(self) -> Path:
         """Write a new ``report.html`` and return its path."""

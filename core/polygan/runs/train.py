@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -16,6 +17,7 @@ from ..messages import say
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
+from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
@@ -47,6 +49,7 @@ def train(
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    allow_code: bool = False,
     **settings: Unpack[RunOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
@@ -54,24 +57,35 @@ def train(
     ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only. Raises a `PolyganError` for every foreseen mistake.
+    first process only. ``allow_code`` allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). Raises a
+    `PolyganError` for every foreseen mistake.
     """
     layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     layers.append({**groups, **settings})
-    return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
+    resolved = resolve(recipe, layers, arguments)
+    trust = Trust(resolved.run.features, allow_code)
+    return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 
 
 def execute(
-    settings: Settings, folder: Path | None = None, *, listeners: Sequence[Listener] = (), quiet: bool = False
+    settings: Settings,
+    folder: Path | None = None,
+    *,
+    listeners: Sequence[Listener] = (),
+    quiet: bool = False,
+    trust: Trust = NO_TRUST,
 ) -> Run:
     """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored."""
+    if settings.run.evaluate_every:
+        trust.check(settings.run.features, folder)  # before any data is decoded
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         stack.enter_context(preserved_generators(device))
         stack.enter_context(_threads(settings.run.threads))
         with world.first_goes_first():
             job = make_job(settings, progress=None if world.first and not quiet else False)
+        job = replace(job, trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
@@ -203,22 +217,25 @@ def resume(
     *,
     steps: int | None = None,
     device: str | None = None,
+    features: str | None = None,
+    allow_code: bool = False,
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
 ) -> Run:
     """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
-    The result is bit-identical to a run without interruption (same machine, settings and number of processes).
+    The result is bit-identical to a run without interruption (same machine, settings and number of processes). A file that the
+    run's ``features`` names is opened only if ``features`` names the file again; ``allow_code`` is as in `train`.
     """
     folder = run_folder(path)
-    changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
+    changes = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
     settings = saved_settings(folder, changes)
     done = _finished_step(folder, settings.run.steps)
     if done is not None:
         raise ConfigError(
             f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
         )
-    return execute(settings, folder, listeners=listeners, quiet=quiet)
+    return execute(settings, folder, listeners=listeners, quiet=quiet, trust=Trust(features, allow_code))
 
 
 def _finished_step(folder: Path, steps: int) -> int | None:

@@ -13,11 +13,12 @@ import torch
 
 from polygan import ConfigError, DataError, Domain, Passage, Samples
 
-from .corpus import identity, kind_of, read_corpus, read_lines
-from .data_settings import TextSettings
-from .facts import ROWS, text_extra, text_info, tokens_of
-from .source import TextSource
-from .tokenizing import decode
+from .data.corpus import LONGEST, read_lines
+from .data.facts import TEXTS, text_extra, text_info, tokens_of
+from .data.reading import MEGABYTE, identity, kind_of, read_corpus
+from .data.settings import TextSettings
+from .data.source import TextSource
+from .data.vocabulary import decode, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +51,12 @@ class TextDomain(Domain):
                     f"data.test = {settings.test!r}: there is no such file or folder; correct the path, or leave --data.test out"
                 )
             files += " " + identity(test)
-        return TextSource(read_corpus(path, settings.column, settings.label_column, test), settings, files)
+        most = settings.max_megabytes * MEGABYTE
+        return TextSource(read_corpus(path, settings.column, settings.label_column, test, most), settings, files)
+
+    def comparable(self, info: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+        """Why tokens of two runs' facts mean different words, in one line; empty if they mean the same."""
+        return difference(info, other)
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
         """``tokens`` as int64; ``label`` if there are classes."""
@@ -83,7 +89,7 @@ class TextDomain(Domain):
         return self._batches(_texts_of(lines))
 
     def _batches(self, lines: Iterable[tuple[int, str]]) -> Iterator[Samples]:
-        for batch in _in_batches(lines, ROWS):
+        for batch in _in_batches(lines, TEXTS):
             yield Samples([text for _, text in batch], self, names=[str(place) for place, _ in batch])
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
@@ -168,7 +174,8 @@ def _texts_of(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     try:
         for place, line in enumerate(lines, 1):
             text = line.rstrip("\r\n")
-            text.encode("utf-8")
+            if len(text.encode("utf-8")) > LONGEST:
+                raise DataError(f"line {place} of the input has more than {LONGEST:,} bytes; split the line")
             text = text.removeprefix("\ufeff") if place == 1 else text
             if text.strip():
                 yield place, text

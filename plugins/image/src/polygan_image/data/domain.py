@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from . import given, pictures
-from .arrays import idx_source, is_idx, npz_source
+from .arrays import idx_of_folder, idx_source, is_idx, npz_source
+from .datasets import HubSource
+from .folders import ArchiveSource, FolderSource
+from .formats import SUFFIXES, is_archive
 from .settings import ImageSettings
-from .sources import SUFFIXES, FolderSource, HubSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,9 +42,9 @@ class ImageDomain(Domain):
     animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
-        """A folder of pictures or IDX files, an IDX or NPZ file, or ``hf:NAME`` (Hugging Face's `datasets`).
+        """A folder of pictures or IDX files, an IDX, NPZ, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        A folder is read recursively. If a folder holds IDX files, only its training pictures are read.
+        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read.
         """
         source = settings.source
         if not source:
@@ -51,10 +53,7 @@ class ImageDomain(Domain):
             return HubSource(source[3:], settings)
         path = Path(source).expanduser()
         if path.is_dir():
-            idx = sorted(p for p in path.iterdir() if p.is_file() and is_idx(p) and "labels" not in p.name)
-            if idx:
-                return idx_source(next((p for p in idx if "train" in p.name), idx[0]), settings)
-            return FolderSource(path, settings)
+            return idx_of_folder(path, settings) or FolderSource(path, settings)
         if not path.exists():
             raise DataError(
                 f"no folder, file or data set named {source!r} (looked in {Path.cwd()}); "
@@ -62,10 +61,12 @@ class ImageDomain(Domain):
             )
         if path.suffix.lower() == ".npz":
             return npz_source(path, settings)
-        if is_idx(path) or "ubyte" in path.name:
+        if is_idx(path.name) or "ubyte" in path.name:
             return idx_source(path, settings)
+        if is_archive(path.name):
+            return ArchiveSource(path, settings)
         raise DataError(
-            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz) nor an NPZ file; "
+            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, zip or tar file; "
             "put pictures into a folder and name the folder"
         )
 
