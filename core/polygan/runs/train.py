@@ -26,8 +26,8 @@ from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
 from .assembly import make_job, resolve, saved_settings
 from .folder import check_data, describe, locked, new_folder, run_folder
+from .networks.starting import transfer
 from .run import Run
-from .starting import transfer
 from .stopping import stop_signals
 
 if TYPE_CHECKING:
