@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..settings.help import Entry
+from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
 
@@ -55,7 +56,8 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
 def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
-    _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device).folder)
+    changed = arguments.set or ()
+    _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device, arguments=changed).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -197,6 +199,11 @@ VERBS: dict[str, Command] = {
         {
             "steps": Option(int, "train to this many iterations in all"),
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
+            "set": Option(
+                Each,
+                "change a setting from now on, e.g. model.learning_rate=1e-4; may be repeated",
+                value="NAME=VALUE",
+            ),
         },
     ),
     "generate": Command(
