@@ -45,20 +45,21 @@ SHARED = (
 
 
 def pictures():
-    """A folder of 300 small pictures."""
+    """Two folders of 100 small pictures, dark and light."""
     import numpy as np
     from PIL import Image
 
-    folder = Path("pictures")
-    folder.mkdir()
     rng = np.random.default_rng(0)
-    for i in range(300):
-        Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(folder / f"{i:03}.png")
+    for name, least in (("dark", 0), ("light", 120)):
+        folder = Path("pictures", name)
+        folder.mkdir(parents=True)
+        for i in range(100):
+            Image.fromarray(rng.integers(least, least + 120, (16, 16), dtype=np.uint8)).save(folder / f"{i:03}.png")
 
 
 RECIPES = {
     "points": ("points/mlp", "--data", "ring", "--batch_size", "32"),
-    "image": ("image/dcgan", "--data", "pictures", "--batch_size", "4", "--model.generator_width", "2",
+    "image": ("image/dcgan", "--data", "pictures", "--data.labels", "folders", "--batch_size", "4", "--model.generator_width", "2",
               "--model.discriminator_width", "2", "--model.latent_dim", "4", "--metrics", "image/diversity"),
     "audio": ("audio/vocos", "--data", "tones", "--data.size", "24", "--data.segment", "2048", "--batch_size", "2",
               "--model.dim", "8", "--model.hidden", "16", "--model.blocks", "1", "--model.pretrain_steps", "6",

@@ -170,11 +170,13 @@ def _fit(
             raise kind(f"{stopped}; {again}") from None
         except KeyboardInterrupt as stopped:
             status = "interrupted"
-            raise KeyboardInterrupt(f"{stopped or f'interrupted after step {trainer.step}'}; {again}") from None
+            raise KeyboardInterrupt(f"{str(stopped) or f'interrupted after step {trainer.step}'}; {again}") from None
         finally:
             if recorder:
                 try:
                     recorder.ended(trainer, status)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(f"interrupted after run {folder} ended ({status})") from None
                 finally:
                     _try_report(recorder.folder, recorder)
 

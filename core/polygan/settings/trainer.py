@@ -22,7 +22,7 @@ class TrainerSettings(Checked):
     """Samples for each optimizer step, over all processes and micro-batches."""
     accumulate: int = ranged(1, "[1, inf)")
     """Micro-batches for each optimizer step; each has batch_size / accumulate / processes samples."""
-    seed: int = ranged(0, "[0, 9223372036854775808)", hint="a seed is a whole number below 2^63")
+    seed: int = ranged(0, "[0, 9223372036854775808)", hint="a seed is a whole number from 0 to 2^63 - 1")
     """Seed of the initial parameters, the order of the data and all noise."""
     precision: Precision = "auto"
     """auto: bf16 where the hardware supports it, else fp32 on the CPU and fp16 on CUDA."""
