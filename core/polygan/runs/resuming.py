@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _DECIDING = ("polygan", "torch", "device", "processor", "precision", "threads", "processes")
 """The facts in environment.json that decide about the last bits of a result."""
-_MOST_THREADS = 4096
+_MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # a run from somebody else may ask for more
 _FIXED = {
     "name": "rename the run's folder instead",
     "runs": "move the run's folder instead",
