@@ -285,7 +285,7 @@ class Series:
         writing = [(f / "manifest.json").stat().st_mtime - min(p.stat().st_ctime for p in f.iterdir()) for f in folders]
         seconds = {r["step"]: r["seconds"] for r in survival.records(run) if r["event"] == "saved"}
         self.pace["start"] = max(0.05, ends[0] - begin)
-        self.pace["decode"], self.pace["folder"] = 0.3 * self.pace["start"], 0.01
+        self.pace["decode"], self.pace["folder"] = min(0.5, 0.3 * self.pace["start"]), 0.01
         self.pace["train"] = statistics.median(b - a for a, b in itertools.pairwise(ends))
         self.pace["save"] = max(0.002, statistics.median(writing))
         shows = max(1, sum(r["event"] == "health" for r in survival.records(run)))
