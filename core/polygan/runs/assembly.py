@@ -134,7 +134,7 @@ def make_job(settings: Settings, progress: bool | None = None) -> Job:
 
 def saved_settings(folder: Path, changes: Mapping[str, object]) -> Settings:
     """The settings in a run's config.yaml, overridden by ``changes``."""
-    saved = read_yaml(folder / "config.yaml")
+    saved = read_yaml(folder / "config.yaml", saved=True)
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")

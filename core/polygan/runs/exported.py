@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import CheckpointError
 from ..files import Format, replacing, write_blocks
 from ..plugins.catalogue import get_catalogue
+from ..reading import open_regular, parse_json, read_text
 from ..training.statefile import tensor_blocks
 from ..training.weights import load_module
 from .assembly import kinds, resolve
@@ -51,7 +52,7 @@ def read_facts(path: Path) -> ModelFacts:
     """
     beside = path.with_suffix(".json")
     try:
-        facts = json.loads(_facts_within(path) or beside.read_text(encoding="utf-8"))
+        facts = parse_json(_facts_within(path) or read_text(beside))
         facts = MODEL.migrate(path, facts.get("format", 1), facts)
         for name, kind in _FACTS.items():
             if not isinstance(facts[name], kind):
