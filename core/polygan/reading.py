@@ -70,7 +70,7 @@ def read_bytes(path: Path, most: int, *, within: Path | None = None, named: bool
     """The content of a regular file of at most ``most`` bytes. Raises Refused or OSError. The size is checked first."""
     with open_regular(path, within=within, named=named) as file:
         size = os.fstat(file.fileno()).st_size
-        data = b"" if size > most else file.read(most + 1)
+        data = b"" if size > most else file.read(size + 1)
     if max(size, len(data)) > most:
         found = max(size, len(data))
         raise Refused(f"it has {found:,} bytes, and polygan reads at most {most:,} of such a file; restore the file")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..data.pieces import Record as StoredPiece
 
 
-_MOST_PIXELS = 64 << 20  # of a picture that is decoded; the header of a few bytes may claim gigabytes
+_MOST_PIXELS = 16 << 20  # of a picture that is decoded; the header of a few bytes may claim gigabytes
 
 
 def finite(value: object, otherwise: float = math.nan) -> float:

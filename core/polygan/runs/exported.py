@@ -52,6 +52,7 @@ def read_facts(path: Path) -> ModelFacts:
     """
     beside = path.with_suffix(".json")
     try:
+        open_regular(path, named=True).close()  # the library that reads the header would wait for a pipe
         facts = parse_json(_facts_within(path) or read_text(beside))
         facts = MODEL.migrate(path, facts.get("format", 1), facts)
         for name, kind in _FACTS.items():
@@ -88,7 +89,7 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
     settings = resolve(recipe, [{"model": found.model}])
     networks = kind(settings.model, found.info).networks()
     for name in found.networks:
-        load_module(networks[name], found.networks, name, source)
+        load_module(networks[name], found.networks, name, source, cast=True)
     return write_model(Path(out), settings, found.info, 0, {name: networks[name] for name in found.networks})
 
 

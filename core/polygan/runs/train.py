@@ -21,9 +21,9 @@ from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
-from ..training.weights import load_module, load_weights
+from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import make_job, resolve, saved_settings
-from .folder import check_data, describe, locked, new_folder, run_folder
+from .folder import check_data, check_links, describe, locked, new_folder, run_folder
 from .run import Run
 from .stopping import stop_signals
 
@@ -136,7 +136,7 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
         if world.first and checkpoints.entries():
             try:
                 check_data(folder, splits["train"].store)
-                found = checkpoints.load()
+                found = checkpoints.load(use=trainer.restore, needs=file_sizes(trainer.networks(averaged=False)))
             except PolyganError as error:
                 problem = error
         # The first process chooses the checkpoint, because other processes may see other files.
@@ -144,7 +144,8 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
         if problem is not None:
             raise problem
         if step is not None:
-            trainer.restore(found or checkpoints.load(step))
+            if found is None:
+                checkpoints.load(step, use=trainer.restore)
             return
     if settings.run.init_from:
         _transfer(trainer, settings.run.init_from)
@@ -206,6 +207,7 @@ def resume(
     The result is bit-identical to a run without interruption (same machine, settings and number of processes).
     """
     folder = run_folder(path)
+    check_links(folder)
     changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
     settings = saved_settings(folder, changes)
     done = _finished_step(folder, settings.run.steps)

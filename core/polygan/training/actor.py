@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..foreach import lerp
 from ..foreach import scale as scale_all
 from ..losses import clamp_weights
+from .statefile import check_state
 from .weights import load_module
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ class Actor:
         return self.skipped, self.streak, self.scale, self._since_growth
 
     def load_state(self, state: Facts) -> None:
-        """Continue from a state that `state` gave."""
+        """Continue from a state that `state` gave. Raises an error of Python for a state of another shape."""
+        check_state(state, self.optimizer, self.scheduler)
         if self.optimizer is not None:
             saved, own = state["optimizer"], self.optimizer.param_groups
             # The device of this process decides about fused kernels, not the device that saved the state.

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
 from ..errors import CheckpointError
+from ..reading import read_bytes
 from .checkpoint import Checkpoints, Networks, read_checkpoint
 
 if TYPE_CHECKING:
@@ -17,8 +18,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
-    """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError, which names the tensor that does not fit."""
+def load_module(
+    module: nn.Module,
+    networks: Mapping[str, Mapping[str, Tensor]],
+    name: str,
+    where: Path | str,
+    *,
+    cast: bool = False,
+) -> None:
+    """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError, which names the tensor that does not fit.
+
+    A parameter must be finite, and a buffer may hold no NaN (a buffer may start at infinity). ``cast`` takes floats of another
+    precision.
+    """
     if name not in networks:
         raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")
     own, given = module.state_dict(), networks[name]
@@ -30,17 +42,41 @@ def load_module(module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]],
                 f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; use the settings "
                 "(config.yaml) that it was trained with"
             )
+        if a.dtype != b.dtype and not (cast and a.is_floating_point() and b.is_floating_point()):
+            raise CheckpointError(
+                f"{where}: {name}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; use the settings "
+                "(config.yaml) that it was trained with"
+            )
+    parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
+    for key, tensor in given.items():
+        if tensor.isnan().any() or (key in parameters and not tensor.isfinite().all()):
+            raise CheckpointError(f"{where}: {name}.{key} holds numbers that are not finite; use an older checkpoint")
     module.load_state_dict(given)
 
 
-def load_weights(path: Path, names: Sequence[str]) -> Networks:
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def file_sizes(modules: Mapping[str, nn.Module]) -> dict[str, int]:
+    """The most bytes that the file of each network (``NAME``, ``NAME.ema``) in a checkpoint needs: tensors and header."""
+    sizes: dict[str, int] = {}
+    for name, module in modules.items():
+        state = module.state_dict()
+        # A header holds name, type, shape and place of each tensor.
+        header = sum(len(key) + 200 + 24 * tensor.dim() for key, tensor in state.items())
+        sizes[name] = sizes[f"{name}.ema"] = 4096 + header + sum(t.numel() * t.element_size() for t in state.values())
+    return sizes
+
+
+def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Networks:
     """The networks of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors.
 
-    From a file, only the networks in ``names`` are returned. Raises CheckpointError for a damaged or any other ``path``.
+    From a file, only the networks in ``names`` are returned; a file of more than ``most`` bytes is not read. Raises CheckpointError for a damaged or any other ``path``.
     """
     if path.is_file():
         try:
-            tensors = load_bytes(path.read_bytes())
+            tensors = load_bytes(read_bytes(path, most, named=True))
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path} is not a readable .safetensors file ({error})") from None
         networks: Networks = {}
