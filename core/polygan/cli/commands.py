@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..messages import warn
 from ..settings.help import Entry
 from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
@@ -69,7 +70,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         print(VERBS["generate"].help("generate"))
         print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
         return
-    from ..files import all_inside
+    from ..files import only_files
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
 
@@ -80,7 +81,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
-    out = Path(arguments.out) if arguments.out else all_inside(loaded.folder, "generated")
+    out = Path(arguments.out) if arguments.out else only_files(loaded.folder, "generated")
     if arguments.input == "-":
         made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
         if arguments.out:
@@ -124,7 +125,10 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
-    loaded.report()
+    try:
+        loaded.report()
+    except OSError as error:  # the scores are what was asked for
+        warn(f"polygan: the report of {loaded.folder} cannot be written ({error.strerror or error})")
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
     if arguments.json:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from safetensors import SafetensorError, safe_open
 
-from ..errors import CheckpointError
-from ..files import Format, replacing, write_blocks
+from ..errors import DISK_FULL, CheckpointError, PolyganError
+from ..files import Format, create, replacing, write_blocks
 from ..plugins.catalogue import get_catalogue
 from ..reading import open_regular, parse_json, read_text
 from ..training.statefile import tensor_blocks
@@ -17,7 +20,7 @@ from ..training.weights import load_module
 from .assembly import kinds, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import nn
 
@@ -101,7 +104,6 @@ def write_model(
     A power cut leaves either the old model or the new model.
     """
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
     }
@@ -115,7 +117,49 @@ def write_model(
     }
     text, beside = json.dumps(facts, indent=2) + "\n", path.with_suffix(".json")
     header = {"recipe": settings.recipe, "polygan": text}
-    with replacing(beside, path) as (facts_file, model_file):
+    with _writable(path), replacing(beside, path) as (facts_file, model_file):
         write_blocks(facts_file, [text.encode()])
         write_blocks(model_file, tensor_blocks(tensors, header))
     return [path, beside]
+
+
+def write_format(path: Path, write: Callable[[Path], Iterable[Path]]) -> list[Path]:
+    """The files that ``write(path)`` makes, moved into place when all are written; nothing stays of a write that fails.
+
+    ``path`` is a file or a folder. The files get the permissions that other new files get.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writable(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            with create(temporary / "new") as new:
+                mode = os.fstat(new.fileno()).st_mode & 0o777
+            (temporary / "new").unlink()
+            place = temporary / path.name
+            if path.is_dir():
+                place.mkdir()
+            written = [os.path.relpath(file, temporary) for file in write(place)]
+            for parent, _, names in os.walk(temporary):
+                for name in names:
+                    file = Path(parent, name)
+                    target = path.parent / file.relative_to(temporary)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file.chmod(mode)  # libraries write files that only their owner may read
+                    file.replace(target)
+        except PolyganError as error:
+            raise type(error)(str(error).replace(f"{temporary}{os.sep}", "")) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return [path.parent / name for name in written]
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """One line with the remedy where the place of an export cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        remedy = "free some space" if error.errno in DISK_FULL else "name another place with --out"
+        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}): {remedy}") from None
