@@ -35,17 +35,20 @@ class Refused(OSError):
         return str(self.strerror)
 
 
-def open_regular(path: Path, *, within: Path | None = None, named: bool = False) -> IO[bytes]:
-    """A regular file to read. Raises Refused for a link, a pipe, a device or a folder, else OSError.
+def open_regular(path: Path, most: int = 1 << 62, *, within: Path | None = None, named: bool = False) -> IO[bytes]:
+    """A regular file of at most ``most`` bytes to read. Raises Refused for a larger file, a link, a pipe, a device or a folder.
 
-    ``within`` is a folder that no link may lead out of. A file that a user has ``named`` may be a link.
+    A missing file raises FileNotFoundError. ``within`` is a folder that no link may lead out of. A file that a user has ``named`` may be a link.
     """
     if within is not None and not _is_inside(path.parent, within):
         raise Refused(f"its folder is a symbolic link that leads out of {within}; replace the link with a copy")
     _check(path.stat() if named else path.lstat())  # before opening, since opening a device may already do something
     handle = os.open(path, _FLAGS | (0 if named else _NOT_THROUGH_LINKS))
     try:
-        _check(os.fstat(handle))
+        found = os.fstat(handle)
+        _check(found)
+        if found.st_size > most:
+            raise _too_large(found.st_size, most)
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -68,13 +71,15 @@ def _is_inside(folder: Path, top: Path) -> bool:
 
 def read_bytes(path: Path, most: int, *, within: Path | None = None, named: bool = False) -> bytes:
     """The content of a regular file of at most ``most`` bytes. Raises Refused or OSError. The size is checked first."""
-    with open_regular(path, within=within, named=named) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = b"" if size > most else file.read(size + 1)
-    if max(size, len(data)) > most:
-        found = max(size, len(data))
-        raise Refused(f"it has {found:,} bytes, and polygan reads at most {most:,} of such a file; restore the file")
+    with open_regular(path, most, within=within, named=named) as file:
+        data = file.read(os.fstat(file.fileno()).st_size + 1)
+    if len(data) > most:  # the file has grown
+        raise _too_large(len(data), most)
     return data
+
+
+def _too_large(size: int, most: int) -> Refused:
+    return Refused(f"it has {size:,} bytes, and polygan reads at most {most:,} of such a file; restore the file")
 
 
 def read_text(

@@ -6,7 +6,6 @@ The default number of examples is small and always the same. ``pytest -m slow`` 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
 import sys
@@ -17,7 +16,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 import polygan
@@ -34,8 +32,27 @@ ODD = [
     *("", "x", "\ud800", "\n", "../../x", "9" * 500, [], {}, [[]], {"x": None}, [1, "a"], {"$": "tensor", "key": "x"}),
 ]
 TEXTS = [
-    *(b"", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"[" * 100_000, b'{"a":' * 5_000, b"[" * 200 + b"]" * 200, b"9" * 5_000),
-    *(b"null", b"[]", b'"x"', b"{}", b"- 1", b"&a [*a]", b"!!python/object:os.system x", b"1e999999", b"a: 0x" + b"f" * 9_000),
+    *(
+        b"",
+        b"\0",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+        b"[" * 100_000,
+        b'{"a":' * 5_000,
+        b"[" * 200 + b"]" * 200,
+        b"9" * 5_000,
+    ),
+    *(
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{}",
+        b"- 1",
+        b"&a [*a]",
+        b"!!python/object:os.system x",
+        b"1e999999",
+        b"a: 0x" + b"f" * 9_000,
+    ),
 ]
 HOT = ("log.jsonl", "data.json", "environment.json", "config.yaml", "pieces.json", "manifest.json", "training.json")
 
@@ -48,7 +65,14 @@ def runs(tmp_path_factory):
         patch.setenv("POLYGAN_CACHE", str(folder / "cache"))
         patch.chdir(folder)
         set_catalogue(load_catalogue(files=[survival.TOY], disabled=["tensorboard"]))
-        facts = {"precision": "fp32", "save_every": 2, "log_every": 2, "sample_every": 4, "threads": 1, "hang_timeout": 0}
+        facts = {
+            "precision": "fp32",
+            "save_every": 2,
+            "log_every": 2,
+            "sample_every": 4,
+            "threads": 1,
+            "hang_timeout": 0,
+        }
         for name, steps in (("whole", 8), ("short", 4)):
             run = polygan.train("points/mlp", "ring", runs=".", name=name, steps=steps, quiet=True, **facts)
         run.evaluate(quiet=True)
@@ -106,7 +130,9 @@ def other_line(content, data):
 def other_setting(content, data):
     lines = content.decode().splitlines()
     i = data.draw(st.integers(0, len(lines) - 1), "line")
-    odd = data.draw(st.sampled_from([*map(json.dumps, ODD), "*x", "&a [*a]", "!!binary x", "2001-99-99", "0x" + "f" * 99]))
+    odd = data.draw(
+        st.sampled_from([*map(json.dumps, ODD), "*x", "&a [*a]", "!!binary x", "2001-99-99", "0x" + "f" * 99])
+    )
     lines[i] = f"{lines[i].partition(':')[0]}: {odd}"
     return "\n".join(lines).encode()
 
@@ -160,25 +186,10 @@ def damage(run, data):
         path.write_bytes(MEANINGFUL[path.suffix](path.read_bytes(), data))
         signed = name.startswith("checkpoints/")
         if signed:
-            sign(path)
+            survival.sign(path)
     else:
         path.write_bytes(bytes_of(path.read_bytes(), data))
     return name, signed
-
-
-def sign(path):
-    """Give a checkpoint the sums of what it holds now."""
-    manifest = json.loads((path.parent / "manifest.json").read_text())
-    if not isinstance(manifest, dict):
-        return
-    if isinstance(manifest.get("files"), dict) and path.name in manifest["files"]:
-        content = path.read_bytes()
-        manifest["files"][path.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest.pop("sha256", None)
-    text = json.dumps(manifest, sort_keys=True)
-    (path.parent / "manifest.json").write_text(
-        json.dumps({**manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()})
-    )
 
 
 # What must hold
@@ -189,7 +200,9 @@ def generate(run):
 
 
 def resume(run):
-    polygan.resume(run, steps=8, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polygan.report.page.write_report", lambda folder: folder)  # has examples of its own
+        polygan.resume(run, steps=8, quiet=True)
 
 
 def networks(run):
@@ -204,14 +217,15 @@ def check(data, runs):
         try:
             act(run)
         except polygan.PolyganError as error:
-            assert str(error)
-            assert "\n" not in str(error)
-            return
-        if act is resume and name != "config.yaml" and not signed:
+            said = str(error)
+        else:
+            said = ""
+        assert "\n" not in said
+        if not said and act is resume and name != "config.yaml" and not signed:
             assert networks(run) == networks(runs / "whole")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_run_gives_an_error_of_one_line_or_works(runs, data):
     check(data, runs)
@@ -222,8 +236,3 @@ def test_a_damaged_run_gives_an_error_of_one_line_or_works(runs, data):
 @given(data=st.data())
 def test_many_damaged_runs_give_an_error_of_one_line_or_work(runs, data):
     check(data, runs)
-
-
-def test_the_damage_is_damage(runs):
-    with pytest.raises((SafetensorError, ValueError)):
-        load(b"")

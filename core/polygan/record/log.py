@@ -11,12 +11,11 @@ import numpy as np
 from ..errors import DataError
 from ..files import append_line, create, replacing, to_disk
 from ..messages import warn
-from ..reading import open_regular, parse_json, read_lines
+from ..reading import Refused, open_regular, parse_json, read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import IO
 
     from ..scoring.records import Record
 _FREQUENT = ("logged", "health", "sampled")
@@ -26,6 +25,7 @@ _LOGGED, _RESUMED, _OTHER, _DAMAGED = _EVENTS.index("logged"), _EVENTS.index("re
 MOST = 4_000
 """The most records of one event that `read_log` returns."""
 _LARGEST_STEP = 1 << 53
+_LARGEST = 4 << 30  # bytes of a log that is read
 _BUDGET = 256 << 20  # bytes of lines that `read_log` keeps
 
 
@@ -38,17 +38,26 @@ def keep_records(log: Path, step: int) -> None:
     """Drop the lines of steps after ``step``, and lines that are damaged. A warning counts damaged lines before the last line."""
     damaged, last = 0, False
     with replacing(log) as (temporary,), create(temporary) as kept:
-        if log.exists():
-            with open_regular(log) as file:
-                for line in read_lines(file):
-                    record = _record(line)
-                    last = record is None and line != ""
-                    damaged += last
-                    if record is not None and _step(record, 0) <= step:
-                        kept.write(f"{line}\n".encode())
+        for line in _lines(log):
+            record = _record(line)
+            last = record is None and line != ""
+            damaged += last
+            if record is not None and _step(record, 0) <= step:
+                kept.write(f"{line}\n".encode())
         to_disk(kept)
     if damaged - last:
         warn(f"polygan: {log}: {damaged - last:,} damaged lines were left out")
+
+
+def _lines(log: Path) -> Iterator[str | None]:
+    """The lines of a log, one at a time. A missing file has no lines. Raises DataError for an unreadable file."""
+    try:
+        with open_regular(log, _LARGEST) as file:
+            yield from read_lines(file)
+    except FileNotFoundError:
+        return
+    except Refused as error:
+        raise DataError(f"{log} cannot be read: {error}") from None
 
 
 def read_log(path: Path, most: int = MOST) -> list[Record]:
@@ -57,22 +66,24 @@ def read_log(path: Path, most: int = MOST) -> list[Record]:
     Of each event, at most ``most`` evenly chosen records are returned, with the first and the last, so that memory does not
     grow with the log. Damaged lines are left out. A missing file is an empty log. Raises DataError for an unreadable file.
     """
-    try:
-        with open_regular(path) as file:
-            chosen, steps = _chosen(file, most)
-            file.seek(0)
-            return _picked(file, chosen, steps)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    chosen, steps = _chosen(_lines(path), most)
+    records: list[Record] = []
+    budget = _BUDGET
+    for number, (line, step) in enumerate(zip(_lines(path), steps, strict=False)):
+        if number in chosen and line is not None:
+            budget -= len(line)
+            record = _record(line) if budget >= 0 else None
+            if record is not None:
+                record["step"] = step
+                records.append(record)
+    return records
 
 
-def _chosen(file: IO[bytes], most: int) -> tuple[set[int], array[int]]:
+def _chosen(lines: Iterable[str | None], most: int) -> tuple[set[int], array[int]]:
     """The numbers of the lines to return, and the step of every line. Holds a few bytes for each line."""
     steps, kinds, begins = array("q"), array("B"), array("q")
     furthest = 0
-    for line in read_lines(file):
+    for line in lines:
         record = _record(line)
         step = 0 if record is None else _step(record, furthest)
         kind = _DAMAGED if record is None else _kind(record)
@@ -95,20 +106,6 @@ def _chosen(file: IO[bytes], most: int) -> tuple[set[int], array[int]]:
             rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
         chosen.update(rows.tolist())
     return chosen, steps
-
-
-def _picked(file: IO[bytes], chosen: set[int], steps: array[int]) -> list[Record]:
-    records: list[Record] = []
-    budget = _BUDGET
-    for number, line in enumerate(read_lines(file)):
-        if number not in chosen or line is None:
-            continue
-        budget -= len(line)
-        record = _record(line) if budget >= 0 else None
-        if record is not None:
-            record["step"] = steps[number]
-            records.append(record)
-    return records
 
 
 def _kind(record: Record) -> int:
