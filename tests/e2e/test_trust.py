@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -211,3 +212,11 @@ def test_an_exported_model_is_a_regular_file(name, make, run, capsys):
         return
     with pytest.raises(polygan.CheckpointError, match=r"it is a (pipe|folder|device)"):
         polygan.load("model.safetensors")
+
+
+def test_every_test_that_the_policy_names_is_there():
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r"`(tests/[^`]+)`", (root / "SECURITY.md").read_text(encoding="utf-8")))
+    assert len(named) > 10
+    coming = {"tests/core/scoring/test_trust.py", "tests/image/scores/test_chosen.py"}  # made with the flag for code
+    assert {name for name in named if not (root / name).is_file()} <= coming
