@@ -14,8 +14,8 @@ from ..data.pieces import save_pieces
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
-from ..scoring.health import collapse_signals, overfitting_signal
 from ..scoring.scores import compute_scores, flat
+from ..scoring.signals import collapse_signals, overfitting_signal
 from ..training.trainer import Listener
 from .log import append_record, keep_records
 from .progress import Progress
