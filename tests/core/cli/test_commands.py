@@ -135,7 +135,7 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
         (["train", "points/mlp", "--data", "ring", "--batch_size", "4096"], "4096", 1),
         (["train", "points/mlp", "--data", "ring", "--batch_size", "0"], "batch_size = 0 is too small", 2),
         (["train", "points/mlp", "--data", "ring", "--name", "../up"], "is not a folder name", 2),
-        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "cuda:99 is absent", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "'cuda:99' is absent", 2),
         (["train", "points/mlp", "--data", "ring", "--accumulate", "5"], "multiple of 5", 2),
         (["train", "points/mlp", "--data", "ring", "--data.cache", "/proc/nope"], "/proc/nope", 1),
         (["train", "points/mlp", "--data", "ring", "--runs", "/proc/nope"], "/proc/nope", 2),

@@ -55,8 +55,8 @@ def turns(*stretches):
         # A slow phase follows: a bound while its speed is unknown, exact afterwards.
         (
             [(0, 200), (200, None)],
-            {0: 0.1, 200: 10.0},
-            {50: "at least 0:15 left", 200: "time left unknown", 250: "25:00 left", 390: "1:40 left"},
+            {0: 0.125, 200: 8.0},
+            {50: "at least 0:18 left", 200: "time left unknown", 250: "20:00 left", 390: "1:20 left"},
         ),
         # A turn that starts while another goes on makes a phase too.
         ([(0, None), (300, None)], {0: 1.0, 300: 2.0}, {100: "at least 3:20 left", 300: "time left unknown", 310: "3:00 left"}),
