@@ -104,3 +104,6 @@ def _mention_failures(catalogue: Catalogue) -> None:
     for plugin in catalogue.plugins:
         if plugin.status == "failed":
             warn(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why")
+        elif plugin.refused:
+            ids = ", ".join(f"{kind} {id!r}" for kind, id in plugin.refused)
+            warn(f"plugin {plugin.name!r} is loaded without {ids}; `polygan plugins` says why")
