@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -10,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from ..messages import plural, printable
 from ..settings.help import Entry
+from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
+from .output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +28,8 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
     if arguments.config:
         from ..settings.parser import read_yaml
 
-        layers = [read_yaml(arguments.config)]
-    recipe = arguments.recipe or (layers[0].get("recipe") if layers else None)
+        layers = [read_yaml(file) for file in arguments.config]
+    recipe = arguments.recipe or _recipe_of(layers, arguments.config)
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
         print("\n`polygan train RECIPE --help` shows the options of a recipe.")
@@ -52,6 +54,16 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
     _tell_end(run.train(settings).folder)
 
 
+def _recipe_of(layers: Sequence[Mapping[str, object]], files: Sequence[str]) -> object:
+    """The recipe that settings files name; ConfigError if two files name different recipes."""
+    named = {repr(layer["recipe"]): layer["recipe"] for layer in layers if layer.get("recipe") is not None}
+    if len(named) > 1:
+        raise ConfigError(
+            f"{', '.join(files)} name different recipes ({', '.join(named)}): write the recipe after train"
+        )
+    return next(iter(named.values()), None)
+
+
 def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
@@ -60,8 +72,8 @@ def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
 
 def _tell_end(folder: Path) -> None:
     if int(os.environ.get("RANK", "0")) == 0:
-        print(f"run: {folder}")
-        print(f"report: {folder / 'report.html'}")
+        print(printable(f"run: {folder}"))
+        print(printable(f"report: {folder / 'report.html'}"))
 
 
 def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -91,11 +103,11 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         return
     if arguments.input:
         files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
-        print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
+        print(f"{plural(len(files), 'file')}: {files[0] if len(files) == 1 else out}")
         return
     samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
     files = samples.save(out)
-    print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
+    print(f"{plural(len(samples), 'sample')}: {files[0] if len(files) == 1 else files[0].parent}")
 
 
 def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
@@ -128,7 +140,7 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
     if arguments.json:
-        print(json.dumps([vars(s) for s in scores], indent=1))
+        print_json([vars(s) for s in scores])
         return
     rows = [
         (
@@ -163,7 +175,7 @@ def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> No
     from .scaffold import new
 
     made = new(arguments.name, arguments.out, arguments.domain, catalogue)
-    print(f"{len(made.files)} files in {made.folder}; next:")
+    print(f"{plural(len(made.files), 'file')} in {made.folder}; next:")
     print(f"  cd {shlex.quote(str(made.folder))}")
     print('  pip install -e ".[test]"')
     print(f"  polygan train {made.recipe} --data {made.data}")
@@ -185,7 +197,12 @@ VERBS: dict[str, Command] = {
         _train,
         (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
         {
-            "config": Option(str, "settings; options override them", value="FILE.yaml"),
+            "config": Option(
+                Each,
+                "a file of settings; a later --config overrides an earlier one, and options override all",
+                (),
+                value="FILE.yaml",
+            ),
             "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
         },
         open=True,

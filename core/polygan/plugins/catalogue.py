@@ -181,7 +181,8 @@ class Catalogue:
             return table[id]
         shown = ", ".join(table) if len(table) <= 8 else f"{len(table)} of them in `polygan list`"
         message = f"no {kind} {id!r}{did_you_mean(id, table)}; "
-        message += f"there are {shown}" if table else "no plugin that is loaded brings one: see `polygan plugins`"
+        none = 'no plugin that is loaded brings one: `polygan plugins` shows them, pip install "polygan[all]" brings polygan\'s own'
+        message += f"there are {shown}" if table else none
         raise ConfigError(message + self.absent())
 
     def absent(self) -> str:

@@ -16,6 +16,7 @@ from ..record.job import Job
 from ..settings.formats import Names, migrated
 from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
 from ..settings.words import nested, read_words
+from .missing import plugin_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +139,11 @@ def saved_settings(folder: Path, changes: Mapping[str, object]) -> Settings:
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
-    saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
+    try:
+        _, domain = kinds(recipe, get_catalogue())
+    except ConfigError as error:
+        raise ConfigError(f"{error}{plugin_remedy(folder, get_catalogue())}") from None
+    saved = _without_a_set_that_is_gone(saved, domain)
     return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
 
 

@@ -75,7 +75,7 @@ def kind_text(kind: object) -> str:
     names = []
     for part in parts(kind):
         if part is not types.NoneType:
-            names.append("|".join(map(str, choices(part))) or _NAMES.get(part, "VALUE"))
+            names.append("|".join(str(choice) or "''" for choice in choices(part)) or _NAMES.get(part, "VALUE"))
     return "|".join(names)
 
 

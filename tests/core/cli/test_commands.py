@@ -65,6 +65,50 @@ def test_a_value_of_an_option_is_not_taken_for_the_recipe(words, recipe, width, 
     assert (settings["recipe"], settings["model"]["width"]) == (recipe, width)
 
 
+def test_settings_files_are_layers_in_their_order(capsys):
+    Path("a.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nsteps: 7\nmodel: {width: 7, loss: hinge}\n")
+    Path("b.yaml").write_text("steps: 9\nmodel: {width: 5}\n")
+    words = ["train", "--config", "a.yaml", "--config=b.yaml", "--seed", "3", "--dry-run"]
+    found = yaml.safe_load(command(*words, capsys=capsys).out)
+    assert (found["steps"], found["seed"], found["data"]["source"]) == (9, 3, "ring")
+    assert (found["model"]["width"], found["model"]["loss"]) == (5, "hinge")
+    Path("b.yaml").write_text("recipe: points/other\n")
+    err = command(*words, code=2, capsys=capsys).err
+    assert "a.yaml, b.yaml name different recipes ('points/mlp', 'points/other'): write the recipe after train" in err
+
+
+def test_the_last_of_two_values_counts_and_a_line_says_so(capsys):
+    words = [
+        "train",
+        "points/mlp",
+        "--data",
+        "ring",
+        "--steps",
+        "3",
+        "--steps",
+        "5",
+        "--seed=1",
+        "--seed",
+        "1",
+        "--dry-run",
+    ]
+    out = command(*words, capsys=capsys)
+    assert yaml.safe_load(out.out)["steps"] == 5
+    assert out.err == "--steps is given more than once: the last value counts, 5\n"
+    words = ["train", "points/mlp", "--data", "a", "--data.source", "ring", "--dry-run"]
+    out = command(*words, capsys=capsys)
+    assert yaml.safe_load(out.out)["data"]["source"] == "ring"
+    assert "--data.source is given more than once" in out.err
+
+
+def test_no_help_calls_the_data_a_file_of_settings(capsys):
+    for everything in ([], ["all"]):
+        text = command("train", "points/mlp", "--help", *everything, capsys=capsys).out
+        entry = " ".join(text[text.index("--data PATH") :].split())
+        assert "A folder, a file, or the name of a data set (`polygan list`)." in entry[:110]
+        assert "configuration" not in text.lower()
+
+
 def test_options_are_parsed_once_and_the_settings_file_is_read_once(monkeypatch, capsys):
     from polygan.settings import parser
 
@@ -105,6 +149,10 @@ def test_help(capsys):
         assert message in command("generate", "runs/h", *words, code=2, capsys=capsys).err
     assert "which run?" in command("generate", code=2, capsys=capsys).err
     assert polygan.__version__ in command("--version", capsys=capsys).out
+
+
+def test_help_before_a_command_is_the_help_of_the_command(capsys):
+    assert command("--help", "report", capsys=capsys).out == command("report", "--help", capsys=capsys).out
 
 
 def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsys):
@@ -149,6 +197,13 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
         (["generate", "--scale", "2", "runs/a"], "which run? `polygan generate RUN [options]`; RUN comes first", 2),
         (["resume", "runs/a", "--steps", "--device", "cpu"], "--steps needs a value", 2),
         (["--jsn", "list"], "the command comes first", 2),
+        (["--versoin"], "unknown option --versoin of polygan (did you mean --version?)", 2),
+        (["--version", "--versoin"], "unknown option --versoin", 2),
+        (["--help", "--versoin"], "unknown option --versoin", 2),
+        (["--help", "tran"], "unexpected 'tran'", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "xpu"], "device 'xpu' is of a kind", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "banana"], "device 'banana' is not a device", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "meta"], "device 'meta' is of a kind", 2),
         (["--plugin"], "--plugin needs a value", 2),
         (["list", "--jsn"], "did you mean --json", 2),
         (["--no-plugin", "imagee", "list"], "imagee", 2),

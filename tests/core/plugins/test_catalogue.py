@@ -121,7 +121,9 @@ def test_a_miss_says_what_was_meant_and_what_is_not_loaded(site):
 
 
 def test_a_miss_among_none_and_among_many(site):
-    with pytest.raises(ConfigError, match=r"no plugin that is loaded brings one: see `polygan plugins`$"):
+    with pytest.raises(
+        ConfigError, match=r"no plugin that is loaded brings one: `polygan plugins` shows them, pip install .*own$"
+    ):
         load_catalogue().recipe("music/band")
     site.install("many", "@hookimpl\ndef polygan_domains(): return [DomainSpec(f'd{i}', 'a:b', '') for i in range(9)]")
     with pytest.raises(ConfigError, match="there are 9 of them in `polygan list`"):
