@@ -215,17 +215,18 @@ def _samples(newest: Values) -> list[Finding]:
     ratio, duplicates = number(newest.get("nn_ratio")), number(newest.get("duplicates"))
     if ratio is None or duplicates is None or ratio > 1e6:  # such a ratio is of data without a usual distance
         return []
-    distance = f"The distance between nearest samples is {share(ratio)} of the distance in the data"
+    times = "" if ratio >= 10 else "of "
+    distance = f"The distance between nearest samples is {share(ratio)} {times}the distance in the data"
     if ratio < 0.25 or duplicates > 0.1:
         return [
             Finding(
                 "bad",
                 "Collapse: the samples are nearly the same",
-                f"{distance}, and {duplicates:.0%} of the samples have a duplicate. Scores of quality alone do not show this. A "
+                f"{distance}, and {share(duplicates)} of the samples have a duplicate. Scores of quality alone do not show this. A "
                 "discriminator that learns faster, or a term that keeps samples apart (mode_seeking, where a recipe has it), can help.",
             )
         ]
-    said = f"{distance}; duplicates: {duplicates:.0%}."
+    said = f"{distance}; duplicates: {share(duplicates)}."
     if ratio < 0.6 or duplicates > 0.02:
         return [Finding("warn", "The samples are less varied than the data", said)]
     if ratio > 2:

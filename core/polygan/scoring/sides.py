@@ -60,8 +60,16 @@ class Side(NamedTuple):
 def sides_of(window: Sequence[Values]) -> list[Side]:
     """The sides of each turn that logged ``r_t`` or ``accuracy``, as means over the logged values."""
     names = {k.rpartition("/")[0] for values in window for k in values if k.endswith(("/r_t", "/accuracy"))}
-    sides = [Side(turn, mean(window, f"{turn}/r_t"), mean(window, f"{turn}/accuracy")) for turn in sorted(names)]
+    sides = [
+        Side(turn, _within(mean(window, f"{turn}/r_t"), -1), _within(mean(window, f"{turn}/accuracy"), 0))
+        for turn in sorted(names)
+    ]
     return [side for side in sides if side[1:] != (None, None)]
+
+
+def _within(value: float | None, least: float) -> float | None:
+    """The value if it lies in [least, 1], as shares do, up to rounding."""
+    return value if value is not None and least - 0.001 <= value <= 1.001 else None
 
 
 def number(value: object) -> float | None:
