@@ -140,3 +140,26 @@ def test_compiling_is_said_before_it_takes_its_minutes(monkeypatch, capsys):
     assert said == ["torch compiles the networks: the first iteration of each turn can take minutes"]
     train(steps=1, quiet=False)
     assert "compiles" not in capsys.readouterr().err
+
+
+def test_names_of_classes_may_hold_anything(monkeypatch, capsys):
+    """Such names come from folders: a line break, an escape sequence, bytes that are not UTF-8."""
+    set_catalogue(load_catalogue(files=[TOY, TOY.with_name("sides_gan.py")]))
+    catalogue = get_catalogue()
+    source = catalogue.resolve(catalogue.dataset("sides")).__globals__["SidesSource"]
+    names, make = ["a\nb\x1b[31m", "caf\udce9"], source.__init__
+
+    def odd(self):
+        make(self)
+        self.info = {**self.info, "classes": names}
+
+    monkeypatch.setattr(source, "__init__", odd)
+    monkeypatch.setattr(source, "fingerprint", lambda self: "odd")
+    kind = catalogue.resolve(catalogue.recipe("points/sides"))
+    monkeypatch.setattr(
+        kind, "turns", lambda self: [polygan.Turn("g", ("generator",), self.g, data=f"train/{names[0]}")]
+    )
+    run = polygan.train("points/sides", "sides", steps=2, batch_size=4, log_every=1)
+    assert polygan.load(run.folder).recipe.info["classes"] == names
+    assert r"a\nb\x1b[31m, caf\udce9" in run.report().read_text()
+    assert "\x1b" not in capsys.readouterr().err
