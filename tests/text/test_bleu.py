@@ -8,7 +8,9 @@ import random
 import numpy as np
 import pytest
 
+from polygan import DataError
 from polygan_text import bleu
+from polygan_text.bleu import fitting_orders
 
 
 def test_bleu_of_texts_worked_out_by_hand():
@@ -36,3 +38,20 @@ def test_bleu_is_nltk_s():
     assert bleu.against(texts, references) == pytest.approx(expected.tolist(), abs=1e-12)
     expected = mean([(text, [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts)])
     assert bleu.against_each_other(texts) == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "orders", "note"),
+    [
+        ([9, 9, 9], [2, 3, 4, 5], ""),
+        ([4, 4, 9], [2, 3, 4], "; no BLEU-5: half of the real texts have at most 4 tokens"),
+        ([2, 2, 1], [2], "; no BLEU-3: half of the real texts have at most 2 tokens"),
+    ],
+)
+def test_orders_that_texts_are_too_short_for_are_left_out(lengths, orders, note):
+    assert fitting_orders([list(range(n)) for n in lengths]) == (orders, note)
+
+
+def test_texts_of_one_token_have_no_bleu():
+    with pytest.raises(DataError, match="at most 1 token, and BLEU needs 2"):
+        fitting_orders([[1], [2], [3, 4]])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from small_seqgan import context, parameters, recipe, train
+from small_seqgan import batch, context, parameters, recipe, train
 
 from polygan_text.rollout import valid
 
@@ -61,3 +61,64 @@ def test_the_rollout_policy_lags_by_the_paper_s_weights():
             p.add_(1.0)
         made.lag(ctx, {})
     torch.testing.assert_close(parameters(ctx.players["rollout"].module), old + 0.2)
+
+
+def game(**options):
+    """A trainer whose next iteration is the first of the game and has a check: mle 2 steps, discriminator 2."""
+    trainer = train(recipe(mle_steps=2, pretrain_steps=2, check_every=1, **options), 6)
+    for _ in range(4):
+        trainer.iterate()
+    with torch.no_grad():
+        for p in trainer.actors["generator"].module.parameters():
+            p.mul_(20)  # sure of the wrong tokens
+    return trainer
+
+
+def test_a_game_that_loses_on_held_out_data_goes_back_to_its_start():
+    trainer = game(probation="undo")
+    start = parameters(trainer.actors["mle"].module.policy)
+    trainer.iterate()
+    assert torch.equal(parameters(trainer.actors["generator"].module), start)
+    assert torch.equal(parameters(trainer.actors["rollout"].module), start)
+
+
+def test_a_game_within_the_tolerance_goes_on():
+    trainer = game(probation="undo", tolerance=1e9)
+    start = parameters(trainer.actors["mle"].module.policy)
+    trainer.iterate()
+    assert not torch.equal(parameters(trainer.actors["generator"].module), start)
+
+
+def test_a_game_on_probation_may_only_be_told_about():
+    told, undone = game(probation="tell"), game(probation="undo")
+    for trainer in (told, undone):
+        trainer.iterate()
+    start = parameters(told.actors["mle"].module.policy)
+    assert not torch.equal(parameters(told.actors["generator"].module), start)
+    assert torch.equal(parameters(undone.actors["mle"].module.policy), start)
+
+
+def test_checks_of_the_game_see_the_same_sentences_under_both_policies():
+    made = recipe(check_every=1)
+    ctx = context(made)
+    best = ctx.players["mle"].module
+    with torch.no_grad():
+        found = made._checks.compare_with_start(ctx, batch())
+        assert float(found["nll"]) == float(found["nll_of_start"])  # a copy
+        for p in ctx.players["generator"].module.parameters():
+            p.mul_(3.0)
+        made._checks.clear(ctx, {})
+        found = made._checks.compare_with_start(ctx, batch())
+    assert float(best.mean()) == pytest.approx(float(found["nll"] - found["nll_of_start"]))
+    assert float(best.mean()) != 0
+
+
+@pytest.mark.parametrize(
+    ("probation", "advice"), [("undo", "went back to the start"), ("tell", "generate RUN --of mle")]
+)
+def test_the_console_hears_of_a_game_that_lost(probation, advice):
+    made = recipe(probation=probation)
+    assert list(made.remarks({"probation/worse": 0.0})) == list(made.remarks({})) == []
+    (said,) = made.remarks({"probation/worse": 0.5})
+    assert "0.02 nats a token" in said
+    assert advice in said

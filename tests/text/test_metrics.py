@@ -13,6 +13,7 @@ from polygan.data import build_store, split_store
 from polygan_text import bleu, datasets, metrics
 from polygan_text.data_settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
+from polygan_text.facts import tokens_of
 from polygan_text.oracle import oracle_of
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
@@ -177,3 +178,12 @@ def test_scores_that_do_not_fit_the_data_say_so(data):
     found.held_out = type(found.held_out)(found.held_out.store, found.held_out.rows[:1], "held_out")
     with pytest.raises(DataError, match=r"1 held-out texts are too few.*raise --data.held_out"):
         metrics.bleu(found)
+
+
+def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):
+    """Texts of 4 tokens have no 5-grams: a BLEU-5 of them would be smoothing alone."""
+    monkeypatch.setattr(metrics, "_words", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
+    found = evaluation(data["oracle"])
+    scores = by_name(metrics.bleu(found) + metrics.self_bleu(found))
+    assert {name[-1] for name in scores} - {"e"} == {"2", "3", "4"}
+    assert all("no BLEU-5: half of the real texts have at most 4 tokens" in s.note for s in scores.values())

@@ -147,7 +147,7 @@ def test_words_outside_the_vocabulary_do_not_stop_early(words):
     if not words:
         mask[given["tokens"] == 2] = 1
     expected = float(-(logp * mask).sum() / mask.sum())
-    assert float(made.held_out(ctx, given)["nll"].detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(made._checks.look(ctx, given)["nll"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -262,6 +262,7 @@ def test_every_setting_is_read():
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
         "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
+        "probation": "tell", "tolerance": 0.5,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 
@@ -278,6 +279,7 @@ def test_every_setting_is_read():
                 getattr(getattr(networks["generator"], "model", None), "config", None),
                 [(t.name, t.start, t.stop, t.repeat, t.every) for t in made.turns()],
                 config.reward,
+                made.remarks({"probation/worse": 1.0}),
                 float(made._rewards(context(made), batch()["tokens"], torch.zeros(8, dtype=torch.long)).mean()),
             )
         )

@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 sys.path.insert(0, str(Path(__file__).parent))
 from recordings import mel_for, noise, save, stored
 
-from polygan import DataError
+from polygan import ConfigError, DataError
 from polygan_audio.data import files
 from polygan_audio.data.mels import read_mel
+from polygan_audio.data.settings import AudioSettings
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
@@ -58,7 +59,7 @@ def test_pieces_take_the_frames_of_their_samples(tmp_path, opened):
         ),
         (np.zeros(80), r"has the shape \[80\]; a mel is \[bands, frames\]"),
         (np.array([{"x": 1}], object), r"cannot be read \(.*Python objects.*\); write it again"),
-        (np.zeros((80, 39), np.int64), r"cannot be read \(int64 instead of floats\)"),
+        (np.zeros((80, 39), np.int64), r"holds int64 numbers; log-mels are floats"),
         (np.full((80, 39), np.nan, np.float32), r"mel holds numbers that are not finite"),
         (None, r"has no mel .*b\.npy or \.safetensors; make one or leave the recording out"),
     ],
@@ -102,3 +103,64 @@ def test_a_mel_serves_one_recording(tmp_path, opened):
     np.save(tmp_path / "mels/a.npy", np.zeros((80, 32), np.float32))
     with pytest.raises(DataError, match=r"a\.npy would serve both x/a and y/a"):
         opened(mels=str(tmp_path / "mels"))
+
+
+def folder_of(tmp_path, frames_of, lengths=(10_000, 20_000, 30_000), turned=False, change=lambda mel: mel):
+    (tmp_path / "mels").mkdir()
+    for i, samples in enumerate(lengths):
+        save(tmp_path / f"data/{i}.wav", noise(samples, i))
+        mel = change(mel_for(frames_of(samples), seed=i))
+        np.save(tmp_path / f"mels/{i}.npy", mel.T if turned else mel)
+    return str(tmp_path / "mels")
+
+
+@pytest.mark.parametrize(
+    ("frames_of", "turned", "message"),
+    [
+        (lambda n: n // 256, True, r"the mels lie the other way round: \[frames, bands\], e\.g\. \[39, 80\]; .*mel\.T"),
+        (lambda n: n // 256 - 3, False, r"every mel is 3 frames shorter than its recording, .*center=True"),
+        (
+            lambda n: n // 512,
+            False,
+            r"a frame for each 51\d samples, and data\.hop_length is 256; set --data\.hop_length 51",
+        ),
+    ],
+)
+def test_a_fault_that_all_mels_share_is_said_once(tmp_path, opened, frames_of, turned, message):
+    mels = folder_of(tmp_path, frames_of, turned=turned)
+    with pytest.raises(DataError, match=message):
+        opened(mels=mels)
+
+
+def test_mels_of_one_length_that_lie_the_other_way_round_are_told_by_the_recording(tmp_path, opened):
+    mels = folder_of(tmp_path, lambda n: n // 256, lengths=(10_000,), turned=True)
+    with pytest.raises(DataError, match="lie the other way round"):
+        opened(mels=mels)
+
+
+def test_the_bands_of_most_mels_count_whichever_comes_first(tmp_path, opened):
+    mels = folder_of(tmp_path, lambda n: n // 256, lengths=(10_000,) * 5)
+    np.save(tmp_path / "mels/0.npy", mel_for(39, 100))
+    assert opened(mels=mels)[0].info["n_mels"] == 80
+
+
+def test_normalised_mels_are_told_and_undone(tmp_path, opened):
+    mels = folder_of(tmp_path, lambda n: n // 256, change=lambda mel: (mel + 5) / 2)
+    assert "--data.mels_normalised MEAN DEVIATION" in dict(opened(mels=mels)[0].describe())["mels look normalised"]
+    plain, _ = opened(mels=mels)
+    source, _ = opened(mels=mels, mels_normalised=(-5.0, 2.0))
+    assert "mels look normalised" not in dict(source.describe())
+    np.testing.assert_allclose(source.decode(1)["mel"], mel_for(20_000 // 256, seed=1).T, atol=1e-5)
+    assert source.fingerprint() != plain.fingerprint()
+
+
+@pytest.mark.parametrize("value", [(1.0,), (0.0, 0.0), (float("nan"), 1.0), (0.0, 1.0, 2.0)])
+def test_a_normalisation_is_a_mean_and_a_deviation(value):
+    with pytest.raises(ConfigError, match=r"data\.mels_normalised = .* is not a mean and a deviation above 0"):
+        AudioSettings(mels_normalised=value)
+
+
+def test_integer_mels_are_refused_once(tmp_path, opened):
+    mels = folder_of(tmp_path, lambda n: n // 256, change=lambda mel: mel.astype(np.int16))
+    with pytest.raises(DataError, match=r"no recording has a mel .*int16 numbers; log-mels are floats"):
+        opened(mels=mels)

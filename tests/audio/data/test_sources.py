@@ -224,3 +224,20 @@ def test_real_speech(shared_data):
     sample = source.decode(1)
     assert sample["text"].tobytes().decode() == "Added."
     np.testing.assert_array_equal(sample["waveform"], soundfile.read(folder / "wavs/added.flac", dtype="int16")[0])
+
+
+def test_headers_are_read_once_and_the_facts_are_said(tmp_path, opened, monkeypatch):
+    save(tmp_path / "data/a.wav", noise(16_000), 16_000)
+    save(tmp_path / "data/b.flac", np.stack([noise(44_100), noise(44_100, 1)], 1), 22_050)
+    (tmp_path / "data/bad.wav").write_text("no sound")
+    source, _ = opened(sample_rate=16_000)
+    facts = dict(source.describe())
+    assert facts["files"] == "1 .wav, 1 .flac"
+    assert facts["length"] == "3.0 s in all; 1.00 to 2.00 s, median 1.50 s"
+    assert facts["sample rate"] == "16,000 Hz, from 16,000 Hz (1 file), 22,050 Hz (1 file)"
+    assert facts["channels"] == "mixed down to 1, from 1 (1 file), 2 (1 file)"
+    assert "bad.wav: cannot be read as sound" in facts["unreadable"]
+    monkeypatch.setattr(files, "header", lambda *_: pytest.fail("read again"))
+    again, _ = opened(sample_rate=16_000)
+    assert again.describe() == source.describe()
+    assert again.fingerprint() == source.fingerprint()

@@ -315,7 +315,11 @@ def test_tensors_that_make_no_generator_are_named(tmp_path, state, message):
     [
         ({"sampling_rate": None}, ConfigError, "sampling_rate = None is not a whole number"),
         ({"num_mels": "80"}, ConfigError, "num_mels = 80 is not a whole number"),
-        ({"num_mels": 10**6}, CheckpointError, r"conv_pre\.weight_v has the shape \(16, 80, 7\)"),
+        (
+            {"num_mels": 10**6},
+            CheckpointError,
+            r"the weights have num_mels = 80, config.json says 1000000: conv_pre\.weight_v has the shape \(16, 80, 7\)",
+        ),
         ({"n_fft": True}, ConfigError, "n_fft = True is not"),
         ({"hop_size": 250}, ConfigError, "8 x 8 x 4 = 256 do not give the 250 samples"),
         ({"fmax": 20000}, ConfigError, "over half the sample rate"),
@@ -323,7 +327,11 @@ def test_tensors_that_make_no_generator_are_named(tmp_path, state, message):
         ({"upsample_rates": [8, 8]}, ConfigError, "2 upsampling rates"),
         ({"upsample_rates": 8}, ConfigError, "upsample_rates = 8 is not a list"),
         ({"upsample_kernel_sizes": [16, 16, 7]}, ConfigError, "upsampling by 4 with kernel 7"),
-        ({"upsample_initial_channel": 32}, CheckpointError, r"has the shape .* the configuration makes it"),
+        (
+            {"upsample_initial_channel": 32},
+            CheckpointError,
+            r"weights have upsample_initial_channel = 16, config.json says 32: .* the configuration makes it",
+        ),
         ({"upsample_initial_channel": 2**19}, CheckpointError, r"has the shape .* the configuration makes it"),
         ({"upsample_initial_channel": 2**30}, ConfigError, "is not a whole number from 1 to 1,000,000"),
         ({"resblock": "3"}, ConfigError, "resblock = 3 is not"),

@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from polygan import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -75,3 +77,16 @@ def against_each_other(texts: Sequence[Words]) -> list[float]:
 
 def _mean(scores: list[list[float]]) -> list[float]:
     return [sum(column) / len(scores) for column in zip(*scores, strict=True)]
+
+
+def fitting_orders(real: Sequence[Words]) -> tuple[list[int], str]:
+    """The orders that half of the real texts or more are long enough for, and the end of a note about the others.
+
+    A text of 4 tokens has no 5-gram, and its BLEU-5 would be made of smoothing alone. Raises `DataError` if no order is left.
+    """
+    usual = sorted(map(len, real))[len(real) // 2]
+    orders = [n for n in ORDERS if n <= usual]
+    short = f"half of the real texts have at most {usual} token{'' if usual == 1 else 's'}"
+    if not orders:
+        raise DataError(f"{short}, and BLEU needs 2; use longer texts")
+    return orders, f"; no BLEU-{orders[-1] + 1}: {short}" if len(orders) < len(ORDERS) else ""

@@ -1,15 +1,25 @@
-"""Early stopping of maximum likelihood: the best policy so far; and how one policy follows another."""
+"""Checks on held-out text: early stopping of maximum likelihood, and the game on probation against its start."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from polygan import Turn
+
+from .rollout import scored
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from polygan import Batch, Context
+
+    from .facts import TextInfo
     from .policy import Policy
+    from .settings import Config
 
 
 class Best(nn.Module):
@@ -35,19 +45,128 @@ class Best(nn.Module):
         self.total += nll
         self.count += 1
 
-    def compare(self, policy: nn.Module) -> None:
-        """Keep the policy if the mean NLL of the batches looked at is the lowest so far; no value is read from the device."""
-        nll = self.total / self.count
-        better = nll < self.lowest
-        for mine, its in zip(self.policy.parameters(), policy.parameters(), strict=True):
-            mine.copy_(torch.where(better, its, mine))
-        self.lowest.copy_(torch.where(better, nll, self.lowest))  # an NLL that is not finite is never better
-        self.ready.fill_(1)
+    def mean(self) -> Tensor:
+        """The mean of what `look` was given."""
+        return self.total / self.count
+
+    def forget(self) -> None:
+        """Begin a new mean."""
         self.total.zero_()
         self.count.zero_()
+
+    def compare(self, policy: nn.Module) -> None:
+        """Keep the policy if the mean NLL of the batches looked at is the lowest so far; no value is read from the device."""
+        nll = self.mean()
+        better = nll < self.lowest
+        replace_where(better, self.policy, policy)
+        self.lowest.copy_(torch.where(better, nll, self.lowest))  # an NLL that is not finite is never better
+        self.ready.fill_(1)
+        self.forget()
+
+
+def replace_where(condition: Tensor, policy: nn.Module, other: nn.Module) -> None:
+    """The policy's parameters become the other's where the condition, a tensor of one bool, is true."""
+    for mine, its in zip(policy.parameters(), other.parameters(), strict=True):
+        mine.copy_(torch.where(condition, its, mine))
 
 
 def follow(follower: nn.Module, leader: nn.Module, kept: float) -> None:
     """The follower's parameters become ``kept`` times themselves plus ``1 - kept`` times the leader's."""
     for mine, its in zip(follower.parameters(), leader.parameters(), strict=True):
         mine.lerp_(its, 1 - kept)
+
+
+class Checks:
+    """The observing turns on held-out text. The snapshot ``mle`` keeps their sums, and the trainer averages it over processes."""
+
+    def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
+        """``nll`` is the mean NLL, nats a token, of a batch under a policy, over the tokens in a mask."""
+        self.config, self.method, self.text, self.nll = config, config.method(), text, nll
+
+    def of_likelihood(self, end: int) -> list[Turn]:
+        """The checks of maximum likelihood, which ends at step ``end``; none without `check_every`."""
+        every, repeat = self.method.check_every, self.method.check_batches
+        if not every:
+            return []
+        turns = [
+            Turn("held_out", (), self.look, data="held_out", every=every, repeat=repeat, stop=end + 1),
+            Turn("keep", (), self.keep_best, data=None, every=every, stop=end + 1),
+        ]
+        if end % every:  # check the last policy too
+            turns += [
+                Turn("held_out", (), self.look, data="held_out", repeat=repeat, start=end, stop=end + 1),
+                Turn("keep", (), self.keep_best, data=None, start=end, stop=end + 1),
+            ]
+        return turns
+
+    def of_game(self, begin: int) -> list[Turn]:
+        """The checks of the game, which begins at step ``begin``; none without `check_every`."""
+        every, repeat = self.method.check_every, self.method.check_batches
+        if not every:
+            return []
+        return [
+            Turn("clear", (), self.clear, data=None, every=every, start=begin),
+            Turn("held_out", (), self.compare_with_start, data="held_out", every=every, repeat=repeat, start=begin),
+            Turn("probation", (), self.undo, data=None, every=every, start=begin),
+        ]
+
+    def look(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """NLL of held-out sentences."""
+        with ctx.fp32():
+            nll = self.nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
+        _best(ctx).look(nll)
+        return {"nll": nll}
+
+    def keep_best(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Early stopping: the snapshot becomes the policy if the policy's held-out NLL is the lowest so far."""
+        _best(ctx).compare(ctx.players["generator"].module)
+        return {}
+
+    def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Start the adversarial game from the best policy of maximum likelihood; the paper starts from the last policy."""
+        best, generator = _best(ctx), ctx.players["generator"].module
+        if self.method.check_every:
+            follow(generator, best.policy, 0.0)
+        else:
+            follow(best.policy, generator, 0.0)
+        best.ready.fill_(1)
+        follow(ctx.players["rollout"].module, generator, 0.0)
+        return {}
+
+    def clear(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Forget the sums of earlier checks."""
+        _best(ctx).forget()
+        return {}
+
+    def compare_with_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """NLL of held-out sentences under the generator, and under its start. Both see the same sentences."""
+        best, mask = _best(ctx), scored(batch["tokens"], self.text)
+        with ctx.fp32():
+            nll, start = self.nll(ctx["generator"], batch, mask), self.nll(best.policy, batch, mask)
+        best.look(nll - start)
+        return {"nll": nll, "nll_of_start": start}
+
+    def undo(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """Put the start in the generator's place if the game lost more than the tolerance; no value is read from the device."""
+        best = _best(ctx)
+        worse = best.mean() > self.config.tolerance
+        if self.config.probation == "undo":
+            for name in ("generator", "rollout"):
+                replace_where(worse, ctx.players[name].module, best.policy)
+        return {"worse": worse.float()}
+
+    def remarks(self, values: Mapping[str, float]) -> Sequence[str]:
+        """What the console says of logged values: a sentence if a check found the game worse than the tolerance."""
+        if not values.get("probation/worse"):
+            return ()
+        lost = f"the game made held-out text less likely than its start did, by more than {self.config.tolerance:g} nats a token"
+        if self.config.probation == "undo":
+            return (
+                f"{lost}, so the generator went back to the start; a lower --model.adversarial_rate or more "
+                "--model.pretrain_steps may help",
+            )
+        return (f"{lost}; `polygan generate RUN --of mle` generates from the start",)
+
+
+def _best(ctx: Context) -> Any:
+    return ctx.players["mle"].module

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from polygan import DataError, HasLikelihood, Plot, Score
 
 from . import grammar
-from .bleu import ORDERS, References, Words, against, against_each_other
+from .bleu import ORDERS, References, Words, against, against_each_other, fitting_orders, grams
 from .facts import text_info, tokens_of
 from .oracle import oracle_of
 from .rollout import ROWS, scored
@@ -159,11 +159,16 @@ def bleu(evaluation: Evaluation) -> list[Score]:
 
     floor = evaluation.once(("text/bleu floor", n), least_of)
     note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
-    return [
-        Score(_named(f"text/bleu-{k}", name), value, least, "higher", note)
-        for name, texts in _texts(evaluation, n).items()
-        for k, value, least in zip(ORDERS, against(texts, references), floor, strict=True)
-    ]
+    return _bleu_scores(evaluation, n, "bleu", lambda texts: against(texts, references), floor, "higher", note)
+
+
+def _orders(evaluation: Evaluation, n: int) -> tuple[list[int], str]:
+    """The orders of BLEU that the first ``n`` training texts are long enough for, and a note about the others."""
+
+    def find() -> tuple[list[int], str]:
+        return fitting_orders(_words(_real(evaluation, evaluation.train, n), evaluation.info))
+
+    return evaluation.once(("text/orders of BLEU", n), find)
 
 
 def self_bleu(evaluation: Evaluation) -> list[Score]:
@@ -175,10 +180,25 @@ def self_bleu(evaluation: Evaluation) -> list[Score]:
 
     floor = evaluation.once(("text/self-bleu floor", n), of_real)
     note = f"{n} texts against each other; above the floor, the texts are less varied than the data"
+    return _bleu_scores(evaluation, n, "self-bleu", against_each_other, floor, "lower", note)
+
+
+def _bleu_scores(
+    evaluation: Evaluation,
+    n: int,
+    kind: str,
+    measure: Callable[[Sequence[Words]], Sequence[float]],
+    floor: Sequence[float],
+    better: Literal["higher", "lower"],
+    note: str,
+) -> list[Score]:
+    """The scores of the generator and of its start, in the orders of BLEU that real texts are long enough for."""
+    orders, left_out = _orders(evaluation, n)
     return [
-        Score(_named(f"text/self-bleu-{k}", name), value, least, "lower", note)
+        Score(_named(f"text/{kind}-{k}", name), value, least, better, note + left_out)
         for name, texts in _texts(evaluation, n).items()
-        for k, value, least in zip(ORDERS, against_each_other(texts), floor, strict=True)
+        for k, value, least in zip(ORDERS, measure(texts), floor, strict=True)
+        if k in orders
     ]
 
 
@@ -192,7 +212,10 @@ def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
 
 
 def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
-    return Counter(tuple(t[i : i + n]) for t in texts for i in range(len(t) - n + 1))
+    counts = Counter[tuple[int, ...]]()
+    for text in texts:
+        counts.update(grams(text, n))
+    return counts
 
 
 def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
@@ -284,7 +307,9 @@ def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], t
 
 
 def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
-    n = min(SWEEP, len(evaluation.held_out))
+    n = min(SWEEP, len(evaluation.held_out), len(evaluation.train))
+    if 4 not in _orders(evaluation, n)[0]:
+        raise DataError("half of the real texts have fewer than the 4 tokens of BLEU-4; use longer texts")
     references = _references(evaluation, n)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:

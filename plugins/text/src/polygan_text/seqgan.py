@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, classes_of, losses
 
 from .discriminator import Discriminator
-from .early_stopping import Best, follow
+from .early_stopping import Best, Checks, follow
 from .facts import ROWS, text_info
 from .generation import write_texts
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .recurrent_discriminator import RecurrentDiscriminator
-from .rollout import roll_out, sample, scored, valid
+from .rollout import roll_out, sample, valid
 from .settings import Config, Sampling
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class SeqGAN(Recipe[Config]):
         self.method, self.text = config.method(), text_info(info)
         self.eos = self.text["eos"]
         self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
+        self._checks = Checks(config, self.text, self._nll)
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
@@ -100,24 +101,19 @@ class SeqGAN(Recipe[Config]):
         m, a, b = self.method, self.method.mle_steps, self._begin
         g, d = ("generator",), ("discriminator",)
         turns = [Turn("mle", g, self.likelihood_loss, stop=a)] if a else []
-        if m.check_every:
-            turns += [
-                Turn("held_out", (), self.held_out, data="held_out", every=m.check_every, repeat=m.check_batches),
-                Turn("keep", (), self.keep_best, data=None, every=m.check_every, stop=a + 1),
-            ]
-            if a % m.check_every:  # check the last policy too
-                turns += [
-                    Turn("held_out", (), self.held_out, data="held_out", repeat=m.check_batches, start=a, stop=a + 1),
-                    Turn("keep", (), self.keep_best, data=None, start=a, stop=a + 1),
-                ]
         turns += [
-            Turn("begin", (), self.begin, data=None, start=a, stop=a + 1),
+            *self._checks.of_likelihood(a),
+            Turn("begin", (), self._checks.begin, data=None, start=a, stop=a + 1),
             Turn("d_pretrain", d, self.discriminator_loss, start=a, stop=b),
             Turn("g", g, self.generator_loss, start=b),
             Turn("lag", (), self.lag, data=None, start=b),
         ]
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
-        return [*turns, Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
+        turns += [Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
+        return [
+            *turns,
+            *self._checks.of_game(b),
+        ]  # last, so that the random numbers of the other turns stay as they are
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the game begins."""
@@ -127,6 +123,10 @@ class SeqGAN(Recipe[Config]):
             f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: the adversarial training never starts. "
             "Use more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
         )
+
+    def remarks(self, values: Mapping[str, float]) -> Sequence[str]:
+        """A sentence if a check found that the game lost more than the tolerance."""
+        return self._checks.remarks(values)
 
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of real tokens, nats a token (teacher forcing)."""
@@ -206,34 +206,6 @@ class SeqGAN(Recipe[Config]):
             # The paper's softmax has two columns ±w/2, whose penalty is l2 / 2 * (|w/2|^2 + |w/2|^2).
             terms["l2"] = self.method.l2 / 4 * squares.sum()
         return terms
-
-    # Turns that observe
-
-    def held_out(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """NLL of held-out sentences. Buffers keep its sums, and the trainer averages buffers over processes."""
-        best: Any = ctx.players["mle"].module
-        with ctx.fp32():
-            nll = self._nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
-        best.look(nll)
-        return {"nll": nll}
-
-    def keep_best(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Early stopping: the snapshot becomes the policy if the policy's held-out NLL is the lowest so far."""
-        best: Any = ctx.players["mle"].module
-        best.compare(ctx.players["generator"].module)
-        return {}
-
-    def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Start the adversarial game from the best policy of maximum likelihood; the paper starts from the last policy."""
-        best: Any = ctx.players["mle"].module
-        generator = ctx.players["generator"].module
-        if self.method.check_every:
-            follow(generator, best.policy, 0.0)
-        else:
-            follow(best.policy, generator, 0.0)
-        best.ready.fill_(1)
-        follow(ctx.players["rollout"].module, generator, 0.0)
-        return {}
 
     def lag(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Move the rollout policy a part of the way to the generator."""

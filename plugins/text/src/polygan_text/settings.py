@@ -109,6 +109,11 @@ class Config(Checked, group="model"):
     """constant and random are controls: the same steps with rewards that teach nothing."""
     reward_scale: Literal["probability", "logit"] = "probability"
     """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio."""
+    probation: Literal["undo", "tell"] = "undo"
+    """What becomes of a game that makes held-out text less likely than its start does, by more than `tolerance`.
+    undo: the generator goes back to the start; tell: the game goes on and the console says so. Both need checks (`check_every`)."""
+    tolerance: float = ranged(0.02, "[0, inf)", usual=0.02)
+    """Nats a token of held-out text that the game may lose against its start."""
     entropy: float | None = ranged(None, "[0, inf)")
     """Weight of the entropy bonus in nats a token (default 0.01, paper 0)."""
     teach: bool | None = None

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from polygan import ConfigError, DataError, Domain, Samples, Sound
 
 from ..networks.melspec import MelSpec
-from . import drawing, files, mels
+from . import drawing, files, mels, transcripts
 from .facts import AudioExtra, extra_of, info_of
 from .given import read_file, waveforms_of
-from .layouts import open_file, open_folder, open_ljspeech
+from .layouts import open_file, open_folder, open_transcribed, table_of
 from .settings import AudioSettings
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ class AudioDomain(Domain):
     writes: ClassVar[tuple[str, ...]] = files.WRITTEN
 
     def open(self, settings: AudioSettings) -> Source:
-        """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``)."""
+        """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``) and its kin."""
         if not settings.source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
         path = Path(settings.source).expanduser()
-        if path.name == "metadata.csv" and path.is_file():
-            path = path.parent
+        if path.name in transcripts.NAMES and path.is_file():
+            return open_transcribed(path.parent, path, settings)
         if not path.is_dir():
             return open_file(path, settings)
-        if (path / "metadata.csv").is_file() and (path / "wavs").is_dir():
-            return open_ljspeech(path, settings)
+        if table := table_of(path):
+            return open_transcribed(path, table, settings)
         return open_folder(path, settings)
 
     def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from statistics import median
 from typing import TYPE_CHECKING, Required, TypedDict, cast
+
+from polygan import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from polygan import Samples
+
+    from .files import Header
 
 
 class SourceFacts(TypedDict, total=False):
@@ -65,3 +71,38 @@ def info_of(info: Mapping[str, Any]) -> AudioInfo:
 def extra_of(samples: Samples) -> AudioExtra:
     """What stands beside the waveforms of samples of sound, by its types."""
     return cast("AudioExtra", samples.extra)
+
+
+def facts_of_files(suffixes: Sequence[str], heads: Sequence[Header], rate: int) -> list[Fact]:
+    """Kinds, lengths, rates and channels of recordings that become sound of ``rate`` Hz."""
+    seconds = sorted(head.seconds for head in heads)
+    rates, channels = Counter(head.rate for head in heads), Counter(head.channels for head in heads)
+    lengths = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s, median {median(seconds):.2f} s"
+    return [
+        Fact("files", ", ".join(f"{n:,} {suffix}" for suffix, n in Counter(suffixes).most_common())),
+        Fact("length", f"{_clock(sum(seconds))} in all; {lengths}"),
+        Fact("sample rate", f"{rate:,} Hz" if set(rates) == {rate} else f"{rate:,} Hz, from {_counted(rates, ' Hz')}"),
+        Fact("channels", "1" if set(channels) == {1} else f"mixed down to 1, from {_counted(channels)}"),
+    ]
+
+
+def fact_of_texts(texts: Sequence[str], columns: str) -> Fact:
+    """Where transcripts come from, how long they are, and how many files have none."""
+    lengths = sorted(len(text) for text in texts if text) or [0]
+    said = f"{columns}; {lengths[0]} to {lengths[-1]} characters, median {median(lengths):g}"
+    without = sum(not text for text in texts)
+    return Fact("transcripts", f"{said}; {without:,} files without" if without else said)
+
+
+def _counted(found: Counter[int], unit: str = "") -> str:
+    """``22,050 Hz (12 files), 16,000 Hz (3 files)``."""
+    shown = [f"{value:,}{unit} ({n:,} {'file' if n == 1 else 'files'})" for value, n in found.most_common(6)]
+    return ", ".join([*shown, *(["..."] if len(found) > len(shown) else [])])
+
+
+def _clock(seconds: float) -> str:
+    """``1:02:03 h``, ``2:03 min`` or ``3.2 s``."""
+    hours, minutes, rest = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d} h"
+    return f"{minutes}:{rest:02d} min" if minutes else f"{seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""How recordings lie on disk: one file, a folder, and the LJSpeech layout."""
+"""How recordings lie on disk: one file, a folder, and a folder with a table of transcripts (the LJSpeech layout)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from polygan import DataError, decode_utf8, walk_files
+from polygan import DataError, LeftOut, walk_files
 
-from . import files
+from . import files, transcripts
 from .sources import Recording, RecordingSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from .settings import AudioSettings
@@ -25,7 +26,8 @@ def open_folder(root: Path, settings: AudioSettings) -> RecordingSource:
     if not found:
         seen = f"only {', '.join(sorted(others)[:5])} files" if others else "no files"
         raise DataError(f"no sound in {root}: {seen}; looked for {' '.join(files.SUFFIXES)}")
-    return RecordingSource([Recording(root / f, os.path.splitext(f)[0]) for f in found], settings)
+    recordings = [Recording(root / f, os.path.splitext(f)[0]) for f in found]
+    return RecordingSource(recordings, settings, left_out=_left_out(others))
 
 
 def open_file(path: Path, settings: AudioSettings) -> RecordingSource:
@@ -33,31 +35,35 @@ def open_file(path: Path, settings: AudioSettings) -> RecordingSource:
     return RecordingSource([Recording(path, path.stem)], settings)
 
 
-def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
-    """``metadata.csv`` (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``.
+def table_of(root: Path) -> Path | None:
+    """The table of transcripts in a folder, if the folder has one."""
+    return next((root / name for name in transcripts.NAMES if (root / name).is_file()), None)
 
-    A line without a file, or with an id that was there before, counts as an unreadable sample. A file without a line
-    is used without a transcript; ``info["without_text"]`` counts them, and a warning names the first.
+
+def open_transcribed(root: Path, table: Path, settings: AudioSettings) -> RecordingSource:
+    """A table (``id|text`` or ``id|text|normalised text``) and the files of ``wavs/``, or of the folder itself.
+
+    `transcripts.read_table` says which columns and separators are read. A line without a file, or with an id that was there before,
+    counts as an unreadable sample. A file without a line is used without a transcript; ``info["without_text"]`` counts them.
+    A folder in which no line of the table names a file is a plain folder of recordings.
     """
-    table, folder = root / "metadata.csv", root / "wavs"
-    found, _ = walk_files(folder, _is_sound)
-    by_name = {os.path.splitext(f)[0]: f for f in found}
-    by_name |= {f: f for f in found}
+    folder = root / "wavs" if (root / "wavs").is_dir() else root
+    found, others = walk_files(folder, _is_sound)
+    read = transcripts.read_table(table, found, ("wavs", root.name))
+    if folder == root and not any(row.file for row in read.rows):
+        return open_folder(root, settings)
     recordings, lines = [], dict[str, int]()
-    for number, line in enumerate(decode_utf8(table.read_bytes(), table).split("\n"), 1):
-        if not line.strip():
-            continue
-        name, *columns = (part.strip() for part in line.split("|"))
-        file, place, problem = by_name.get(name, name), f"{table} line {number}", ""
-        if not columns:
-            problem = f"{place} is not id|text"
-        elif name not in by_name:
-            problem = f"{place} has no file {folder / name}.wav (.flac, .ogg, ...)"
-        elif file in lines:
-            problem = f"{place} repeats the id of line {lines[file]}"
-        lines.setdefault(file, number)
-        text = next((c for c in reversed(columns) if c), "")
-        recordings.append(Recording(folder / file, os.path.splitext(file)[0], text, problem))
+    for row in read.rows:
+        place, problem = f"{table} line {row.line}", row.problem
+        if not problem and not row.file:
+            problem = (
+                f"{place} has no file {folder / row.named}{'' if _is_sound(row.named) else '.wav (.flac, .ogg, ...)'}"
+            )
+        elif not problem and row.file in lines:
+            problem = f"{place} repeats the id of line {lines[row.file]}"
+        file = row.file or row.named
+        lines.setdefault(file, row.line)
+        recordings.append(Recording(folder / file, os.path.splitext(file)[0], row.text, problem))
     loose = [file for file in found if file not in lines]
     recordings += [Recording(folder / file, os.path.splitext(file)[0]) for file in loose]
     if not recordings:
@@ -67,7 +73,13 @@ def open_ljspeech(root: Path, settings: AudioSettings) -> RecordingSource:
         _LOGGER.warning(
             "%d of %d files have no line in %s and no transcript (%s)", len(loose), len(found), table, shown
         )
-    return RecordingSource(recordings, settings, text=True)
+    if folder == root:
+        others.pop(table.suffix, 0)
+    return RecordingSource(recordings, settings, text=True, columns=read.columns, left_out=_left_out(others))
+
+
+def _left_out(others: Mapping[str, int]) -> list[LeftOut]:
+    return [LeftOut(n, f"{what} files", "no sound that is read") for what, n in sorted(others.items())]
 
 
 def _is_sound(name: str) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from polygan import DataError
+from polygan import DataError, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from .settings import AudioSettings
 
 SUFFIXES = (".npy", ".safetensors")
+_TRIED = 32  # mels whose values are looked at before decoding
+Shape = tuple[int, int]
 
 
 def read_mel(path: Path) -> np.ndarray:
@@ -26,7 +30,7 @@ def read_mel(path: Path) -> np.ndarray:
     return np.ascontiguousarray(found, np.float32).reshape(mel_shape(path))
 
 
-def mel_shape(path: Path) -> tuple[int, int]:
+def mel_shape(path: Path) -> Shape:
     """(n_mels, frames), from the header alone. DataError as `read_mel`."""
     found = _open(path)
     shape = tuple(found.shape if isinstance(found, np.ndarray) else found.get_shape())
@@ -43,7 +47,8 @@ def _open(path: Path) -> Any:
         if path.suffix.lower() == ".npy":
             found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
             if found.dtype.kind != "f":
-                raise ValueError(f"{found.dtype} instead of floats")
+                remedy = "log-mels are floats: save the mel before it is made an integer"
+                raise DataError(f"mel {path} holds {found.dtype} numbers; {remedy}")
             return found
         with safe_open(path, "pt") as file:
             keys = file.keys()
@@ -57,44 +62,78 @@ def _open(path: Path) -> Any:
 class GivenMels:
     """A folder of mel files ``NAME.npy`` or ``NAME.safetensors``, NAME as the recording's."""
 
-    def __init__(self, settings: AudioSettings, names: Iterable[str]) -> None:
-        """``names``: paths of recordings below their root, without suffix. DataError where none has a mel."""
+    def __init__(self, settings: AudioSettings, samples: Mapping[str, int]) -> None:
+        """``samples``: the length of each recording by its path below the root, without suffix, at the rate of the data.
+
+        Raises DataError where no recording has a mel, and for a fault that all mels share.
+        """
         self.folder, self.hop = Path(settings.mels).expanduser(), settings.hop_length
+        self.mean, self.deviation = settings.mels_normalised or (0.0, 1.0)
         if not self.folder.is_dir():
             raise DataError(f"data.mels = {settings.mels!r} is no folder; name the one that holds NAME.npy")
-        self.paths: dict[str, Path] = {}
+        self.paths = self._paths(samples)
+        shapes, problem = dict[str, Shape](), f"looked for NAME{', NAME'.join(SUFFIXES)}"
+        for name, path in self.paths.items():
+            try:
+                shapes[name] = mel_shape(path)
+            except DataError as error:  # `read` names each faulty mel
+                problem = str(error)
+        if not shapes:
+            raise DataError(f"no recording has a mel in {self.folder} ({problem}); give one for each")
+        counts = Counter(bands for bands, _ in shapes.values())
+        self.n_mels = counts.most_common(1)[0][0]
+        self._pattern = next(self.paths[name] for name, (bands, _) in shapes.items() if bands == self.n_mels)
+        if fault := shared_fault({name: (shape, samples[name]) for name, shape in shapes.items()}, self.hop):
+            raise DataError(f"data.mels = {settings.mels!r}: {fault}")
+
+    def _paths(self, names: Mapping[str, int]) -> dict[str, Path]:
+        """The mel of each recording that has one. DataError for a mel of two recordings."""
+        paths: dict[str, Path] = {}
+        owners: dict[Path, str] = {}
         for name in names:
             # Folders of recordings are often flat on the side of the mels.
             places = (self.folder / f"{n}{s}" for n in (name, Path(name).name) for s in SUFFIXES)
             path = next((p for p in places if p.is_file()), None)
-            if path:
-                self.paths[name] = path
-        owners: dict[Path, str] = {}
-        for name, path in self.paths.items():
+            if not path:
+                continue
             if (other := owners.setdefault(path, name)) != name:
                 raise DataError(
                     f"mel {path} would serve both {other} and {name}; keep mels in folders as the recordings "
                     f"({self.folder / name}{SUFFIXES[0]})"
                 )
-        self.n_mels, problem = 0, f"looked for NAME{', NAME'.join(SUFFIXES)}"
-        for path in self.paths.values():
-            try:
-                self.n_mels, self._pattern = mel_shape(path)[0], path
-                break
-            except DataError as error:
-                problem = str(error)
-        if not self.n_mels:
-            raise DataError(f"no recording has a mel in {self.folder} ({problem}); give one for each")
+            paths[name] = path
+        return paths
 
-    def identity(self) -> list[tuple[str, str, int, int]]:
+    def describe(self) -> list[Fact]:
+        """Number and bands of the mels, and their mean and deviation, which tell normalised mels."""
+        values = []
+        for path in [*self.paths.values()][:: max(1, len(self.paths) // _TRIED)]:
+            try:
+                values.append(read_mel(path).ravel() * self.deviation + self.mean)
+            except DataError:  # `read` names it
+                continue
+        if not values:
+            return []
+        found = np.concatenate(values).astype(np.float64)
+        mean, deviation = float(found.mean()), float(found.std())
+        said = f"{len(self.paths):,} with {self.n_mels} bands; mean {mean:.2f}, deviation {deviation:.2f}"
+        facts = [Fact("mels", said)]
+        # The logarithm of speech's magnitudes has a mean of about -5; a mean of 0 with a deviation of 1 is a normalisation.
+        if abs(mean) < 0.5 and deviation < 1.5 and not (self.mean or self.deviation != 1):
+            advice = "if these mels were normalised, --data.mels_normalised MEAN DEVIATION undoes the normalisation"
+            facts.append(Fact("mels look normalised", advice))
+        return facts
+
+    def identity(self) -> list[object]:
         """What changes whenever the mels do."""
         stats = ((n, p, p.stat()) for n, p in self.paths.items())
-        return [(n, str(p), s.st_size, s.st_mtime_ns) for n, p, s in stats]
+        found: list[object] = [(n, str(p), s.st_size, s.st_mtime_ns) for n, p, s in stats]
+        return [*found, self.mean, self.deviation] if (self.mean, self.deviation) != (0.0, 1.0) else found
 
     def read(self, name: str, samples: int, rate: int, begin: int, length: int) -> np.ndarray:
         """Frames (frames, n_mels) of a recording's samples [begin, begin + length), ``begin`` a multiple of the hop.
 
-        DataError where there is no mel, its bands differ from the first's, or its frames do not fit the recording's
+        DataError where there is no mel, its bands differ from most mels', or its frames do not fit the recording's
         ``samples`` within 1 (front ends with centred frames have one more).
         """
         path = self.paths.get(name)
@@ -108,11 +147,58 @@ class GivenMels:
             turned = abs(bands - whole) <= 1 and frames == self.n_mels
             how = "it lies the other way round, save [bands, frames]" if turned else "make all with the same front end"
             raise DataError(f"mel {path} has {bands} bands, {self._pattern} has {self.n_mels}; {how}")
-        if not whole - 1 <= frames <= whole + 1 + (samples % self.hop > 0):
+        if not _fits(frames, samples, self.hop):
             raise DataError(
                 f"mel {path} has {frames} frames, {frames} * {self.hop} = {frames * self.hop} samples, but the recording has "
                 f"{samples} / {self.hop} = {samples / self.hop:.1f} frames at {rate} Hz; set --data.hop_length and "
                 "--data.sample_rate as the mels were made"
             )
         first = begin // self.hop
-        return np.ascontiguousarray(read_mel(path)[:, first : first + -(-length // self.hop)].T)
+        found = read_mel(path)[:, first : first + -(-length // self.hop)]
+        if (self.mean, self.deviation) != (0.0, 1.0):
+            found = found * np.float32(self.deviation) + np.float32(self.mean)
+        return np.ascontiguousarray(found.T)
+
+
+def _fits(frames: int, samples: int, hop: int) -> bool:
+    """Whether a mel has the frames of a recording, or one frame more or fewer."""
+    return samples // hop - 1 <= frames <= samples // hop + 1 + (samples % hop > 0)
+
+
+def shared_fault(shapes: Mapping[str, tuple[Shape, int]], hop: int) -> str:
+    """What is wrong with all mels alike, with the remedy; empty: no fault that two mels or more, and most of all, share.
+
+    ``shapes`` has ((n_mels, frames), samples of the recording) by name.
+    """
+    found = [(shape, samples) for shape, samples in shapes.values()]
+    least = max(2, -(-4 * len(found) // 5)) if len(found) > 1 else 1
+    right, turned = (sum(_fits(shape[side], samples, hop) for shape, samples in found) for side in (1, 0))
+    if turned >= least > right:
+        frames, bands = found[0][0]
+        return (
+            f"the mels lie the other way round: [frames, bands], e.g. [{frames}, {bands}]; "
+            "save [bands, frames] (mel.T in NumPy)"
+        )
+    if right > len(found) - least or len(found) < 2:
+        return ""
+    missing = [samples / hop - frames for (_, frames), samples in found]
+    usual = round(median(missing))
+    if usual > 0 and sum(abs(m - usual) <= 1 for m in missing) >= least and _differ(samples for _, samples in found):
+        return (
+            f"every mel is {usual} frames shorter than its recording, whatever the length: the mels were made without padding; "
+            f"make them with centred frames (center=True), or pad the sound by {usual * hop} samples in all"
+        )
+    hops = [samples / frames for (_, frames), samples in found]
+    usual_hop = median(hops)
+    if sum(abs(samples / usual_hop - frames) <= 2 for (_, frames), samples in found) >= least:
+        return (
+            f"every mel has a frame for each {usual_hop:.0f} samples, and data.hop_length is {hop}; set --data.hop_length "
+            f"{usual_hop:.0f}, or --data.sample_rate as the mels were made"
+        )
+    return ""
+
+
+def _differ(lengths: Any) -> bool:
+    """Whether lengths differ so much that a constant offset is no matter of the hop."""
+    found = [*lengths]
+    return max(found) > 1.2 * min(found)

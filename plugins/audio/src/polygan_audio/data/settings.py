@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,11 +32,22 @@ class AudioSettings(DataSettings):
     """Files of more channels count as unreadable; others are mixed down to one."""
     mels: str = ""
     """A folder of mels (bands, frames), NAME.npy or NAME.safetensors for each recording, to fine-tune on."""
+    mels_normalised: tuple[float, ...] = ()
+    """Mean and deviation that the given mels were normalised with, (mel - mean) / deviation; polygan undoes that."""
     hop_length: int = ranged(256, "[1, inf)")
     """Samples between frames of the given mels."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.mels_normalised and not (
+            len(self.mels_normalised) == 2
+            and self.mels_normalised[1] > 0
+            and all(map(math.isfinite, self.mels_normalised))
+        ):
+            raise ConfigError(
+                f"data.mels_normalised = {list(self.mels_normalised)} is not a mean and a deviation above 0; write e.g. "
+                "--data.mels_normalised=-5.2 2.1"
+            )
         if self.mels:
             self._check_mels()
 

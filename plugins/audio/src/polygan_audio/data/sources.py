@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from polygan import DataError, Field, Source
+from polygan import DataError, Fact, Field, LeftOut, Source, remembered
 
 from . import files
-from .facts import AudioInfo, SourceFacts
+from .facts import AudioInfo, SourceFacts, fact_of_texts, facts_of_files
 from .mels import GivenMels
 
 if TYPE_CHECKING:
@@ -111,11 +111,22 @@ class SoundSource(Source):
 class RecordingSource(SoundSource):
     """Sound files. The constructor reads headers, in threads; `decode` reads one piece."""
 
-    def __init__(self, recordings: Sequence[Recording], settings: AudioSettings, *, text: bool = False) -> None:
-        """``text``: the recordings have transcripts, which become the field ``text``, UTF-8 as uint8 (bytes,)."""
-        self.settings, self.recordings, self._text = settings, recordings, text
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self._look, recordings))
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        settings: AudioSettings,
+        *,
+        text: bool = False,
+        columns: str = "",
+        left_out: Sequence[LeftOut] = (),
+    ) -> None:
+        """``text``: the recordings have transcripts, which become the field ``text``, UTF-8 as uint8 (bytes,).
+
+        ``columns`` says where the transcripts come from; ``left_out`` is what else lies there.
+        """
+        self.settings, self.recordings, self._text, self._columns = settings, recordings, text, columns
+        self.left_out = left_out
+        self._look_at_all()
         good = [r for r in recordings if not r.problem]
         if not good:
             first = recordings[0]
@@ -123,7 +134,10 @@ class RecordingSource(SoundSource):
                 f"none of the {len(recordings):,} recordings of {settings.source!r} can be read ({first.path}: {first.problem})"
             )
         rate = settings.sample_rate or self._one_rate(good)
-        self.mels = GivenMels(settings, [r.name for r in good]) if settings.mels else None
+        self.rate = rate
+        self.mels = None
+        if settings.mels:
+            self.mels = GivenMels(settings, {r.name: -(-r.head.frames * rate // r.head.rate) for r in good})
         pieces, short = [], 0
         for i, recording in enumerate(recordings):
             if recording.problem:
@@ -135,11 +149,8 @@ class RecordingSource(SoundSource):
                 if not (is_short and settings.short == "drop"):
                     pieces.append(piece)
         self.pieces = pieces
-        facts = SourceFacts(
-            files=len(recordings),
-            resampled=sum(r.head.rate != rate for r in good),
-            mixed_down=sum(r.head.channels > 1 for r in good),
-        )
+        resampled, mixed = (sum(r.head.rate != rate for r in good), sum(r.head.channels > 1 for r in good))
+        facts = SourceFacts(files=len(recordings), resampled=resampled, mixed_down=mixed)
         more = dict[str, Field]()
         if text:
             facts["without_text"] = sum(not r.text for r in good)
@@ -150,12 +161,42 @@ class RecordingSource(SoundSource):
         self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts, more)
         self._refuse_empty(sum(not recordings[p.recording].problem for p in pieces), rate)
 
-    def _look(self, recording: Recording) -> None:
-        if not recording.problem:
+    def _look_at_all(self) -> None:
+        """Set what each recording's header says, or the problem. Headers that were read before are in the cache."""
+        most = self.settings.max_channels
+
+        def look(recording: Recording) -> list[int] | str:
             try:
-                recording.head = files.header(recording.path, self.settings.max_channels)
+                return [*files.header(recording.path, most)]
             except (DataError, OSError) as error:
-                recording.problem = str(error)
+                return str(error)
+
+        def find() -> list[list[int] | str]:
+            with ThreadPoolExecutor(8) as pool:
+                return list(pool.map(look, wanted))
+
+        wanted = [r for r in self.recordings if not r.problem]
+        identity = repr(("headers of sound", 1, most, [(str(r.path.absolute()), *_stat(r.path)) for r in wanted]))
+        for recording, found in zip(wanted, remembered(self.settings, identity, find), strict=True):
+            if isinstance(found, str):
+                recording.problem = found
+            else:
+                recording.head = files.Header(*found)
+
+    def describe(self) -> list[Fact]:
+        """Files, lengths, rates, channels, pieces, transcripts and mels."""
+        good, bad = ([r for r in self.recordings if bool(r.problem) == bad] for bad in (False, True))
+        facts = facts_of_files([r.path.suffix.lower() for r in good], [r.head for r in good], self.rate)
+        if bad:
+            facts.insert(1, Fact("unreadable", f"{len(bad):,}, e.g. {bad[0].path}: {bad[0].problem}"))
+        if len(self.pieces) != len(self.recordings):
+            facts.append(Fact("samples", f"{len(self.pieces):,} pieces of at most {self.settings.piece_seconds:g} s"))
+        short, done = self.info["short"].split()
+        if short != "0":
+            facts.append(Fact("short", f"{short} shorter than a segment of {self.settings.segment} samples, {done}"))
+        if self._text:
+            facts.append(fact_of_texts([r.text for r in good], self._columns))
+        return [*facts, *(self.mels.describe() if self.mels else ())]
 
     def _one_rate(self, good: Iterable[Recording]) -> int:
         counts, first = Counter[int](), {}

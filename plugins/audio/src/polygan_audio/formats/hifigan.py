@@ -178,9 +178,7 @@ def _read(path: Path) -> Any:
         raise CheckpointError(
             f"{path} was refused: {what}, and weights are tensors alone; a pickle may run any code when it is opened"
         ) from None
-    except (
-        Exception
-    ) as error:  # a reader of pickles meets anything in a damaged file: struct.error, AssertionError, ...
+    except Exception as error:  # a reader of pickles meets anything in a damaged file: struct.error, ...
         raise CheckpointError(
             f"{path} is no readable checkpoint ({type(error).__name__}: {_line(error)}); download or copy it again"
         ) from None
@@ -264,8 +262,8 @@ def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: Stat
             raise CheckpointError(f"{where}: {layer}.{name} is missing; the file is no HiFi-GAN generator of that size")
         if tuple(found[key].shape) != shape:
             raise CheckpointError(
-                f"{where}: {layer}.{name} has the shape {tuple(found[key].shape)}, the configuration makes it {shape}; use "
-                "the config.json that came with the weights"
+                f"{where}: {_setting(wanted, found)}{layer}.{name} has the shape {tuple(found[key].shape)}, the configuration "
+                f"makes it {shape}; use the config.json that came with the weights"
             )
     layers = {*_layers(wanted)}
     for key in state:
@@ -274,6 +272,16 @@ def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: Stat
                 f"{where}: {key} has no place in the generator that the configuration makes; use the config.json that came "
                 "with the weights"
             )
+
+
+def _setting(wanted: Mapping[str, Any], found: Mapping[str, Tensor]) -> str:
+    """Which value of config.json the first layer contradicts, with both values; empty: neither of the two it shows."""
+    first = f"conv_pre.{_V}"
+    if first not in wanted or first not in found or found[first].dim() != 3:
+        return ""
+    pairs = zip(("upsample_initial_channel", "num_mels"), found[first].shape, wanted[first], strict=False)
+    wrong = (f"the weights have {name} = {has}, config.json says {says}: " for name, has, says in pairs if has != says)
+    return next(wrong, "")
 
 
 def _discriminators(path: Path) -> State:
