@@ -10,6 +10,7 @@ import torch
 
 from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
+from ..messages import plural
 from ..seeding import mix, preserved_generators, seed_everything
 from .actor import Actor, contents
 from .device import resolve_precision
@@ -239,7 +240,7 @@ class Trainer:
         """Restore the last good checkpoint and go on with other random numbers; the same numbers would diverge again."""
         checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
         if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
-            problem = f"{rollbacks} rollback(s) did not help"
+            problem = f"{plural(rollbacks, 'rollback')} did not help"
         elif self.world.first:
             try:
                 found = checkpoints.load(good_only=True)

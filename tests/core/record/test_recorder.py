@@ -161,5 +161,5 @@ def test_names_of_classes_may_hold_anything(monkeypatch, capsys):
     )
     run = polygan.train("points/sides", "sides", steps=2, batch_size=4, log_every=1)
     assert polygan.load(run.folder).recipe.info["classes"] == names
-    assert r"a\nb\x1b[31m, caf\udce9" in run.report().read_text()
+    assert "a\nb\\x1b[31m, caf\\udce9" in run.report().read_text()
     assert "\x1b" not in capsys.readouterr().err
