@@ -35,7 +35,9 @@ def listing(title: str, entries: Sequence[Entry]) -> str:
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
     lines = [f"{title}:"]
     for entry in entries:
-        said = textwrap.wrap(printable(" ".join(entry.said.split())), width - _COLUMN - 2, break_long_words=False) or [""]
+        said = textwrap.wrap(printable(" ".join(entry.said.split())), width - _COLUMN - 2, break_long_words=False) or [
+            ""
+        ]
         if len(entry.typed) <= _COLUMN - 2:
             lines.append(f"  {entry.typed:{_COLUMN - 1}} {said.pop(0)}".rstrip())
         else:

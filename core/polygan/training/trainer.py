@@ -10,7 +10,6 @@ import torch
 
 from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
-from ..messages import plural
 from ..seeding import mix, preserved_generators, seed_everything
 from .actor import Actor, contents
 from .device import resolve_precision
@@ -240,7 +239,7 @@ class Trainer:
         """Restore the last good checkpoint and go on with other random numbers; the same numbers would diverge again."""
         checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
         if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
-            problem = f"{plural(rollbacks, 'rollback')} did not help"
+            problem = f"{rollbacks} rollback{'s' * (rollbacks != 1)} did not help"
         elif self.world.first:
             try:
                 found = checkpoints.load(good_only=True)

@@ -219,7 +219,9 @@ def test_mistakes_are_one_clear_line(words, message, code, capsys):
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_printed_with_escapes(capsys):
-    out = command("train", "points/mlp", "--data", "ring", "--steps", "1", "--runs", "r\udcff\x1b[2J", capsys=capsys).out
+    out = command(
+        "train", "points/mlp", "--data", "ring", "--steps", "1", "--runs", "r\udcff\x1b[2J", capsys=capsys
+    ).out
     assert "report: r\\udcff\\x1b[2J/mlp-ring/report.html" in out
     assert command("report", "r\udcff\x1b[2J/mlp-ring", capsys=capsys).out.endswith("/mlp-ring/report.html\n")
 
