@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .listing import list_plugins, list_registered, print_table
 from .output import print_json
+from .settings_files import read_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    layers: list[Mapping[str, object]] = []
-    if arguments.config:
-        from ..settings.parser import read_yaml
-
-        layers = [read_yaml(file) for file in arguments.config]
-    recipe = arguments.recipe or _recipe_of(layers, arguments.config)
+    layers, named = read_layers(arguments.config)
+    recipe = arguments.recipe or named
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
         print("\n`polygan train RECIPE --help` shows the options of a recipe.")
@@ -51,23 +47,14 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
         return
     from ..runs import train as run
 
-    _tell_end(run.train(settings).folder)
-
-
-def _recipe_of(layers: Sequence[Mapping[str, object]], files: Sequence[str]) -> object:
-    """The recipe that settings files name; ConfigError if two files name different recipes."""
-    named = {repr(layer["recipe"]): layer["recipe"] for layer in layers if layer.get("recipe") is not None}
-    if len(named) > 1:
-        raise ConfigError(
-            f"{', '.join(files)} name different recipes ({', '.join(named)}): write the recipe after train"
-        )
-    return next(iter(named.values()), None)
+    _tell_end(run.train(settings, allow_code=arguments.allow_code).folder)
 
 
 def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
-    _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device).folder)
+    options = {name: getattr(arguments, name) for name in ("steps", "device", "features", "allow_code")}
+    _tell_end(run.resume(arguments.run, **options).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -81,9 +68,9 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         print(VERBS["generate"].help("generate"))
         print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
         return
-    from ..files import all_inside
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
+    from .generating import generate
 
     if arguments.help:
         entries = option_entries(trained.recipe_of(arguments.run).Sampling)
@@ -92,22 +79,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
-    out = Path(arguments.out) if arguments.out else all_inside(loaded.folder, "generated")
-    if arguments.input == "-":
-        made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
-        if arguments.out:
-            print(loaded.write_lines(made, out))
-        else:
-            for samples in made:
-                print(*loaded.domain.lines(samples), sep="\n", flush=True)
-        return
-    if arguments.input:
-        files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
-        print(f"{plural(len(files), 'file')}: {files[0] if len(files) == 1 else out}")
-        return
-    samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
-    files = samples.save(out)
-    print(f"{plural(len(samples), 'sample')}: {files[0] if len(files) == 1 else files[0].parent}")
+    generate(loaded, arguments, options)
 
 
 def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
@@ -135,7 +107,8 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
+    options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
+    scores = loaded.evaluate(arguments.metrics or (), **options)
     loaded.report()
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
@@ -186,6 +159,13 @@ _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
 _STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
 _JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
+_ALLOW_CODE = {
+    "allow_code": Option(
+        bool,
+        "load a file of --features that runs code when it is loaded (.pt2, .pt): only if you trust it",
+        default=False,
+    )
+}
 
 VERBS: dict[str, Command] = {
     "list": Command(
@@ -204,6 +184,7 @@ VERBS: dict[str, Command] = {
                 value="FILE.yaml",
             ),
             "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+            **_ALLOW_CODE,
         },
         open=True,
     ),
@@ -214,6 +195,8 @@ VERBS: dict[str, Command] = {
         {
             "steps": Option(int, "train to this many iterations in all"),
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
+            "features": Option(str, "the feature network; a file that only the run names is not opened"),
+            **_ALLOW_CODE,
         },
     ),
     "generate": Command(
@@ -225,9 +208,20 @@ VERBS: dict[str, Command] = {
             "format": Option(
                 str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
             ),
+            "of": Option(
+                str,
+                "other networks of the run: best (the checkpoint with the best score), or a name of the recipe's",
+                "",
+                value="NAME",
+            ),
             "n": Option(int, "the number of samples", default=64),
             "seed": Option(int, "the same seed gives the same samples", default=0),
-            "out": Option(str, "a folder, or one file such as grid.png; without --out, RUN/generated", value="PATH"),
+            "out": Option(
+                str,
+                "a folder, whose earlier samples are replaced; one file such as grid.png; - for lines on standard output; "
+                "without --out, RUN/generated (from --input: RUN/converted)",
+                value="PATH",
+            ),
             **_STEP,
             **_DEVICE,
         },
@@ -244,8 +238,10 @@ VERBS: dict[str, Command] = {
             "samples": Option(int, "the number of generated samples that a metric may ask for"),
             "features": Option(
                 str,
-                "the feature network to measure with: a file or a name; without --features, the run's, else each metric's",
+                "the feature network to measure with: a file or a name; without --features, the run's if it is a name, else "
+                "each metric's",
             ),
+            **_ALLOW_CODE,
             **_STEP,
             **_DEVICE,
             **_JSON,
@@ -259,7 +255,10 @@ VERBS: dict[str, Command] = {
         {
             "out": Option(str, "the file to write", required=True, value="FILE"),
             "format": Option(
-                str, "safetensors, or one of the recipe's, e.g. onnx", default="safetensors", value="NAME"
+                str,
+                "safetensors, or one of the recipe's, e.g. onnx; without --format, by the suffix of --out",
+                "",
+                value="NAME",
             ),
             **_STEP,
         },
