@@ -17,15 +17,14 @@ from .output import print_json
 from .settings_files import read_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
     from ..settings.words import Text
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    layers, named = read_layers(arguments.config)
-    recipe = arguments.recipe or named
+    layers, recipe = read_layers(arguments.config, arguments.recipe)
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
         print("\n`polygan train RECIPE --help` shows the options of a recipe.")
