@@ -74,10 +74,9 @@ def test_settings_files_are_layers_in_their_order(capsys):
     assert (found["model"]["width"], found["model"]["loss"]) == (5, "hinge")
     Path("b.yaml").write_text("recipe: points/other\n")
     err = command(*words, code=2, capsys=capsys).err
-    assert (
-        "a.yaml, b.yaml name different recipes ('points/mlp', 'points/other'): leave the recipe out of all but one"
-        in err
-    )
+    assert "a.yaml, b.yaml name different recipes ('points/mlp', 'points/other'): write the recipe after train" in err
+    words[1:1] = ["points/mlp"]
+    assert yaml.safe_load(command(*words, capsys=capsys).out)["recipe"] == "points/mlp"
 
 
 def test_the_last_of_two_values_counts_and_a_line_says_so(capsys):
