@@ -140,7 +140,7 @@ def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) ->
         removed = [kept for kept in chosen if kept.remove()]
         print(f"removed: {_total(len(removed), sum(kept.size for kept in removed))} from {folder}")
         if len(removed) < len(chosen):
-            print(f"left: {len(chosen) - len(removed)} in use by another process", file=sys.stderr)
+            say(f"left: {len(chosen) - len(removed)} in use by another process")
         return
     if arguments.json:
         print_json({"folder": str(folder), "kept": [kept.plain() for kept in found]})
