@@ -24,6 +24,7 @@ import io
 import json
 import logging
 import os
+import threading
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -31,7 +32,7 @@ from urllib.parse import urlsplit
 
 import polygan
 
-TIMEOUT = 5  # seconds that a webhook has to answer: the process waits for it
+TIMEOUT = 5  # seconds for the whole notice, from the name of the host to the last byte: the process waits for it
 
 
 @polygan.hookimpl
@@ -132,25 +133,41 @@ def keep(path, step):
 
 # The webhook
 
+NO_ADDRESS = "it is no http(s) address, or no answer"
+
 
 def notify(url, event, status):
     """POST a JSON object; ``text`` is what chat programs show. Whatever goes wrong is one warning and no more."""
     facts = {"run": str(event.folder), "recipe": event.recipe, "status": status, "step": event.step}
     facts["text"] = f"polygan: {event.folder} ({event.recipe}) {status} at step {event.step}"
-    host = ""
+    host, problem = "", []
     try:
         host = urlsplit(url).hostname or ""  # all that is printed: the rest of such an address is often a secret
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps(facts).encode(), headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
-            pass
-    except (OSError, ValueError, HTTPException) as error:
-        # An OSError is no answer in time, no such host, or a status of 400 or more.
-        known = isinstance(error, OSError)
-        reason = " ".join(str(error).split()) if known else "it is no http(s) address, or no answer"
+    except ValueError:
+        problem.append(NO_ADDRESS)
+    else:
+        # The timeout of a socket holds for one operation: a server that sends a byte a second would stop the run for good.
+        thread = threading.Thread(target=lambda: problem.append(post(url, facts)), daemon=True)
+        thread.start()
+        thread.join(TIMEOUT)
+    reason = problem[0] if problem else f"no answer in {TIMEOUT:g} s"
+    if reason:
         logging.getLogger("polygan").warning(
             f"csv_listener: the webhook at {host!r} was not told that run {event.folder} {status} ({reason}): "
             "check POLYGAN_WEBHOOK"
         )
+
+
+def post(url, facts):
+    """POST a JSON object; what went wrong, in words, or nothing."""
+    try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            return NO_ADDRESS
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(facts).encode(), headers)
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
+            return ""
+    except OSError as error:  # no such host, nobody listens, or a status of 400 or more
+        return " ".join(str(error).split())
+    except (ValueError, HTTPException):
+        return NO_ADDRESS

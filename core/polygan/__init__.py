@@ -33,6 +33,7 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
+    from .data.build import cache_folder
     from .data.domain import Domain, Samples
     from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 _HOME = {
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
+    "data.build": "cache_folder",
     "data.learned": "remembered",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
@@ -133,6 +135,7 @@ __all__ = [
     "Trainer",
     "TrainerSettings",
     "Turn",
+    "cache_folder",
     "class_index",
     "classes_of",
     "decode_utf8",

@@ -99,3 +99,36 @@ def test_no_module_of_the_core_prints_to_stderr_by_itself():
                 if to == ["sys.stderr"]:
                     found[path.name] = found.get(path.name, 0) + 1
     assert found == {"messages.py": 1, "progress.py": 1}  # the line of training's progress is no message
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 語 👨‍👩‍👧 عربي", "plain é 語 👨‍👩‍👧 عربي"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("\x9b31m\x7f", r"\x9b31m\x7f"),
+        ("two\nlines\r\t\u2028", r"two\nlines\r\t\u2028"),
+        ("bytes \udcff of a name", r"bytes \udcff of a name"),
+        ("gpj.\u202egnp", r"gpj.\u202egnp"),
+    ],
+)
+def test_what_steers_a_terminal_is_escaped(text, shown):
+    assert messages.printable(text) == shown
+    messages.printable(text).encode()
+
+
+def test_a_message_is_one_line_that_any_name_may_stand_in(capsys):
+    evil = "a\x1b[2J\nb\udc80"
+    with messages.shown_on_stderr():
+        messages.warn(f"file {evil}")
+        logging.getLogger("polygan").warning("by a plugin: %s", "\x1b[2J\udc80")
+    messages.say(f"file {evil}")
+    line = r"file a\x1b[2J\nb\udc80"
+    assert capsys.readouterr().err.splitlines() == [line, r"by a plugin: \x1b[2J\udc80", line]
+
+
+def test_a_count_has_its_noun_in_the_right_number():
+    assert messages.plural(1, "thread") == "1 thread"
+    assert messages.plural(0, "thread") == "0 threads"
+    assert messages.plural(12_000, "class", "classes") == "12,000 classes"
+    assert messages.plural(1, "class", "classes") == "1 class"

@@ -8,6 +8,7 @@ import math
 import socket
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -175,3 +176,40 @@ def test_a_webhook_that_refuses_is_said(monkeypatch, caplog, tmp_path):
         use(LISTENER).polygan_run_ended(event=polygan.RunEvent(tmp_path, "points/mlp", {}, 1, 2), status="finished")
     assert len(posted) == 1
     assert "(HTTP Error 404: Not Found)" in caplog.text
+
+
+@contextmanager
+def dripping():
+    """The address of a server that sends its answer byte by byte and never ends."""
+    done = threading.Event()
+
+    def answer(server):
+        connection, _ = server.accept()
+        with connection:
+            while not done.wait(0.05):
+                try:
+                    connection.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/hooks/secret"
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_a_webhook_that_answers_without_end_has_a_total_of_seconds(monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    example = use(LISTENER)
+    monkeypatch.setattr(example, "TIMEOUT", 0.3)
+    with dripping() as url:
+        monkeypatch.setenv("POLYGAN_WEBHOOK", url)
+        begin = time.monotonic()
+        example.polygan_run_ended(event=polygan.RunEvent(tmp_path, "points/mlp", {}, 1, 2), status="finished")
+        assert time.monotonic() - begin < 5
+    (line,) = caplog.messages
+    assert "(no answer in 0.3 s): check POLYGAN_WEBHOOK" in line

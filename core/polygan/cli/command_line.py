@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from ..messages import fail, shown_on_stderr
 from ..settings.help import Entry, listing
 from ..settings.words import Each, is_option, read_words, stray
 from .commands import VERBS
+from .output import only_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,9 @@ examples:
   torchrun --nproc-per-node 8 -m polygan train image/dcgan --data path/to/pictures"""
 ANYWHERE = {"plugin": Each, "no_plugin": Each, "traceback": bool}
 """The options that may stand before or after every command."""
+TOP = (*ANYWHERE, "help", "version")
+"""The options that polygan has without a command."""
+VERSION = f"polygan {__version__}"
 
 
 @shown_on_stderr()
@@ -46,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code: 0, 1 (error), 2 (wrong settings), 75 (preempted after saving), 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if argv is None else argv)
     show_traceback = "--traceback" in words
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that the encoding lacks is escaped, and ends no command
+        sys.stdout.reconfigure(errors="backslashreplace")
     first = os.environ.get("RANK", "0") == "0"
     try:
         code = _run(words)
@@ -81,23 +88,26 @@ def _run(words: list[str]) -> int:
     anywhere, words = read_words(words, ANYWHERE)
     disabled, files = list(anywhere.get("no_plugin", ())), list(anywhere.get("plugin", ()))
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
-    if verb == "--version":
-        print(f"polygan {__version__}")
-        return 0
-    if verb in ("--help", "-h"):
-        print(_help(load_catalogue(disabled=disabled, files=files, strict=False)))
+    if verb in ("--help", "-h") and rest and rest[0] in VERBS:  # as many know it from other tools
+        verb, rest = rest[0], [*rest[1:], "--help"]
+    if verb in ("--help", "-h", "--version"):
+        if rest:
+            raise stray(rest, TOP, f"polygan {verb}", "the command comes first: `polygan --help` lists them")
+        shown = verb == "--version"
+        print(VERSION if shown else _help(load_catalogue(disabled=disabled, files=files, strict=False)))
         return 0
     if is_option(verb):
-        raise stray(words, [*ANYWHERE, "help", "version"], "polygan", "the command comes first: `polygan --help`")
+        raise stray(words, TOP, "polygan", "the command comes first: `polygan --help`")
     if verb in VERBS:
         command = VERBS[verb]
         arguments, left = command.read(verb, rest)
         if arguments.help and not command.open:
             print(command.help(verb))
             return 0
-        catalogue = load_catalogue(disabled=disabled, files=files)
-        set_catalogue(catalogue)
-        return command.run(catalogue, arguments, left) or 0
+        with only_json(getattr(arguments, "json", False)):
+            catalogue = load_catalogue(disabled=disabled, files=files)
+            set_catalogue(catalogue)
+            return command.run(catalogue, arguments, left) or 0
     catalogue = load_catalogue(disabled=disabled, files=files)
     set_catalogue(catalogue)
     return _run_plugin_command(catalogue, verb, rest)

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..messages import warn
+from ..messages import plural, printable, warn
 from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .data_commands import COMMANDS, tell_receipt
 from .listing import list_plugins, list_registered, print_table
+from .output import print_json
+from .settings_files import read_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
     from ..settings.words import Text
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    layers: list[Mapping[str, object]] = []
-    if arguments.config:
-        from ..settings.parser import read_yaml
-
-        layers = [read_yaml(arguments.config)]
-    recipe = arguments.recipe or (layers[0].get("recipe") if layers else None)
+    layers, recipe = read_layers(arguments.config, arguments.recipe)
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
         print("\n`polygan train RECIPE --help` shows the options of a recipe.")
@@ -64,8 +60,8 @@ def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
 
 def _tell_end(folder: Path) -> None:
     if int(os.environ.get("RANK", "0")) == 0:
-        print(f"run: {folder}")
-        print(f"report: {folder / 'report.html'}")
+        print(printable(f"run: {folder}"))
+        print(printable(f"report: {folder / 'report.html'}"))
 
 
 def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -121,7 +117,7 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
     if arguments.json:
-        print(json.dumps([vars(s) for s in scores], indent=1))
+        print_json([vars(s) for s in scores])
         return
     rows = [
         (
@@ -156,7 +152,7 @@ def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> No
     from .scaffold import new
 
     made = new(arguments.name, arguments.out, arguments.domain, catalogue)
-    print(f"{len(made.files)} files in {made.folder}; next:")
+    print(f"{plural(len(made.files), 'file')} in {made.folder}; next:")
     print(f"  cd {shlex.quote(str(made.folder))}")
     print('  pip install -e ".[test]"')
     print(f"  polygan train {made.recipe} --data {made.data}")
@@ -185,7 +181,12 @@ VERBS: dict[str, Command] = {
         _train,
         (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
         {
-            "config": Option(str, "settings; options override them", value="FILE.yaml"),
+            "config": Option(
+                Each,
+                "a file of settings; a later --config overrides an earlier one, and options override all",
+                (),
+                value="FILE.yaml",
+            ),
             "dry_run": Option(
                 bool, "print the resolved settings as YAML, say what the data holds, and stop", default=False
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
-from ..messages import say, warn
+from ..messages import printable, say, warn
 from .command import Arguments, Command, Option, Place
 from .listing import print_table
+from .output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,9 @@ def _data(catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
     if arguments.out:
         files = write_sheet(source, settings, domain, Path(arguments.out), arguments.samples)
     if arguments.json:
-        print(json.dumps({**receipt.plain(), "sheet": [str(path) for path in files]}, indent=1))
+        print_json({**receipt.plain(), "sheet": [str(path) for path in files]})
         return
-    print(*receipt.lines(), sep="\n")
+    print(*map(printable, receipt.lines()), sep="\n")
     if files:
         print(f"sheet: {files[0] if len(files) == 1 else files[0].parent}")
 
@@ -140,10 +140,10 @@ def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) ->
         removed = [kept for kept in chosen if kept.remove()]
         print(f"removed: {_total(len(removed), sum(kept.size for kept in removed))} from {folder}")
         if len(removed) < len(chosen):
-            print(f"left: {len(chosen) - len(removed)} in use by another process", file=sys.stderr)
+            say(f"left: {len(chosen) - len(removed)} in use by another process")
         return
     if arguments.json:
-        print(json.dumps({"folder": str(folder), "kept": [kept.plain() for kept in found]}, indent=1))
+        print_json({"folder": str(folder), "kept": [kept.plain() for kept in found]})
         return
     rows = [(kept.kind, kept.what, size_text(kept.size), "now" if kept.in_use else _ago(kept.used)) for kept in found]
     print_table(f"cache in {folder}", ("kind", "what", "size", "last used"), rows)

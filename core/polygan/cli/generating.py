@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.domain import Domain, Samples
 from ..errors import ConfigError
 from ..files import all_inside
+from ..messages import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None
     run.domain.check_place(out)
     samples = run.generate(arguments.n, seed=arguments.seed, **options)
     files = samples.save(out)
-    print(f"{len(samples)} samples: {files[0] if len(files) == 1 else Path(out)}")
+    print(f"{plural(len(samples), 'sample')}: {files[0] if len(files) == 1 else Path(out)}")
 
 
 def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
@@ -59,7 +60,7 @@ def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> N
         return
     out = arguments.out or all_inside(run.folder, "converted")
     files = run.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
-    print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
+    print(f"{plural(len(files), 'file')}: {files[0] if len(files) == 1 else out}")
 
 
 def _print(run: Run, made: Iterable[Samples]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
-from ..messages import warn
+from ..messages import printable, warn
 from ..plugins.kinds import KINDS, counted
+from .output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .command import Arguments
 
 
+NONE = (
+    'no recipe, because no plugin brings one: pip install "polygan[all]" installs those of polygan, `polygan plugins` shows '
+    "what is there, and `polygan new NAME` writes one of your own"
+)
 COLUMNS = ("paper", "licence", "tags")
 """Fields of specs that become columns of a table; not every kind has them."""
 
@@ -26,7 +30,7 @@ def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[
     kinds = [KINDS[name] for name in ("recipe", "dataset", "metric", "domain", "format", "command")]
     if arguments.json:
         rows = [_row(catalogue, kind, spec) for kind in kinds for spec in catalogue.table(kind.name).values()]
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     for kind in kinds:
         specs = list(catalogue.table(kind.name).values())
@@ -37,6 +41,8 @@ def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[
             cells = [_cell(getattr(spec, column)) for column in columns]
             table.append((kind.id(spec), spec.summary, *cells, owner.distribution or owner.name))
         print_table(kind.plural, ("id", "what", *columns, "from"), table)
+    if not catalogue.recipes:
+        print(NONE)
     _mention_failures(catalogue)
 
 
@@ -60,7 +66,7 @@ def _cell(value: str | Sequence[str]) -> str:
 def list_plugins(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     """`polygan plugins`: every plugin and its state."""
     if arguments.json:
-        print(json.dumps([vars(p) for p in catalogue.plugins], indent=1))
+        print_json([vars(p) for p in catalogue.plugins])
         return
     rows = [
         (
@@ -78,6 +84,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     """Print a table: fitted to the terminal, or one line for each row where stdout is no terminal. Without rows print nothing."""
     if not rows:
         return
+    title, rows = printable(title), [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         lines = [header, *rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -104,3 +111,6 @@ def _mention_failures(catalogue: Catalogue) -> None:
     for plugin in catalogue.plugins:
         if plugin.status == "failed":
             warn(f"plugin {plugin.name!r} failed to load; `polygan plugins` says why")
+        elif plugin.refused:
+            ids = ", ".join(f"{kind} {id!r}" for kind, id in plugin.refused)
+            warn(f"plugin {plugin.name!r} is loaded without {ids}; `polygan plugins` says why")

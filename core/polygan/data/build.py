@@ -180,4 +180,8 @@ def _skipped(bad: Sequence[str], total: int, settings: DataSettings) -> str:
             f"{len(bad)} of {total} samples of {settings.source!r} cannot be read, more than data.max_bad = "
             f"{settings.max_bad:g} allows ({shown}); repair them or raise --data.max_bad"
         )
-    return f"polygan: {len(bad)} of {total} samples of {settings.source!r} were skipped ({shown})" if bad else ""
+    return (
+        f"polygan: {len(bad)} of {total} samples of {settings.source!r} {'was' if len(bad) == 1 else 'were'} skipped ({shown})"
+        if bad
+        else ""
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
-from ..messages import say
+from ..messages import plural, say
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -39,7 +39,7 @@ def decoded(
     plain = progress is None and not terminal
     if plain:
         after = f", from sample {start + 1:,} on, where decoding was interrupted" if start else ""
-        say(f"polygan: decoding {total} samples of {settings.source!r}{after}")
+        say(f"polygan: decoding {plural(total, 'sample')} of {settings.source!r}{after}")
     work = _Work(source, start, total, workers)
     clock = _Clock(start, total)
     with tqdm(total=total, initial=start, desc="decoding", unit="", disable=not terminal, leave=False) as bar:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConfigError, DataError
+from ..messages import plural
 from ..seeding import mix
 from .store import Split
 
@@ -36,9 +37,9 @@ class Stream:
         repeats: bool = False,
     ) -> None:
         if not len(split) or (batch_size > len(split) and not repeats):
+            have = plural(len(split), f"{split.name} sample")
             raise DataError(
-                f"batch_size = {batch_size} is larger than the data: {len(split)} {split.name} samples; use a smaller "
-                "--batch_size, or more data"
+                f"batch_size = {batch_size} is larger than the data: {have}; use a smaller --batch_size, or more data"
             )
         if batch_size % world:
             raise ConfigError(

@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ..errors import ConfigError, did_you_mean
@@ -171,10 +172,24 @@ def given_of(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: 
     return domain.given(split, split.rows[: min(n, len(split))])
 
 
-def shown_beside(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples:
-    """Real samples to show beside the first ``n`` generated samples, from the same split as `given_of`."""
-    split = _shown_split(recipe, splits)
-    return domain.real(split, split.rows[: min(n, len(split))])
+def shown_beside(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], generated: Samples) -> Samples:
+    """Real samples to show beside generated samples, of the same classes in the same order where the data has classes.
+
+    They come from the same split as those of `given_of`. Rows of a grid stay rows of a grid.
+    """
+    split, labels = _shown_split(recipe, splits), generated.labels
+    if labels is None or recipe.given is not None or "label" not in split.store.fields:
+        return domain.real(split, split.rows[: min(len(generated), len(split))])
+    of_rows, order = split.store.gather("label", split.rows).numpy(), labels.tolist()
+    found = {c: split.rows[of_rows == c] for c in set(order)}
+    columns = 0
+    if generated.kind == "grid":  # all rows are as long as the smallest class allows
+        columns = min(generated.columns, *map(len, found.values()))
+        order = [c for c in order[:: generated.columns] for _ in range(columns)] or order
+    left = {c: iter(rows) for c, rows in found.items()}
+    rows = [row for c in order if (row := next(left[c], None)) is not None] or split.rows[: min(len(order), len(split))]
+    samples = domain.real(split, np.asarray(rows, dtype=split.rows.dtype))
+    return dataclasses.replace(samples, kind="grid", columns=columns) if columns else samples
 
 
 def _shown_split(recipe: AnyRecipe, splits: Mapping[str, Split]) -> Split:

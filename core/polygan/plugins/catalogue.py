@@ -1,7 +1,8 @@
 """The catalogue of what plugins registered, and loading plugins one at a time.
 
 Every plugin has a pluggy manager of its own, so a fault of one plugin never stops another. The fault is recorded with
-the plugin's name, distribution and version, and with the remedy. Nothing here imports torch.
+the plugin's name, distribution and version, and with the remedy. An id belongs to the plugin that was loaded first; a
+later plugin is loaded without the id. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections import defaultdict
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..errors import ConfigError, PluginError, did_you_mean
+from ..messages import warn
 from ..settings.checks import unfit
 from .discovery import Candidate, PluginStatus, Refused, attach, installed, unmarked
 from .importing import explain, imported, load_file, watched
 from .kinds import KINDS, kind_of
 from .listeners import Listeners
-from .specs import collect
+from .specs import collect, divided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +54,7 @@ class Catalogue:
         self.plugins: list[PluginStatus] = []
         self.strict = strict
         self._owners: dict[tuple[str, str], PluginStatus] = {}
+        self._disputed: defaultdict[tuple[str, str], list[PluginStatus]] = defaultdict(list)
         self._listeners = Listeners()
 
     def domain(self, id: str) -> DomainSpec:
@@ -172,10 +176,13 @@ class Catalogue:
 
     def _find(self, kind: str, table: Mapping[str, _T], id: str) -> _T:
         if id in table:
+            for other in self._disputed.pop((kind, id), ()):  # once: which of the two is used must not be a surprise
+                warn(f"{kind} {id!r} is that of {self._owners[kind, id]}; {other} has another, which is left out")
             return table[id]
         shown = ", ".join(table) if len(table) <= 8 else f"{len(table)} of them in `polygan list`"
         message = f"no {kind} {id!r}{did_you_mean(id, table)}; "
-        message += f"there are {shown}" if table else "no plugin that is loaded brings one: see `polygan plugins`"
+        none = 'no plugin that is loaded brings one: `polygan plugins` shows them, pip install "polygan[all]" brings polygan\'s own'
+        message += f"there are {shown}" if table else none
         raise ConfigError(message + self.absent())
 
     def absent(self) -> str:
@@ -188,19 +195,13 @@ class Catalogue:
         return message
 
     def _register(self, status: PluginStatus, manager: PluginManager, specs: Mapping[str, list[Spec]]) -> None:
-        """Add all specs of a plugin. Raises `Refused` and adds nothing if one of the ids is taken."""
-        ids = {name: {KINDS[name].id(spec): spec for spec in found} for name, found in specs.items()}
-        for name, found in ids.items():
-            for id in found:
-                holder = self._owners.get((name, id)) or ("polygan itself" if id in KINDS[name].taken else None)
-                if holder:
-                    remedy = (
-                        "rename one, or leave one plugin out" if isinstance(holder, PluginStatus) else "rename yours"
-                    )
-                    raise Refused(f"{name} {id!r} is already registered by {holder}: {remedy}")
-        for name, found in ids.items():
-            self.table(name).update(found)
-            self._owners.update({(name, id): status for id in found})
+        """Add all specs of a plugin whose ids are free."""
+        for name, found in specs.items():
+            ids = {KINDS[name].id(spec): spec for spec in found}
+            self.table(name).update(ids)
+            self._owners.update({(name, id): status for id in ids})
+        for key in status.refused:
+            self._disputed[key].append(status)
         self._listeners.add(status, manager)
 
 
@@ -273,12 +274,16 @@ def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
             plugin = candidate.load()
             manager, hooks, deprecated = attach(plugin)
             specs = {kind.name: collect(manager, kind) for kind in KINDS.values() if kind.hook in hooks}
-        provides = {KINDS[name].plural: len(found) for name, found in specs.items() if found}
-        if events := len(hooks) - len(specs):
+        free, taken = divided(specs, catalogue._owners)
+        events = len(hooks) - len(specs)
+        if taken and (strict or not (events or any(free.values()))):
+            raise Refused("; ".join(taken.values()))
+        provides = {KINDS[name].plural: len(found) for name, found in free.items() if found}
+        if events:
             provides["events"] = events
-        reason = "; ".join(filter(None, (unmarked(plugin), *deprecated, *remarks)))
-        loaded = dataclasses.replace(status, status="loaded", reason=reason, provides=provides)
-        catalogue._register(loaded, manager, specs)
+        reason = "; ".join(filter(None, (*taken.values(), unmarked(plugin), *deprecated, *remarks)))
+        loaded = dataclasses.replace(status, status="loaded", reason=reason, provides=provides, refused=tuple(taken))
+        catalogue._register(loaded, manager, free)
         catalogue.plugins.append(loaded)
     except KeyboardInterrupt:
         raise

@@ -22,7 +22,7 @@ from ..hookspecs import API_VERSION, OLDEST_API
 from ..messages import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 GROUP = "polygan"
 """The entry-point group; an entry point names a module with hook implementations."""
@@ -46,6 +46,8 @@ class PluginStatus:
     """One line: cause and remedy of a failure, a warning about a loaded plugin, or why a plugin is disabled."""
     provides: Mapping[str, int] = field(default_factory=dict)
     """How many specs the plugin registered, by plural of the kind (``recipes``), and how many ``events`` it hears."""
+    refused: Sequence[tuple[str, str]] = ()
+    """The kind and id of each spec that is left out, because another plugin had registered the id."""
 
     def __str__(self) -> str:
         source = " ".join(filter(None, (self.distribution, self.version)))

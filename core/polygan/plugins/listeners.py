@@ -31,13 +31,19 @@ class Listeners:
         """Tell every plugin about a run event, one plugin at a time.
 
         A listener's first error is one line on stderr. Later errors are counted, and the count is printed when the run
-        ends. ``strict`` raises `polygan.PluginError` instead.
+        ends. ``strict`` raises `polygan.PluginError` instead. Ctrl-C in a listener is the user's, and passes; the end of a run
+        is told to the other plugins before.
         """
         if hook_name not in HOOKS:
             raise ValueError(f"no hook {hook_name!r}{did_you_mean(hook_name, HOOKS)}")
+        interrupted = None
         for status, manager in self._plugins:
             try:
                 getattr(manager.hook, hook_name)(**arguments)
+            except KeyboardInterrupt as stop:
+                if hook_name != "polygan_run_ended":
+                    raise
+                interrupted = stop
             except Exception as error:
                 line = f"{status}: {hook_name} raised {one_line(error)}{where(error)}"
                 if strict:
@@ -50,3 +56,5 @@ class Listeners:
                 if count > 1:
                     warn(f"{plugin}: {hook} raised {count} times")
             self._raised.clear()
+        if interrupted is not None:
+            raise interrupted

@@ -8,10 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .discovery import Refused
+from .kinds import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pluggy import PluginManager
 
+    from .discovery import PluginStatus
     from .kinds import Kind, Spec
 
 _PATH = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
@@ -36,6 +40,23 @@ def collect(manager: PluginManager, kind: Kind) -> list[Spec]:
         if count > 1:
             raise Refused(f"{hook}() registers {id!r} twice: remove one")
     return specs
+
+
+def divided(
+    specs: Mapping[str, list[Spec]], owners: Mapping[tuple[str, str], PluginStatus]
+) -> tuple[dict[str, list[Spec]], dict[tuple[str, str], str]]:
+    """The specs of a plugin whose ids are free, and the kinds and ids that somebody else has, each with a line about it."""
+    free: dict[str, list[Spec]] = {name: [] for name in specs}
+    taken: dict[tuple[str, str], str] = {}
+    for name, spec in ((name, spec) for name, found in specs.items() for spec in found):
+        id = KINDS[name].id(spec)
+        if holder := owners.get((name, id)):
+            taken[name, id] = f"{name} {id!r} is already registered by {holder}: rename one, or leave one plugin out"
+        elif id in KINDS[name].taken:
+            taken[name, id] = f"{name} {id!r} is already registered by polygan itself: rename yours"
+        else:
+            free[name].append(spec)
+    return free, taken
 
 
 def _check(spec: Spec, kind: Kind) -> None:

@@ -55,9 +55,9 @@ class Job:
         given = given_of(self.recipe, self.domain, self.splits, n)
         return make_samples(self.recipe, networks, n, seed, options, given=given, domain=self.domain)
 
-    def real(self, n: int) -> Samples:
-        """Real samples to show beside the first ``n`` of `samples`."""
-        return shown_beside(self.recipe, self.domain, self.splits, n)
+    def real(self, generated: Samples) -> Samples:
+        """Real samples to show beside generated ones: as many, of the same classes in the same order."""
+        return shown_beside(self.recipe, self.domain, self.splits, generated)
 
     @property
     def features(self) -> str:

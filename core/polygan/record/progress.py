@@ -4,16 +4,67 @@ from __future__ import annotations
 
 import sys
 import time
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
-from ..messages import say
+from ..messages import printable, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ..game.protocol import Turn
     from ..training.trainer import Trainer
+
+_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's own, without tqdm's time left
+
+
+class TimeLeft:
+    """Estimates the time left by phase. A phase is a stretch of steps that plays the same turns, and each has its own speed."""
+
+    def __init__(self, turns: Sequence[Turn], steps: int, step: int) -> None:
+        edges = {edge for turn in turns for edge in (turn.start, turn.stop) if edge is not None and 0 < edge < steps}
+        self.steps = steps
+        self._edges = [0, *sorted(edges), steps]
+        self._speeds: list[tuple[int, float]] = [(0, 0.0)] * (len(self._edges) - 1)  # steps and seconds of each phase
+        self._step, self._since = step, time.monotonic()
+
+    def _within(self, first: int, last: int) -> dict[int, int]:
+        """The phases of the steps from ``first`` to ``last``, each with its number of these steps."""
+        parts = {}
+        phase = max(bisect_right(self._edges, first) - 1, 0)
+        while first < last and phase < len(self._speeds):
+            end = min(self._edges[phase + 1], last)
+            parts[phase], first, phase = end - first, end, phase + 1
+        return parts
+
+    def reached(self, step: int) -> None:
+        """Measure the steps since the last call. After a rollback nothing is measured until the next call."""
+        now, parts = time.monotonic(), self._within(self._step, step)
+        seconds, (self._step, self._since) = now - self._since, (step, now)
+        unknown = [phase for phase in parts if not self._speeds[phase][0]]
+        for phase, steps in parts.items():
+            if phase not in unknown and len(parts) > 1:
+                seconds -= steps * self._speed(phase)
+        measured = unknown if len(parts) > 1 else list(parts)
+        if len(measured) == 1:  # the seconds of two new phases cannot be told apart
+            (phase,) = measured
+            steps, before = self._speeds[phase]
+            self._speeds[phase] = steps + parts[phase], before + max(seconds, 0.0)
+
+    def _speed(self, phase: int) -> float:
+        """Seconds a step."""
+        steps, seconds = self._speeds[phase]
+        return seconds / steps
+
+    def __str__(self) -> str:
+        """``6:00 left``, ``at least 0:28 left`` while the speed of a later phase is unknown, or nothing."""
+        parts = self._within(self._step, self.steps)
+        known = {phase: steps * self._speed(phase) for phase, steps in parts.items() if self._speeds[phase][0]}
+        if parts and not known:
+            return "time left unknown"
+        return f"{'' if len(known) == len(parts) else 'at least '}{_clock(sum(known.values()))} left"
 
 
 class Progress:
@@ -23,27 +74,28 @@ class Progress:
         self.steps, self.quiet = steps, quiet
         self.terminal = sys.stderr.isatty() and not quiet
         self._bar: tqdm[NoReturn] | None = None
-        self._began, self._first = time.monotonic(), 0
+        self._left: TimeLeft | None = None
 
-    def start(self, step: int) -> None:
+    def start(self, step: int, turns: Sequence[Turn] = ()) -> None:
         """Training begins at ``step``."""
-        self._began, self._first = time.monotonic(), step
+        self._left = TimeLeft(turns, self.steps, step)
         if self.terminal:
-            self._bar = tqdm(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True)
+            self._bar = tqdm(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True, bar_format=_BAR)
 
     def show(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """Show the step, the speed, the time left and the loss terms after values were logged."""
+        if self._left is None:
+            return
+        self._left.reached(trainer.step)
         turns = {t.name for t in trainer.turns}
         terms = " ".join(f"{k} {v:.3g}" for k, v in values.items() if k.partition("/")[0] in turns)
         rate = values["speed/samples_per_second"]
         if self._bar is not None:
             self._bar.update(trainer.step - self._bar.n)
-            self._bar.set_postfix_str(f"{rate:.0f} samples/s {terms}"[:90])
+            self._bar.set_postfix_str(printable(f"{self._left}, {rate:.0f} samples/s {terms}")[:90])
         elif not self.quiet:
-            done = trainer.step - self._first
-            left = (time.monotonic() - self._began) / max(done, 1) * (self.steps - trainer.step)
-            line = f"step {trainer.step}/{self.steps}  {rate:.0f} samples/s  {_clock(left)} left  {terms}"
-            print(line, file=sys.stderr, flush=True)
+            line = f"step {trainer.step}/{self.steps}  {rate:.0f} samples/s  {self._left}  {terms}"
+            print(printable(line), file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
         """Print a line that stays on the screen."""

@@ -14,8 +14,8 @@ from ..data.pieces import save_pieces
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
-from ..scoring.health import collapse_signals, overfitting_signal
 from ..scoring.scores import compute_scores, flat
+from ..scoring.signals import collapse_signals, overfitting_signal
 from ..training.trainer import Listener
 from .log import append_record, keep_records
 from .progress import Progress
@@ -63,12 +63,11 @@ class Recorder(Listener):
         self.job.catalogue.emit("polygan_run_started", event=self.event(trainer))
         for note in notes:
             self.progress.say(note)
-        self.progress.start(trainer.step)
+        if trainer.settings.compile:
+            self.progress.say("torch compiles the networks: the first iteration of each turn can take minutes")
+        self.progress.start(trainer.step, trainer.turns)
         for leftover in (self.folder / "samples").glob(".*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
-        real = self.folder / "samples" / "real"
-        if not real.exists():
-            save_pieces(real, self.job.domain.render(self.job.real(self.job.recipe.preview()[0])))
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """Write the values to the log, show them, and tell plugins."""
@@ -85,6 +84,9 @@ class Recorder(Listener):
         folder = self.folder / "samples" / f"step-{trainer.step:08d}"
         pieces = job.domain.render(samples)
         save_pieces(folder, pieces)
+        real = self.folder / "samples" / "real"
+        if not real.exists():
+            save_pieces(real, job.domain.render(job.real(samples)))
         self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
         self.job.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..messages import printable
 from .html import duration, finite, number, soft
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def chart(points: Points, name: str) -> str:
         _scale(axes, x, raw, line)
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(name))
+    return _inlined(file.getvalue(), escape(printable(name)))
 
 
 def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
@@ -106,12 +107,12 @@ def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: s
             xs, ys = np.array(points, float).reshape(-1, 2).T  # (n,), (n,)
             axes.plot(xs, ys, color=_FIXED[colour], linewidth=1.5, marker="o", markersize=3.5)
         for axis, label in ((axes.xaxis, x), (axes.yaxis, y)):
-            axis.set_label_text(label, color=_INK, parse_math=False)
+            axis.set_label_text(printable(label), color=_INK, parse_math=False)
             axis.set_major_locator(MaxNLocator(5, steps=_TICKS))
             axis.set_major_formatter(lambda value, _: f"{value:.4g}")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(name))
+    return _inlined(file.getvalue(), escape(printable(name)))
 
 
 def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray) -> None:
@@ -186,7 +187,7 @@ def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
     groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
     for name, points in series.items():
         values = [value for _, value in points if not math.isnan(value)]
-        group, _, term = map(escape, name.partition("/"))
+        group, _, term = map(escape, printable(name).partition("/"))
         if len(set(values)) < 2:
             still.append(f"{group}/{term} {number(values[0] if values else None)}")
             continue

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..messages import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -50,6 +52,10 @@ def duration(seconds: object) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+_KEPT = "\n\t\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that a page shows as they are, and a terminal does not: lines, and the direction of text, which elements isolate."""
+
+
 def safe(value: object, limit: int = 1000) -> str:
     """Any value as escaped text of at most ``limit`` characters; a long list is cut, and its length stands behind."""
     if isinstance(value, list | tuple):
@@ -59,7 +65,7 @@ def safe(value: object, limit: int = 1000) -> str:
         )
     elif value is None or isinstance(value, bool):
         value = json.dumps(value).replace("null", "none")
-    value = str(value)
+    value = printable(value, keep=_KEPT)
     return escape(value if len(value) <= limit else value[:limit] + " …")
 
 
@@ -97,7 +103,7 @@ def section(title: str, body: str) -> str:
 
 def soft(sentence: str) -> str:
     """A paragraph in a softer colour; the sentence is escaped."""
-    return f"<p class=soft>{escape(sentence)}</p>" if sentence else ""
+    return f"<p class=soft>{escape(printable(sentence, keep=_KEPT))}</p>" if sentence else ""
 
 
 def uri(kind: str, data: bytes) -> str:
@@ -149,7 +155,7 @@ def gallery(pieces: Sequence[StoredPiece], budget: int, *, most: int = 256, smal
         if shown and used > budget:
             break
         words = str(piece.get("caption", ""))
-        inner = image(data[0], words or f"sample {i + 1}", goal) if data[0] else ""
+        inner = image(data[0], printable(words, keep=_KEPT) or f"sample {i + 1}", goal) if data[0] else ""
         inner += f'<audio controls preload=metadata src="{uri("audio/wav", data[1])}"></audio>' if data[1] else ""
         if "text" in piece:
             inner += f"<blockquote dir=auto>{safe(text, 280 if small else 6000)}</blockquote>"

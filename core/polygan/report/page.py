@@ -14,6 +14,7 @@ import numpy as np
 from ..data.pieces import read_pieces
 from ..errors import DataError
 from ..files import write_text
+from ..messages import plural
 from ..reading import MB, parse_json, read_text
 from ..record.log import read_log
 from ..settings.bounded_yaml import parse_yaml
@@ -164,7 +165,7 @@ def _header(name: str, config: Facts, data: Facts, environment: Facts, records: 
     step, steps = told[-1]["step"] if told else 0, config.get("steps")
     samples = max((finite(r.get("samples"), 0) for r in told), default=0)
     count = finite(data.get("count"), 0)
-    kind = f"{data.get('domain', '')} samples".strip()
+    kind = f"{data.get('domain', '')} {'sample' if count == 1 else 'samples'}".strip()
     split = f"{number(data.get('train'))} for training, {number(data.get('held_out'))} held out"
     threads = environment.get("threads")
     facts = [
@@ -172,7 +173,11 @@ def _header(name: str, config: Facts, data: Facts, environment: Facts, records: 
         ("Samples seen", number(samples), f"{samples / count:,.1f} times the data" if count else ""),
         ("Training time", duration(_seconds(records)), ""),
         ("Data", f"{count:,.0f}" if count else "unknown", f"{kind}: {split}" if count else ""),
-        ("Device", environment.get("device", "unknown"), f"{threads} threads" if threads else ""),
+        (
+            "Device",
+            environment.get("device", "unknown"),
+            plural(threads, "thread") if isinstance(threads, int) and threads else "",
+        ),
         ("Precision", environment.get("precision", config.get("precision", "unknown")), ""),
     ]
     tiles = "".join(
@@ -263,5 +268,5 @@ def write_report(folder: Path) -> Path:
         f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
     )
     path = folder / "report.html"
-    write_text(path, page)
+    write_text(path, page.encode("utf-8", "backslashreplace").decode())  # a name may hold what UTF-8 does not
     return path

@@ -21,6 +21,7 @@ from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, r
 from ..settings.words import nested, read_words
 from .data.located import located
 from .data.receipt import receipt_of
+from .missing import plugin_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,7 +228,11 @@ def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Seque
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
-    saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
+    try:
+        _, domain = kinds(recipe, get_catalogue())
+    except ConfigError as error:
+        raise ConfigError(f"{error}{plugin_remedy(folder, get_catalogue())}") from None
+    saved = _without_a_set_that_is_gone(saved, domain)
     return resolve(recipe, [saved, {"runs": str(folder.parent)}, changes], arguments)
 
 

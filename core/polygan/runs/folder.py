@@ -150,8 +150,12 @@ def environment(device: torch.device, precision: str, catalogue: Catalogue) -> d
         "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
         "threads": torch.get_num_threads(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "plugins": {p.name: f"{p.distribution} {p.version}" for p in catalogue.plugins if p.status == "loaded"},
-        "command": shlex.join(["polygan", *sys.argv[1:]]) if sys.argv[0].endswith("polygan") else "python",
+        "plugins": {
+            p.name: f"{p.distribution} {p.version}" if p.distribution else p.module
+            for p in catalogue.plugins
+            if p.status == "loaded"
+        },
+        "command": _command(),
     }
 
 
@@ -193,6 +197,13 @@ def describe(
         ("environment.json", json.dumps(environment(device, precision, catalogue), indent=1) + "\n"),
     ):
         write_text(folder / name, text)
+
+
+def _command() -> str:
+    """The command that trains, as users type it; ``python`` for a script."""
+    program = Path(sys.argv[0])
+    ours = program.name == "polygan" or program.parts[-2:] == ("polygan", "__main__.py")  # python -m polygan
+    return shlex.join(["polygan", *sys.argv[1:]]) if ours else "python"
 
 
 def check_data(folder: Path, store: Store) -> None:

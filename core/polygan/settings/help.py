@@ -8,6 +8,7 @@ import typing
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..messages import printable
 from .hints import choices, parts
 from .words import is_list
 
@@ -34,7 +35,9 @@ def listing(title: str, entries: Sequence[Entry]) -> str:
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
     lines = [f"{title}:"]
     for entry in entries:
-        said = textwrap.wrap(entry.said, width - _COLUMN - 2, break_long_words=False) or [""]
+        said = textwrap.wrap(printable(" ".join(entry.said.split())), width - _COLUMN - 2, break_long_words=False) or [
+            ""
+        ]
         if len(entry.typed) <= _COLUMN - 2:
             lines.append(f"  {entry.typed:{_COLUMN - 1}} {said.pop(0)}".rstrip())
         else:
@@ -75,7 +78,7 @@ def kind_text(kind: object) -> str:
     names = []
     for part in parts(kind):
         if part is not types.NoneType:
-            names.append("|".join(map(str, choices(part))) or _NAMES.get(part, "VALUE"))
+            names.append("|".join(str(choice) or "''" for choice in choices(part)) or _NAMES.get(part, "VALUE"))
     return "|".join(names)
 
 

@@ -126,10 +126,12 @@ class SettingsParser:
         groups = [("of the run", option_entries(RunSettings, "", self.defaults))]
         for group, config in self.groups.items():
             groups.append((f"of the {group}", option_entries(config, f"{group}.", self.defaults)))
+        source = groups[1][1]["data.source"].said
+        groups[1][1]["data.source"] = Entry("--data PATH, or --data.source PATH", source)
         if everything:
             return "\n\n".join(listing(f"options {title}", list(found.values())) for title, found in groups if found)
         found = {name: entry for _, entries in groups for name, entry in entries.items()}
-        found["data.source"] = Entry("--data PATH", found["data.source"].said)
+        found["data.source"] = Entry("--data PATH", source)
         first = listing("options that people set first", [found[name] for name in self.first if name in found])
         return f"{first}\n\n`polygan train {self.recipe} --help all` shows all {len(found)} options."
 

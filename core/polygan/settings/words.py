@@ -6,6 +6,7 @@ checks the values.
 
 from __future__ import annotations
 
+import os
 import re
 import types
 import typing
@@ -13,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 from ..errors import ConfigError, closest
+from ..messages import warn
 from .hints import choices, parts
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def read_words(
 
     ``--name value``, ``--name=value``; ``--name a b c`` up to the next option where the type is a list; ``--name`` and
     ``--no-name`` where the type is a bool. ``aliases`` are other ways to write a name: ``{"-n": "count"}``. A later
-    option wins over an earlier option of the same name. Raises ConfigError for an option without its value.
+    option wins over an earlier option of the same name, and a warning says so if the two differ. Raises ConfigError for an option without its value.
     """
     values: dict[str, Text] = {}
     rest: list[str] = []
@@ -49,6 +51,8 @@ def read_words(
         if kind is Each:
             values[name] = [*values.get(name, []), str(value)]
         else:
+            if values.get(name, value) != value and os.environ.get("RANK", "0") == "0":
+                warn(f"{word.partition('=')[0]} is given more than once: the last value counts, {_shown(value)}")
             values[name] = value
     return values, rest
 
@@ -118,6 +122,10 @@ def typed(option: str, text: Text, kind: object) -> object:
         getattr(part, "__name__", str(part)) for part in parts(kind) if part is not types.NoneType
     )
     raise ConfigError(f"{option} = {text!r} is not of the right type; it takes {names}")
+
+
+def _shown(text: Text) -> str:
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def _name(word: str, types: Mapping[str, object], aliases: Mapping[str, str]) -> tuple[str, str | None]:

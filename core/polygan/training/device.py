@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import torch
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``meta``. Raises ConfigError for an absent device."""
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ConfigError for an absent or unknown device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"device {name!r} is not a device; use auto, cpu, cuda or cuda:N") from None
+        raise _refused(name, "is not a device", did_you_mean(name, _there())) from None
     if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = local_rank if device.index is None else device.index
-        if index >= count:
-            raise ConfigError(
-                f"device cuda:{index} is absent: torch {torch.__version__} sees {count} CUDA device(s) here; use --device cpu"
-            )
-        return torch.device("cuda", index)
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("device mps is absent on this machine; use --device cpu")
+        device = torch.device("cuda", local_rank if device.index is None else device.index)
+        if not torch.cuda.is_available() or device.index >= torch.cuda.device_count():
+            raise _refused(str(device), "is absent")
+        return device
+    if device.type not in ("cpu", "mps"):
+        raise _refused(name, "is of a kind that polygan cannot train on")
+    if (device.type == "mps" and not torch.backends.mps.is_available()) or device.index:
+        raise _refused(name, "is absent")
     return device
+
+
+def _refused(name: str, why: str, hint: str = "") -> ConfigError:
+    there = _there()
+    return ConfigError(
+        f"device {name!r} {why}{hint}: torch {torch.__version__} has {', '.join(there)} here; use --device auto or {there[-1]}"
+    )
+
+
+def _there() -> list[str]:
+    """The names of the devices of this machine."""
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *mps, *(f"cuda:{index}" for index in range(cuda))]
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

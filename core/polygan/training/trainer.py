@@ -242,7 +242,7 @@ class Trainer:
         """Restore the last good checkpoint and go on with other random numbers; the same numbers would diverge again."""
         checkpoints, rollbacks, found, problem = self.checkpoints, self.rollbacks, None, ""
         if checkpoints is None or rollbacks >= self.settings.max_rollbacks:
-            problem = f"{rollbacks} rollback(s) did not help"
+            problem = f"{rollbacks} rollback{'s' * (rollbacks != 1)} did not help"
         elif self.world.first:
             try:
                 found = checkpoints.load(good_only=True, use=self.restore)

@@ -95,7 +95,7 @@ def test_clips_that_cannot_be_judged_are_counted():
     clips = [voice(1.0), voice(0.2, seed=1)]
     found = by_name(metrics.stoi(evaluation(clips=clips)))["audio/stoi"]
     assert found.value == pytest.approx(1, abs=1e-6)
-    assert "1 clips could not be judged" in found.note
+    assert "1 clip could not be judged" in found.note
     with pytest.raises(DataError, match="audio/stoi: none of the 1 clips could be judged"):
         metrics.stoi(evaluation(clips=clips[1:]))
 
@@ -124,7 +124,7 @@ def test_word_errors_leave_out_what_has_no_transcript(monkeypatch):
     monkeypatch.setattr(word_errors, "recognise", lambda clips, rate: ["one three four"] * len(clips))
     (found, usual) = metrics.wer(evaluation(clips=[voice(), voice(seed=1)], text=["", "One, two!"]))
     assert (found.value, found.floor, usual.value) == (1.0, 1.0, 1.0)  # two edits over two words
-    assert "2 words of 1 clips with a transcript" in found.note
+    assert "2 words of 1 clip with a transcript" in found.note
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,53 @@ def test_a_value_of_an_option_is_not_taken_for_the_recipe(words, recipe, width, 
     assert (settings["recipe"], settings["model"]["width"]) == (recipe, width)
 
 
+def test_settings_files_are_layers_in_their_order(capsys):
+    Path("a.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nsteps: 7\nmodel: {width: 7, loss: hinge}\n")
+    Path("b.yaml").write_text("steps: 9\nmodel: {width: 5}\n")
+    words = ["train", "--config", "a.yaml", "--config=b.yaml", "--seed", "3", "--dry-run"]
+    found = yaml.safe_load(command(*words, capsys=capsys).out)
+    assert (found["steps"], found["seed"], found["data"]["source"]) == (9, 3, "ring")
+    assert (found["model"]["width"], found["model"]["loss"]) == (5, "hinge")
+    Path("b.yaml").write_text("recipe: points/other\n")
+    err = command(*words, code=2, capsys=capsys).err
+    assert "a.yaml, b.yaml name different recipes ('points/mlp', 'points/other'): write the recipe after train" in err
+    words[1:1] = ["points/mlp"]
+    assert yaml.safe_load(command(*words, capsys=capsys).out)["recipe"] == "points/mlp"
+
+
+def test_the_last_of_two_values_counts_and_a_line_says_so(capsys):
+    words = [
+        "train",
+        "points/mlp",
+        "--data",
+        "ring",
+        "--steps",
+        "3",
+        "--steps",
+        "5",
+        "--seed=1",
+        "--seed",
+        "1",
+        "--dry-run",
+    ]
+    out = command(*words, capsys=capsys)
+    assert yaml.safe_load(out.out)["steps"] == 5
+    said = [line for line in out.err.splitlines() if "more than once" in line]
+    assert said == ["--steps is given more than once: the last value counts, 5"]
+    words = ["train", "points/mlp", "--data", "a", "--data.source", "ring", "--dry-run"]
+    out = command(*words, capsys=capsys)
+    assert yaml.safe_load(out.out)["data"]["source"] == "ring"
+    assert "--data.source is given more than once" in out.err
+
+
+def test_no_help_calls_the_data_a_file_of_settings(capsys):
+    for everything in ([], ["all"]):
+        text = command("train", "points/mlp", "--help", *everything, capsys=capsys).out
+        entry = " ".join(text[text.index("--data PATH") :].split())
+        assert "A folder, a file, or the name of a data set (`polygan list`)." in entry[:110]
+        assert "configuration" not in text.lower()
+
+
 def test_options_are_parsed_once_and_the_settings_file_is_read_once(monkeypatch, capsys):
     from polygan.settings import parser
 
@@ -107,6 +154,10 @@ def test_help(capsys):
     assert polygan.__version__ in command("--version", capsys=capsys).out
 
 
+def test_help_before_a_command_is_the_help_of_the_command(capsys):
+    assert command("--help", "report", capsys=capsys).out == command("report", "--help", capsys=capsys).out
+
+
 def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsys):
     kind = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
     monkeypatch.setattr(kind, "first_options", ("r1", "loss"), raising=False)
@@ -135,7 +186,7 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
         (["train", "points/mlp", "--data", "ring", "--batch_size", "4096"], "4096", 1),
         (["train", "points/mlp", "--data", "ring", "--batch_size", "0"], "batch_size = 0 is too small", 2),
         (["train", "points/mlp", "--data", "ring", "--name", "../up"], "is not a folder name", 2),
-        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "cuda:99 is absent", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "cuda:99"], "'cuda:99' is absent", 2),
         (["train", "points/mlp", "--data", "ring", "--accumulate", "5"], "multiple of 5", 2),
         (["train", "points/mlp", "--data", "ring", "--data.cache", "/proc/nope"], "/proc/nope", 1),
         (["train", "points/mlp", "--data", "ring", "--runs", "/proc/nope"], "/proc/nope", 2),
@@ -149,6 +200,13 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
         (["generate", "--scale", "2", "runs/a"], "which run? `polygan generate RUN [options]`; RUN comes first", 2),
         (["resume", "runs/a", "--steps", "--device", "cpu"], "--steps needs a value", 2),
         (["--jsn", "list"], "the command comes first", 2),
+        (["--versoin"], "unknown option --versoin of polygan (did you mean --version?)", 2),
+        (["--version", "--versoin"], "unknown option --versoin", 2),
+        (["--help", "--versoin"], "unknown option --versoin", 2),
+        (["--help", "tran"], "unexpected 'tran'", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "xpu"], "device 'xpu' is of a kind", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "banana"], "device 'banana' is not a device", 2),
+        (["train", "points/mlp", "--data", "ring", "--device", "meta"], "device 'meta' is of a kind", 2),
         (["--plugin"], "--plugin needs a value", 2),
         (["list", "--jsn"], "did you mean --json", 2),
         (["--no-plugin", "imagee", "list"], "imagee", 2),
@@ -161,6 +219,14 @@ def test_mistakes_are_one_clear_line(words, message, code, capsys):
     assert message in out.err
     assert "Traceback" not in out.err
     assert out.err.strip().splitlines()[-1].startswith("polygan: ")
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_printed_with_escapes(capsys):
+    out = command(
+        "train", "points/mlp", "--data", "ring", "--steps", "1", "--runs", "r\udcff\x1b[2J", capsys=capsys
+    ).out
+    assert "report: r\\udcff\\x1b[2J/mlp-ring/report.html" in out
+    assert command("report", "r\udcff\x1b[2J/mlp-ring", capsys=capsys).out.endswith("/mlp-ring/report.html\n")
 
 
 def test_traceback_on_demand(capsys):

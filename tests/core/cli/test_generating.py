@@ -85,7 +85,7 @@ def test_files_made_from_an_input_do_not_mix_with_samples_from_noise(capsys, mon
     words = ("--plugin", MIRROR, "generate", run.folder)
     command(*words, "-n", 2, capsys=capsys)
     out = command(*words, "--input", "a.npy", capsys=capsys).out
-    assert out == f"1 files: {run.folder / 'converted/a.csv'}\n"
+    assert out == f"1 file: {run.folder / 'converted/a.csv'}\n"
     command(*words, "-n", 3, capsys=capsys)
     assert rows(run.folder / "generated/points.csv") == 3
     assert rows(run.folder / "converted/a.csv") == 2

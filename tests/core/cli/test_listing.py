@@ -6,6 +6,7 @@ import json
 import sys
 from types import SimpleNamespace
 
+import pytest
 from dreaming import run
 
 from polygan.cli.listing import list_plugins, list_registered, print_table
@@ -45,3 +46,30 @@ def test_a_plugin_that_failed_is_mentioned_beside_the_list_and_explained_by_plug
     assert "broken" not in out.out
     list_plugins(catalogue, arguments, [])
     assert "broken  broken-gan 1.0  failed  no module 'b': correct it" in capsys.readouterr().out
+
+
+def test_without_plugins_the_list_says_what_to_install(capsys):
+    list_registered(Catalogue(), SimpleNamespace(json=False), [])
+    out = capsys.readouterr().out
+    assert out.startswith("no recipe, because no plugin brings one: pip install ")
+    assert "polygan plugins" in out
+    list_registered(Catalogue(), SimpleNamespace(json=True), [])
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_plugin_that_lost_an_id_to_another_is_mentioned_beside_the_list(capsys):
+    catalogue = Catalogue()
+    catalogue.plugins.append(PluginStatus("late", "late", "late", "1", "loaded", refused=(("recipe", "a/b"),)))
+    list_registered(catalogue, SimpleNamespace(json=False), [])
+    assert "plugin 'late' is loaded without recipe 'a/b'; `polygan plugins` says why" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_names_in_a_table_do_not_steer_the_terminal(terminal, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    print_table("runs \x1b[2J", ("id", "what"), [("a\x1b[31m", "two\nlines \x9b \udc80")])
+    out = capsys.readouterr().out
+    assert "two\\nlines \\x9b \\udc80" in " ".join(out.split())
+    assert "a\\x1b[31m" in out
+    assert "\x1b[31m" not in out.replace("\\x1b", "")
+    assert "\x1b[2J" not in out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 import polygan
 from polygan import ConfigError, class_index, classes_of
-from polygan.game.sampling import stream_samples
+from polygan.game.sampling import shown_beside, stream_samples
 from toy_gan import MLPGAN, Config
 
 NAMES = ("0", "1", "10", "2")  # folders in their order
@@ -84,6 +86,47 @@ def test_the_first_piece_is_what_the_samples_are_together():
     networks, given = recipe.networks(), polygan.Samples(torch.zeros(3, 2))
     alone = next(stream_samples(recipe, networks, [given], 7))
     assert torch.equal(alone.data, polygan.make_samples(recipe, networks, 3, 7, given=given).data)
+
+
+class Labelled:
+    """A split of rows whose labels stand in a list."""
+
+    def __init__(self, labels):
+        self.rows = np.arange(len(labels))[::-1].copy()
+        labels = torch.tensor(labels)
+        self.store = SimpleNamespace(fields={"label"}, info={"classes": NAMES}, gather=lambda _, rows: labels[rows])
+
+    def __len__(self):
+        return len(self.rows)
+
+
+class Shown:
+    """A domain whose real samples are the numbers of their rows."""
+
+    def real(self, split, rows):
+        return polygan.Samples(torch.from_numpy(rows), labels=split.store.gather("label", rows))
+
+
+def beside(kept, generated, **more):
+    recipe = SimpleNamespace(given=None, invents=False)
+    made = polygan.Samples(torch.zeros(len(generated)), labels=torch.tensor(generated), **more)
+    return shown_beside(recipe, Shown(), {"train": Labelled(kept), "held_out": ()}, made)
+
+
+def test_real_samples_have_the_classes_of_the_generated_ones_in_their_order():
+    shown = beside([1, 0, 2, 1, 0, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2], kind="grid", columns=2)
+    assert shown.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert (shown.kind, shown.columns) == ("grid", 2)
+    assert len(set(shown.data.tolist())) == 6
+    assert beside([1, 0, 2, 1, 0, 2], [0, 1, 2, 0]).labels.tolist() == [0, 1, 2, 0]
+
+
+def test_a_small_class_makes_short_rows_and_a_missing_class_none():
+    shown = beside([0, 0, 0, 1, 2, 2], [0, 0, 0, 1, 1, 1, 2, 2, 2], kind="grid", columns=3)
+    assert (shown.labels.tolist(), shown.kind, shown.columns) == ([0, 1, 2], "grid", 1)
+    shown = beside([0, 0, 2, 2], [0, 0, 1, 1, 2, 2], kind="grid", columns=2)
+    assert (shown.labels.tolist(), shown.kind) == ([0, 0, 2, 2], "set")
+    assert beside([0, 0], [1, 1]).labels.tolist() == [0, 0]  # no sample of the class: some of the others
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 1.5, "0", None])

@@ -31,15 +31,34 @@ def test_a_good_plugin_is_listed_with_what_it_provides(site):
     assert f"{module}_impl" not in sys.modules  # listing imports no networks
 
 
-def test_a_duplicate_id_refuses_the_later_plugin_as_a_whole(site):
+def test_only_the_id_that_is_taken_is_left_out_of_the_later_plugin(site, capsys):
+    """A plugin that takes one id of another, in good or in bad faith, must not cost the user the whole of the other."""
     site.install("amusic", site.GOOD)
     site.install("bmusic", site.GOOD.replace('"music"', '"tunes"').replace('"hits"', '"charts"'), version="7")
     catalogue = load_catalogue()
     first, second = catalogue.plugins
-    assert (first.status, second.status, second.name) == ("loaded", "failed", "bmusic")
+    assert (first.status, second.status, second.name) == ("loaded", "loaded", "bmusic")
     assert "recipe 'music/band' is already registered by plugin 'amusic' (amusic 1.0): rename one" in second.reason
-    assert (list(catalogue.domains), list(catalogue.datasets)) == (["music"], ["hits"])  # nothing of the second
-    assert catalogue.recipe("music/band").target.startswith("fake_amusic")
+    assert second.refused == (("recipe", "music/band"), ("metric", "music/swing"))
+    assert second.provides == {"domains": 1, "datasets": 1}
+    assert (list(catalogue.domains), list(catalogue.datasets)) == (["music", "tunes"], ["hits", "charts"])
+    assert catalogue.owner("dataset", "charts") is second
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        assert catalogue.recipe("music/band").target.startswith("fake_amusic")
+    line = "recipe 'music/band' is that of plugin 'amusic' (amusic 1.0); plugin 'bmusic' (bmusic 7) has another, which is left out"
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+def test_a_plugin_of_which_nothing_is_left_has_failed(site):
+    site.install("amusic", site.GOOD)
+    site.install("bmusic", site.GOOD)
+    site.install("cmusic", site.GOOD + "\n@hookimpl\ndef polygan_logged(values): ...\n")
+    _, second, third = load_catalogue().plugins
+    assert (second.status, second.provides, second.refused) == ("failed", {}, ())
+    assert (third.status, third.provides) == ("loaded", {"events": 1})  # its listener is left
+    with pytest.raises(PluginError, match=r"^plugin 'bmusic' .* 'music' is already registered"):
+        load_catalogue(strict=True)
 
 
 def test_disabled_and_not_allowed_plugins_are_never_imported(site, monkeypatch):
@@ -102,7 +121,9 @@ def test_a_miss_says_what_was_meant_and_what_is_not_loaded(site):
 
 
 def test_a_miss_among_none_and_among_many(site):
-    with pytest.raises(ConfigError, match=r"no plugin that is loaded brings one: see `polygan plugins`$"):
+    with pytest.raises(
+        ConfigError, match=r"no plugin that is loaded brings one: `polygan plugins` shows them, pip install .*own$"
+    ):
         load_catalogue().recipe("music/band")
     site.install("many", "@hookimpl\ndef polygan_domains(): return [DomainSpec(f'd{i}', 'a:b', '') for i in range(9)]")
     with pytest.raises(ConfigError, match="there are 9 of them in `polygan list`"):

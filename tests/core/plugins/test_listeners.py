@@ -53,3 +53,21 @@ def test_emit_strict_raises_and_interrupts_pass(site):
             catalogue.emit("polygan_logged", event=None, values={"what": what})
     with pytest.raises(ValueError, match="did you mean 'polygan_logged'"):
         catalogue.emit("polygan_loged", event=None)
+
+
+def test_ctrl_c_in_a_listener_passes_is_no_fault_of_the_plugin_and_all_hear_of_the_end(site, capsys):
+    ended = LISTENER.replace(
+        "    heard.append(status)", "    heard.append(status)\n    raise KeyboardInterrupt('by the user')"
+    )
+    modules = [
+        site.install("stopped", ended.replace("RAISE", "raise KeyboardInterrupt('by the user')")),
+        site.install("tail", LISTENER.replace("RAISE", "")),
+    ]
+    for strict in (False, True):
+        catalogue = load_catalogue(strict=strict)
+        for hook, arguments in (("logged", {"values": {"a": 1}}), ("run_ended", {"status": "interrupted"})):
+            with pytest.raises(KeyboardInterrupt, match="by the user"):
+                catalogue.emit(f"polygan_{hook}", event=None, **arguments)
+    assert sys.modules[modules[0]].heard == [{"a": 1}, "interrupted"] * 2
+    assert sys.modules[modules[1]].heard[-1] == "interrupted"
+    assert capsys.readouterr().err == ""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from toy_runs import TOY, records, train
 
 import polygan
@@ -103,3 +104,62 @@ def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
     run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
     found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
     assert found == {1: 35.0, 2: None, 3: 35.0}
+
+
+def test_health_compares_as_many_fakes_as_there_are_given_samples(monkeypatch):
+    """A critic that sees fakes with their inputs gets pairs, also where a recipe shows more samples than it is given."""
+    set_catalogue(load_catalogue(files=[TOY, TOY.with_name("mirror_gan.py")]))
+    catalogue = get_catalogue()
+    kind = catalogue.resolve(catalogue.recipe("points/mirror"))
+    domain = catalogue.resolve(catalogue.domain("points"))
+    seen = []
+
+    def critic(self, networks, batch):
+        seen.append({name: len(value) for name, value in batch.items()})
+        return batch["point"].sum(1)
+
+    def generate(self, networks, request):
+        return polygan.Samples(request.given.data.repeat(20, 1))
+
+    collate = domain.collate
+    monkeypatch.setattr(kind, "critic", critic)
+    monkeypatch.setattr(kind, "generate", generate)
+    monkeypatch.setattr(domain, "collate", lambda *a: {**(b := collate(*a)), "given": b["point"]})
+    run = polygan.train("points/mirror", {"source": "ring", "held_out": 0.04}, steps=1, batch_size=8, quiet=True)
+    held_out = len(run.splits()["held_out"])
+    assert seen == [{"point": 256, "given": 256}, *[{"point": held_out, "given": held_out}] * 2]
+    assert held_out < 160
+    (health,) = [r["values"] for r in records(run) if r["event"] == "health"]
+    assert health.keys() >= {"nn_ratio", "duplicates"}
+
+
+def test_compiling_is_said_before_it_takes_its_minutes(monkeypatch, capsys):
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    train(steps=1, compile=True, quiet=False)
+    said = [line for line in capsys.readouterr().err.splitlines() if "compiles" in line]
+    assert said == ["torch compiles the networks: the first iteration of each turn can take minutes"]
+    train(steps=1, quiet=False)
+    assert "compiles" not in capsys.readouterr().err
+
+
+def test_names_of_classes_may_hold_anything(monkeypatch, capsys):
+    """Such names come from folders: a line break, an escape sequence, bytes that are not UTF-8."""
+    set_catalogue(load_catalogue(files=[TOY, TOY.with_name("sides_gan.py")]))
+    catalogue = get_catalogue()
+    source = catalogue.resolve(catalogue.dataset("sides")).__globals__["SidesSource"]
+    names, make = ["a\nb\x1b[31m", "caf\udce9"], source.__init__
+
+    def odd(self):
+        make(self)
+        self.info = {**self.info, "classes": names}
+
+    monkeypatch.setattr(source, "__init__", odd)
+    monkeypatch.setattr(source, "fingerprint", lambda self: "odd")
+    kind = catalogue.resolve(catalogue.recipe("points/sides"))
+    monkeypatch.setattr(
+        kind, "turns", lambda self: [polygan.Turn("g", ("generator",), self.g, data=f"train/{names[0]}")]
+    )
+    run = polygan.train("points/sides", "sides", steps=2, batch_size=4, log_every=1)
+    assert polygan.load(run.folder).recipe.info["classes"] == names
+    assert "a\nb\\x1b[31m, caf\\udce9" in run.report().read_text()
+    assert "\x1b" not in capsys.readouterr().err

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import yaml
 
 from polygan import DataError, Passage, Picture, Sound
 from polygan.data.pieces import save_pieces
+from polygan.report import page as report_page
 from polygan.report.page import write_report
 
 HOSTILE = """<script>alert(1)</script></style></title>]]>--><img src=x onerror="alert(2)">'"&amp;${d}$"""
@@ -355,3 +357,77 @@ def test_reading_a_run_does_not_import_torch():
     code = "import sys, polygan.report.page; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# Words and looks
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, "cpu 1 thread "), (2, "cpu 2 threads "), ("many", "cpu Precision")])
+def test_counts_have_their_nouns_in_the_right_number(tmp_path, threads, words):
+    folder = fake_run(tmp_path / "run", MIXED[:1])
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps({**environment, "threads": threads}))
+    data = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps({**data, "count": 1, "train": 1, "held_out": 0}))
+    text = Page(write_report(folder)).text
+    assert words in text
+    assert "1 image sample: 1 for training, 0 held out" in text
+
+
+def test_names_that_utf_8_does_not_hold_are_escaped(tmp_path):
+    """Lone surrogates stand for bytes of a file's name; JSON keeps them, and a page cannot."""
+    name = "caf\udce9\nnew\x1b[31m"
+    folder = fake_run(tmp_path / "run", [Passage(name, name), Picture(make_png(noise(8, 8)), name)], source=name)
+    data = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps({**data, "bad": [name], "info": {"classes": [name], name: name}}))
+    (folder / "environment.json").write_text(json.dumps({"device": name, "plugins": {name: name}}))
+    values = {f"d/{name}": 1.0, f"{name}/accuracy": 0.8}
+    plots = [{"name": name, "x": name, "y": name, "lines": {name: [[0, 1], [1, 2]]}, "note": name}]
+    scores = [{"name": name, "value": 90.0, "floor": 1.0, "note": name}]
+    log = [{"event": "logged", "step": step, "values": {**values, f"d/{name}": step}} for step in (1, 2)]
+    log += [{"event": "started", "step": 2, "notes": [name]}, {"event": "diverged", "step": 2, "message": name}]
+    log += [{"event": "evaluated", "step": 2, "scores": scores, "plots": plots}]
+    (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
+    page = Page(write_report(folder))
+    assert page.text.count("caf\\udce9") >= 10
+    assert "\x1b" not in page.source
+
+
+def test_a_ratio_of_many_times_the_whole_is_no_percentage(tmp_path):
+    folder = fake_run(tmp_path / "run", MIXED[:1])
+    records = [{"event": "logged", "step": 5, "values": {"d/accuracy": 0.8}}]
+    records += [{"event": "health", "step": 5, "values": {"nn_ratio": 33.3, "duplicates": 0.0, "held_out_gap": 1291.0}}]
+    records += [{"event": "evaluated", "step": 5, "scores": [{"name": "a/b", "value": 1.29e12, "floor": 1.0}]}]
+    (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    health = Page(write_report(folder)).text
+    health = health[health.index(" Health ") : health.index(" Samples over time ")]
+    assert "33 times the distance" in health
+    assert not re.search(r"\d{4,} ?%", health)
+    assert "over a million times its floor" in health
+
+
+def specificity(selector):
+    """(ids, classes and pseudo-classes, elements)."""
+    classes = len(re.findall(r"[.:\[]", selector))
+    return 0, classes, len(re.findall(r"(?<![.:\w-])[a-z]\w*", selector))
+
+
+def test_on_a_phone_a_bar_of_a_score_is_as_wide_as_the_page():
+    """The rule of a wide page, a quarter for the cell, was more specific than the rule of a narrow page."""
+    css = (Path(report_page.__file__).with_name("report.css")).read_text()
+    narrow = css[css.index("@media(max-width:560px){") :]
+    narrow = narrow[narrow.index("{") + 1 : narrow.index("}}") + 1]
+    rules = [
+        (s, body)
+        for text in (css[: css.index("@media(max-width")], narrow)
+        for ss, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text)
+        for s in ss.split(",")
+    ]
+    cell = {".scores td", ".scores tbody td", ".scores td:nth-child(2)", ".scores td:nth-child(n)", "td"}
+    widths = [
+        (specificity(s), i, re.search(r"(?:^|;)width:([^;]+)", body)[1])
+        for i, (s, body) in enumerate((s.strip(), body) for s, body in rules)
+        if s in cell and re.search(r"(?:^|;)width:", body)
+    ]
+    assert max(widths)[2] == "100%"
+    assert {body for s, body in rules if s.strip() == ".bar"}.pop().startswith("display:block")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...messages import plural
 from .building import PREFIX
 from .locks import NAME as LOCK
 from .locks import Busy, hold
@@ -87,7 +88,7 @@ def _stores(folder: Path) -> Iterator[Kept]:
 def _samples_of(store: Path) -> str:
     with suppress(OSError, ValueError, LookupError, TypeError):
         facts = json.loads((store / "store.json").read_text("utf-8"))
-        return f"{facts['count']:,} samples" + (f" of {facts['source']}" if facts.get("source") else "")
+        return plural(facts["count"], "sample") + (f" of {facts['source']}" if facts.get("source") else "")
     return "damaged"
 
 

@@ -28,14 +28,18 @@ if TYPE_CHECKING:
     Measure = Callable[[Tensor, Tensor], float | None]
 
 
+def _clips(count: int, kind: str = "") -> str:
+    return f"{count} {kind}clip{'' if count == 1 else 's'}"
+
+
 def _note(resynthesis: Resynthesis, refused: int = 0, more: str = "") -> str:
     """What a reader must know to compare a score with another."""
     r = resynthesis.recordings
     seconds = sum(map(len, r.clips)) / r.rate
     front = f"mel of {r.spec.n_mels} bands, {r.spec.n_fft}/{r.spec.hop_length}, padding {r.spec.padding}"
-    parts = [f"{len(r.clips)} held-out clips, {seconds:.0f} s at {r.rate} Hz", front, more]
-    parts += [f"{refused} clips could not be judged"] if refused else []
-    parts += [f"{r.short} clips were too short"] if r.short else []
+    parts = [f"{_clips(len(r.clips), 'held-out ')}, {seconds:.0f} s at {r.rate} Hz", front, more]
+    parts += [f"{_clips(refused)} could not be judged"] if refused else []
+    parts += [f"{_clips(r.short)} {'was' if r.short == 1 else 'were'} too short"] if r.short else []
     return "; ".join(filter(None, parts))
 
 
@@ -161,7 +165,7 @@ def wer(evaluation: Evaluation) -> list[Score]:
     total = sum(len(word_errors.words(text)) for text in texts)
     note = _note(
         resynthesis,
-        more=f"{total} words of {len(texts)} clips with a transcript, pocketsphinx's English model at 16000 Hz; the floor is the recordings' own",
+        more=f"{total} words of {_clips(len(texts))} with a transcript, pocketsphinx's English model at 16000 Hz; the floor is the recordings' own",
     )
     made = [Score("audio/wer", rate(resynthesis.fakes), floor, "lower", note + _broken(resynthesis))]
     if r.baseline is not None:

@@ -18,8 +18,7 @@ from collections import Counter
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
-from polygan import DataError, LeftOut, remembered, walk_files
-from polygan.data import cache_folder
+from polygan import DataError, LeftOut, cache_folder, remembered, walk_files
 
 from .formats import is_picture, most_bytes, most_unpacked
 

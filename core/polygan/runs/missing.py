@@ -1,0 +1,62 @@
+"""Which plugins a run needs that are not loaded, as its environment.json tells. Nothing here loads a plugin."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+from ..files import regular
+from ..settings.words import Each, read_words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..plugins.catalogue import Catalogue
+
+_MOST = 1_000_000  # bytes of environment.json; the file may be a stranger's
+
+
+def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
+    """The end of a message about a recipe that no plugin brings: the plugins that the run was trained with; empty if unknown.
+
+    A local file is named and never loaded by itself, since it would be code from a run that may be a stranger's.
+    """
+    environment = _environment(folder)
+    loaded = {plugin.name for plugin in catalogue.plugins if plugin.status == "loaded"}
+    recorded = environment.get("plugins")
+    plugins = recorded.items() if isinstance(recorded, dict) else ()
+    absent = {name: str(where).strip() for name, where in plugins if name not in loaded}
+    files = [where for where in absent.values() if where.endswith(".py")] or _files(environment.get("command"))
+    said = ""
+    if files:
+        options = " ".join(f"--plugin {shlex.quote(file)}" for file in files)
+        said += f"; the run was trained with {options}: add this to the command if you trust the file"
+    others = [where for where in absent.values() if where and not where.endswith(".py")]
+    if others:
+        said += (
+            f"; the run was trained with {', '.join(others)}, which is not loaded: install it, or see `polygan plugins`"
+        )
+    return said
+
+
+def _environment(folder: Path) -> dict[str, object]:
+    path = folder / "environment.json"
+    try:
+        regular(path)
+        if path.stat().st_size > _MOST:
+            return {}
+        found = json.loads(path.read_text("utf-8", errors="replace"))
+    except (OSError, ValueError, RecursionError, ConfigError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _files(command: object) -> list[str]:
+    """The files after ``--plugin`` in the command that trained the run."""
+    try:
+        found, _ = read_words(shlex.split(str(command or "")), {"plugin": Each})
+    except (ValueError, ConfigError):
+        return []
+    return [str(file) for file in found.get("plugin", [])]
