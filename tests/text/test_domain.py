@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -21,8 +23,50 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
     assert DOMAIN.write(samples, tmp_path / "deep/out.txt") == [tmp_path / "deep/out.txt"]
     assert (tmp_path / "deep/out.txt").read_text() == "b\tone two\na\tthree\n"
     assert DOMAIN.write(Samples(["x"], DOMAIN), tmp_path / "folder") == [tmp_path / "folder/samples.txt"]
-    with pytest.raises(ConfigError, match=r"out\.png: text is written as \.txt"):
+    with pytest.raises(ConfigError, match=r"out\.png: domain 'text' writes \.txt, \.jsonl, \.csv; use one"):
         DOMAIN.write(samples, tmp_path / "out.png")
+
+
+TOLD = Samples(['one\ntwo, "three"', "=vier\u2028"], DOMAIN, torch.tensor([1, 0]), ("a", "b;c"))
+
+
+def test_a_table_has_the_class_beside_each_text(tmp_path):
+    assert TOLD.save(tmp_path / "deep/out.csv") == [tmp_path / "deep/out.csv"]
+    with (tmp_path / "deep/out.csv").open(newline="", encoding="utf-8") as table:
+        assert list(csv.DictReader(table)) == [
+            {"text": 'one\ntwo, "three"', "class": "b;c"},
+            {"text": "=vier\u2028", "class": "a"},
+        ]
+    Samples(["x"], DOMAIN).save(tmp_path / "plain.CSV")
+    assert (tmp_path / "plain.CSV").read_text() == "text\nx\n"
+
+
+def test_json_lines_have_the_class_beside_each_text(tmp_path):
+    TOLD.save(tmp_path / "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_text("utf-8").split("\n")
+    assert [json.loads(line) for line in lines if line] == [
+        {"text": 'one\ntwo, "three"', "class": "b;c"},
+        {"text": "=vier\u2028", "class": "a"},
+    ]
+    Samples(["lone \ud800"], DOMAIN).save(tmp_path / "odd.jsonl")
+    assert json.loads((tmp_path / "odd.jsonl").read_text("utf-8")) == {"text": "lone ?"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".txt"])
+def test_pieces_make_one_table(tmp_path, suffix):
+    DOMAIN.write_file([Samples(["a"], DOMAIN), Samples(["b"], DOMAIN)], tmp_path / f"out{suffix}")
+    whole = Samples(["a", "b"], DOMAIN).save(tmp_path / f"whole{suffix}")[0]
+    assert (tmp_path / f"out{suffix}").read_text() == whole.read_text()
+
+
+def test_samples_are_strings_one_by_one():
+    tokens = torch.arange(6).view(2, 3)
+    made = Samples(["a b", "c"], DOMAIN, torch.tensor([1, 0]), ("x", "y"), extra={"tokens": tokens})
+    assert list(made) == ["a b", "c"]
+    assert made[1] == "c"
+    assert made[::-1].data == ["c", "a b"]
+    assert made[1:].extra["tokens"].tolist() == [[3, 4, 5]]
+    assert repr(made) == "Samples(2 x text, classes: x, y)"
 
 
 def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from polygan_text.data.facts import tokens_of
 from polygan_text.data.settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
+from polygan_text.rollout import UNK
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
 
@@ -202,6 +204,28 @@ def test_scores_that_do_not_fit_the_data_say_so(data):
     found.held_out = type(found.held_out)(found.held_out.store, found.held_out.rows[:1], "held_out")
     with pytest.raises(DataError, match=r"1 held-out texts are too few.*raise --data.held_out"):
         metrics.bleu(found)
+
+
+def test_a_policy_that_has_diverged_is_named_and_gives_no_score(data):
+    e = evaluation(data["oracle"])
+    for parameter in e.networks["generator"].parameters():
+        parameter.data[...] = math.nan
+    with pytest.raises(DataError, match=r"NaN as the likelihood of (\d+) of \1 texts: its weights have diverged"):
+        metrics.nll_held_out(e)
+
+
+def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impossible(data, monkeypatch):
+    e = evaluation(data["oracle"])
+    info = {**e.info, "tokenizer": {}}
+    tokens = torch.tensor([[5, UNK, 6], [UNK, 7, 8]])
+    values = torch.tensor([[-1.0, -math.inf, -2.0], [math.nan, -3.0, -4.0]])
+    monkeypatch.setattr(likelihoods, "tokens_of", lambda samples: tokens)
+    monkeypatch.setattr(e.recipe, "log_likelihood", lambda *_: values)
+    samples = DOMAIN.real(e.held_out, e.held_out.rows[:2])
+    assert likelihoods.nats_of(replace(e, info=info), e.networks["generator"], samples) == (10.0, 4)
+    tokens[:] = UNK
+    with pytest.raises(DataError, match="none of the 2 texts has a token of the vocabulary"):
+        likelihoods.nats_of(replace(e, info=info), e.networks["generator"], samples)
 
 
 def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):

@@ -61,8 +61,18 @@ def nats_of(
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
-    mask = scored(tokens, text_info(evaluation.info)).double()
-    return -float((values * mask).sum()), float(mask.sum())
+    known = scored(tokens, text_info(evaluation.info)).bool()
+    if not known.any():
+        raise DataError(
+            f"none of the {len(tokens)} texts has a token of the vocabulary, so there is no likelihood to compute"
+        )
+    # A likelihood of zero times a mask of zero would be NaN.
+    values = values.double().masked_fill(~known, 0)
+    if broken := int(values.isnan().flatten(1).any(1).sum()):
+        raise DataError(
+            f"the generator gives NaN as the likelihood of {broken} of {len(tokens)} texts: its weights have diverged"
+        )
+    return -float(values.sum()), float(known.sum())
 
 
 def nll_by(oracle: Policy, tokens: Tensor) -> float:
