@@ -88,6 +88,17 @@ def test_scores_and_the_sweep_reach_the_report(run):
     assert page.count("<figure class=plot><figcaption><b>text/temperature-sweep</b>") == 1
 
 
+def test_a_start_from_a_run_needs_the_tokenizer_of_the_run(run):
+    (run / "words.txt").write_text("the dog sees a zebra\na zebra sleeps\n" * 100)
+    small = [*SMALL[: SMALL.index("--data.size")], "--data", "words.txt", "--data.max_length", "12", "--steps", "1"]
+    words = ["train", "text/seqgan", *small, "--init_from", "runs/r", "--name", "later"]
+    done = polygan(*words, cwd=run, code=1)
+    assert "the tokenizers differ" in done.stderr
+    assert not (run / "runs/later").exists()
+    done = polygan(*words, "--data.tokenizer", "runs/r", cwd=run)
+    assert "init_from runs/r: loaded generator" in done.stderr
+
+
 def test_resume_goes_on(run):
     polygan("resume", "runs/r", "--steps", "60", cwd=run)
     assert (run / "runs/r/checkpoints/step-00000060").is_dir()
