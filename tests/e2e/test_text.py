@@ -89,8 +89,10 @@ def test_scores_and_the_sweep_reach_the_report(run):
 
 
 def test_a_start_from_a_run_needs_the_tokenizer_of_the_run(run):
-    (run / "words.txt").write_text("the dog sees a zebra\na zebra sleeps\n" * 100)
-    small = [*SMALL[: SMALL.index("--data.size")], "--data", "words.txt", "--data.max_length", "12", "--steps", "1"]
+    rows = ["the dog sees a zebra near the old barn and the house,statement", "does the zebra sleep?,question"]
+    (run / "words.csv").write_text("\n".join(["text,mood", *rows * 100]))
+    data = ["--data", "words.csv", "--data.label_column", "mood", "--data.max_length", "13"]
+    small = [*SMALL[: SMALL.index("--data.size")], *data, "--steps", "1"]
     words = ["train", "text/seqgan", *small, "--init_from", "runs/r", "--name", "later"]
     done = polygan(*words, cwd=run, code=1)
     assert "the tokenizers differ" in done.stderr
