@@ -88,6 +88,19 @@ def test_scores_and_the_sweep_reach_the_report(run):
     assert page.count("<figure class=plot><figcaption><b>text/temperature-sweep</b>") == 1
 
 
+def test_a_start_from_a_run_needs_the_tokenizer_of_the_run(run):
+    rows = ["the dog sees a zebra near the old barn and the house,statement", "does the zebra sleep?,question"]
+    (run / "words.csv").write_text("\n".join(["text,mood", *rows * 100]))
+    data = ["--data", "words.csv", "--data.label_column", "mood", "--data.max_length", "13"]
+    small = [*SMALL[: SMALL.index("--data.size")], *data, "--steps", "1"]
+    words = ["train", "text/seqgan", *small, "--init_from", "runs/r", "--name", "later"]
+    done = polygan(*words, cwd=run, code=1)
+    assert "the tokenizers differ" in done.stderr
+    assert not (run / "runs/later").exists()
+    done = polygan(*words, "--data.tokenizer", "runs/r", cwd=run)
+    assert "init_from runs/r: loaded generator" in done.stderr
+
+
 def test_resume_goes_on(run):
     polygan("resume", "runs/r", "--steps", "60", cwd=run)
     assert (run / "runs/r/checkpoints/step-00000060").is_dir()

@@ -176,6 +176,16 @@ def test_a_cell_over_several_lines_is_one_text_and_is_named_by_its_first_line(so
     assert [made.name(i) for i in range(2)] == ["cells.csv line 2", "cells.csv line 4"]
 
 
+def test_a_quotation_mark_at_the_start_of_an_unquoted_field_swallows_no_rows(source):
+    rows = [('"' if i % 10 == 3 else "") + t + (' "so"' if i % 10 == 7 else "") for i, t in enumerate(ROWS)]
+    made, _ = source(table("tsv", [(t, "a") for t in rows]), "speech.tsv", label_column="kind", held_out=0.0)
+    assert [made.corpus.text(i) for i in range(40)] == rows
+    assert made.corpus.notes == ("speech.tsv: quotation marks are part of the text",)
+    quoted = [(f'"{t}\tand ""more"""', "a") for t in ROWS]
+    made, _ = source(table("tsv", quoted), "quoted.tsv", label_column="kind", held_out=0.0)
+    assert [made.corpus.text(i) for i in range(40)] == [f'{t}\tand "more"' for t in ROWS]
+
+
 def test_numbers_are_read_as_they_are_written(source):
     lines = b'{"text": 1.50, "kind": true}\n{"text": 1e5, "kind": 7}\n{"text": ' + b"9" * 5000 + b', "kind": 7}'
     made, _ = source(lines, "n.jsonl", label_column="kind", held_out=0.0, max_bad=0.5)

@@ -38,7 +38,9 @@ def test_rows_lengths_tokens_and_classes_are_told(source):
         "(--data.max_length)"
     ]
     assert told["tokenizer"] == ["words and marks; 6 tokens"]
+    assert told["unknown"] == ["0.0 % of the training tokens are outside the vocabulary"]
     assert told["classes"] == ["2: x 30, y 30"]
+    assert told["repeats"] == ["54 training texts repeat an earlier one"]
 
 
 def test_cut_and_dropped_texts_are_counted(source):

@@ -72,18 +72,11 @@ def receipt(source: Measured) -> list[Fact]:
     if source.corpus.classes:
         facts.append(_classes(source))
     within, between = repeats(source)
-    held_out = int(source.held_out[source.rows].sum())
-    facts.append(
-        Fact(
-            "repeats",
-            f"{within:,} training texts repeat an earlier one; {between:,} of {held_out:,} held-out texts are training texts",
-        )
-    )
+    facts.append(_repeats(source, within, between))
     advice = [*_advice(source), *_advice_on_classes(source)]
-    if held_out and between > _SEEN * held_out:
-        advice.append(
-            f"{percent(between / held_out)} of the held-out texts are training texts, which flatters scores: remove repeats"
-        )
+    if between > _SEEN * (held_out := int(source.held_out[source.rows].sum())):
+        share = percent(between / held_out)
+        advice.append(f"{share} of the held-out texts are training texts, which flatters scores: remove repeats")
     return facts + [Fact("advice", text) for text in advice]
 
 
@@ -112,11 +105,15 @@ def _quantile(lengths: np.ndarray, percent: float) -> int:
 
 
 def _unknown(source: Measured) -> Fact:
-    train, held_out = source.unknown
-    return Fact(
-        "unknown",
-        f"{percent(train, 1)} of the training tokens and {percent(held_out, 1)} of the held-out tokens are outside the vocabulary",
-    )
+    train, held_out = (percent(share, 1) for share in source.unknown)
+    others = f" and {held_out} of the held-out tokens" if source.held_out.any() else ""
+    return Fact("unknown", f"{train} of the training tokens{others} are outside the vocabulary")
+
+
+def _repeats(source: Measured, within: int, between: int) -> Fact:
+    held_out = int(source.held_out[source.rows].sum())
+    others = f"; {between:,} of {held_out:,} held-out texts are training texts" if held_out else ""
+    return Fact("repeats", f"{within:,} training texts repeat an earlier one{others}")
 
 
 def _classes(source: Measured) -> Fact:
