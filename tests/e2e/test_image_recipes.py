@@ -120,7 +120,9 @@ def test_train_resume_generate(name, capsys):
         refused = command(capsys, "evaluate", "runs/whole", "--features", "means.pt2", *metrics, code=2)
         assert "add --allow-code" in refused.err
         refused = command(capsys, "evaluate", "runs/whole", "--features", "none.onnx", *metrics, code=2)
-        said = "image/frechet and image/precision-recall were left out: features = 'none.onnx': there is no file none.onnx"
+        said = (
+            "image/frechet and image/precision-recall were left out: features = 'none.onnx': there is no file none.onnx"
+        )
         assert said in refused.err
     if name == "stylegan":
         command(capsys, "generate", "runs/whole", "-n", 9, "--mix", "coarse", "--truncation", 0.7, "--out", "mix.png")
