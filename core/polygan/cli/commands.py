@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,9 +69,9 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         print(VERBS["generate"].help("generate"))
         print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
         return
-    from ..files import all_inside
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
+    from .generating import generate
 
     if arguments.help:
         entries = option_entries(trained.recipe_of(arguments.run).Sampling)
@@ -81,22 +80,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
-    out = Path(arguments.out) if arguments.out else all_inside(loaded.folder, "generated")
-    if arguments.input == "-":
-        made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
-        if arguments.out:
-            print(loaded.write_lines(made, out))
-        else:
-            for samples in made:
-                print(*loaded.domain.lines(samples), sep="\n", flush=True)
-        return
-    if arguments.input:
-        files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
-        print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
-        return
-    samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
-    files = samples.save(out)
-    print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
+    generate(loaded, arguments, options)
 
 
 def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
@@ -220,9 +204,20 @@ VERBS: dict[str, Command] = {
             "format": Option(
                 str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
             ),
+            "of": Option(
+                str,
+                "other networks of the run: best (the checkpoint with the best score), or a name of the recipe's",
+                "",
+                value="NAME",
+            ),
             "n": Option(int, "the number of samples", default=64),
             "seed": Option(int, "the same seed gives the same samples", default=0),
-            "out": Option(str, "a folder, or one file such as grid.png; without --out, RUN/generated", value="PATH"),
+            "out": Option(
+                str,
+                "a folder, whose earlier samples are replaced; one file such as grid.png; - for lines on standard output; "
+                "without --out, RUN/generated (from --input: RUN/converted)",
+                value="PATH",
+            ),
             **_STEP,
             **_DEVICE,
         },
@@ -256,7 +251,10 @@ VERBS: dict[str, Command] = {
         {
             "out": Option(str, "the file to write", required=True, value="FILE"),
             "format": Option(
-                str, "safetensors, or one of the recipe's, e.g. onnx", default="safetensors", value="NAME"
+                str,
+                "safetensors, or one of the recipe's, e.g. onnx; without --format, by the suffix of --out",
+                "",
+                value="NAME",
             ),
             **_STEP,
         },

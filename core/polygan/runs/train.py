@@ -13,6 +13,7 @@ import torch
 
 from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
+from ..messages import say
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
@@ -23,10 +24,10 @@ from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
-from ..training.weights import load_module, load_weights
 from .assembly import make_job, resolve, saved_settings
 from .folder import check_data, describe, locked, new_folder, run_folder
 from .run import Run
+from .starting import transfer
 from .stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def execute(
             recorder = Recorder(place, job, quiet=quiet)
         try:
             trainer = _trainer(job, place, device, world, [recorder, *listeners] if recorder else [])
-            _begin(trainer, settings, place, job.splits, resuming=resuming)
+            _begin(trainer, settings, place, job.splits, resuming=resuming, quiet=quiet)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 shutil.rmtree(place, ignore_errors=True)
@@ -143,7 +144,9 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
+def _begin(
+    trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool, quiet: bool
+) -> None:
     """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks."""
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
     if resuming and checkpoints is not None:
@@ -161,7 +164,9 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
             trainer.restore(found or checkpoints.load(step))
             return
     if settings.run.init_from:
-        _transfer(trainer, settings.run.init_from)
+        told = transfer(trainer, settings, settings.run.init_from)
+        if world.first and not quiet:
+            say(told)
 
 
 def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
@@ -241,16 +246,3 @@ def _finished_step(folder: Path, steps: int) -> int | None:
     done = checkpoints.load().step
     ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
     return done if done > steps or (done == steps and ended) else None
-
-
-def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: weights from weights, averages from averages; where only one of the two exists, both from it."""
-    weights = load_weights(Path(path), list(trainer.actors))
-    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
-    if not found:
-        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
-    for name in found:
-        actor = trainer.actors[name]
-        load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)
-        if actor.averaged is not None:
-            load_module(actor.averaged, weights, f"{name}.ema" if f"{name}.ema" in weights else name, path)
