@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..settings.help import Entry
+from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
+from .data_commands import COMMANDS, tell_receipt
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
     settings = resolve(recipe, layers, rest)
     if arguments.dry_run:
         print(settings.yaml(), end="")
+        tell_receipt(settings)
         return
     from ..runs import train as run
 
@@ -55,7 +58,7 @@ def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
     from ..runs import train as run
 
     options = {name: getattr(arguments, name) for name in ("steps", "device", "features", "allow_code")}
-    _tell_end(run.resume(arguments.run, **options).folder)
+    _tell_end(run.resume(arguments.run, **options, arguments=arguments.set or ()).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -179,7 +182,9 @@ VERBS: dict[str, Command] = {
         (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
         {
             "config": Option(str, "settings; options override them", value="FILE.yaml"),
-            "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+            "dry_run": Option(
+                bool, "print the resolved settings as YAML, say what the data holds, and stop", default=False
+            ),
             **_ALLOW_CODE,
         },
         open=True,
@@ -193,6 +198,11 @@ VERBS: dict[str, Command] = {
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
             "features": Option(str, "the feature network; a file that only the run names is not opened"),
             **_ALLOW_CODE,
+            "set": Option(
+                Each,
+                "change a setting from now on, e.g. model.learning_rate=1e-4; may be repeated",
+                value="NAME=VALUE",
+            ),
         },
     ),
     "generate": Command(
@@ -268,6 +278,7 @@ VERBS: dict[str, Command] = {
             "format": Option(str, "the format of the file, if plugins know several for the recipe", "", value="NAME"),
         },
     ),
+    **COMMANDS,
     "new": Command(
         "write a plugin of your own to start from: installable, typed, tested",
         _new,

@@ -28,7 +28,7 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_made
-from .variants import best_step, swapped
+from .networks.variants import best_step, swapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -208,7 +208,7 @@ class Run:
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
-            splits = open_splits(self.settings, self.domain)
+            splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
             self._job = dataclasses.replace(self._job, splits=splits)
         return self._job
