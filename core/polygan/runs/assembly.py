@@ -119,9 +119,15 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
 
 
 def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
-    """The ids of the named metrics; without names, the ids of all metrics of the domain."""
+    """The ids of the named metrics; without names, the ids of all metrics of the domain. ConfigError for another domain's metric."""
+    known = [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
     ids = [catalogue.metric(name).id for name in names]
-    return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
+    for name in ids:
+        other = name.partition("/")[0]
+        if other != domain.id and other in catalogue.domains:
+            fits = f"the metrics of this run are {', '.join(known)}" if known else "no metric is installed for this run"
+            raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
+    return ids or known
 
 
 def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:

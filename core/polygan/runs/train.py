@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -12,19 +13,21 @@ import torch
 
 from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
+from ..messages import say
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
+from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
-from ..training.weights import load_module, load_weights
 from .assembly import make_job, resolve, saved_settings
 from .folder import check_data, describe, locked, new_folder, run_folder
 from .run import Run
+from .starting import transfer
 from .stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ def train(
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    allow_code: bool = False,
     **settings: Unpack[RunOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
@@ -53,24 +57,35 @@ def train(
     ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only. Raises a `PolyganError` for every foreseen mistake.
+    first process only. ``allow_code`` allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). Raises a
+    `PolyganError` for every foreseen mistake.
     """
     layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     layers.append({**groups, **settings})
-    return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
+    resolved = resolve(recipe, layers, arguments)
+    trust = Trust(resolved.run.features, allow_code)
+    return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 
 
 def execute(
-    settings: Settings, folder: Path | None = None, *, listeners: Sequence[Listener] = (), quiet: bool = False
+    settings: Settings,
+    folder: Path | None = None,
+    *,
+    listeners: Sequence[Listener] = (),
+    quiet: bool = False,
+    trust: Trust = NO_TRUST,
 ) -> Run:
     """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored."""
+    if settings.run.evaluate_every:
+        trust.check(settings.run.features, folder)  # before any data is decoded
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         stack.enter_context(preserved_generators(device))
         stack.enter_context(_threads(settings.run.threads))
         with world.first_goes_first():
             job = make_job(settings, None if world.first and not quiet else False, folder)
+        job = replace(job, trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = world.share(_place(settings, folder) if world.first else None)
         recorder = None
@@ -79,7 +94,7 @@ def execute(
             recorder = Recorder(place, job, quiet=quiet)
         try:
             trainer = _trainer(job, place, device, world, [recorder, *listeners] if recorder else [])
-            _begin(trainer, settings, place, job.splits, resuming=resuming)
+            _begin(trainer, settings, place, job.splits, resuming=resuming, quiet=quiet)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 shutil.rmtree(place, ignore_errors=True)
@@ -129,7 +144,9 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
+def _begin(
+    trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool, quiet: bool
+) -> None:
     """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks."""
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
     if resuming and checkpoints is not None:
@@ -147,7 +164,9 @@ def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[s
             trainer.restore(found or checkpoints.load(step))
             return
     if settings.run.init_from:
-        _transfer(trainer, settings.run.init_from)
+        told = transfer(trainer, settings, settings.run.init_from)
+        if world.first and not quiet:
+            say(told)
 
 
 def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
@@ -198,22 +217,25 @@ def resume(
     *,
     steps: int | None = None,
     device: str | None = None,
+    features: str | None = None,
+    allow_code: bool = False,
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
 ) -> Run:
     """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
-    The result is bit-identical to a run without interruption (same machine, settings and number of processes).
+    The result is bit-identical to a run without interruption (same machine, settings and number of processes). A file that the
+    run's ``features`` names is opened only if ``features`` names the file again; ``allow_code`` is as in `train`.
     """
     folder = run_folder(path)
-    changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
+    changes = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
     settings = saved_settings(folder, changes)
     done = _finished_step(folder, settings.run.steps)
     if done is not None:
         raise ConfigError(
             f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
         )
-    return execute(settings, folder, listeners=listeners, quiet=quiet)
+    return execute(settings, folder, listeners=listeners, quiet=quiet, trust=Trust(features, allow_code))
 
 
 def _finished_step(folder: Path, steps: int) -> int | None:
@@ -224,16 +246,3 @@ def _finished_step(folder: Path, steps: int) -> int | None:
     done = checkpoints.load().step
     ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
     return done if done > steps or (done == steps and ended) else None
-
-
-def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: weights from weights, averages from averages; where only one of the two exists, both from it."""
-    weights = load_weights(Path(path), list(trainer.actors))
-    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
-    if not found:
-        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
-    for name in found:
-        actor = trainer.actors[name]
-        load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)
-        if actor.averaged is not None:
-            load_module(actor.averaged, weights, f"{name}.ema" if f"{name}.ema" in weights else name, path)

@@ -185,6 +185,25 @@ def test_a_data_set_with_settings_of_its_own_passes_the_conformance_suite(sets):
     polygan.testing.check_dataset("disc", {"size": 30}, plugins=[TOY, sets])
 
 
+def test_a_metric_of_another_domain_is_refused_before_training_and_before_evaluating():
+    catalogue = get_catalogue()
+    catalogue.domains["text"] = catalogue.domains["points"]
+    for name in ("text/bleu", "third/party"):
+        catalogue.metrics[name] = polygan.MetricSpec(name, "toy_gan:spread", "")
+    message = (
+        r"metric 'text/bleu' is for the domain 'text', and this run is of 'points'; the metrics .* are points/spread"
+    )
+    with pytest.raises(polygan.ConfigError, match=message):
+        polygan.train("points/mlp", "ring", metrics=("text/bleu",), **SHORT)
+    assert not Path("runs").exists()
+    run = polygan.train("points/mlp", "ring", metrics=("third/party",), **SHORT)  # no domain has this name
+    with pytest.raises(polygan.ConfigError, match=message):
+        run.evaluate(["text/bleu"])
+    assert run.evaluate(quiet=True)
+    del catalogue.metrics["third/party"]
+    assert len(polygan.load(run.folder).generate(2)) == 2  # a metric that is no longer installed hides no samples
+
+
 # Before decoding
 
 
