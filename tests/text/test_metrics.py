@@ -211,7 +211,7 @@ def test_a_policy_that_has_diverged_is_named_and_gives_no_score(data):
     for parameter in e.networks["generator"].parameters():
         parameter.data[...] = math.nan
     with pytest.raises(DataError, match=r"NaN as the likelihood of (\d+) of \1 texts: its weights have diverged"):
-        metrics.nll_held_out(e)
+        likelihoods.nll_held_out(e)
 
 
 def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impossible(data, monkeypatch):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..settings.help import Entry
+from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .data_commands import COMMANDS, tell_receipt
 from .listing import list_plugins, list_registered, print_table
@@ -57,7 +58,7 @@ def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
     from ..runs import train as run
 
     options = {name: getattr(arguments, name) for name in ("steps", "device", "features", "allow_code")}
-    _tell_end(run.resume(arguments.run, **options).folder)
+    _tell_end(run.resume(arguments.run, **options, arguments=arguments.set or ()).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -197,6 +198,11 @@ VERBS: dict[str, Command] = {
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
             "features": Option(str, "the feature network; a file that only the run names is not opened"),
             **_ALLOW_CODE,
+            "set": Option(
+                Each,
+                "change a setting from now on, e.g. model.learning_rate=1e-4; may be repeated",
+                value="NAME=VALUE",
+            ),
         },
     ),
     "generate": Command(

@@ -52,11 +52,14 @@ class Recorder(Listener):
 
     # The trainer's events
 
-    def started(self, trainer: Trainer, *, resumed: bool) -> None:
-        """Training starts or resumes. Log lines that an interrupted attempt wrote after this step are dropped."""
+    def started(self, trainer: Trainer, *, resumed: bool, facts: Mapping[str, object] | None = None) -> None:
+        """Training starts or resumes. Log lines that an interrupted attempt wrote after this step are dropped.
+
+        ``facts`` go into the record of the start, such as settings that were changed.
+        """
         keep_records(self._log, trainer.step if resumed else -1)
         notes = list(self.job.recipe.notes(trainer.settings))
-        self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}))
+        self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}), **(facts or {}))
         self.job.catalogue.emit("polygan_run_started", event=self.event(trainer))
         for note in notes:
             self.progress.say(note)

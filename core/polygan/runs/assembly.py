@@ -218,14 +218,17 @@ def refuse_early(kind: type[Recipe], settings: Settings, source: Source) -> None
         )
 
 
-def saved_settings(folder: Path, changes: Mapping[str, object]) -> Settings:
-    """The settings in a run's config.yaml, overridden by ``changes``."""
+def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Sequence[str] = ()) -> Settings:
+    """The settings in a run's config.yaml, overridden by ``changes``, and then by ``arguments``, command-line options.
+
+    The run keeps the name that it was trained under. Its folder may have any other name by now.
+    """
     saved = read_yaml(folder / "config.yaml")
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
     saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
-    return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
+    return resolve(recipe, [saved, {"runs": str(folder.parent)}, changes], arguments)
 
 
 def _without_a_set_that_is_gone(saved: Mapping[str, object], domain: Domain) -> Mapping[str, object]:

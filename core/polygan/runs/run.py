@@ -28,7 +28,7 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_made
-from .variants import best_step, swapped
+from .networks.variants import best_step, swapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 import polygan
 import toy_gan
 from polygan.plugins import load_catalogue, set_catalogue
-from polygan.runs.starting import origin_of
+from polygan.runs.networks.starting import origin_of
 from polygan.training.weights import load_fitting
 
-TOY = Path(__file__).parents[2] / "toy_gan.py"
+TOY = Path(__file__).parents[3] / "toy_gan.py"
 SORTED = TOY.with_name("sorted_gan.py")
 
 

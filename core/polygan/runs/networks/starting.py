@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, PolyganError
-from ..plugins.catalogue import get_catalogue
-from ..seeding import preserved_generators
-from ..training.weights import load_fitting, load_module, load_weights, misfits
-from .assembly import kinds, resolve, saved_settings
-from .exported import read_facts
-from .folder import read_data
+from ...errors import CheckpointError, PolyganError
+from ...plugins.catalogue import get_catalogue
+from ...seeding import preserved_generators
+from ...training.weights import load_fitting, load_module, load_weights, misfits
+from ..assembly import kinds, resolve, saved_settings
+from ..exported import read_facts
+from ..folder import read_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from ..files import Facts
-    from ..game.recipe import AnyRecipe
-    from ..settings.parser import Settings
-    from ..training.actor import Actor
-    from ..training.checkpoint import Networks
-    from ..training.trainer import Trainer
+    from ...files import Facts
+    from ...game.recipe import AnyRecipe
+    from ...settings.parser import Settings
+    from ...training.actor import Actor
+    from ...training.checkpoint import Networks
+    from ...training.trainer import Trainer
 
 _MOST = 12  # settings that are tried out to find those that change the shape of networks
 

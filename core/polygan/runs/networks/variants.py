@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
-from ..training.checkpoint import Checkpoints
+from ...errors import ConfigError
+from ...training.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
