@@ -31,7 +31,7 @@ def _data(catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
         print("\n`polygan data PATH --help` also shows the options of the data (--data.*).")
         return
     from ..runs.assembly import data_settings, open_data
-    from ..runs.receipt import receipt_of, write_sheet
+    from ..runs.data.receipt import receipt_of, write_sheet
 
     domain = _domain(catalogue, arguments.path, arguments.domain)
     config = data_settings(arguments.path, domain, catalogue)

@@ -19,8 +19,8 @@ from ..seeding import preserved_generators
 from ..settings.formats import Names, migrated
 from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
 from ..settings.words import nested, read_words
-from .located import located
-from .receipt import receipt_of
+from .data.located import located
+from .data.receipt import receipt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..game.recipe import Recipe
     from ..hookspecs import DatasetSpec
     from ..plugins.catalogue import Catalogue
-    from .receipt import Receipt
+    from .data.receipt import Receipt
 
 
 def resolve(

@@ -16,8 +16,8 @@ import torch
 from ..errors import ConfigError, DataError, did_you_mean
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn
+from .data.located import where
 from .launch import alive
-from .located import where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.build import build_store
-from ..data.source import Fact, Source
-from ..data.store import Split, split_rows
-from ..errors import ConfigError, one_line
+from ...data.build import build_store
+from ...data.source import Fact, Source
+from ...data.store import Split, split_rows
+from ...errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ..data.domain import Domain
-    from ..data.source import DataSettings, LeftOut
+    from ...data.domain import Domain
+    from ...data.source import DataSettings, LeftOut
 
 _WIDTH = 300
 """Characters of a compact line."""

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from ..errors import ConfigError, DataError
-from ..settings.parser import read_yaml
+from ...errors import ConfigError, DataError
+from ...settings.parser import read_yaml
 
 if TYPE_CHECKING:
-    from ..data.source import DataSettings
+    from ...data.source import DataSettings
 
 D = TypeVar("D", bound="DataSettings")
 

@@ -9,7 +9,7 @@ import pytest
 
 import polygan
 from polygan.data.source import DataSettings
-from polygan.runs.receipt import Excerpt, receipt_of, write_sheet
+from polygan.runs.data.receipt import Excerpt, receipt_of, write_sheet
 
 
 class Told(polygan.Source):

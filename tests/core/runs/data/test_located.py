@@ -12,7 +12,7 @@ import pytest
 from toy_runs import assert_same, state
 
 import polygan
-from polygan.runs.located import located, where
+from polygan.runs.data.located import located, where
 
 pytestmark = pytest.mark.usefixtures("toys")
 SHORT = {"quiet": True, "precision": "fp32", "hang_timeout": 0, "steps": 2, "batch_size": 8}
