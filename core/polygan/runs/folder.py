@@ -9,12 +9,14 @@ import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import torch
 
 from ..errors import ConfigError, DataError, did_you_mean
 from ..files import Format, all_inside, open_lock, regular, write_text
+from ..messages import warn
+from .data.located import where
 from .launch import alive
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class DataFacts(TypedDict):
     """The samples that were skipped, each with the reason."""
     key: str
     """The key of the decoded data in the cache."""
+    content: NotRequired[str]
+    """The checksum of the decoded samples; a run from an older polygan has none."""
     info: dict[str, Any]
     """The facts that the recipe is built from (`Source.info`)."""
 
@@ -163,6 +167,9 @@ def describe(
         **{name: len(split) for name, split in splits.items()},
         "bad": list(store.bad),
         "key": store.key,
+        "content": store.content,
+        **store.read,
+        **({"where": where(settings.data.source, store.base, folder)} if store.base else {}),
         "info": store.info,
     }
     for name, text in (
@@ -174,19 +181,35 @@ def describe(
 
 
 def check_data(folder: Path, store: Store) -> None:
-    """Refuse data whose number of samples or facts differ from the data that the run was trained on. Raises DataError."""
+    """Refuse data whose samples or facts differ from the data that the run was trained on. Raises DataError.
+
+    The files may have other names or times, as long as the decoded samples are the same.
+    """
     if not (folder / "data.json").exists():
         return
     facts = read_data(folder)
     saved = _named(facts.get("count"), facts.get("info"))
     now = _named(len(store), json.loads(json.dumps(store.info)))
+    remedy = f"restore it, or start a new run with --init_from {folder}"
     for name in sorted(saved):  # an older polygan may have recorded fewer facts
         before, after = (_shown(facts.get(name)) for facts in (saved, now))
         if saved.get(name) != now.get(name):
+            raise DataError(f"the data of run {folder} has changed: {name} was {before} and is {after}; {remedy}")
+    content, same_files = facts.get("content"), facts.get("key") == store.key
+    if content and store.content and content != store.content:
+        if not same_files:
             raise DataError(
-                f"the data of run {folder} has changed: {name} was {before} and is {after}; restore it, or start a new "
-                f"run with --init-from {folder}"
+                f"the data of run {folder} has changed: it has as many samples as before, and some of them differ; {remedy}"
             )
+        warn(
+            f"polygan: the files of the data of run {folder} are the same, and are decoded to other samples than before, by "
+            "another version of a library perhaps; the run goes on, and its result is not the same to the bit"
+        )
+    elif not content and not same_files:
+        warn(
+            f"polygan: the files of the data of run {folder} have other names, sizes or times than before; the run is from "
+            "an older polygan and does not know whether the samples are the same"
+        )
 
 
 def _named(count: object, info: Mapping[str, object] | None) -> dict[str, object]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..errors import CheckpointError, ConfigError, PolyganError
+from ..messages import say
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
 from ..training.device import is_emulated
-from ..training.weights import load_module, load_weights
 from .folder import check_data, environment
 from .launch import typed_path
+from .networks.starting import transfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ..record.job import Job
     from ..record.recorder import Recorder
@@ -135,7 +136,7 @@ def machine_change(before: Mapping[str, object], now: Mapping[str, object]) -> s
 # The start
 
 
-def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool) -> list[Change]:
+def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bool = False) -> list[Change]:
     """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks.
 
     Returns the settings that were changed since the checkpoint.
@@ -155,7 +156,9 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool) -> list[C
         if step is not None:
             return _continue(trainer, job, folder, found or checkpoints.load(step))
     if job.settings.run.init_from:
-        _transfer(trainer, job.settings.run.init_from)
+        told = transfer(trainer, job.settings, job.settings.run.init_from)
+        if world.first and not quiet:
+            say(told)
     return []
 
 
@@ -181,27 +184,27 @@ def tell(
     recorder: Recorder, trainer: Trainer, place: Path, changed: Sequence[Change], usual: int, *, resuming: bool
 ) -> list[str]:
     """Say what is special about this start, and return what the log keeps of it. ``usual``: the threads of the machine."""
-    say, device, told = recorder.progress.say, trainer.device, []
+    show, device, told = recorder.progress.say, trainer.device, []
     if is_emulated(trainer.precision, device):
-        say(
+        show(
             f"precision = {trainer.precision} is emulated on this {device.type} device, which is far slower than fp32; "
             "--precision auto takes what the hardware has"
         )
     if not resuming:
         return told
     if trainer.step == 0:
-        say(f"run {place} has no checkpoint yet: it starts from step 0")
+        show(f"run {place} has no checkpoint yet: it starts from step 0")
         return told
     told = [f"changed: {change} ({change.effect})" for change in changed]
     for line in told:
-        say(line)
+        show(line)
     last, threads = environment_of(place), torch.get_num_threads()
     if threads == last.get("threads") != usual and not recorder.job.settings.run.threads:
-        say(
+        show(
             f"threads: {threads} as in the run so far, because their number changes the last bits (usual here: {usual})"
         )
     if line := machine_change(last, environment(device, trainer.precision, recorder.job.catalogue)):
-        say(line)
+        show(line)
         told.append(line)
     return told
 
@@ -210,16 +213,3 @@ def facts_of(changed: Sequence[Change], told: Sequence[str]) -> dict[str, object
     """What the log's record of a resumed run keeps beside the step."""
     facts: dict[str, object] = {"changed": {c.name: [c.before, c.after] for c in changed}} if changed else {}
     return {**facts, "message": "; ".join(told)} if told else facts
-
-
-def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: weights from weights, averages from averages; where only one of the two exists, both from it."""
-    weights = load_weights(Path(path), list(trainer.actors))
-    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
-    if not found:
-        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
-    for name in found:
-        actor = trainer.actors[name]
-        load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)
-        if actor.averaged is not None:
-            load_module(actor.averaged, weights, f"{name}.ema" if f"{name}.ema" in weights else name, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -16,6 +17,7 @@ from ..messages import say
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
+from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
@@ -46,6 +48,7 @@ def train(
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    allow_code: bool = False,
     **settings: Unpack[RunOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
@@ -53,12 +56,15 @@ def train(
     ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only. Raises a `PolyganError` for every foreseen mistake.
+    first process only. ``allow_code`` allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). Raises a
+    `PolyganError` for every foreseen mistake.
     """
     layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     layers.append({**groups, **settings})
-    return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
+    resolved = resolve(recipe, layers, arguments)
+    trust = Trust(resolved.run.features, allow_code)
+    return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 
 
 def execute(
@@ -68,18 +74,22 @@ def execute(
     before: Settings | None = None,
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    trust: Trust = NO_TRUST,
 ) -> Run:
     """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored.
 
     ``before`` are the settings that count as those of a checkpoint without settings, which an earlier polygan saved.
     """
+    if settings.run.evaluate_every:
+        trust.check(settings.run.features, folder)  # before any data is decoded
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         stack.enter_context(preserved_generators(device))
         usual = torch.get_num_threads()
         stack.enter_context(_threads(settings.run.threads or (recorded_threads(folder) if folder else 0)))
         with world.first_goes_first():
-            job = make_job(settings, progress=None if world.first and not quiet else False)
+            job = make_job(settings, None if world.first and not quiet else False, folder)
+        job = replace(job, trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = _place(settings, folder, world)
         stack.enter_context(_room_on_disk(place))
@@ -91,7 +101,7 @@ def execute(
             heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), came)
             trainer = _trainer(job, place, device, world, heard)
             trainer.before = before.plain() if before else {}
-            changed = begin(trainer, job, place, resuming=resuming)
+            changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 discard(place)
@@ -210,6 +220,8 @@ def resume(
     *,
     steps: int | None = None,
     device: str | None = None,
+    features: str | None = None,
+    allow_code: bool = False,
     settings: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
@@ -221,14 +233,18 @@ def resume(
     ``settings`` changes settings of the run from now on, ``{"model.learning_rate": 1e-4}``; ``arguments`` are the same as text,
     ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml
     counts as such a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets
-    the report that it lacks.
+    the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
+    ``allow_code`` is as in `train`.
     """
     folder = run_folder(path)
-    direct = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
+    direct = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
     changed = saved_settings(folder, {**as_layer(settings or {}), **direct}, option_words(arguments))
     done = _finished_step(folder, changed.run.steps)
     if done is None:
-        return execute(changed, folder, before=saved_settings(folder, {}), listeners=listeners, quiet=quiet)
+        before = saved_settings(folder, {})
+        named = changed.run.features if changed.run.features != before.run.features else features
+        trust = Trust(named, allow_code)
+        return execute(changed, folder, before=before, listeners=listeners, quiet=quiet, trust=trust)
     place, first = typed_path(folder), os.environ.get("RANK", "0") == "0"
     if first and _has_report(folder):
         raise ConfigError(

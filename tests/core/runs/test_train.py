@@ -208,7 +208,7 @@ def test_data_that_changed_is_named_by_its_fact(tmp_path):
     from polygan.runs.folder import check_data
 
     def store(count, **info):
-        return type("Store", (), {"info": info, "__len__": lambda self: count})()
+        return type("Store", (), {"info": info, "key": "k", "content": "", "__len__": lambda self: count})()
 
     facts = {"count": 5, "info": {"vocabulary": 7, "tokenizer": "x" * 1000}}
     (tmp_path / "data.json").write_text(json.dumps(facts))
