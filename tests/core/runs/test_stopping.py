@@ -125,12 +125,19 @@ class Interrupting(polygan.Listener):
         return object.__getattribute__(self, name)
 
 
-@pytest.mark.parametrize("event", ["logged", "sample", "evaluate", "saved"])
+@pytest.mark.parametrize("event", ["logged", "sample", "evaluate", "saved", "diverged"])
+def test_ctrl_c_inside_any_event_asks_to_stop(event):
+    came, trainer = [], Stopped()
+    arguments = {"logged": [{}], "saved": ["path"], "diverged": ["why"]}.get(event, [])
+    assert getattr(Interruptible(Interrupting(event), came), event)(trainer, *arguments) is None
+    assert (came, trainer.requests) == ([signal.SIGINT], 1)
+
+
 @pytest.mark.usefixtures("toys")
-def test_ctrl_c_inside_a_listener_saves_and_resumes_to_the_bit(event):
+def test_ctrl_c_inside_a_listener_saves_and_resumes_to_the_bit():
     settings = {"steps": 10, "evaluate_every": 3, "sample_every": 4}
     with pytest.raises(KeyboardInterrupt, match=r"a checkpoint is saved; `polygan resume runs/a` continues"):
-        train(name="a", listeners=[Interrupting(event)], **settings)
+        train(name="a", listeners=[Interrupting("evaluate")], **settings)
     run = polygan.load("runs/a")
     ended = records(run)[-1]
     assert (ended["event"], ended["status"], ended["step"]) == ("ended", "interrupted", run.step)
