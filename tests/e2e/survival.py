@@ -1,8 +1,8 @@
-"""Real processes for the tests, and a run that is killed with SIGKILL until the wanted number of kills is reached.
+"""Real processes for the tests. As a script: runs that are killed with SIGKILL until the wanted number of kills is reached.
 
-As a script (``python survival.py KILLS SEED STEPS OPTION...``) it trains ``runs/whole`` undisturbed and ``runs/victim`` through
-one kill after another, each attempt a forked process that plays ``polygan train`` or ``polygan resume``: torch is imported once.
-It prints one JSON line with what happened.
+``python tests/e2e/survival.py 300 1`` kills 300 times, with seed 1, in start, decoding, training, saving, sampling, evaluating,
+exporting and reporting, in three domains, as one process and under torchrun with two. It prints JSON: the kills by phase, the
+results that differ from those of undisturbed runs, and the runs that could not be resumed. Both lists must be empty.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import io
 import json
 import os
 import random
-import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -23,7 +21,6 @@ from types import SimpleNamespace
 
 TOY = Path(__file__).parents[1] / "toy_gan.py"
 PLUGIN = ("--no-plugin", "tensorboard", "--plugin", str(TOY))
-CHECKPOINTS = Path("runs/victim/checkpoints")
 
 
 # For the tests
@@ -94,6 +91,7 @@ def state(folder):
     checkpoint = newest(folder)
     found = {f"{checkpoint.name}/{p.name}": p.read_bytes() for p in checkpoint.glob("*.safetensors")}
     training = json.loads((checkpoint / "training.json").read_text())
+    training["settings"] = {k: v for k, v in training.get("settings", {}).items() if k not in ("name", "runs", "keep")}
     found["training"] = {k: v for k, v in training.items() if k != "seconds"}
     samples = Path(folder) / "samples"
     found |= {str(p.relative_to(samples)): p.read_bytes() for p in samples.rglob("*") if p.is_file()}
@@ -126,103 +124,28 @@ def sign(path):
 # The script
 
 
-def attempt(words):
-    """Fork a process that plays one command of `polygan`; its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 99
-    try:
-        with open("attempts.txt", "a") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        from polygan.cli import command_line as cli
+def main():
+    import argparse
+    import tempfile
 
-        cli.main([*PLUGIN, *words])
-    except SystemExit as end:
-        code = end.code or 0
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    import killing
 
-
-def reap(pid, *, wait):
-    """The exit code (negative: a signal) of a process that ended, None while it runs."""
-    ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if ended else None
-
-
-def names():
-    try:
-        return set(os.listdir(CHECKPOINTS))
-    except FileNotFoundError:
-        return set()
-
-
-def wait_for_moment(pid, kind, rng, saves, pace):
-    """Return at a random moment of the kind asked for: start-up, training, or saving. The exit code if the process ended."""
-    seen, count, wanted = names(), 0, rng.randint(1, saves)
-    until = time.monotonic() + rng.uniform(0, pace["start"])
-    while True:
-        code = reap(pid, wait=False)
-        if code is not None:
-            return code
-        if kind == "start" and time.monotonic() > until:
-            return None
-        now = names()
-        fresh = now - seen
-        if any(name.startswith("step-" if kind == "train" else ".writing-step-") for name in fresh):
-            count += 1
-            if kind != "start" and count == wanted:
-                time.sleep(rng.uniform(0, pace[kind]))
-                return None
-        seen = now
-        time.sleep(0.0001)
-
-
-def measure():
-    """Seconds of a start, an interval between saves, and a save, from an undisturbed run's folder."""
-    begin = Path("runs/whole/config.yaml").stat().st_mtime
-    folders = sorted(Path("runs/whole/checkpoints").glob("step-*"))
-    ends = [f.stat().st_mtime for f in folders]
-    writing = [(f / "manifest.json").stat().st_mtime - min(p.stat().st_ctime for p in f.iterdir()) for f in folders]
-    interval = (ends[-1] - ends[0]) / max(1, len(ends) - 1)
-    return {"start": max(0.05, ends[0] - begin) * 2, "train": interval, "save": max(0.002, statistics.median(writing))}
-
-
-def main(kills, seed, steps, options):
-    import torch
-
-    import polygan.report.page
-    import polygan.runs.train  # noqa: F401 - what a run imports late, once for all attempts
-
-    torch.set_num_threads(1)
-    rng = random.Random(seed)
-    train = ["train", "points/mlp", "--data", "ring", "--steps", str(steps), *options, "--name"]
-    assert reap(attempt([*train, "whole", "--keep", "100000"]), wait=True) == 0, "the undisturbed run failed"
-    pace = measure()
-    saves = max(1, 2 * len(list(Path("runs/whole/checkpoints").iterdir())) // (3 * kills + 3))  # at most, between kills
-    done, half, phases = 0, 0, {"start": 0, "train": 0, "save": 0}
-    while True:
-        resumable, began = Path("runs/victim/config.yaml").exists(), time.time()
-        pid = attempt(["resume", "runs/victim"] if resumable else [*train, "victim"])
-        if done == kills:
-            code = reap(pid, wait=True)
-            break
-        kind = rng.choices(("start", "train", "save"), (1, 2, 3))[0]
-        code = wait_for_moment(pid, kind, rng, saves, pace)
-        if code is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        if reap(pid, wait=True) != -signal.SIGKILL:
-            continue
-        done, phases[kind] = done + 1, phases[kind] + 1
-        left = [CHECKPOINTS / name for name in names() if name.startswith(".writing-step-")]
-        half += any(path.stat().st_mtime > began for path in left)
-    print(json.dumps({"kills": done, "half_written": half, "code": code, "phases": phases, "pace": pace}))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kills", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--domains", nargs="+", default=["image", "audio", "text"], choices=sorted(killing.RECIPES))
+    parser.add_argument("--two", type=float, default=0.15, help="share of the kills under torchrun with two processes")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--folder", help="where the runs lie; without it, a temporary folder")
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)  # more options of `polygan train` follow
+    asked, options = parser.parse_args(sys.argv[1:end]), tuple(sys.argv[end + 1 :])
+    rng = random.Random(asked.seed)
+    with tempfile.TemporaryDirectory(prefix="survival-") as temporary:
+        folder = asked.folder or temporary
+        found = killing.play(asked.kills, rng, asked.domains, asked.two, asked.steps, options, folder)
+    print(json.dumps(found, indent=1))
+    return 1 if found["differing"] or found["not_resumable"] else 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    sys.exit(main())

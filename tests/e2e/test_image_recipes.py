@@ -113,12 +113,17 @@ def test_train_resume_generate(name, capsys):
             torch.export.export(Means(), (torch.zeros(4, 3, 32, 32),), dynamic_shapes=({0: ROWS},)), "means.pt2"
         )
         metrics = ("--metrics", "image/frechet", "image/precision-recall", "--samples", 16)
-        out = command(capsys, "evaluate", "runs/whole", "--features", "means.pt2", *metrics, "--json")
+        out = command(capsys, "evaluate", "runs/whole", "--features", "means.pt2", "--allow-code", *metrics, "--json")
         scores = json.loads(out.out)
         assert [s["name"] for s in scores] == ["image/frechet", "image/precision", "image/recall"]
         assert all("network means.pt2 (sha256 " in s["note"] for s in scores)
-        refused = command(capsys, "evaluate", "runs/whole", "--features", "none.pt2", *metrics, code=2)
-        assert "image/frechet was left out: features = 'none.pt2': there is no file none.pt2" in refused.err
+        refused = command(capsys, "evaluate", "runs/whole", "--features", "means.pt2", *metrics, code=2)
+        assert "add --allow-code" in refused.err
+        refused = command(capsys, "evaluate", "runs/whole", "--features", "none.onnx", *metrics, code=2)
+        said = (
+            "image/frechet and image/precision-recall were left out: features = 'none.onnx': there is no file none.onnx"
+        )
+        assert said in refused.err
     if name == "stylegan":
         command(capsys, "generate", "runs/whole", "-n", 9, "--mix", "coarse", "--truncation", 0.7, "--out", "mix.png")
         words = ("--project", "pets/cats/000.png", "--project-steps", 4, "--label", "cats", "--out", "way.gif")

@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL"),
 ]
 
-PLAIN = ("--precision", "fp32", "--save_every", "3", "--log_every", "7", "--sample_every", "10")
 RICH = (
     *("--precision", "bf16", "--accumulate", "2", "--save_every", "3", "--log_every", "7", "--sample_every", "10"),
     *("--evaluate_every", "20", "--model.r1", "0.5", "--model.r1_every", "4", "--model.batch_norm", "true"),
@@ -26,41 +25,39 @@ RICH = (
 )
 
 
-def survive(folder, kills, seed, steps, options):
+def survive(folder, kills, *words, options=()):
     script = Path(survival.__file__)
     result = subprocess.run(
-        [sys.executable, script, str(kills), str(seed), str(steps), *options],
-        cwd=folder,
+        [sys.executable, script, str(kills), "1", "--folder", folder, *words, "--", *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=3000,
     )
-    said = (folder / "attempts.txt").read_text()
-    assert result.returncode == 0, result.stderr + said[-2000:]
+    assert result.returncode == 0, result.stderr + result.stdout
     outcome = json.loads(result.stdout)
-    assert outcome["code"] == 0, said[-2000:]
+    assert outcome["differing"] == outcome["not_resumable"] == [], outcome
     assert outcome["kills"] == kills, outcome
-    assert "Traceback" not in said
-    survival.assert_same(folder / "runs/whole", folder / "runs/victim")
-    victim = folder / "runs/victim"
-    assert survival.records(victim)[-1]["status"] == "finished"
-    assert (victim / "report.html").is_file()
-    assert not list((victim / "checkpoints").glob(".writing-*"))
-    assert not list((victim / "samples").glob(".*.tmp"))
+    assert not [p for p in folder.rglob("said.txt") if "Traceback" in p.read_text()]
     return outcome
 
 
-def test_five_kills(tmp_path):
-    survive(tmp_path, 5, 1, 150, RICH)
+def test_eight_kills(tmp_path):
+    survive(tmp_path, 8, "--domains", "points", "--two", "0", "--steps", "150", options=RICH)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [PLAIN, RICH], ids=["plain", "accumulation-ema-schedulers-lazy-bf16"])
+@pytest.mark.parametrize("options", [(), RICH], ids=["plain", "accumulation-ema-schedulers-lazy-bf16"])
 def test_fifty_kills(tmp_path, options):
-    outcome = survive(tmp_path, 50, 2, 600, options)
+    outcome = survive(tmp_path, 50, "--domains", "points", "--two", "0", "--steps", "600", options=options)
     print(outcome)
     assert outcome["half_written"] >= 3, (
         outcome
     )  # a save takes a few milliseconds: most kills come just before or after
-    assert all(outcome["phases"].values()), outcome
+
+
+@pytest.mark.slow
+def test_kills_in_every_phase_domain_and_number_of_processes(tmp_path):
+    outcome = survive(tmp_path, 60)
+    print(outcome)
+    assert len(outcome["series"]) == 6, outcome

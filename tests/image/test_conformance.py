@@ -51,7 +51,7 @@ FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.p
 RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
-    for name in ("frechet", "kid", "precision-recall")
+    for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")
 ]
 
 

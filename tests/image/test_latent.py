@@ -109,7 +109,7 @@ def test_walks_become_animations(tmp_path):
     (path,) = samples.save(tmp_path / "walk.png")
     with Image.open(path) as picture:
         assert picture.size == (3 * 34 - 2, 3 * 34 - 2)
-    with pytest.raises(ConfigError, match=r"not written as \.gif"):
+    with pytest.raises(ConfigError, match=r"two\.gif: .* writes .*, and for an animation \.webp, \.gif; use one"):
         generate(2).save(tmp_path / "two.gif")
 
 

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from text_files import DOMAIN
 
-from polygan_text.data_settings import TextSettings
+from polygan_text.data.settings import TextSettings
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from text_files import DOMAIN
 from polygan import ConfigError
 from polygan.data import build_store, split_store
 from polygan_text import datasets, grammar
-from polygan_text.data_settings import MadeUpSettings, OracleSettings
+from polygan_text.data.settings import MadeUpSettings, OracleSettings
 
 
 def test_the_set_grammar_with_and_without_classes(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -21,12 +23,54 @@ def test_files_have_a_text_a_line_and_its_class(tmp_path):
     assert DOMAIN.write(samples, tmp_path / "deep/out.txt") == [tmp_path / "deep/out.txt"]
     assert (tmp_path / "deep/out.txt").read_text() == "b\tone two\na\tthree\n"
     assert DOMAIN.write(Samples(["x"], DOMAIN), tmp_path / "folder") == [tmp_path / "folder/samples.txt"]
-    with pytest.raises(ConfigError, match=r"out\.png: text is written as \.txt"):
+    with pytest.raises(ConfigError, match=r"out\.png: domain 'text' writes \.txt, \.jsonl, \.csv; use one"):
         DOMAIN.write(samples, tmp_path / "out.png")
 
 
+TOLD = Samples(['one\ntwo, "three"', "=vier\u2028"], DOMAIN, torch.tensor([1, 0]), ("a", "b;c"))
+
+
+def test_a_table_has_the_class_beside_each_text(tmp_path):
+    assert TOLD.save(tmp_path / "deep/out.csv") == [tmp_path / "deep/out.csv"]
+    with (tmp_path / "deep/out.csv").open(newline="", encoding="utf-8") as table:
+        assert list(csv.DictReader(table)) == [
+            {"text": 'one\ntwo, "three"', "class": "b;c"},
+            {"text": "=vier\u2028", "class": "a"},
+        ]
+    Samples(["x"], DOMAIN).save(tmp_path / "plain.CSV")
+    assert (tmp_path / "plain.CSV").read_text() == "text\nx\n"
+
+
+def test_json_lines_have_the_class_beside_each_text(tmp_path):
+    TOLD.save(tmp_path / "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_text("utf-8").split("\n")
+    assert [json.loads(line) for line in lines if line] == [
+        {"text": 'one\ntwo, "three"', "class": "b;c"},
+        {"text": "=vier\u2028", "class": "a"},
+    ]
+    Samples(["lone \ud800"], DOMAIN).save(tmp_path / "odd.jsonl")
+    assert json.loads((tmp_path / "odd.jsonl").read_text("utf-8")) == {"text": "lone ?"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".txt"])
+def test_pieces_make_one_table(tmp_path, suffix):
+    DOMAIN.write_file([Samples(["a"], DOMAIN), Samples(["b"], DOMAIN)], tmp_path / f"out{suffix}")
+    whole = Samples(["a", "b"], DOMAIN).save(tmp_path / f"whole{suffix}")[0]
+    assert (tmp_path / f"out{suffix}").read_text() == whole.read_text()
+
+
+def test_samples_are_strings_one_by_one():
+    tokens = torch.arange(6).view(2, 3)
+    made = Samples(["a b", "c"], DOMAIN, torch.tensor([1, 0]), ("x", "y"), extra={"tokens": tokens})
+    assert list(made) == ["a b", "c"]
+    assert made[1] == "c"
+    assert made[::-1].data == ["c", "a b"]
+    assert made[1:].extra["tokens"].tolist() == [[3, 4, 5]]
+    assert repr(made) == "Samples(2 x text, classes: x, y)"
+
+
 def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 2)
+    monkeypatch.setattr(domain, "TEXTS", 2)
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone two\r\n\r\n  \nthree four\n five")
     pieces = list(DOMAIN.read(tmp_path / "a.txt", {}))
     assert [p.data for p in pieces] == [["one two", "three four"], [" five"]]
@@ -37,7 +81,7 @@ def test_files_of_a_user_are_read_line_by_line(tmp_path, monkeypatch):
 
 
 def test_a_file_of_a_user_is_read_only_as_far_as_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(domain, "ROWS", 1)
+    monkeypatch.setattr(domain, "TEXTS", 1)
     (tmp_path / "a.txt").write_bytes(b"good\nalso good\nstra\xdfe\n")
     pieces = DOMAIN.read(tmp_path / "a.txt", {})
     assert [next(pieces).data, next(pieces).data] == [["good"], ["also good"]]
@@ -64,6 +108,11 @@ def test_standard_input_that_is_no_utf8_is_said():
     for lines in (["fine\n", "stra\udcdfe\n"], io.TextIOWrapper(io.BytesIO(b"stra\xdfe\n"), "utf-8")):
         with pytest.raises(DataError, match=r"the input is not UTF-8 near line \d; convert the input"):
             list(DOMAIN.read_text(lines, {}))
+
+
+def test_a_line_of_standard_input_has_a_bound():
+    with pytest.raises(DataError, match="line 2 of the input has more than 1,048,576 bytes"):
+        list(DOMAIN.read_text(["fine\n", "é" * (1 << 19) + "x\n"], {}))
 
 
 def test_pieces_are_written_as_they_come(tmp_path):

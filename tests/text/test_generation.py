@@ -13,8 +13,8 @@ from small_seqgan import INFO, recipe
 
 from polygan import ConfigError, make_samples, testing
 from polygan.game.sampling import stream_samples
+from polygan_text.data.facts import TEXTS
 from polygan_text.domain import TextDomain
-from polygan_text.facts import ROWS
 from polygan_text.settings import Sampling
 
 
@@ -101,17 +101,17 @@ def test_pieces_of_a_file_are_what_one_list_gives(tmp_path):
     """More texts than are read at a time: the same noise, and classes go on from piece to piece."""
     made = recipe({**WORDS, "classes": ["a", "b", "c"]})
     networks = made.networks()
-    texts = ["3"] * (ROWS + 3)
+    texts = ["3"] * (TEXTS + 3)
     (tmp_path / "in.txt").write_text("\n".join(texts))
     whole = continued(made, texts, networks=networks)
     pieces = list(TextDomain().read(tmp_path / "in.txt", made.info))
-    assert [len(p) for p in pieces] == [ROWS, 3]
+    assert [len(p) for p in pieces] == [TEXTS, 3]
     streamed = TextDomain().join(stream_samples(made, networks, pieces))
     assert streamed.data == whole.data
     assert torch.equal(streamed.labels, whole.labels)
     assert torch.equal(streamed.extra["tokens"], whole.extra["tokens"])
-    assert streamed.names == [str(i + 1) for i in range(ROWS + 3)]
-    assert whole.data[ROWS:] != whole.data[:3]  # each piece has numbers of its own
+    assert streamed.names == [str(i + 1) for i in range(TEXTS + 3)]
+    assert whole.data[TEXTS:] != whole.data[:3]  # each piece has numbers of its own
 
 
 def test_given_texts_keep_their_classes():

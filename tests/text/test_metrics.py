@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import torch
 
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
-from polygan_text import bleu, datasets, metrics
-from polygan_text.data_settings import OracleSettings, TextSettings
+from polygan_text import bleu, datasets, likelihoods, metrics
+from polygan_text.data.facts import tokens_of
+from polygan_text.data.settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
-from polygan_text.facts import tokens_of
 from polygan_text.oracle import oracle_of
+from polygan_text.rollout import UNK
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
 
@@ -65,17 +67,17 @@ def test_the_oracle_as_generator_stands_on_the_floor(data):
     splits = data["oracle"]
     oracle = oracle_of(splits["train"].store.info)
     found = evaluation(splits, oracle, samples=3000)
-    score = by_name(metrics.nll_oracle(found))
+    score = by_name(likelihoods.nll_oracle(found))
     assert score["text/nll-oracle"].value == pytest.approx(score["text/nll-oracle"].floor, abs=0.1)
     assert score["text/nll-oracle-of-mle"].value > score["text/nll-oracle"].floor + 0.5  # it knows nothing yet
-    held = by_name(metrics.nll_held_out(found))
+    held = by_name(likelihoods.nll_held_out(found))
     assert held["text/nll-held-out"].value == pytest.approx(held["text/nll-held-out"].floor, rel=1e-5)
     assert held["text/nll-held-out-of-mle"].value == pytest.approx(math.log(40), abs=0.3)
 
 
 def test_a_start_that_is_not_there_yet_is_not_scored(data):
     found = evaluation(data["oracle"], started=0)
-    assert [s.name for s in metrics.nll_oracle(found)] == ["text/nll-oracle"]
+    assert [s.name for s in likelihoods.nll_oracle(found)] == ["text/nll-oracle"]
 
 
 def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
@@ -85,14 +87,14 @@ def test_a_sharpened_oracle_falls_below_the_floor_and_pays_elsewhere(data):
     sharp.head.weight.mul_(2)
     sharp.head.bias.mul_(2)
     found = evaluation(splits, sharp, samples=2000)
-    nll, held = (by_name(m(found)) for m in (metrics.nll_oracle, metrics.nll_held_out))
+    nll, held = (by_name(m(found)) for m in (likelihoods.nll_oracle, likelihoods.nll_held_out))
     assert nll["text/nll-oracle"].value < nll["text/nll-oracle"].floor - 0.1
     assert held["text/nll-held-out"].value > held["text/nll-held-out"].floor + 0.1
 
 
 def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
     found = evaluation(data["grammar"])
-    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    score = by_name(likelihoods.nll_held_out(found))["text/nll-held-out"]
     assert score.floor is None
     split, policy = found.held_out, found.networks["generator"].eval()
     total, count = 0.0, 0
@@ -111,12 +113,36 @@ def test_words_outside_the_vocabulary_are_in_no_likelihood(tmp_path):
     settings = TextSettings(source=str(file), test=str(test), cache=str(tmp_path))
     splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0)
     found = evaluation(splits)
-    score = by_name(metrics.nll_held_out(found))["text/nll-held-out"]
+    score = by_name(likelihoods.nll_held_out(found))["text/nll-held-out"]
     policy, split = found.networks["generator"].eval(), found.held_out
     tokens = split.store.gather("tokens", np.sort(split.rows)).long()
     logp = policy.log_probabilities(tokens).detach()
     assert (tokens[:, 1] == 2).all()
     assert score.value == pytest.approx(-float(logp[:, [0, 2, 3]].mean()), rel=1e-4)  # a, sleeps or barks, the end
+    told = "of 2 held-out texts at temperature 1; 33.3 % of the tokens are unknown and do not count; try --data.tokenizer char or bpe"
+    assert score.note == f"nats a token {told}"
+
+
+def test_nats_a_character_are_the_nats_of_all_tokens_over_all_characters(tmp_path):
+    """With the uniform policy the likelihood is known for each tokenizer."""
+    file = tmp_path / "train.txt"
+    file.write_text("春眠不觉晓\n处处闻啼鸟\n" * 20)
+    for tokenizer in ("char", "bpe"):
+        settings = TextSettings(source=str(file), cache=str(tmp_path), tokenizer=tokenizer, vocabulary=300)
+        splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0)
+        found = evaluation(splits)
+        for parameter in found.networks["generator"].parameters():
+            torch.nn.init.zeros_(parameter)
+        scores = by_name(likelihoods.nll_held_out(found))
+        tokens = splits["held_out"].store.gather("tokens", np.sort(splits["held_out"].rows))
+        count = int((tokens != 1).sum()) + len(tokens)  # each text has one end
+        score = scores["text/nll-held-out-character"]
+        assert score.value == pytest.approx(count * math.log(found.info["vocabulary"]) / (5 * len(tokens)), rel=1e-4)
+        assert (
+            score.note
+            == f"nats a character of {len(tokens)} held-out texts at temperature 1; 0.0 % of the tokens are unknown and do not count"
+        )
+        assert "text/nll-held-out-character-of-mle" in scores
 
 
 def test_real_texts_are_counted_once_for_all_evaluations_of_a_run(data, monkeypatch):
@@ -167,17 +193,39 @@ def test_the_sweep_shows_generator_and_start_over_temperatures(data, name, monke
 
 def test_scores_that_do_not_fit_the_data_say_so(data):
     with pytest.raises(DataError, match="train on --data oracle"):
-        metrics.nll_oracle(evaluation(data["grammar"]))
+        likelihoods.nll_oracle(evaluation(data["grammar"]))
     with pytest.raises(DataError, match="for --data grammar"):
         metrics.grammatical(evaluation(data["oracle"]))
     found = evaluation(data["grammar"])
     found.recipe = None
     with pytest.raises(DataError, match="gives no likelihoods"):
-        metrics.nll_held_out(found)
+        likelihoods.nll_held_out(found)
     found = evaluation(data["grammar"])
     found.held_out = type(found.held_out)(found.held_out.store, found.held_out.rows[:1], "held_out")
     with pytest.raises(DataError, match=r"1 held-out texts are too few.*raise --data.held_out"):
         metrics.bleu(found)
+
+
+def test_a_policy_that_has_diverged_is_named_and_gives_no_score(data):
+    e = evaluation(data["oracle"])
+    for parameter in e.networks["generator"].parameters():
+        parameter.data[...] = math.nan
+    with pytest.raises(DataError, match=r"NaN as the likelihood of (\d+) of \1 texts: its weights have diverged"):
+        likelihoods.nll_held_out(e)
+
+
+def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impossible(data, monkeypatch):
+    e = evaluation(data["oracle"])
+    info = {**e.info, "tokenizer": {}}
+    tokens = torch.tensor([[5, UNK, 6], [UNK, 7, 8]])
+    values = torch.tensor([[-1.0, -math.inf, -2.0], [math.nan, -3.0, -4.0]])
+    monkeypatch.setattr(likelihoods, "tokens_of", lambda samples: tokens)
+    monkeypatch.setattr(e.recipe, "log_likelihood", lambda *_: values)
+    samples = DOMAIN.real(e.held_out, e.held_out.rows[:2])
+    assert likelihoods.nats_of(replace(e, info=info), e.networks["generator"], samples) == (10.0, 4)
+    tokens[:] = UNK
+    with pytest.raises(DataError, match="none of the 2 texts has a token of the vocabulary"):
+        likelihoods.nats_of(replace(e, info=info), e.networks["generator"], samples)
 
 
 def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):

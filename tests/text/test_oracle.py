@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from polygan import DataError
 from polygan.data import build_store
 from polygan_text import datasets
-from polygan_text.data_settings import OracleSettings
+from polygan_text.data.settings import OracleSettings
 from polygan_text.oracle import load_oracle
 from polygan_text.rollout import sample
 

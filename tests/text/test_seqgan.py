@@ -11,8 +11,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from small_seqgan import INFO, PHASES, SMALL, batch, context, parameters, recipe, train
 
-from polygan import Checkpoints, ConfigError, HasLikelihood, TrainerSettings, testing
+from polygan import Checkpoints, ConfigError, HasLikelihood, TrainerSettings, make_samples, testing
 from polygan.game.protocol import complete_players
+from polygan.runs.networks.variants import swapped
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
@@ -295,3 +296,13 @@ def test_every_setting_is_read():
 
 def test_likelihood_is_a_capability():
     assert isinstance(recipe(), HasLikelihood)
+
+
+def test_samples_are_made_from_the_network_that_started_the_game():
+    made = recipe()
+    networks = made.networks()
+    torch.nn.init.normal_(networks["mle"].policy.head.bias, 0, 5)
+    start = swapped(networks, made.variants["mle"])
+    assert start["generator"] is networks["mle"].policy
+    ours, first = (make_samples(made, chosen, 20, seed=1).data for chosen in (networks, start))
+    assert ours != first

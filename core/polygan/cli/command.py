@@ -84,7 +84,12 @@ class Command(NamedTuple):
         return listing(title, [*entries, Entry("--help, -h", "show this")])
 
     def read(self, name: str, words: Sequence[str]) -> tuple[Arguments, list[str]]:
-        """Read words into arguments, and return the words that are left for a recipe. Raises ConfigError."""
+        """Read words into arguments, and return the words that are left for a recipe. Raises ConfigError.
+
+        Words after ``--`` are places, also where they begin with a dash.
+        """
+        at = list(words).index("--") if "--" in words else len(words)
+        words, plain = words[:at], list(words[at + 1 :])
         kinds = {key: option.kind for key, option in self.options.items()}
         texts, rest = read_words(words, {**kinds, "help": HELP}, SHORT)
         values: dict[str, object] = {key: option.default for key, option in self.options.items()}
@@ -94,7 +99,8 @@ class Command(NamedTuple):
         for place in self.places:
             # In an open command only the first word can be a place: a later word may be the value of a recipe's option.
             at = next((i for i, word in enumerate(rest[: 1 if self.open else None]) if not is_option(word)), None)
-            values[place.name] = None if at is None else rest.pop(at)
+            values[place.name] = rest.pop(at) if at is not None else plain.pop(0) if plain else None
+        rest += plain
         if rest and not self.open:
             raise stray(rest, kinds, f"polygan {name}", remedy)
         if not values["help"]:

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except KeyboardInterrupt as stopped:
         if first:
-            fail(f"polygan: {stopped or 'interrupted'}")
+            fail(f"polygan: {str(stopped) or 'interrupted'}")
         code = 130
     except BrokenPipeError:  # the reader (head, less) has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

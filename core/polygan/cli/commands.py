@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..messages import warn
 from ..settings.help import Entry
+from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
+from .data_commands import COMMANDS, tell_receipt
 from .listing import list_plugins, list_registered, print_table
 
 if TYPE_CHECKING:
@@ -47,16 +48,18 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
     settings = resolve(recipe, layers, rest)
     if arguments.dry_run:
         print(settings.yaml(), end="")
+        tell_receipt(settings)
         return
     from ..runs import train as run
 
-    _tell_end(run.train(settings).folder)
+    _tell_end(run.train(settings, allow_code=arguments.allow_code).folder)
 
 
 def _resume(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..runs import train as run
 
-    _tell_end(run.resume(arguments.run, steps=arguments.steps, device=arguments.device).folder)
+    options = {name: getattr(arguments, name) for name in ("steps", "device", "features", "allow_code")}
+    _tell_end(run.resume(arguments.run, **options, arguments=arguments.set or ()).folder)
 
 
 def _tell_end(folder: Path) -> None:
@@ -70,9 +73,9 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         print(VERBS["generate"].help("generate"))
         print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
         return
-    from ..files import only_files
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
+    from .generating import generate
 
     if arguments.help:
         entries = option_entries(trained.recipe_of(arguments.run).Sampling)
@@ -81,22 +84,7 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
-    out = Path(arguments.out) if arguments.out else only_files(loaded.folder, "generated")
-    if arguments.input == "-":
-        made = loaded.convert_lines(sys.stdin, seed=arguments.seed, **options)
-        if arguments.out:
-            print(loaded.write_lines(made, out))
-        else:
-            for samples in made:
-                print(*loaded.domain.lines(samples), sep="\n", flush=True)
-        return
-    if arguments.input:
-        files = loaded.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
-        print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
-        return
-    samples = loaded.generate(arguments.n, seed=arguments.seed, **options)
-    files = samples.save(out)
-    print(f"{len(samples)} samples: {files[0] if len(files) == 1 else files[0].parent}")
+    generate(loaded, arguments, options)
 
 
 def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
@@ -124,7 +112,8 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    scores = loaded.evaluate(arguments.metrics or (), samples=arguments.samples, features=arguments.features)
+    options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
+    scores = loaded.evaluate(arguments.metrics or (), **options)
     try:
         loaded.report()
     except OSError as error:  # the scores are what was asked for
@@ -178,6 +167,13 @@ _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
 _STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
 _JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
+_ALLOW_CODE = {
+    "allow_code": Option(
+        bool,
+        "load a file of --features that runs code when it is loaded (.pt2, .pt): only if you trust it",
+        default=False,
+    )
+}
 
 VERBS: dict[str, Command] = {
     "list": Command(
@@ -190,7 +186,10 @@ VERBS: dict[str, Command] = {
         (Place("recipe", "e.g. image/dcgan; may be left out where --config names one", required=False),),
         {
             "config": Option(str, "settings; options override them", value="FILE.yaml"),
-            "dry_run": Option(bool, "print the resolved settings as YAML and stop", default=False),
+            "dry_run": Option(
+                bool, "print the resolved settings as YAML, say what the data holds, and stop", default=False
+            ),
+            **_ALLOW_CODE,
         },
         open=True,
     ),
@@ -201,6 +200,13 @@ VERBS: dict[str, Command] = {
         {
             "steps": Option(int, "train to this many iterations in all"),
             "device": Option(str, "auto, cpu, cuda or cuda:N; without --device, the run's", value="NAME"),
+            "features": Option(str, "the feature network; a file that only the run names is not opened"),
+            **_ALLOW_CODE,
+            "set": Option(
+                Each,
+                "change a setting from now on, e.g. model.learning_rate=1e-4; may be repeated",
+                value="NAME=VALUE",
+            ),
         },
     ),
     "generate": Command(
@@ -212,9 +218,20 @@ VERBS: dict[str, Command] = {
             "format": Option(
                 str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
             ),
+            "of": Option(
+                str,
+                "other networks of the run: best (the checkpoint with the best score), or a name of the recipe's",
+                "",
+                value="NAME",
+            ),
             "n": Option(int, "the number of samples", default=64),
             "seed": Option(int, "the same seed gives the same samples", default=0),
-            "out": Option(str, "a folder, or one file such as grid.png; without --out, RUN/generated", value="PATH"),
+            "out": Option(
+                str,
+                "a folder, whose earlier samples are replaced; one file such as grid.png; - for lines on standard output; "
+                "without --out, RUN/generated (from --input: RUN/converted)",
+                value="PATH",
+            ),
             **_STEP,
             **_DEVICE,
         },
@@ -231,8 +248,10 @@ VERBS: dict[str, Command] = {
             "samples": Option(int, "the number of generated samples that a metric may ask for"),
             "features": Option(
                 str,
-                "the feature network to measure with: a file or a name; without --features, the run's, else each metric's",
+                "the feature network to measure with: a file or a name; without --features, the run's if it is a name, else "
+                "each metric's",
             ),
+            **_ALLOW_CODE,
             **_STEP,
             **_DEVICE,
             **_JSON,
@@ -246,7 +265,10 @@ VERBS: dict[str, Command] = {
         {
             "out": Option(str, "the file to write", required=True, value="FILE"),
             "format": Option(
-                str, "safetensors, or one of the recipe's, e.g. onnx", default="safetensors", value="NAME"
+                str,
+                "safetensors, or one of the recipe's, e.g. onnx; without --format, by the suffix of --out",
+                "",
+                value="NAME",
             ),
             **_STEP,
         },
@@ -260,6 +282,7 @@ VERBS: dict[str, Command] = {
             "format": Option(str, "the format of the file, if plugins know several for the recipe", "", value="NAME"),
         },
     ),
+    **COMMANDS,
     "new": Command(
         "write a plugin of your own to start from: installable, typed, tested",
         _new,

@@ -14,6 +14,7 @@ lengths) are refused: no MLP generates them.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..hookspecs import API_VERSION
 from ..plugins.catalogue import get_catalogue
+from ..runs.launch import building, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,13 +96,31 @@ def new(name: str, out: str | Path = "", domain: str = "", catalogue: Catalogue 
     for path, template in (COMMON | (JOINED if domain else OWN)).items():
         text = resources.files("polygan.cli").joinpath("templates", f"{template}.template").read_text("utf-8")
         files[path] = Template(text).substitute(words)
-    written = []
-    for path, text in sorted(files.items()):
-        file = folder / path.format(**words)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
-        written.append(file)
-    return Scaffold(folder, tuple(written), words["recipe"], words["data"])
+    texts = {path.format(**words): text for path, text in sorted(files.items())}
+    _write(folder, texts)
+    return Scaffold(folder, tuple(folder / path for path in texts), words["recipe"], words["data"])
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write all files or none: a killed process leaves no half plugin that blocks the folder."""
+    sweep(folder.parent)
+    # Whoever works in a folder, or reaches it by a link, would not see another folder in its place.
+    kept = folder.is_dir() and (folder.is_symlink() or folder.samefile(Path.cwd()) or os.path.ismount(folder))
+    try:
+        with building(folder / "plugin" if kept else folder) as place:
+            for path, text in texts.items():
+                file = place / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, "utf-8")
+            if kept:
+                for entry in list(place.iterdir()):
+                    entry.rename(folder / entry.name)
+        if kept:
+            (folder / "plugin").rmdir()
+    except FileExistsError:
+        raise ConfigError(f"{folder} exists and is not empty: name another folder with --out, or empty it") from None
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}): name another folder with --out") from None
 
 
 def _check_name(name: str) -> None:
@@ -134,6 +154,8 @@ def _check_free(name: str, domain: str, catalogue: Catalogue) -> None:
 
 
 def _folder(folder: Path) -> Path:
+    if folder.is_dir():
+        sweep(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} exists and is not empty: name another folder with --out, or empty it")
     if not folder.is_dir() and (folder.exists() or folder.is_symlink()):

@@ -6,27 +6,29 @@ The core itself knows no domain. A plugin subclasses `Domain` (one instance per 
 from __future__ import annotations
 
 import dataclasses
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 
 from ..errors import ConfigError
+from .pieces import to_html
+from .saving import check_folder, file_suffix, save_folder
 from .source import Batch, DataSettings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    import numpy as np
 
     from ..files import Facts
     from .pieces import Piece
     from .store import Split
 
 
-@dataclass
+@dataclass(repr=False)
 class Samples:
     """Samples of a domain: generated, real or given. Each domain defines its ``data``, e.g. floats (n, C, H, W) in [-1, 1]."""
 
@@ -48,11 +50,43 @@ class Samples:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __iter__(self) -> Iterator[Any]:
+        """The single samples, e.g. a tensor (C, H, W) or a text each."""
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """A single sample by its number, or the `Samples` of a slice, of a list of numbers, or of a mask (n,)."""
+        rows = rows_of(index, len(self))
+        if isinstance(rows, int):
+            return self.domain.one(self, rows) if self.domain else self.data[rows]
+        return self.domain.part(self, rows) if self.domain else part_of(self, rows)
+
+    def __repr__(self) -> str:
+        return f"Samples({', '.join(summary(self))})"
+
+    def _repr_html_(self) -> str:
+        """The samples as a notebook shows them: pictures, players or texts."""
+        pieces = self.domain.render(self) if self.domain is not None and len(self) else []
+        return to_html(repr(self), [vars(piece) for piece in pieces])
+
+    def class_names(self) -> list[str]:
+        """The name of each sample's class (n,); empty where the samples have no classes."""
+        if self.labels is None or not self.classes:
+            return []
+        return [self.classes[c] if 0 <= c < len(self.classes) else str(c) for c in map(int, self.labels)]
+
     def save(self, path: str | Path) -> list[Path]:
-        """Write all samples to one file (e.g. a grid) where ``path`` has a suffix of the domain, else to a folder."""
-        if self.domain is None:
+        """Write all samples to one file (e.g. a grid) where ``path`` has a suffix, else to a folder; returns the files.
+
+        In a folder the samples replace the earlier samples that were saved there, as a whole. Raises ConfigError for a suffix
+        that the domain does not write, and for a folder with other files of the domain's kinds.
+        """
+        domain = self.domain
+        if domain is None:
             raise ConfigError("these samples belong to no domain; make them with Run.generate, or pass domain=...")
-        return self.domain.write(self, Path(path))
+        if domain.suffix_of(path, self.kind):
+            return domain.write(self, Path(path))
+        return save_folder(Path(path), lambda folder: domain.write(self, folder), (*domain.writes, *domain.animates))
 
 
 class Domain(ABC):
@@ -66,6 +100,8 @@ class Domain(ABC):
     """Suffixes of the files that `read` takes, in lower case: ``(".png", ".jpg")``."""
     writes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `write_file` writes, the usual suffix first."""
+    animates: ClassVar[tuple[str, ...]] = ()
+    """Further suffixes of files that `write` writes for samples of kind ``"frames"``: ``(".gif",)``."""
 
     @abstractmethod
     def open(self, settings: Any) -> Source:
@@ -124,6 +160,44 @@ class Domain(ABC):
         whole = torch.cat(data) if torch.is_tensor(first.data) else [x for part in data for x in part]
         return dataclasses.replace(first, data=whole, names=[n for p in (first, *more) for n in p.names])
 
+    def one(self, samples: Samples, index: int) -> Any:
+        """A single sample, as iterating over `Samples` yields it. Default: ``samples.data[index]``."""
+        return samples.data[index]
+
+    def part(self, samples: Samples, rows: Sequence[int]) -> Samples:
+        """Some of the samples, in the order of ``rows``. Default: rows of the data, labels, names, and of `Samples.extra`.
+
+        A tensor or list in `Samples.extra` that is as long as the samples counts as one value for each sample.
+        """
+        return part_of(samples, rows)
+
+    def comparable(self, info: Facts, other: Facts) -> str:
+        """Why networks that were trained on data with the facts ``other`` cannot go on with data with the facts ``info``.
+
+        Empty: they can. The core asks before it takes networks from ``--init_from``. Example: "the vocabularies differ".
+        """
+        return ""
+
+    def suffix_of(self, path: str | Path, kind: str | None = None) -> str:
+        """The suffix of the file that ``path`` names, in lower case; empty where ``path`` names a folder.
+
+        ``kind`` is the kind of the samples to write (None: any). Raises ConfigError for a suffix that the domain does not write.
+        """
+        suffix = file_suffix(path)
+        known = (*self.writes, *self.animates) if kind in (None, "frames") else self.writes
+        if not suffix or not self.writes or suffix in known:
+            return suffix
+        moving = f", and for an animation {', '.join(self.animates)}" if self.animates else ""
+        raise ConfigError(
+            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder "
+            "(no suffix, or / at the end)"
+        )
+
+    def check_place(self, path: str | Path) -> None:
+        """Refuse, before samples are made, a place that `Samples.save` would refuse for every kind of samples."""
+        if not self.suffix_of(path):
+            check_folder(Path(path), (*self.writes, *self.animates))
+
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write the pieces of one sample into one file with a suffix of `writes`. Default: `write` of the joined pieces."""
         self.write(self.join(pieces), path)
@@ -143,3 +217,56 @@ class Domain(ABC):
     @abstractmethod
     def features(self, samples: Samples) -> torch.Tensor:
         """(n, d) float features for cheap distances between samples (health signals), not for scores."""
+
+
+def rows_of(index: Any, n: int) -> int | list[int]:
+    """A number from 0 for one of ``n`` samples, or the numbers that a slice, a sequence of numbers or a mask (n,) means."""
+    if isinstance(index, slice):
+        return list(range(n)[index])
+    if np.ndim(index) == 0:
+        return range(n)[operator.index(index)]
+    picked = np.asarray(index.cpu() if torch.is_tensor(index) else index)
+    if picked.dtype == bool and len(picked) != n:
+        raise IndexError(f"a mask of {len(picked)} does not fit {n} samples")
+    picked = np.flatnonzero(picked) if picked.dtype == bool else picked
+    return [range(n)[operator.index(i)] for i in picked.tolist()]
+
+
+def part_of(samples: Samples, rows: Sequence[int]) -> Samples:
+    """The samples of these rows, without code of the domain."""
+    n, rows = len(samples), list(rows)
+
+    def some(values: Any) -> Any:
+        if torch.is_tensor(values) and values.ndim and len(values) == n:
+            return values[torch.tensor(rows, dtype=torch.long, device=values.device)]
+        return [values[i] for i in rows] if isinstance(values, list | tuple) and len(values) == n else values
+
+    in_order = rows == list(range(rows[0], rows[0] + len(rows))) if rows else False
+    columns = samples.columns
+    whole = bool(columns) and in_order and rows[0] % columns == 0 and len(rows) % columns == 0
+    ordered = whole or (samples.kind == "frames" and in_order)
+    return dataclasses.replace(
+        samples,
+        data=some(samples.data),
+        labels=some(samples.labels),
+        names=some(samples.names),
+        extra={key: some(value) for key, value in samples.extra.items()},
+        kind=samples.kind if ordered else "set",
+        columns=columns if whole else 0,
+    )
+
+
+def summary(samples: Samples) -> Iterator[str]:
+    """The parts of a line about samples: how many of which domain, the shapes, the kind, the classes."""
+    yield f"{len(samples):,} x {samples.domain.id if samples.domain else 'a sample without a domain'}"
+    data, names = samples.data, list(samples.classes)
+    sizes = {tuple(x.shape) for x in data if torch.is_tensor(x)} if isinstance(data, list | tuple) else set()
+    shapes = sorted({tuple(data.shape[1:])} if torch.is_tensor(data) else sizes)
+    if shapes and shapes[0]:
+        first, last = ("x".join(map(str, shape)) for shape in (shapes[0], shapes[-1]))
+        yield first if first == last else f"{first} to {last}"
+    if samples.kind != "set":
+        yield samples.kind + (f" of {samples.columns} columns" if samples.columns else "")
+    if names:
+        more = f", ... ({len(names):,} in all)" if len(names) > 8 else ""
+        yield f"classes: {', '.join(names[:8])}{more}"

@@ -25,11 +25,12 @@ def remembered(settings: DataSettings, identity: str, find: Callable[[], T]) -> 
     ``identity`` covers all that the facts depend on: paths, sizes, modification times, settings, and the version of ``find``.
     A cache that cannot be read or written is no error: the facts are found again.
     """
-    path = cache_folder(settings) / "learned" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-        return json.loads(path.read_text("utf-8"))["found"]
+    name = f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    with suppress(PolyganError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return json.loads((cache_folder(settings) / "learned" / name).read_text("utf-8"))["found"]
     found = json.loads(json.dumps(find()))
     with suppress(OSError, PolyganError):
+        path = cache_folder(settings) / "learned" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, json.dumps({"found": found}).encode())
     return found

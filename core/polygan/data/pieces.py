@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,3 +116,21 @@ def _entry(folder: Path, raw: Record, most: int, within: Path | None) -> Record:
 
 def _unreadable(folder: Path, error: Exception) -> DataError:
     return DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it")
+
+
+def to_html(title: str, pieces: Sequence[Record]) -> str:
+    """Pieces, by their fields, as HTML for a notebook: everything is within the text, and every word is escaped."""
+    shown = [f"<div><code>{escape(title)}</code></div>"]
+    for piece in pieces:
+        inner = ""
+        for key, before, after in (
+            ("png", '<img style="max-width:100%;image-rendering:pixelated" alt="" src="data:image/png;base64,', '">'),
+            ("wav", '<audio controls preload="metadata" src="data:audio/wav;base64,', '"></audio>'),
+        ):
+            if piece.get(key):
+                inner += f"<div>{before}{base64.b64encode(piece[key]).decode()}{after}</div>"
+        if "text" in piece:
+            inner += f'<blockquote dir="auto" style="white-space:pre-wrap">{escape(str(piece["text"]))}</blockquote>'
+        caption = escape(str(piece.get("caption", "")))
+        shown.append(f"<figure>{inner}<figcaption>{caption}</figcaption></figure>")
+    return "\n".join(shown)

@@ -56,7 +56,7 @@ class Fact(NamedTuple):
 class LeftOut(NamedTuple):
     """Things of one kind that a source does not use: ``LeftOut(12, ".svg files", "vector graphics are not read", "a/b.svg")``."""
 
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]  # nobody counts the values of this tuple
     what: str
     why: str
     example: str = ""

@@ -1,8 +1,9 @@
-"""Decoded samples on disk: arrays that are mapped into memory, their writer, and their split."""
+"""Decoded samples on disk: arrays that are mapped into memory, and their split."""
 
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ import numpy as np
 import torch
 
 from ..errors import DataError
-from ..files import create, to_disk
+from ..files import write_text
+from .cache.locks import NAME as LOCK
+from .cache.locks import Busy, hold
+from .cache.sums import Part, sums_of, text_sum
 from .source import Field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..files import Facts
@@ -52,6 +57,11 @@ def split_rows(count: int, held_out: float) -> dict[str, np.ndarray]:
 
 
 FORMAT = 1
+_PASSING = "mend that, or name another folder with --data.cache; the decoded data was left as it is"
+
+
+class DamagedStore(DataError):
+    """The decoded data on disk is not what was written."""
 
 
 class Store:
@@ -65,17 +75,32 @@ class Store:
         self.path, self.key = path, facts["key"]
         self.info: dict[str, Any] = facts["info"]
         self.bad: list[str] = facts["bad"]
+        self.bad_rows: list[int] = facts.get("bad_rows", [])
+        """The indices in the source of the samples in ``bad``; a store from an older polygan has none."""
+        self.content: str = ""
+        """A checksum of all arrays: the same for the same samples, whatever their files are called."""
+        self.read: dict[str, Any] = {}
+        """What the source said of itself before its samples were decoded: the key ``read`` of a run's data.json."""
+        self.base: str = ""
+        """The folder to which the paths of the data are relative; empty where the data is no path."""
         self.fields = {name: Field(dtype, tuple(shape)) for name, (dtype, shape) in facts["fields"].items()}
         self._count: int = facts["count"]
         self._arrays: dict[str, np.ndarray] = {}
         self._offsets: dict[str, np.ndarray] = {}
+        self._parts: dict[str, Part] = {}
+        try:
+            self._lock = hold(path, shared=True)  # `polygan cache` leaves a store alone that is in use
+            with suppress(OSError):
+                os.utime(path / LOCK)  # when the store was last used
+        except Busy:  # it is being removed: the mapped files stay readable
+            self._lock = None
         for name, field in self.fields.items():
-            array = np.load(path / f"{name}.npy", mmap_mode="r").view(np.ndarray)
+            array = self._mapped(name)
             if array.dtype != field.dtype or array.shape[1:] != field.shape[1 if field.ragged else 0 :]:
                 raise ValueError(f"{name}.npy holds {array.dtype} {array.shape}")
             rows = len(array)
             if field.ragged:
-                self._offsets[name] = offsets = np.load(path / f"{name}.offsets.npy")
+                self._offsets[name] = offsets = np.array(self._mapped(f"{name}.offsets"))
                 rows = len(offsets) - 1
                 if offsets[0] != 0 or offsets[-1] != len(array) or (np.diff(offsets) < 0).any():
                     raise ValueError(f"{name}.offsets.npy does not fit {name}.npy")
@@ -83,17 +108,57 @@ class Store:
                 raise ValueError(f"{name}.npy has {rows} rows instead of {self._count}")
             self._arrays[name] = array
 
+    def _mapped(self, name: str) -> np.ndarray:
+        array = np.load(self.path / f"{name}.npy", mmap_mode="r")
+        if not isinstance(array, np.memmap):
+            raise ValueError(f"{name}.npy is not an array")
+        self._parts[name] = Part(self.path / f"{name}.npy", array.offset, array.nbytes)
+        return array.view(np.ndarray)
+
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """The store in a folder. Raises DataError where the store is damaged or of another format."""
+    def open(cls, path: Path, *, verify: bool = True) -> Store:
+        """The store in a folder. Raises DamagedStore for damage, and DataError where the store cannot be read now.
+
+        ``verify`` compares every array with its checksum. A store from before there were checksums gets them.
+        """
         try:
             facts = json.loads((path / "store.json").read_text(encoding="utf-8"))
             if facts["format"] != FORMAT:
                 raise ValueError(f"format {facts['format']} instead of {FORMAT}")
-            return cls(path, facts)
-        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+            store = cls(path, facts)
+            store._verify(facts, verify=verify)
+            return store
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            reason = f"{type(error).__name__}: {error}"
+        except OSError as error:  # too little memory, no permission, a failing disk: the files may be good
+            text = f"decoded data in {path} cannot be read now ({error.strerror or error}): {_PASSING}"
+            raise DataError(text) from None
+        except MemoryError:
+            raise DataError(f"memory ran out while decoded data in {path} was opened: {_PASSING}") from None
+        except (EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise DataError(f"decoded data in {path} is damaged ({reason}); remove the folder") from None
+        raise DamagedStore(f"decoded data in {path} is damaged ({reason}); remove the folder")
+
+    def _verify(self, facts: Facts, *, verify: bool) -> None:
+        """Compare the arrays with their checksums. Raises ValueError for another content."""
+        written = facts.get("sums")
+        if written is None:
+            facts = with_sums(facts, sums_of(self._parts))
+            with suppress(OSError):  # a cache that is only read
+                write_text(self.path / "store.json", json.dumps(facts))
+        elif verify:
+            found = sums_of(self._parts)
+            for name in self._parts:
+                if found[name] != written[name]:
+                    raise ValueError(f"{name}.npy is not what was written")
+        if facts["check"] != _check(facts):
+            raise ValueError("store.json is not what was written")
+        self.content = content_of(facts["sums"])
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all arrays in bytes."""
+        return sum(part.size for part in self._parts.values())
 
     def __len__(self) -> int:
         return self._count
@@ -114,42 +179,17 @@ class Store:
         return self._arrays[field][row]
 
 
-class FieldWriter:
-    """Appends the rows of one field to a .npy file. The number of rows is known only at the end."""
+def with_sums(facts: Facts, sums: Mapping[str, str]) -> dict[str, Any]:
+    """The content of store.json with the checksums of the arrays and of the file itself."""
+    facts = json.loads(json.dumps({**facts, "sums": dict(sums)}))  # as they will be read
+    return {**facts, "check": _check(facts)}
 
-    def __init__(self, folder: Path, name: str, field: Field) -> None:
-        self.field, self.rows = field, 0
-        self.offsets: list[int] = [0]
-        self.offsets_path = folder / f"{name}.offsets.npy"
-        self.file = create(folder / f"{name}.npy")
-        self._header()
 
-    def __enter__(self) -> FieldWriter:
-        return self
+def content_of(sums: Mapping[str, str]) -> str:
+    """One checksum of all arrays."""
+    return text_sum(json.dumps(sorted(sums.items())))
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # after a full disk, bytes are still buffered; the folder will be removed
-            self.file.close()
 
-    def _header(self) -> None:
-        """Write the header. NumPy pads headers, so that a header with another number of rows has the same size."""
-        shape = (self.rows, *self.field.shape[1 if self.field.ragged else 0 :])
-        facts = {"descr": np.dtype(self.field.dtype).str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.file, facts)
-
-    def add(self, array: np.ndarray) -> None:
-        """Append one sample."""
-        self.file.write(np.ascontiguousarray(array).data)
-        self.rows += len(array) if self.field.ragged else 1
-        if self.field.ragged:
-            self.offsets.append(self.rows)
-
-    def finish(self) -> None:
-        """Complete the header, write the offsets, and make both files durable."""
-        self.file.seek(0)
-        self._header()
-        to_disk(self.file)
-        if self.field.ragged:
-            with create(self.offsets_path) as file:
-                np.save(file, np.array(self.offsets, np.int64))
-                to_disk(file)
+def _check(facts: Facts) -> str:
+    """The checksum of the content of store.json."""
+    return text_sum(json.dumps({k: v for k, v in facts.items() if k != "check"}, sort_keys=True))

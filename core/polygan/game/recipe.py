@@ -64,6 +64,9 @@ class Recipe(Generic[C]):
     first_options: ClassVar[tuple[str, ...]] = ()
     """The settings that people change first, which `--help` shows; empty: the first two of ``Config``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
+    variants: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Saved networks to generate from instead of the usual networks, by the name of the variant, for ``generate --of NAME``:
+    ``{"start": {"generator": "start.policy"}}`` uses the part ``policy`` of the network ``start`` as ``generator``."""
 
     def __init__(self, config: C, info: Facts) -> None:
         """Take ``config``, an instance of ``Config``, and ``info``, the facts of the data (`Source.info`)."""

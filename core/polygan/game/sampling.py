@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import operator
+import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _PIECE = 4  # the counter that tells the seeds of a file's pieces from other seeds
+_SEEDS = 2**63
+_MANY = 100_000  # samples; more are refused before work where the memory cannot hold all
 
 
 def make_samples(
@@ -40,14 +45,18 @@ def make_samples(
     """``n`` samples by seed, or a sample for each sample of ``given``. Sample i of a seed does not depend on ``n``.
 
     Networks are in evaluation mode during the call, and the caller's random generators are restored. ``options`` is an instance
-    of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples.
+    of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples. Raises ConfigError for a seed that
+    no generator takes, and for more samples than the memory can hold.
     """
     _check_given(recipe, given is not None)
     device, noise = _device_of(networks), seeded_noise(seed)
     options = recipe.Sampling() if options is None else options
-    with preserved_generators(device), evaluating(networks), torch.no_grad():
+    n = n if given is None else len(given)
+    if n > _MANY:
+        _check_room(recipe, networks, n)
+    with preserved_generators(device), evaluating(networks), torch.no_grad(), _enough_memory(n, device):
         seed_everything(mix(seed, 1), device)
-        made = recipe.generate(networks, Request(n if given is None else len(given), noise, options, device, given))
+        made = recipe.generate(networks, Request(n, noise, options, device, given))
     return _finished(made, given, domain)
 
 
@@ -84,7 +93,52 @@ def stream_samples(
 
 def seeded_noise(seed: int) -> Noise:
     """Noise from the CPU's generator, so that a seed gives the same samples on every device."""
-    return Noise("cpu", block=64).reset(seed)
+    return Noise("cpu", block=64).reset(checked_seed(seed))
+
+
+def checked_seed(seed: int) -> int:
+    """The seed. Raises ConfigError for a seed outside [0, 2^63), which the generators cannot take."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < _SEEDS:
+        raise ConfigError(f"seed = {seed!r} is not a whole number in [0, 2^63); use another seed, e.g. 0")
+    return number
+
+
+def _check_room(recipe: AnyRecipe, networks: Mapping[str, nn.Module], n: int) -> None:
+    """Refuse more samples than the machine's memory can hold, going by the size of the recipe's preview."""
+    if recipe.given is not None and not recipe.invents:
+        return
+    few, options = recipe.preview()
+    made = make_samples(recipe, networks, min(few, _MANY), 0, options)
+    values = [made.data] if torch.is_tensor(made.data) else made.data
+    each = sum(v.nbytes if torch.is_tensor(v) else sys.getsizeof(v) for v in values) / max(1, len(made))
+    try:
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    if n * each > room / 2:
+        most = max(1, int(room / 4 / each))
+        raise ConfigError(
+            f"n = {n:,} samples of about {each:,.0f} bytes do not fit into the memory of {room / 2**30:,.0f} GiB; "
+            f"ask for at most {most:,} at a time, each time with another seed and another folder"
+        )
+
+
+@contextmanager
+def _enough_memory(n: int, device: torch.device) -> Iterator[None]:
+    """Turn a lack of memory inside the block into a ConfigError that says so."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            f"n = {n:,} samples do not fit into the memory of device {device}; ask for fewer at a time, each time with "
+            "another seed"
+        ) from None
 
 
 def _check_given(recipe: AnyRecipe, there: bool) -> None:

@@ -17,7 +17,20 @@ Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | Command
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
 _CHARACTERS = "a-z, 0-9, '-', '_' and '.'"
 
-COMMANDS = ("list", "plugins", "train", "resume", "generate", "evaluate", "report", "export", "import", "new")
+COMMANDS = (
+    "list",
+    "plugins",
+    "data",
+    "cache",
+    "train",
+    "resume",
+    "generate",
+    "evaluate",
+    "report",
+    "export",
+    "import",
+    "new",
+)
 """The commands that polygan has itself."""
 
 

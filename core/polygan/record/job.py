@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.build import cache_folder
 from ..game.sampling import given_of, make_samples, shown_beside
 from ..scoring.evaluation import Evaluation
+from ..scoring.trust import NO_TRUST, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -36,6 +38,8 @@ class Job:
     """The ids of the metrics to compute; the first metric picks the best checkpoint."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """Values that the metrics of all evaluations share (`Evaluation.once`)."""
+    trust: Trust = NO_TRUST
+    """The feature network that this process was asked for, and whether code in files may run."""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -55,8 +59,14 @@ class Job:
         """Real samples to show beside the first ``n`` of `samples`."""
         return shown_beside(self.recipe, self.domain, self.splits, n)
 
+    @property
+    def features(self) -> str:
+        """The feature network that metrics measure with. ConfigError if the network must not be opened."""
+        run = self.settings.run
+        return self.trust.check(run.features, Path(run.runs) / run.name)
+
     def evaluation(self, networks: Mapping[str, torch.nn.Module], device: torch.device) -> Evaluation:
-        """The data, networks and settings that metrics may use."""
+        """The data, networks and settings that metrics may use. ConfigError for a feature network that must not be opened."""
         run = self.settings.run
         return Evaluation(
             domain=self.domain,
@@ -67,7 +77,8 @@ class Job:
             device=device,
             samples=run.evaluate_samples,
             seed=run.seed,
-            features=run.features,
+            features=self.features,
+            allow_code=self.trust.allow_code,
             recipe=self.recipe,
             networks=networks,
             kept=self.kept,

@@ -38,6 +38,7 @@ class Recorder(Listener):
         self.folder, self.job = folder, job
         self.progress = Progress(job.settings.run.steps, quiet=quiet)
         self._log = folder / "log.jsonl"
+        self._said: set[str] = set()
 
     def write(self, trainer: Trainer, event: str, **facts: object) -> None:
         """Append one line to log.jsonl."""
@@ -51,11 +52,14 @@ class Recorder(Listener):
 
     # The trainer's events
 
-    def started(self, trainer: Trainer, *, resumed: bool) -> None:
-        """Training starts or resumes. Log lines that an interrupted attempt wrote after this step are dropped."""
+    def started(self, trainer: Trainer, *, resumed: bool, facts: Mapping[str, object] | None = None) -> None:
+        """Training starts or resumes. Log lines that an interrupted attempt wrote after this step are dropped.
+
+        ``facts`` go into the record of the start, such as settings that were changed.
+        """
         keep_records(self._log, trainer.step if resumed else -1)
         notes = list(self.job.recipe.notes(trainer.settings))
-        self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}))
+        self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}), **(facts or {}))
         self.job.catalogue.emit("polygan_run_started", event=self.event(trainer))
         for note in notes:
             self.progress.say(note)
@@ -120,17 +124,22 @@ class Recorder(Listener):
         """Compute the scores. The first score of the first metric picks the best checkpoint, and is returned: less is better."""
         metrics = self.job.metrics
         evaluation = self.job.evaluation(trainer.networks(), trainer.device)
-        by_metric, record = compute_scores(self.job.catalogue, metrics, evaluation, self.progress.say)
-        scores = flat(by_metric)
-        self.write(trainer, "evaluated", **record)
+        computed = compute_scores(self.job.catalogue, metrics, evaluation, self._say_once)
+        scores, leading = flat(computed.scores), computed.leading
+        self.write(trainer, "evaluated", **computed.record)
         for s in scores:
             floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
             self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
         self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
-        leading = next(iter(by_metric.get(metrics[0], [])), None) if metrics else None
         if leading is None:
             return None
         return leading.value if leading.better == "lower" else -leading.value
+
+    def _say_once(self, line: str) -> None:
+        """Show a line that evaluations would repeat: what is left out stays left out in most runs."""
+        if line not in self._said:
+            self._said.add(line)
+            self.progress.say(line)
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """Log that a checkpoint is on disk, and tell plugins."""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from ..scoring.records import Record
 
+_FAR_ABOVE = 1000
+"""A value this many times its floor is "far above": the exact ratio says nothing more."""
+_FAR_BEYOND = 10
+"""A floor this much smaller than a value that should be high is no measure of the value."""
+
 
 def score_table(records: Sequence[Record]) -> str:
     """A table of the newest value of each score, next to its floor."""
@@ -61,13 +66,25 @@ def _better(score: Mapping[str, object]) -> str:
 
 
 def _bar(score: Mapping[str, object]) -> str:
-    """The value as a bar with a stroke at the floor, and the ratio of the two; only the floor's number where a bar has no sense."""
+    """The value as a bar with a stroke at the floor, and the two compared in words; only the floor's number where a bar has no sense."""
     value, floor = finite(score.get("value")), finite(score.get("floor"))
     if math.isnan(floor):
         return ""
-    if not (value >= 0 and floor > 0):
+    higher = _better(score) == "higher"
+    if not (value >= 0 and floor > 0) or (higher and value > _FAR_BEYOND * floor):
         return f" <span class=soft>floor {number(floor)}</span>"
-    ratio = f"{value / floor:.0%} of real" if _better(score) == "higher" else f"{value / floor:.3g}× floor"
-    length, stroke = (100 * x / max(value, floor) for x in (value, floor))
+    # The floor is as good as a score can mean, so a bar of "higher is better" is full at the floor and ends there.
+    most = floor if higher else max(value, floor)
+    length, stroke = (100 * min(x / most, 1) for x in (value, floor))
     bar = f'<i style="width:{length:.1f}%"></i><b style="left:calc({stroke:.1f}% - 1px)"></b>'
-    return f" <span class=soft>{ratio} ({number(floor)})</span><span class=bar>{bar}</span>"
+    words = _compared(value / floor, higher=higher)
+    return f" <span class=soft>{words} ({number(floor)})</span><span class=bar>{bar}</span>"
+
+
+def _compared(ratio: float, *, higher: bool) -> str:
+    """How a value stands to its floor, from value / floor >= 0. A value beyond the floor is no better than a value at the floor."""
+    if (ratio >= 1) if higher else (ratio <= 1):
+        return "at the floor"
+    if higher:
+        return f"{min(round(100 * ratio), 99)}% of real" if ratio >= 0.01 else "under 1% of real"
+    return f"{ratio:.3g}× floor" if ratio < _FAR_ABOVE else "far above the floor"

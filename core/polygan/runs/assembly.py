@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.build import build_store
+from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
+from ..messages import say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
+from ..seeding import preserved_generators
 from ..settings.formats import Names, migrated
 from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
 from ..settings.words import nested, read_words
+from .data.located import located
+from .data.receipt import receipt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from ..game.recipe import Recipe
     from ..hookspecs import DatasetSpec
     from ..plugins.catalogue import Catalogue
+    from .data.receipt import Receipt
 
 
 def resolve(
@@ -103,43 +109,126 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
         raise DataError(f"no data: pass --data PATH or one of {', '.join(names) or 'no named data sets are installed'}")
     if spec := named_dataset(name, domain, catalogue):
         return catalogue.resolve(spec)(settings)
-    if ":" not in name and not Path(name).expanduser().exists():
+    if ":" not in name and not os.path.exists(os.path.expanduser(name)):
         raise DataError(
             f"data {name!r} is neither a path that exists nor a data set of domain {domain.id!r}"
             f"{did_you_mean(name, names)}; `polygan list` shows the data sets"
+            f"{'' if os.path.isabs(name) else f', and paths are relative to {os.getcwd()}'}"
         )
     return domain.open(settings)
 
 
 def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
-    """The ids of the named metrics; without names, the ids of all metrics of the domain."""
+    """The ids of the named metrics; without names, the ids of all metrics of the domain. ConfigError for another domain's metric."""
+    known = [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
     ids = [catalogue.metric(name).id for name in names]
-    return ids or [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
+    for name in ids:
+        other = name.partition("/")[0]
+        if other != domain.id and other in catalogue.domains:
+            fits = f"the metrics of this run are {', '.join(known)}" if known else "no metric is installed for this run"
+            raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
+    return ids or known
 
 
-def open_splits(settings: Settings, domain: Domain, progress: bool | None = None) -> dict[str, Split]:
-    """The decoded data of a run: the splits ``train`` and ``held_out``."""
-    store = build_store(open_source(settings.data, domain, get_catalogue()), settings.data, progress=progress)
-    return split_store(store, settings.data.held_out)
+def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:
+    """The source of data settings, the settings with paths that exist, and the folder to which its paths are relative.
+
+    ``run`` is the folder of a run from before; None: a new run.
+    """
+    base, catalogue = "", get_catalogue()
+    if run is None:
+        _refuse_two_meanings(data.source, domain, catalogue)
+    elif _is_path(data.source, domain, catalogue):
+        data, base = located(data, run)
+    return open_source(data, domain, catalogue), data, base
 
 
-def make_job(settings: Settings, progress: bool | None = None) -> Job:
-    """The job that settings describe, with decoded data. ``progress`` None: a bar on a terminal, else plain lines."""
+def _is_path(source: str, domain: Domain, catalogue: Catalogue) -> bool:
+    return bool(source) and ":" not in source and named_dataset(source, domain, catalogue) is None
+
+
+def _refuse_two_meanings(source: str, domain: Domain, catalogue: Catalogue) -> None:
+    """Refuse the name of a data set that is also the name of a file or folder here. Raises DataError."""
+    path = Path(source)
+    if source and named_dataset(source, domain, catalogue) and path.exists():
+        raise DataError(
+            f"data {source!r} is a data set of domain {domain.id!r} and also a {'folder' if path.is_dir() else 'file'} "
+            f"here: --data .{os.sep}{source} takes the {'folder' if path.is_dir() else 'file'}; for the data set, rename "
+            "that or run polygan in another folder"
+        )
+
+
+def open_splits(
+    settings: Settings, domain: Domain, progress: bool | None = None, run: Path | None = None
+) -> dict[str, Split]:
+    """The decoded data of a run: the splits ``train`` and ``held_out``. ``run`` is the folder of a run from before."""
+    source, data, base = open_data(settings.data, domain, run)
+    return _decoded(source, data, base, domain, progress)
+
+
+def _decoded(
+    source: Source, data: DataSettings, base: str, domain: Domain, progress: bool | None, receipt: Receipt | None = None
+) -> dict[str, Split]:
+    store = build_store(source, data, progress=progress)
+    store.read = {} if receipt is None else {"read": receipt.plain()}
+    if _is_path(data.source, domain, get_catalogue()):
+        store.base = base or os.getcwd()
+    return split_store(store, data.held_out)
+
+
+def make_job(settings: Settings, progress: bool | None = None, run: Path | None = None) -> Job:
+    """The job that settings describe, with decoded data. ``progress`` None: a bar on a terminal, else plain lines.
+
+    ``run`` is the folder of a run that is continued. What the recipe cannot make is refused before samples are decoded.
+    """
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
     metrics = metric_ids(settings.run.metrics, domain, catalogue)
-    splits = open_splits(settings, domain, progress)
+    source, data, base = open_data(settings.data, domain, run)
+    receipt = receipt_of(source, data, domain.id)
+    if progress is not False:
+        for line in receipt.brief():
+            say(line)
+    if len(source) and not store_path(source, data).exists():
+        refuse_early(kind, settings, source)
+    splits = _decoded(source, data, base, domain, progress, receipt)
     return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
 
 
-def saved_settings(folder: Path, changes: Mapping[str, object]) -> Settings:
-    """The settings in a run's config.yaml, overridden by ``changes``."""
+def read_receipt(settings: Settings) -> Receipt:
+    """The receipt of the data that settings name. Nothing is decoded."""
+    domain = kinds(settings.recipe, get_catalogue())[1]
+    source, data, _ = open_data(settings.data, domain)
+    return receipt_of(source, data, domain.id)
+
+
+def refuse_early(kind: type[Recipe], settings: Settings, source: Source) -> None:
+    """Build a recipe's networks and players once, and throw them away, so that what does not fit is an error before decoding.
+
+    The recipe gets the facts that it will get after decoding. Random generators stay as they are.
+    """
+    with preserved_generators():
+        recipe = kind(settings.model, {**json.loads(json.dumps(source.info)), "count": len(source)})
+        recipe.players(recipe.networks(), settings.run)
+        streams = [name for turn in recipe.turns() for name in turn.streams]
+    if "train" in streams and settings.run.batch_size > len(source):
+        raise DataError(
+            f"batch_size = {settings.run.batch_size} is larger than the data: {len(source)} samples; use a smaller "
+            "--batch_size, or more data"
+        )
+
+
+def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Sequence[str] = ()) -> Settings:
+    """The settings in a run's config.yaml, overridden by ``changes``, and then by ``arguments``, command-line options.
+
+    The run keeps the name that it was trained under. Its folder may have any other name by now.
+    """
     saved = read_yaml(folder / "config.yaml", saved=True)
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
     saved = _without_a_set_that_is_gone(saved, kinds(recipe, get_catalogue())[1])
-    return resolve(recipe, [saved, {"runs": str(folder.parent), "name": folder.name}, changes])
+    return resolve(recipe, [saved, {"runs": str(folder.parent)}, changes], arguments)
 
 
 def _without_a_set_that_is_gone(saved: Mapping[str, object], domain: Domain) -> Mapping[str, object]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 from safetensors import SafetensorError, safe_open
 
-from ..errors import DISK_FULL, CheckpointError, PolyganError
+from ..data.saving import file_suffix
+from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError
 from ..files import Format, create, replacing, write_blocks
 from ..plugins.catalogue import get_catalogue
 from ..reading import open_regular, parse_json, read_text
@@ -20,7 +21,7 @@ from ..training.weights import load_module
 from .assembly import kinds, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from torch import nn
 
@@ -45,6 +46,8 @@ class ModelFacts(TypedDict):
 
 MODEL: Format[dict[str, object]] = Format("exported model", 1, CheckpointError)
 """The format of the facts of an exported model; facts without a number are of format 1."""
+NATIVE = "safetensors"
+"""polygan's own format of exported models."""
 _FACTS: Mapping[str, type] = {"recipe": str, "model": dict, "info": dict, "step": int, "networks": list}
 
 
@@ -85,7 +88,7 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
     """
     catalogue = get_catalogue()
     kind, _ = kinds(recipe, catalogue)
-    source = Path(source)
+    source, _ = Path(source), export_kind(out, NATIVE)
     if not source.exists():
         raise CheckpointError(f"{source} does not exist; name the file with the weights")
     found: ImportedWeights = catalogue.resolve(catalogue.format(recipe, format, "import"))(source)
@@ -96,6 +99,23 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
     return write_model(Path(out), settings, found.info, 0, {name: networks[name] for name in found.networks})
 
 
+def export_kind(path: str | Path, kind: str, others: Collection[str] = ()) -> str:
+    """The format of a model to write: ``kind``, else the format that the suffix of ``path`` names; without a suffix, polygan's own.
+
+    ``others`` are the further formats that there are. Raises ConfigError for a suffix that no format has, or that another has.
+    """
+    named, known = file_suffix(path)[1:], (NATIVE, *others)
+    if not kind and named and named not in known:
+        suffixes = ", ".join(f".{name}" for name in known)
+        raise ConfigError(
+            f"{path}: networks are not exported as .{named}; use {suffixes}, or another format with --format"
+        )
+    kind = kind or named or NATIVE
+    if named and named != kind and (kind == NATIVE or named in others):
+        raise ConfigError(f"{path} ends in .{named}, and the format is {kind}; end the name in .{kind}")
+    return kind
+
+
 def write_model(
     path: Path, settings: Settings, info: Mapping[str, object], step: int, networks: Mapping[str, nn.Module]
 ) -> list[Path]:
@@ -103,6 +123,7 @@ def write_model(
 
     A power cut leaves either the old model or the new model.
     """
+    export_kind(path, NATIVE)
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
     tensors = {
         f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import platform
-import re
 import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import torch
 
 from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
+from ..messages import warn
 from ..reading import parse_json, read_text
+from .data.located import where
+from .launch import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +44,8 @@ class DataFacts(TypedDict):
     """The samples that were skipped, each with the reason."""
     key: str
     """The key of the decoded data in the cache."""
+    content: NotRequired[str]
+    """The checksum of the decoded samples; a run from an older polygan has none."""
     info: dict[str, Any]
     """The facts that the recipe is built from (`Source.info`)."""
 
@@ -105,49 +108,6 @@ def check_links(folder: Path) -> None:
         all_inside(folder, name)
 
 
-def new_folder(settings: Settings) -> tuple[Path, bool]:
-    """A new run folder and False; or the folder that a restarted launcher continues, and True."""
-    parent, launch = Path(settings.run.runs), _launch()
-    name = settings.run.name
-    if not name:
-        source = re.sub(r"[^\w.+-]+", "-", Path(settings.data.source).name).strip("-.") or "data"
-        name = f"{settings.recipe.rpartition('/')[2]}-{source}"
-    pattern = glob.escape(name) + ("" if settings.run.name else "*")
-    for marker in sorted(parent.glob(f"{pattern}/.launch")) if launch else ():
-        same, _, process = marker.read_text(encoding="utf-8").rpartition(" ")
-        # torchrun counts restarts for each node, so on this node the count may still be 0.
-        restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" or process != str(os.getpid())
-        if restarted and same == launch:
-            return marker.parent, True
-    for attempt in range(1, 10_000):
-        folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if settings.run.name:
-                raise ConfigError(
-                    f"run {folder} exists; `polygan resume {folder}` continues it, another --name starts a new one"
-                ) from None
-            continue
-        except OSError as error:
-            raise ConfigError(
-                f"run folder {folder} cannot be made: {error.strerror}; choose another with --runs"
-            ) from None
-        # Written at once, so that a run that is killed before its first step can be resumed.
-        write_text(folder / "config.yaml", settings.yaml())
-        if launch:
-            write_text(folder / ".launch", f"{launch} {os.getpid()}")
-        return folder, False
-    raise ConfigError(f"{parent} holds too many runs named {name}; choose a --name")
-
-
-def _launch() -> str:
-    """A text that is the same for all restarts of a launch by torchrun and differs between launches; empty without torchrun."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return ""
-    return f"{os.environ['TORCHELASTIC_RUN_ID']} {platform.node()} {os.getppid()}"
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a run folder against a second process, and refuse links out of the folder. The lock ends with the process."""
@@ -164,7 +124,44 @@ def locked(folder: Path) -> Iterator[None]:
             raise ConfigError(
                 f"run {folder} is being trained by another process; wait for it, or train under another --name"
             ) from None
+        _sweep_files(folder)
         yield
+
+
+def _sweep_files(folder: Path) -> None:
+    """Remove the temporary files of `write_text` whose process was killed."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdecimal() and not alive(int(pid)) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def environment(device: torch.device, precision: str, catalogue: Catalogue) -> dict[str, object]:
+    """The programs and the machine that train a run, for environment.json."""
+    from .. import __version__
+
+    return {
+        "polygan": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": precision,
+        "torch": torch.__version__,
+        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "plugins": {p.name: f"{p.distribution} {p.version}" for p in catalogue.plugins if p.status == "loaded"},
+        "command": shlex.join(["polygan", *sys.argv[1:]]) if sys.argv[0].endswith("polygan") else "python",
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            named = next(line for line in file if line.startswith("model name"))
+        return named.partition(":")[2].strip()
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def describe(
@@ -177,8 +174,6 @@ def describe(
     catalogue: Catalogue,
 ) -> None:
     """Write config.yaml, data.json and environment.json."""
-    from .. import __version__
-
     store = splits["train"].store
     data = {
         "format": DATA.number,
@@ -187,42 +182,49 @@ def describe(
         **{name: len(split) for name, split in splits.items()},
         "bad": list(store.bad),
         "key": store.key,
+        "content": store.content,
+        **store.read,
+        **({"where": where(settings.data.source, store.base, folder)} if store.base else {}),
         "info": store.info,
-    }
-    environment = {
-        "polygan": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": precision,
-        "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "plugins": {p.name: f"{p.distribution} {p.version}" for p in catalogue.plugins if p.status == "loaded"},
-        "command": shlex.join(["polygan", *sys.argv[1:]]) if sys.argv[0].endswith("polygan") else "python",
     }
     for name, text in (
         ("config.yaml", settings.yaml()),
         ("data.json", json.dumps(data, indent=1) + "\n"),
-        ("environment.json", json.dumps(environment, indent=1) + "\n"),
+        ("environment.json", json.dumps(environment(device, precision, catalogue), indent=1) + "\n"),
     ):
         write_text(folder / name, text)
 
 
 def check_data(folder: Path, store: Store) -> None:
-    """Refuse data whose number of samples or facts differ from the data that the run was trained on. Raises DataError."""
+    """Refuse data whose samples or facts differ from the data that the run was trained on. Raises DataError.
+
+    The files may have other names or times, as long as the decoded samples are the same.
+    """
     if not (folder / "data.json").exists():
         return
     facts = read_data(folder)
     saved = _named(facts.get("count"), facts.get("info"))
     now = _named(len(store), json.loads(json.dumps(store.info)))
+    remedy = f"restore it, or start a new run with --init_from {folder}"
     for name in sorted(saved):  # an older polygan may have recorded fewer facts
         before, after = (_shown(facts.get(name)) for facts in (saved, now))
         if saved.get(name) != now.get(name):
+            raise DataError(f"the data of run {folder} has changed: {name} was {before} and is {after}; {remedy}")
+    content, same_files = facts.get("content"), facts.get("key") == store.key
+    if content and store.content and content != store.content:
+        if not same_files:
             raise DataError(
-                f"the data of run {folder} has changed: {name} was {before} and is {after}; restore it, or start a new "
-                f"run with --init-from {folder}"
+                f"the data of run {folder} has changed: it has as many samples as before, and some of them differ; {remedy}"
             )
+        warn(
+            f"polygan: the files of the data of run {folder} are the same, and are decoded to other samples than before, by "
+            "another version of a library perhaps; the run goes on, and its result is not the same to the bit"
+        )
+    elif not content and not same_files:
+        warn(
+            f"polygan: the files of the data of run {folder} have other names, sizes or times than before; the run is from "
+            "an older polygan and does not know whether the samples are the same"
+        )
 
 
 def _named(count: object, info: Mapping[str, object] | None) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.walk import walk_files
@@ -13,7 +14,6 @@ from ..messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from torch import nn
 
@@ -76,7 +76,7 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
     return paths
 
 
-def targets_of(paths: list[Path], source: Path, out: Path, domain: Domain, suffix: str) -> list[Path]:
+def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain, suffix: str) -> list[Path]:
     """The output file of each input: ``out`` itself if ``domain`` writes files of its suffix, else a file in the folder ``out``.
 
     The name of an input is kept, with another suffix. Where two inputs would have the same output, the second keeps its own
@@ -84,15 +84,13 @@ def targets_of(paths: list[Path], source: Path, out: Path, domain: Domain, suffi
     """
     if not domain.writes:
         raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
-    if out.suffix.lower() in domain.writes and not out.is_dir():
+    if named := domain.suffix_of(out, "set"):
         if source.is_dir():
             raise ConfigError(f"{out} is one file, and {source} is a folder; name a folder with --out")
-        return [out]
-    if out.suffix[1:].isalpha() and not out.is_dir():
-        known = ", ".join(domain.writes)
-        raise ConfigError(
-            f"{out}: domain {domain.id!r} writes {known}; use one of these suffixes, or name a folder (no suffix)"
-        )
+        if suffix and named != f".{suffix.lower().lstrip('.')}":
+            raise ConfigError(f"{out} ends in {named}, and format = {suffix!r}; leave --format out, or name a folder")
+        return [Path(out)]
+    out = Path(out)
     suffix = f".{suffix.lower().lstrip('.')}" if suffix else domain.writes[0]
     if suffix not in domain.writes:
         raise ConfigError(
@@ -111,7 +109,7 @@ def targets_of(paths: list[Path], source: Path, out: Path, domain: Domain, suffi
     return targets
 
 
-def convert_files(maker: Maker, source: Path, out: Path, suffix: str) -> Iterator[Path]:
+def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> Iterator[Path]:
     """Make an output file from each input file, one at a time, and yield each file that was written.
 
     A fault of a file in a folder is a line on stderr, and a DataError at the end counts the faulty files.

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..data.domain import Samples
-from ..errors import ConfigError, DataError, one_line
+from ..data.pieces import read_pieces, to_html
+from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..game.sampling import make_samples
 from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
 from ..record.log import append_record
 from ..scoring.scores import compute_scores, flat
+from ..scoring.trust import Trust
 from ..seeding import preserved_generators, seed_everything
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
-from .exported import read_facts, write_format, write_model
+from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_made
+from .networks.variants import best_step, swapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,8 +82,8 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         # The memory layout of training: in another layout a convolution gives the same numbers only up to rounding.
         moved = module.to(place).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
         networks[name] = moved.requires_grad_(False)
-    metrics = metric_ids(settings.run.metrics, domain, catalogue)
-    job = Job(settings, catalogue, domain, recipe, {}, metrics)
+    # `evaluate` looks the metrics up: generating needs no plugin that brings one.
+    job = Job(settings, catalogue, domain, recipe, {}, ())
     return Run(path.with_suffix("") if exported else path, job, networks, at)
 
 
@@ -117,6 +121,31 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, recipe={self.settings.recipe!r}, step={self.step})"
 
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it: one line, and the newest samples that training drew."""
+        newest = sorted(self.folder.glob("samples/step-*"))[-1:]
+        pieces = []
+        with suppress(DataError):
+            pieces = [piece for folder in newest for piece in read_pieces(folder)[:8]]
+        return to_html(repr(self), pieces)
+
+    def variant(self, name: str) -> Run:
+        """This run with other networks to generate from.
+
+        ``"best"`` is the checkpoint with the best score. Other names are the recipe's own (`Recipe.variants`), e.g. the network
+        that a game started from. Raises ConfigError for a name that there is not.
+        """
+        if name in self.recipe.variants:
+            return Run(self.folder, self._job, swapped(self.networks, self.recipe.variants[name]), self.step)
+        if name == "best":
+            device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
+            return load(self.folder, step=best_step(self.folder), device=str(device))
+        known = [*self.recipe.variants, "best"]
+        raise ConfigError(
+            f"of = {name!r}: {self.settings.recipe} saves no networks of this name{did_you_mean(name, known)}; "
+            f"there are {', '.join(known)}"
+        )
+
     @property
     def given_domain(self) -> Domain:
         """The domain of the samples that a user hands in. ConfigError if the recipe makes samples from noise alone."""
@@ -127,13 +156,21 @@ class Run:
             )
         return self.domain if given == self.domain.id else catalogue.resolve(catalogue.domain(given))()
 
-    def generate(self, n: int | None = None, *, given: object = None, seed: int = 0, **options: object) -> Samples:
+    def generate(
+        self, n: int | None = None, *, given: object = None, seed: int = 0, of: str = "", **options: object
+    ) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
         ``given`` is what samples are made from: a file's path, an array, or `polygan.Samples`. Each given sample becomes one
         sample. Without ``given``, a recipe that needs something given takes the first n held-out samples of the run's data, or
-        all if there are fewer. `convert` takes whole folders. Raises ConfigError if n and given do not fit the recipe.
+        all if there are fewer. `convert` takes whole folders. ``of`` names other networks to generate from (`variant`). Raises
+        ConfigError if n and given do not fit the recipe.
         """
+        if of:
+            return self.variant(of)._generate(n, given, seed, options)
+        return self._generate(n, given, seed, options)
+
+    def _generate(self, n: int | None, given: object, seed: int, options: Mapping[str, object]) -> Samples:
         sampling = self._sampling(options)
         if given is not None:
             if n is not None:
@@ -142,8 +179,8 @@ class Run:
                 )
             return self._from_given(given, seed, sampling)
         n = 64 if n is None else n
-        if n < 1:
-            raise ConfigError(f"n = {n} samples cannot be generated; ask for at least 1")
+        if not hasattr(n, "__index__") or n < 1:
+            raise ConfigError(f"n = {n!r} samples cannot be generated; ask for a whole number from 1")
         if self.recipe.given is None or self.recipe.invents:
             return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)
         return self._whole_job().samples(self.networks, n, seed, sampling)
@@ -172,18 +209,21 @@ class Run:
         are written.
         """
         maker = self._maker(seed, self._sampling(options))
-        return list(convert_files(maker, Path(source), Path(out), format))
+        return list(convert_files(maker, Path(source), out, format))
 
     def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: object) -> Iterator[Samples]:
         """Samples from lines of text (standard input), piece by piece, for a given domain that reads text."""
         return self._maker(seed, self._sampling(options)).of_lines(lines)
 
-    def write_lines(self, made: Iterable[Samples], out: Path) -> Path:
+    def convert_file(self, source: str | Path, *, seed: int = 0, **options: object) -> Iterator[Samples]:
+        """Samples from the file ``source``, piece by piece, written nowhere."""
+        return self._maker(seed, self._sampling(options)).of_file(Path(source))
+
+    def write_lines(self, made: Iterable[Samples], out: str | Path) -> Path:
         """Write what `convert_lines` yields into the file ``out``, or into a file in the folder ``out``; returns the file."""
-        if out.suffix.lower() not in self.domain.writes or out.is_dir():
-            out = out / f"samples{self.domain.writes[0]}"
-        write_made(self.domain, made, out)
-        return out
+        file = Path(out) if self.domain.suffix_of(out, "set") else Path(out) / f"samples{self.domain.writes[0]}"
+        write_made(self.domain, made, file)
+        return file
 
     def _maker(self, seed: int, sampling: object) -> Maker:
         return Maker(self.recipe, self.networks, self.domain, self.given_domain, seed, sampling)
@@ -196,7 +236,7 @@ class Run:
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
-            splits = open_splits(self.settings, self.domain)
+            splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
             self._job = dataclasses.replace(self._job, splits=splits)
         return self._job
@@ -211,30 +251,33 @@ class Run:
         *,
         samples: int | None = None,
         features: str | None = None,
+        allow_code: bool = False,
         quiet: bool = False,
     ) -> list[Score]:
         """Compute the scores of metrics by id, each with its floor, and write them to the log.
 
         Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
-        ``features`` override the run's ``evaluate_samples`` and ``features``.
+        ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that
+        runs code when it is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
         """
-        job = self._whole_job()
-        names = metric_ids(metrics, self.domain, job.catalogue) if metrics else job.metrics
+        known = self._job.trust
+        trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
+        trust.check(self.settings.run.features, self.folder)  # before any data is decoded
+        job = dataclasses.replace(self._whole_job(), trust=trust)
+        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device)
         if samples is not None:
             if samples < 1:
                 raise ConfigError(f"samples = {samples} is too small; the least is 1")
             evaluation.samples = samples
-        if features is not None:
-            evaluation.features = features
         with preserved_generators(device):
-            scores, record = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
+            computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
         try:
-            append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **record})
+            append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
         except OSError as error:  # e.g. a folder that only others may write to
             warn(f"polygan: the scores are not in the log of {self.folder} ({error.strerror or error})")
-        return flat(scores)
+        return flat(computed.scores)
 
     def report(self) -> Path:
         """Write a new ``report.html`` and return its path."""
@@ -242,12 +285,15 @@ class Run:
 
         return write_report(self.folder)
 
-    def export(self, path: str | Path, kind: str = "safetensors") -> list[Path]:
+    def export(self, path: str | Path, kind: str = "") -> list[Path]:
         """Write the networks to ``path`` (one .safetensors file), and the recipe, settings and data facts beside them (.json).
 
-        ``kind`` may also be a format for other programs that a plugin has for the recipe. ConfigError if there is none of that name.
+        ``kind`` may also be a format for other programs that a plugin has for the recipe; without ``kind``, the suffix of
+        ``path`` says the format. ConfigError for an unknown format or suffix, and where the two differ.
         """
-        if kind == "safetensors":
+        others = self._job.catalogue.formats_of(self.settings.recipe, "export")
+        kind = export_kind(path, kind, others)
+        if kind == NATIVE:
             return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
         write = self._job.catalogue.resolve(self._job.catalogue.format(self.settings.recipe, kind, "export"))
         return write_format(Path(path), lambda place: write(self.recipe, self.networks, place))

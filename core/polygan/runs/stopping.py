@@ -1,46 +1,117 @@
-"""Requests to stop from outside: SIGTERM, SIGUSR1 and Ctrl-C."""
+"""Requests to stop: SIGTERM, SIGUSR1 and Ctrl-C from outside, and KeyboardInterrupt from a listener or plugin."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..messages import say
+from ..training.trainer import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from types import FrameType
 
     from ..training.trainer import Trainer
 
+_ACTION = 512  # bytes, more than a struct sigaction of any system
+
+
+class Interruptible(Listener):
+    """Passes events on. A KeyboardInterrupt of whoever hears them stops training as Ctrl-C does: after saving.
+
+    ``came`` is the list of signals of `stop_signals`; a second Ctrl-C still stops at once.
+    """
+
+    def __init__(self, listener: Listener, came: list[int]) -> None:
+        self.listener, self.came = listener, came
+
+    @contextmanager
+    def _stopping(self, trainer: Trainer) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.came.count(signal.SIGINT) > 1:
+                raise
+            self.came.append(signal.SIGINT)
+            trainer.request_stop()
+
+    def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """Pass on."""
+        with self._stopping(trainer):
+            self.listener.logged(trainer, values)
+
+    def sample(self, trainer: Trainer) -> None:
+        """Pass on."""
+        with self._stopping(trainer):
+            self.listener.sample(trainer)
+
+    def evaluate(self, trainer: Trainer) -> float | None:
+        """Pass on, and return the score."""
+        with self._stopping(trainer):
+            return self.listener.evaluate(trainer)
+        return None
+
+    def saved(self, trainer: Trainer, path: Path) -> None:
+        """Pass on."""
+        with self._stopping(trainer):
+            self.listener.saved(trainer, path)
+
+    def diverged(self, trainer: Trainer, message: str) -> None:
+        """Pass on."""
+        with self._stopping(trainer):
+            self.listener.diverged(trainer, message)
+
 
 @contextmanager
-def stop_signals(trainer: Trainer) -> Iterator[list[int]]:
+def stop_signals(trainer: Trainer, came: list[int] | None = None) -> Iterator[list[int]]:
     """Let SIGTERM, SIGUSR1 and the first Ctrl-C ask the trainer to save and stop; a second Ctrl-C stops at once.
 
-    Yields the list of the signals that came. In another thread than the main thread, signals are left alone.
+    Yields the list of the signals that came. Signals that the process ignores stay ignored (`nohup`, a shell's background). In
+    another thread than the main thread, signals are left alone.
     """
-    came: list[int] = []
+    came = [] if came is None else came
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        again = number in came
+        came.append(number)
         # Under torchrun each process gets two signals for one Ctrl-C: the terminal's and torchrun's own.
         if number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
-            if number in came:
+            if again:
                 raise KeyboardInterrupt
             say("stopping after this iteration; Ctrl-C again stops at once")
-        came.append(number)
         trainer.request_stop()
 
     wanted = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, n)]
+    wanted = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+    actions = {number: _action(number) for number in wanted}
     before = {number: signal.signal(number, stop) for number in wanted}
     try:
         yield came
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: no handler of Python
+                signal.signal(number, handler)
+            _put_back(number, actions[number])
+
+
+def _action(number: int) -> bytes:
+    """The system's own record of a signal's handler, such as that of faulthandler, which Python does not know; empty if unknown."""
+    record = ctypes.create_string_buffer(_ACTION)
+    with suppress(Exception):  # a system without sigaction
+        if ctypes.CDLL(None).sigaction(int(number), None, record) == 0:
+            return record.raw
+    return b""
+
+
+def _put_back(number: int, action: bytes) -> None:
+    if action:
+        ctypes.CDLL(None).sigaction(int(number), ctypes.create_string_buffer(action, _ACTION), None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -12,25 +13,26 @@ import torch
 
 from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
+from ..messages import say
 from ..record.listeners import Listeners
 from ..record.log import read_log
 from ..record.recorder import Recorder
+from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
-from ..training.device import is_emulated
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
-from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import make_job, resolve, saved_settings
-from .folder import check_data, check_links, describe, locked, new_folder, run_folder
-from .run import Run
-from .stopping import stop_signals
+from .folder import check_links, describe, locked, run_folder
+from .launch import discard, new_folder, typed_path
+from .resuming import as_layer, begin, facts_of, option_words, recorded_threads, tell
+from .run import Run, load
+from .stopping import Interruptible, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..data.store import Split
     from ..record.job import Job
     from ..training.distributed import World
     from ..training.trainer import Listener
@@ -46,6 +48,7 @@ def train(
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    allow_code: bool = False,
     **settings: Unpack[RunOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
@@ -53,52 +56,81 @@ def train(
     ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only. Raises a `PolyganError` for every foreseen mistake.
+    first process only. ``allow_code`` allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). Raises a
+    `PolyganError` for every foreseen mistake.
     """
     layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     layers.append({**groups, **settings})
-    return execute(resolve(recipe, layers, arguments), listeners=listeners, quiet=quiet)
+    resolved = resolve(recipe, layers, arguments)
+    trust = Trust(resolved.run.features, allow_code)
+    return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 
 
 def execute(
-    settings: Settings, folder: Path | None = None, *, listeners: Sequence[Listener] = (), quiet: bool = False
+    settings: Settings,
+    folder: Path | None = None,
+    *,
+    before: Settings | None = None,
+    listeners: Sequence[Listener] = (),
+    quiet: bool = False,
+    trust: Trust = NO_TRUST,
 ) -> Run:
-    """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored."""
+    """Train in a new folder, or continue in ``folder``. The caller's random generators and number of threads are restored.
+
+    ``before`` are the settings that count as those of a checkpoint without settings, which an earlier polygan saved.
+    """
+    if settings.run.evaluate_every:
+        trust.check(settings.run.features, folder)  # before any data is decoded
     with ExitStack() as stack:
         world, device = stack.enter_context(world_from_environment(settings.run.device, settings.run.hang_timeout))
         stack.enter_context(preserved_generators(device))
-        stack.enter_context(_threads(settings.run.threads))
+        usual = torch.get_num_threads()
+        stack.enter_context(_threads(settings.run.threads or (recorded_threads(folder) if folder else 0)))
         with world.first_goes_first():
-            job = make_job(settings, progress=None if world.first and not quiet else False)
+            job = make_job(settings, None if world.first and not quiet else False, folder)
+        job = replace(job, trust=trust)
         first_run = not Path(settings.run.runs).exists()
-        place, resuming = world.share(_place(settings, folder) if world.first else None)
-        recorder = None
+        place, resuming = _place(settings, folder, world)
+        stack.enter_context(_room_on_disk(place))
+        recorder, came = None, []
         if world.first:
             stack.enter_context(locked(place))
             recorder = Recorder(place, job, quiet=quiet)
         try:
-            trainer = _trainer(job, place, device, world, [recorder, *listeners] if recorder else [])
-            _begin(trainer, settings, place, job.splits, resuming=resuming)
+            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), came)
+            trainer = _trainer(job, place, device, world, heard)
+            trainer.before = before.plain() if before else {}
+            changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
-                shutil.rmtree(place, ignore_errors=True)
+                discard(place)
                 if first_run:
                     with suppress(OSError):  # the folder of runs, which this run made; another run may lie there by now
                         place.parent.rmdir()
             raise
+        told = tell(recorder, trainer, place, changed, usual, resuming=resuming) if recorder else []
         if recorder:
-            if is_emulated(trainer.precision, device):
-                recorder.progress.say(
-                    f"precision = {trainer.precision} is emulated on this {device.type} device, which is far slower than "
-                    "fp32; --precision auto takes what the hardware has"
-                )
             describe(place, settings, job.domain, job.splits, device, trainer.precision, job.catalogue)
-        _fit(trainer, recorder, place)
+        _fit(trainer, recorder, place, came, facts_of(changed, told))
         return Run(place, job, trainer.networks(), trainer.step)
 
 
-def _trainer(job: Job, place: Path, device: torch.device, world: World, listeners: Sequence[Listener]) -> Trainer:
+@contextmanager
+def _room_on_disk(folder: Path) -> Iterator[None]:
+    """One line with the remedy where the disk is full, whatever polygan was writing in the run's folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise CheckpointError(
+            f"run {folder} cannot be written ({error.strerror}); its checkpoints are intact: free some space, then "
+            f"`polygan resume {typed_path(folder)}`"
+        ) from None
+
+
+def _trainer(job: Job, place: Path, device: torch.device, world: World, listener: Listener) -> Trainer:
     run = job.settings.run
     streams = Streams(job.splits, job.domain, run.batch_size, run.seed, world.rank, world.size)
     trainer = Trainer(
@@ -108,8 +140,9 @@ def _trainer(job: Job, place: Path, device: torch.device, world: World, listener
         device=device,
         prepare=job.prepare,
         checkpoints=Checkpoints(place / "checkpoints", keep=run.keep, writable=world.first),
-        listener=Listeners(listeners),
+        listener=listener,
         world=world,
+        described=job.settings.plain(),
     )
     for turn in trainer.turns:
         for name in turn.streams:
@@ -129,59 +162,47 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin(trainer: Trainer, settings: Settings, folder: Path, splits: Mapping[str, Split], *, resuming: bool) -> None:
-    """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks."""
-    checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
-    if resuming and checkpoints is not None:
-        if world.first and checkpoints.entries():
-            try:
-                check_data(folder, splits["train"].store)
-                found = checkpoints.load(use=trainer.restore, needs=file_sizes(trainer.networks(averaged=False)))
-            except PolyganError as error:
-                problem = error
-        # The first process chooses the checkpoint, because other processes may see other files.
-        step, problem = world.share((found.step if found else None, problem))
-        if problem is not None:
-            raise problem
-        if step is not None:
-            if found is None:
-                checkpoints.load(step, use=trainer.restore)
-            return
-    if settings.run.init_from:
-        _transfer(trainer, settings.run.init_from)
-
-
-def _fit(trainer: Trainer, recorder: Recorder | None, folder: Path) -> None:
-    """Train with signals handled, and record how training ended."""
-    with stop_signals(trainer) as signals:
+def _fit(
+    trainer: Trainer, recorder: Recorder | None, folder: Path, came: list[int], facts: Mapping[str, object]
+) -> None:
+    """Train with signals handled, and record how training ended. ``facts`` go into the record of the start."""
+    again = f"`polygan resume {typed_path(folder)}` continues"
+    with stop_signals(trainer, came) as signals:
         status = "failed"
         try:
             if recorder:
-                recorder.started(trainer, resumed=trainer.step > 0)
+                recorder.started(trainer, resumed=trainer.step > 0, facts=facts)
             trainer.fit()
             status = "finished"
         except Preempted as stopped:
             status = "interrupted" if signals[:1] == [signal.SIGINT] else "preempted"
             kind = KeyboardInterrupt if status == "interrupted" else Preempted
-            raise kind(f"{stopped}; `polygan resume {folder}` continues") from None
-        except KeyboardInterrupt:
+            raise kind(f"{stopped}; {again}") from None
+        except KeyboardInterrupt as stopped:
             status = "interrupted"
-            raise
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            raise CheckpointError(
-                f"run {folder} cannot be written ({error.strerror}); its checkpoints are intact: free some space, then "
-                f"`polygan resume {folder}`"
-            ) from None
+            raise KeyboardInterrupt(f"{str(stopped) or f'interrupted after step {trainer.step}'}; {again}") from None
         finally:
             if recorder:
-                recorder.ended(trainer, status)
-                _try_report(recorder.folder, recorder)
+                try:
+                    recorder.ended(trainer, status)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(f"interrupted after run {folder} ended ({status})") from None
+                finally:
+                    _try_report(recorder.folder, recorder)
 
 
-def _place(settings: Settings, folder: Path | None) -> tuple[Path, bool]:
-    return new_folder(settings) if folder is None else (folder, True)
+def _place(settings: Settings, folder: Path | None, world: World) -> tuple[Path, bool]:
+    """The run's folder, and whether it is continued. The first process makes it; all raise the same error."""
+    place, problem = (folder, folder is not None), None
+    if world.first and folder is None:
+        try:
+            place = new_folder(settings)
+        except PolyganError as error:
+            problem = error
+    place, problem = world.share((place, problem))
+    if problem is not None:
+        raise problem
+    return place  # pyright: ignore[reportReturnType]  # the first process has made the folder
 
 
 def _try_report(folder: Path, recorder: Recorder) -> None:
@@ -199,23 +220,53 @@ def resume(
     *,
     steps: int | None = None,
     device: str | None = None,
+    features: str | None = None,
+    allow_code: bool = False,
+    settings: Mapping[str, object] | None = None,
+    arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
 ) -> Run:
     """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
-    The result is bit-identical to a run without interruption (same machine, settings and number of processes).
+    The result is bit-identical to a run without interruption (same machine, settings and number of processes and threads).
+    ``settings`` changes settings of the run from now on, ``{"model.learning_rate": 1e-4}``; ``arguments`` are the same as text,
+    ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml
+    counts as such a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets
+    the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
+    ``allow_code`` is as in `train`.
     """
     folder = run_folder(path)
     check_links(folder)
-    changes = {k: v for k, v in (("steps", steps), ("device", device)) if v is not None}
-    settings = saved_settings(folder, changes)
-    done = _finished_step(folder, settings.run.steps)
-    if done is not None:
+    direct = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
+    changed = saved_settings(folder, {**as_layer(settings or {}), **direct}, option_words(arguments))
+    done = _finished_step(folder, changed.run.steps)
+    if done is None:
+        before = saved_settings(folder, {})
+        named = changed.run.features if changed.run.features != before.run.features else features
+        trust = Trust(named, allow_code)
+        return execute(changed, folder, before=before, listeners=listeners, quiet=quiet, trust=trust)
+    place, first = typed_path(folder), os.environ.get("RANK", "0") == "0"
+    if first and _has_report(folder):
         raise ConfigError(
-            f"run {folder} is finished at step {done}; `polygan resume {folder} --steps {2 * done}` trains on"
+            f"run {folder} is finished at step {done}; `polygan resume {place} --steps {2 * done}` trains on"
         )
-    return execute(settings, folder, listeners=listeners, quiet=quiet)
+    if first:
+        from ..report.page import write_report
+
+        with locked(folder):
+            written = write_report(folder)
+        if not quiet:
+            say(f"run {folder} is finished at step {done} and had no report: {written} is written now")
+    return load(folder)
+
+
+def _has_report(folder: Path) -> bool:
+    """Whether the report was written after the last line of the log."""
+    try:
+        return (folder / "report.html").stat().st_mtime_ns >= (folder / "log.jsonl").stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _finished_step(folder: Path, steps: int) -> int | None:
@@ -226,16 +277,3 @@ def _finished_step(folder: Path, steps: int) -> int | None:
     done = checkpoints.load().step
     ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
     return done if done > steps or (done == steps and ended) else None
-
-
-def _transfer(trainer: Trainer, path: str) -> None:
-    """Start from other networks: weights from weights, averages from averages; where only one of the two exists, both from it."""
-    weights = load_weights(Path(path), list(trainer.actors))
-    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
-    if not found:
-        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
-    for name in found:
-        actor = trainer.actors[name]
-        load_module(actor.module, weights, name if name in weights else f"{name}.ema", path)
-        if actor.averaged is not None:
-            load_module(actor.averaged, weights, f"{name}.ema" if f"{name}.ema" in weights else name, path)

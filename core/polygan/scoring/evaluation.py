@@ -65,6 +65,8 @@ class Evaluation:
     seed: int = 0
     features: str = ""
     """The feature network (or recogniser) to measure with, where a metric has a choice: a file or a name; empty: its own."""
+    allow_code: bool = False
+    """Whether the user allows files that run code when they are loaded (``--allow-code``). Ask before such a file is opened."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """The values that `once` keeps; all evaluations of a run share this dict."""
 

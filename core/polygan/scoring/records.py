@@ -27,8 +27,10 @@ class Record(TypedDict, total=False):
     """Of evaluated: the fields of each `polygan.Score`."""
     plots: object
     """Of evaluated: the fields of each `polygan.Plot`."""
+    changed: object
+    """Of resumed: the settings that were changed by name, each with its value before and after."""
     message: object
-    """Of diverged: what happened."""
+    """Of diverged: what happened. Of resumed: what was changed."""
     status: object
     """Of ended: finished, preempted, interrupted or failed."""
     folder: object

@@ -1,8 +1,10 @@
-"""Computing the scores of metrics; a metric that fails is named and left out."""
+"""Computing the scores of metrics; a metric that fails, and a value that is not finite, is named and left out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from ..errors import PluginError, PolyganError, one_line
 from ..plugins.importing import where
@@ -15,26 +17,84 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
 
 
+class Computed(NamedTuple):
+    """What the metrics of one evaluation gave. Every value and every floor is a finite float."""
+
+    scores: dict[str, list[Score]]
+    """The scores by metric."""
+    record: Mapping[str, object]
+    """The scores and plots for the log."""
+    leading: Score | None
+    """The first score of the first metric, which picks the best checkpoint; None if this score was left out."""
+
+
 def compute_scores(
     catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
-) -> tuple[dict[str, list[Score]], Mapping[str, object]]:
-    """The scores by metric, and the record for the log; ``say`` gets a line about each metric that cannot be computed."""
+) -> Computed:
+    """The scores by metric, and the record for the log.
+
+    ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
+    """
+    metrics = list(metrics)
     found: dict[str, list[object]] = {}
+    left_out: dict[str, list[str]] = {}  # names by reason
     for name in metrics:
         try:
-            found[name] = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
+            entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
+            found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in entries]
         except PolyganError as error:
-            say(f"{name} was left out: {error}")
+            left_out.setdefault(str(error), []).append(name)
         except Exception as error:  # a fault of the plugin must not end the run or hide the other scores
             owner = catalogue.owner("metric", name)
             if catalogue.strict:
                 raise PluginError(f"metric {name!r} of {owner} raised {one_line(error)}{where(error)}") from error
-            say(f"{name} was left out: {owner} raised {one_line(error)}{where(error)}")
-    scores = {name: [e for e in entries if isinstance(e, Score)] for name, entries in found.items()}
+            left_out.setdefault(f"{owner} raised {one_line(error)}{where(error)}", []).append(name)
+    for reason, names in left_out.items():
+        say(f"{_listed(names)} left out: {reason}")
+    checked = {name: [_checked(e, say) for e in entries if isinstance(e, Score)] for name, entries in found.items()}
+    scores = {name: [s for s in of_one if s is not None] for name, of_one in checked.items()}
     plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
-    return scores, {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+    record = {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+    first = checked.get(metrics[0]) if metrics else None
+    return Computed(scores, record, first[0] if first else None)
 
 
 def flat(scores: Mapping[str, list[Score]]) -> list[Score]:
     """The scores of all metrics in one list."""
     return [s for of_one in scores.values() for s in of_one]
+
+
+def _listed(names: list[str]) -> str:
+    return f"{names[0]} was" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} were"
+
+
+def _checked(score: Score, say: Callable[[str], None]) -> Score | None:
+    """The score with plain floats; None if its value is not finite. A floor that is not finite is left out."""
+    value = _finite(score.value)
+    if value is None:
+        say(f"{score.name} was left out: its value is {score.value}, not a finite number")
+        return None
+    floor = None if score.floor is None else _finite(score.floor)
+    if floor is None and score.floor is not None:
+        say(f"the floor of {score.name} was left out: it is {score.floor}, not a finite number")
+    return replace(score, value=value, floor=floor)
+
+
+def _drawable(drawn: Plot) -> Plot:
+    """The plot without the points that are not finite, so that the log stays valid JSON."""
+    lines = {
+        name: [(float(x), float(y)) for x, y in points if _finite(x) is not None and _finite(y) is not None]
+        for name, points in drawn.lines.items()
+    }
+    return replace(drawn, lines=lines)
+
+
+def _finite(value: object) -> float | None:
+    """The value as a finite float; None for anything else. A plugin may return numbers of NumPy or of torch."""
+    if isinstance(value, str | bytes) or not isinstance(value, SupportsFloat):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        return None
+    return number if math.isfinite(number) else None

@@ -66,7 +66,7 @@ class Range(NamedTuple):
         first = self.intervals[0]
         if any(interval.holds(value) for interval in self.intervals):
             return ""
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):  # an int may be too large for a float
             said = f"is not finite; use {'a number in ' if str(self).startswith(('(', '[')) else ''}{self}"
         elif len(self.intervals) > 1:
             said = f"is not allowed; use {self}"

@@ -22,7 +22,7 @@ class TrainerSettings(Checked):
     """Samples for each optimizer step, over all processes and micro-batches."""
     accumulate: int = ranged(1, "[1, inf)")
     """Micro-batches for each optimizer step; each has batch_size / accumulate / processes samples."""
-    seed: int = ranged(0, "[0, inf)")
+    seed: int = ranged(0, "[0, 9223372036854775808)", hint="a seed is a whole number from 0 to 2^63 - 1")
     """Seed of the initial parameters, the order of the data and all noise."""
     precision: Precision = "auto"
     """auto: bf16 where the hardware supports it, else fp32 on the CPU and fp16 on CUDA."""
@@ -38,7 +38,8 @@ class TrainerSettings(Checked):
     sample_every: int = ranged(500, "[0, inf)")
     """Iterations between samples of the fixed latent batch; 0: only at the end."""
     save_every: int = ranged(1000, "[0, inf)")
-    """Iterations between checkpoints; 0: only at the end. An evaluation that gives a score saves a checkpoint too."""
+    """Iterations between checkpoints; 0: only at the end. An evaluation that gives a score saves a checkpoint too, and so does
+    the first minute of training."""
     evaluate_every: int = ranged(0, "[0, inf)")
     """Iterations between evaluations; 0: none during training."""
     keep: int = ranged(3, "[1, inf)")
@@ -69,7 +70,7 @@ class RunSettings(TrainerSettings):
     evaluate_samples: int = ranged(1000, "[1, inf)")
     """Number of generated samples that a metric may ask for."""
     threads: int = ranged(0, "[0, inf)")
-    """Number of torch's threads on the CPU; 0: torch chooses."""
+    """Number of torch's threads on the CPU; 0: torch chooses, and `polygan resume` takes the number that the run had."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,6 +21,7 @@ from ..game.sampling import make_samples
 from ..plugins import catalogue as plugins
 from ..record.job import Job
 from ..runs.assembly import data_settings, kinds, open_source, resolve
+from ..scoring.trust import Trust
 from ..settings.parser import build
 from .watched import Watched, played
 
@@ -172,7 +173,9 @@ class Bench:
     def job(self) -> Job:
         """The run of the case."""
         recipe, catalogue = self.reference.recipe, plugins.get_catalogue()
-        return Job(self.settings, catalogue, self.domain, recipe, self.splits, self.settings.run.metrics)
+        run = self.settings.run
+        trust = Trust(run.features, allow_code=True)  # whoever wrote the check names the file, not a run of a stranger
+        return Job(self.settings, catalogue, self.domain, recipe, self.splits, run.metrics, trust=trust)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """A prepared batch of training rows; all random draws are 0.5."""

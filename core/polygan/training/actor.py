@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import get_total_norm
 
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..foreach import lerp
 from ..foreach import scale as scale_all
 from ..losses import clamp_weights
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..files import Facts
     from ..game.protocol import Player
+    from .checkpoint import Checkpoint
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
@@ -55,6 +57,7 @@ class Actor:
         for p in self.module.parameters():
             p.requires_grad_(False)
         self.fused = self.optimizer is not None and _fuse(self.optimizer, device)
+        self._built = _values(self.optimizer), copy.deepcopy(self.scheduler.state_dict()) if self.scheduler else None
         self.averaged: nn.Module | None = None
         self._pair: list[list[Tensor]] = []
         self.skipped, self.streak = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -169,31 +172,68 @@ class Actor:
     def _counters(self) -> tuple[Tensor, ...]:
         return self.skipped, self.streak, self.scale, self._since_growth
 
-    def load_state(self, state: Facts) -> None:
-        """Continue from a state that `state` gave. Raises an error of Python for a state of another shape."""
+    def load_state(self, state: Facts, *, iterations: int = 0, anew: bool = False) -> None:
+        """Continue from a state that `state` gave, after ``iterations``.
+
+        With ``anew``, the optimizer keeps the values it was built with (such as its learning rate), and the schedule is played
+        up to this iteration. Only the moments come from the state. Raises CheckpointError where the state does not fit.
+        """
         check_state(state, self.optimizer, self.scheduler)
+        if anew:
+            self._restart(state["scheduler"], iterations)
         if self.optimizer is not None:
-            saved, own = state["optimizer"], self.optimizer.param_groups
-            # The device of this process decides about fused kernels, not the device that saved the state.
-            groups = [
-                g | {k: m[k] for k in ("fused",) if k in m} for g, m in zip(saved["param_groups"], own, strict=True)
-            ]
-            self.optimizer.load_state_dict({**saved, "param_groups": groups})
-            for p, values in self.optimizer.state.items():
-                for key, value in values.items():
-                    # Fused kernels read memory in order, so moments need the strides of their parameter (channels_last).
-                    if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
-                        values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
-        if self.scheduler is not None:
+            self._load_optimizer(self.optimizer, state["optimizer"], anew=anew)
+        if self.scheduler is not None and not anew:
             self.scheduler.load_state_dict(state["scheduler"])
         for mine, value in zip(self._counters(), state["counters"], strict=True):
             mine.copy_(value)
+
+    def _load_optimizer(self, optimizer: torch.optim.Optimizer, saved: Facts, *, anew: bool) -> None:
+        own = optimizer.param_groups
+        if anew and (len(own) != len(saved["param_groups"]) or any(map(_unlike, saved["param_groups"], own))):
+            raise CheckpointError(
+                f"the saved state of the optimizer does not fit {type(optimizer).__name__} as it is now"
+            )
+        # The device of this process decides about fused kernels, not the device that saved the state.
+        kept = [{k: v for k, v in m.items() if k != "params" and (anew or k == "fused")} for m in own]
+        groups = [g | k for g, k in zip(saved["param_groups"], kept, strict=True)]
+        optimizer.load_state_dict({**saved, "param_groups": groups})
+        for p, values in optimizer.state.items():
+            for key, value in values.items():
+                # Fused kernels read memory in order, so moments need the strides of their parameter (channels_last).
+                if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
+                    values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
+
+    def _restart(self, saved: object, iterations: int) -> None:
+        """Give the optimizer the values it was built with, and play the schedule up to the iteration of a saved state."""
+        values, schedule = self._built
+        for group, built in zip(self.optimizer.param_groups if self.optimizer else [], values, strict=True):
+            group.update(built)
+        if self.scheduler is None or schedule is None:
+            return
+        self.scheduler.load_state_dict(copy.deepcopy(schedule))
+        played = saved.get("last_epoch") if isinstance(saved, dict) else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch expects steps of the optimizer in between
+            for _ in range(played if isinstance(played, int) else iterations):
+                self.scheduler.step()
 
     def load_networks(self, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str) -> None:
         """Load the network and its average. Raises CheckpointError, which names the first tensor that does not fit."""
         load_module(self.module, networks, name, where)
         if self.averaged is not None:
             load_module(self.averaged, networks, f"{name}.ema", where)
+
+
+def restore(actors: Mapping[str, Actor], checkpoint: Checkpoint, *, anew: bool) -> None:
+    """Continue from a loaded checkpoint; ``anew`` as in `Actor.load_state`. CheckpointError where something does not fit."""
+    for name, actor in actors.items():
+        actor.load_networks(checkpoint.networks, name, checkpoint.path)
+    for name, actor in actors.items():
+        try:
+            actor.load_state(checkpoint.training["actors"][name], iterations=checkpoint.training["step"], anew=anew)
+        except CheckpointError as error:
+            raise CheckpointError(f"{checkpoint.path}: {name}: {error}") from None
 
 
 def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, object], bool]:
@@ -207,6 +247,18 @@ def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]],
     # A good buffer may be infinite: a "lowest value so far" starts at infinity.
     good = finite and not any(bool(a.streak > 0) or bool(a.spoilt()) for a in actors.values())
     return networks, {name: actor.state() for name, actor in actors.items()}, good
+
+
+def _values(optimizer: torch.optim.Optimizer | None) -> list[dict[str, object]]:
+    """The values of each parameter group, such as the learning rate."""
+    groups = optimizer.param_groups if optimizer else []
+    return [{k: copy.deepcopy(v) for k, v in g.items() if k != "params"} for g in groups]
+
+
+def _unlike(saved: Facts, own: Facts) -> bool:
+    """Whether a saved parameter group belongs to another optimizer, or lacks moments that are needed now."""
+    switches = ("amsgrad", "centered", "momentum")
+    return saved.keys() != own.keys() or any(bool(saved.get(k)) != bool(own.get(k)) for k in switches)
 
 
 def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:

@@ -11,7 +11,8 @@ import torch
 from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
-from .actor import Actor, contents
+from ..settings.changes import changes, reach_optimizers, trained_with
+from .actor import Actor, contents, restore
 from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _COUNTERS = ("step", "samples", "rollbacks", "seconds")
 _INIT = -1  # the counter that seeds the networks' initial parameters
+FIRST_SAVE = 60.0  # seconds of training after which a run saves its first checkpoint
 
 
 class Listener:
@@ -58,8 +60,8 @@ class Listener:
 class Trainer:
     """Trains the players of one recipe.
 
-    ``streams`` maps the stream names of turns to objects with ``batch(i)``. A checkpoint holds the players' networks, averages,
-    optimizers, schedulers and scales, and the counters of the trainer. All randomness is a function of the counters.
+    ``streams`` maps the stream names of turns to objects with ``batch(i)``. A checkpoint holds networks, averages, optimizers,
+    schedulers, scales, counters, and all settings, ``described``. All randomness is a function of the counters.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
         listener: Listener | None = None,
         world: World | None = None,
+        described: Mapping[str, object] | None = None,
     ) -> None:
-        self.recipe, self.settings = recipe, settings
+        self.recipe, self.settings, self.described = recipe, settings, described or {}
+        self.before: Mapping[str, object] = {}  # what a checkpoint without settings counts as trained with
         self.device, self.world = torch.device(device), world or World()
         self.checkpoints, self.listener = checkpoints, listener or Listener()
         self.step, self.samples, self.rollbacks, self.seconds = 0, 0, 0, 0.0
@@ -89,10 +93,8 @@ class Trainer:
             players = complete_players(networks, recipe.players(networks, settings))
         self.turns = list(recipe.turns())
         check_turns(self.turns, players, streams, settings.steps)
-        scaled = self.precision == "fp16"
-        self.actors = {
-            name: Actor(player, self.device, recipe.memory_format, scaled=scaled) for name, player in players.items()
-        }
+        layout, scaled = recipe.memory_format, self.precision == "fp16"
+        self.actors = {name: Actor(player, self.device, layout, scaled=scaled) for name, player in players.items()}
         for actor in self.actors.values():
             self.world.broadcast([*actor.module.parameters(), *actor.module.buffers()])
             actor.start_average()
@@ -106,7 +108,7 @@ class Trainer:
         self._trained: tuple[str, ...] = ()
         self._meter = Meter()
         self._stop = torch.zeros((), device=self.device)
-        self._window = (0, 0.0)
+        self._window, self._unsaved = (0, 0.0), True
 
     # The loop
 
@@ -129,7 +131,8 @@ class Trainer:
                     with watchdog.paused():  # a listener may take any time
                         score = self._show(sampled=sampled, scored=scored)
                 stop = self._stopping()
-                if last or stop or score is not None or _due(self.step, s.save_every):
+                early = self._unsaved and s.save_every > 0 and self.seconds >= FIRST_SAVE
+                if last or stop or early or score is not None or _due(self.step, s.save_every):
                     self.save(score)
                 watchdog.tick()
                 if stop and not last:
@@ -264,8 +267,8 @@ class Trainer:
     def _stopping(self) -> bool:
         if self.world.size == 1:
             return self.stop_requested
-        # Read the flag seldom on CUDA, where reading is a synchronisation.
-        return (self.device.type == "cpu" or self.step % 10 == 0) and self._stop.item() > 0
+        seldom = self.device.type != "cpu"  # on CUDA, reading is a synchronisation
+        return (not seldom or self.step % 10 == 0) and self._stop.item() > 0
 
     # State
 
@@ -275,24 +278,22 @@ class Trainer:
 
     def save(self, score: float | None = None) -> None:
         """Write a checkpoint (first process only)."""
+        self._unsaved = False
         if self.checkpoints is None or not self.world.first:
             return
         networks, states, good = contents(self.actors)
-        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states}
+        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states, "settings": self.described}
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a loaded checkpoint. Raises CheckpointError where the checkpoint does not fit the recipe."""
-        where = checkpoint.path
-        for name, actor in self.actors.items():
-            actor.load_networks(checkpoint.networks, name, where)
-        training = checkpoint.training
-        for name, actor in self.actors.items():
-            actor.load_state(training["actors"][name])
+        before = trained_with(checkpoint.training, self.before)
+        restore(self.actors, checkpoint, anew=reach_optimizers(changes(before, self.described)))
         for name in _COUNTERS:
-            setattr(self, name, training[name])
+            setattr(self, name, checkpoint.training[name])
         self._meter.clear()
+        self._unsaved = False
 
 
 def _due(step: int, every: int) -> bool:

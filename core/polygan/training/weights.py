@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
@@ -23,33 +24,32 @@ def load_module(
     networks: Mapping[str, Mapping[str, Tensor]],
     name: str,
     where: Path | str,
+    remedy: str = "",
     *,
     cast: bool = False,
 ) -> None:
     """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError, which names the tensor that does not fit.
 
     A parameter must be finite, and a buffer may hold no NaN (a buffer may start at infinity). ``cast`` takes floats of another
-    precision.
+    precision. ``remedy`` is the end of the message; empty: to use the settings that the network was trained with.
     """
     if name not in networks:
         raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")
     own, given = module.state_dict(), networks[name]
-    for key in sorted(own.keys() | given.keys()):
-        a, b = own.get(key), given.get(key)
-        if a is None or b is None or a.shape != b.shape:
-            shapes = [("missing" if t is None else str(tuple(t.shape))) for t in (b, a)]
-            raise CheckpointError(
-                f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; use the settings "
-                "(config.yaml) that it was trained with"
-            )
+    remedy = remedy or "use the settings (config.yaml) that it was trained with"
+    for key in misfits(own, given):
+        shapes = [("missing" if t is None else str(tuple(t.shape))) for t in (given.get(key), own.get(key))]
+        raise CheckpointError(
+            f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; {remedy}"
+        )
+    parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
+    for key, b in sorted(given.items()):
+        a = own[key]
         if a.dtype != b.dtype and not (cast and a.is_floating_point() and b.is_floating_point()):
             raise CheckpointError(
-                f"{where}: {name}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; use the settings "
-                "(config.yaml) that it was trained with"
+                f"{where}: {name}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; {remedy}"
             )
-    parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
-    for key, tensor in given.items():
-        if tensor.isnan().any() or (key in parameters and not tensor.isfinite().all()):
+        if b.isnan().any() or (key in parameters and not b.isfinite().all()):
             raise CheckpointError(f"{where}: {name}.{key} holds numbers that are not finite; use an older checkpoint")
     module.load_state_dict(given)
 
@@ -67,6 +67,34 @@ def file_sizes(modules: Mapping[str, nn.Module]) -> dict[str, int]:
         header = sum(len(key) + 200 + 24 * tensor.dim() for key, tensor in state.items())
         sizes[name] = sizes[f"{name}.ema"] = 4096 + header + sum(t.numel() * t.element_size() for t in state.values())
     return sizes
+
+
+def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """The names of the tensors that only one side has, or that have another shape."""
+    both = sorted(own.keys() | given.keys())
+    return [key for key in both if key not in own or key not in given or own[key].shape != given[key].shape]
+
+
+def load_fitting(module: nn.Module, given: Mapping[str, Tensor], classes: tuple[int, int] = (0, 0)) -> list[str]:
+    """Load what fits a module that was made for other classes, and return the names of the tensors that begin anew.
+
+    ``classes`` are the numbers of classes of ``given`` and of the module. A table of words followed by classes keeps the
+    given words.
+    """
+    own = module.state_dict()
+    odd = set(misfits(own, given))
+    merged = {key: own[key] if key in odd else given[key] for key in own}
+    for key in odd & own.keys() & given.keys():
+        before, now = given[key], own[key]
+        if before.ndim != now.ndim:
+            continue
+        sides = [d for d in range(now.ndim) if before.shape[d] != now.shape[d]]
+        shared = now.shape[sides[0]] - classes[1]
+        if len(sides) == 1 and shared > 0 and shared == before.shape[sides[0]] - classes[0]:
+            rest = now.narrow(sides[0], shared, classes[1])
+            merged[key] = torch.cat([before.narrow(sides[0], 0, shared).to(rest), rest], sides[0])
+    module.load_state_dict(merged)
+    return sorted(odd & own.keys())
 
 
 def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Networks:

@@ -173,7 +173,7 @@ def test_one_file_holds_one_sample_or_all_with_gaps(tmp_path, suffix):
 
 
 def test_other_suffixes_are_refused_and_clipping_is_said(tmp_path, capsys):
-    with pytest.raises(ConfigError, match=r"out\.aac: sound is written as \.wav, \.flac, \.ogg, or into a folder"):
+    with pytest.raises(ConfigError, match=r"out\.aac: domain 'audio' writes \.wav, \.flac, \.ogg; use one"):
         sounds(10).save(tmp_path / "out.aac")
     Samples([torch.tensor([0.0, 2.0, -2.0])], DOMAIN, extra={"sample_rate": 8000}).save(tmp_path / "out.wav")
     assert capsys.readouterr().err.startswith("2 samples of")

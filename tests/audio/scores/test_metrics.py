@@ -160,3 +160,15 @@ def test_real_speech_and_its_griffin_lim(speech):
     assert 1.3 < pesq["audio/pesq-of-griffin-lim"].value < 3.5
     assert stoi["audio/stoi"].value < stoi["audio/stoi"].floor == pytest.approx(1, abs=1e-6)
     assert pesq["audio/pesq"].value < pesq["audio/pesq"].floor == pytest.approx(4.644, abs=1e-3)
+
+
+def test_a_clip_without_a_finite_measure_is_counted_and_left_out_of_the_mean(monkeypatch):
+    values = iter([0.0, 0.0, math.nan, 2.0, 1.0, math.inf])  # floor, networks, Griffin-Lim of two clips
+    monkeypatch.setattr(measures, "stft_distance", lambda real, other: next(values))
+    found = by_name(metrics.stft_distance(evaluation(lambda clip: clip)))
+    assert found["audio/stft-distance"].value == 2.0
+    assert found["audio/stft-distance-of-griffin-lim"].value == 1.0
+    assert all("1 clips could not be judged" in s.note for s in found.values())
+    monkeypatch.setattr(measures, "stft_distance", lambda real, other: math.nan)
+    with pytest.raises(DataError, match="none of the 2 clips could be judged"):
+        metrics.stft_distance(evaluation(lambda clip: clip))

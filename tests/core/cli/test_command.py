@@ -39,3 +39,13 @@ def test_usage_has_places_and_required_options():
     assert EXAMPLE.usage("example") == "polygan example RUN [FILE] --out TEXT [options]"
     assert "-n INT" in EXAMPLE.help("example")
     assert "how many (default: 3)" in EXAMPLE.help("example")
+
+
+def test_words_after_two_dashes_are_places():
+    found, rest = EXAMPLE.read("example", ["--out", "o", "--names", "x", "--", "-dash", "--out"])
+    assert (found.run, found.file, found.out, found.names, rest) == ("-dash", "--out", "o", ("x",), [])
+    with pytest.raises(polygan.ConfigError, match=r"unknown option -c of polygan example"):
+        EXAMPLE.read("example", ["--out", "o", "--", "-a", "-b", "-c"])
+    opened = Command("", lambda *_: None, (Place("run", ""),), {"n": Option(int, "", 3)}, open=True)
+    found, rest = opened.read("x", ["-n", "5", "--", "-dash"])
+    assert (found.run, found.n, rest) == ("-dash", 5, [])

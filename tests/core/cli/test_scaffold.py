@@ -300,3 +300,53 @@ def test_the_tests_that_are_written_pass(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(CHECKS['recipe']) + 1} passed" in done.stdout
+
+
+# Killed, or in a folder that somebody holds
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_kill_while_a_plugin_is_written_leaves_its_folder_free(kept, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    folder = Path("." if kept else "polygan-music")
+    pid = os.fork()
+    if not pid:
+        Path.write_text = lambda *_, **__: os._exit(9)
+        try:
+            new("music", folder)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert [p.name[:5] for p in Path().iterdir()] == [".new-"]
+    made = new("music", folder)
+    assert all(file.is_file() for file in made.files)
+    assert not list(Path().glob(".new-*"))
+
+
+def test_the_folder_of_the_user_stays_the_same_folder(tmp_path, monkeypatch):
+    Path(tmp_path, "real").mkdir()
+    Path(tmp_path, "link").symlink_to("real")
+    before = Path(tmp_path, "real").stat().st_ino
+    new("music", tmp_path / "link")
+    assert Path(tmp_path, "link").is_symlink()
+    assert Path(tmp_path, "real").stat().st_ino == before
+    assert sorted(p.name for p in Path(tmp_path, "real").iterdir()) == [
+        ".gitignore",
+        "README.md",
+        "pyproject.toml",
+        "src",
+        "tests",
+    ]
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(polygan.ConfigError, match=r"polygan-music cannot be written \(No space left on device\)"):
+        new("music", tmp_path / "polygan-music")
+    assert not list(tmp_path.glob("*polygan*")) + list(tmp_path.glob(".new-*"))

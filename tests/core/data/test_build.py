@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from listed_source import BYTES, Listed, build, leftovers, numbers, setting
 
-from polygan.data import build_store, cache_folder
+from polygan.data import build_store, cache_folder, remembered
 from polygan.data.source import DataSettings, Field
 from polygan.errors import DataError
 
@@ -29,6 +30,24 @@ def test_cache_folder(tmp_path, monkeypatch):
     assert cache_folder(DataSettings(cache="~/x")) == tmp_path / "home" / "x"
     store = build_store(numbers(3), DataSettings(cache=str(tmp_path / "set")), progress=False)
     assert store.path.parent == tmp_path / "set" / "stores"
+
+
+@pytest.mark.parametrize("cache", ["", "~/x", "~nobody-of-this-name/x"])
+def test_an_unknown_home_folder_is_one_clear_error(monkeypatch, cache):
+    monkeypatch.delenv("POLYGAN_CACHE")
+
+    def nobody(path):  # HOME is not set, and the user has no entry in the system's table
+        return path
+
+    monkeypatch.setattr(os.path, "expanduser", nobody)
+    with pytest.raises(DataError, match=r"home folder is not known .*--data.cache"):
+        cache_folder(DataSettings(cache=cache))
+
+
+def test_facts_learned_are_found_without_a_cache_too(monkeypatch):
+    monkeypatch.delenv("POLYGAN_CACHE")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert remembered(DataSettings(), "sizes", lambda: [3]) == [3]
 
 
 def test_the_key_follows_fingerprint_and_fields_only(tmp_path):
@@ -58,6 +77,32 @@ def test_bad_samples_are_named_counted_and_skipped(tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "4 of 50 samples" in line
     assert line.endswith(f"remove {store.path} to read them again")
+
+
+class Classes(Listed):
+    """Even and odd samples are two classes, whose sizes are facts."""
+
+    def info_without(self, skipped):
+        assert skipped
+        left = [i for i in range(len(self)) if i not in skipped]
+        return {"sizes": [sum(i % 2 == c for i in left) for c in (0, 1)]}
+
+
+def test_facts_leave_out_what_cannot_be_read_also_when_the_store_is_there(tmp_path):
+    listed = numbers(20, bad=(4, 6, 7))
+    for decoded in (20, 0):
+        source = Classes(listed.samples, listed.fields, info={"sizes": [10, 10]})
+        store = build(tmp_path, source, max_bad=1.0)
+        assert (source.decoded, store.bad_rows) == (decoded, [4, 6, 7])
+        assert store.info == {"sizes": [8, 9], "count": 17}
+    facts = json.loads((store.path / "store.json").read_text())
+    for name in ("bad_rows", "sums", "check"):  # a store from an older polygan names the samples only
+        del facts[name]
+    for bad, sizes in ((facts["bad"], [8, 9]), (["gone.png: broken"] * 3, [10, 10])):
+        (store.path / "store.json").write_text(json.dumps({**facts, "bad": bad}))
+        assert build(tmp_path, source, max_bad=1.0).info["sizes"] == sizes
+    whole = Classes(numbers(20).samples, listed.fields, key="whole", info={"sizes": [10, 10]})
+    assert build(tmp_path, whole).info == {"sizes": [10, 10], "count": 20}
 
 
 def test_a_share_too_large_is_an_error_also_for_a_store_that_is_there(tmp_path):

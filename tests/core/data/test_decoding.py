@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+import weakref
+from threading import Barrier, Lock
 
 import numpy as np
 import pytest
 from listed_source import Listed, build, numbers, setting
 
 from polygan.data import build_store, decoding
+from polygan.data.cache.field_writer import FieldWriter
 from polygan.data.source import Field
-from polygan.data.store import FieldWriter
 from polygan.errors import DataError
 
 
@@ -48,6 +51,63 @@ def test_large_samples_are_not_decoded_far_ahead(tmp_path, monkeypatch):
     build_store(source, setting(tmp_path), progress=False, workers=2)
     assert written[0] == 400
     assert most[0] <= 8 * 2 + 2  # pieces of work at once, times 1000 bytes each
+
+
+class Alive:
+    """Counts the bytes of the arrays that live, and remembers the most."""
+
+    def __init__(self):
+        self.lock, self.bytes, self.most = Lock(), 0, 0
+
+    def array(self, size):
+        made = np.zeros(size, np.uint8)
+        self.count(size)
+        weakref.finalize(made, self.count, -size)
+        return {"x": made}
+
+    def count(self, size):
+        with self.lock:
+            self.bytes += size
+            self.most = max(self.most, self.bytes)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[900] * 60, [10] * 100 + [900] * 60, [5000] * 10, [10, 900] * 40, [3000] + [10] * 300]
+)
+@pytest.mark.parametrize("workers", [1, 8])
+def test_bytes_in_flight_are_bounded_also_while_their_size_is_unknown(tmp_path, monkeypatch, sizes, workers):
+    """At most the allowance, and the samples that are decoded or written at this moment where one is larger than all before."""
+    monkeypatch.setattr(decoding, "_AHEAD", 400)
+    alive, add = Alive(), FieldWriter.add
+    source = Listed(sizes, {"x": Field("uint8", (None,))})
+    source.decode = lambda index: alive.array(sizes[index])
+
+    def slow(self, array):
+        time.sleep(0.0003)
+        add(self, array)
+
+    monkeypatch.setattr(FieldWriter, "add", slow)
+    store = build_store(source, setting(tmp_path), progress=False, workers=workers)
+    assert [len(store.item("x", i)) for i in range(len(sizes))] == sizes
+    jumps = workers if sizes[0] < max(sizes) else 0  # each thread may meet the first large sample at once
+    assert alive.most <= max(400 * workers, max(sizes)) + (1 + jumps) * max(sizes)
+
+
+def test_many_threads_still_work_at_once(tmp_path):
+    together = Barrier(4)
+    source = numbers(64)
+    decode = source.decode
+
+    def meet(index):
+        if 40 <= index < 44:
+            together.wait(timeout=60)
+        return decode(index)
+
+    source.decode = meet
+    decoding_alone = pytest.MonkeyPatch()
+    with decoding_alone.context() as patch:
+        patch.setattr(decoding, "_AHEAD", 8)  # one sample a piece
+        assert len(build_store(source, setting(tmp_path), progress=False, workers=4)) == 64
 
 
 @pytest.mark.parametrize(
@@ -136,3 +196,15 @@ def test_a_bar_on_a_terminal_only(tmp_path, monkeypatch, capsys, terminal, progr
         assert text == ""
     elif not terminal:
         assert text == "polygan: decoding 300 samples of 'mine'\n"
+
+
+def test_a_log_says_now_and_then_how_far_decoding_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setattr(decoding, "_TELL", 0.0)  # a line for each sample
+    build_store(numbers(40), setting(tmp_path), progress=None)
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == "polygan: decoding 40 samples of 'mine'"
+    assert len(lines) == 39
+    assert all(re.fullmatch(r"polygan: decoded \d+ of 40 samples, \d+:\d\d left", line) for line in lines)
+    build_store(numbers(40, key="other"), setting(tmp_path), progress=False)
+    assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ import pytest
 
 from polygan import DataError, Passage, Picture, Sound
 from polygan.data import pieces
-from polygan.data.pieces import read_pieces, save_pieces
+from polygan.data.pieces import read_pieces, save_pieces, to_html
 
 MIXED = [Picture(b"a PNG", "<b>"), Sound(b"a WAV", 8000, "a tone", b"its PNG"), Passage("Ein Kätzchen\n", '"')]
 
@@ -73,3 +73,12 @@ def test_an_index_of_another_shape_is_an_error(tmp_path, text):
     (tmp_path / "x/pieces.json").write_text(text)
     with pytest.raises(DataError, match="its samples cannot be read"):
         read_pieces(tmp_path / "x")
+
+
+def test_pieces_as_html_hold_their_pictures_and_sounds():
+    page = to_html("a <title>", [vars(Picture(b"png", "<one>")), vars(Sound(b"wav", 8000, png=b"wave"))])
+    assert "a &lt;title&gt;" in page
+    assert 'src="data:image/png;base64,cG5n"' in page
+    assert 'src="data:audio/wav;base64,d2F2"' in page
+    assert "<figcaption>&lt;one&gt;</figcaption>" in page
+    assert page.count("<img") == 2

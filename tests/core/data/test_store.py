@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from listed_source import BYTES, Listed, build
+from listed_source import BYTES, Listed, build, numbers
 
 from polygan.data import split_store
+from polygan.data import store as store_module
 from polygan.data.source import Field
 from polygan.data.store import Store
 from polygan.errors import DataError
@@ -116,6 +118,64 @@ def test_a_damaged_store_is_refused_and_decoded_again(tmp_path, capsys, kind):
     (line,) = capsys.readouterr().err.splitlines()
     assert "is damaged" in line
     assert line.endswith("decoding again")
+
+
+def flip(path, at=-1):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+FLIPPED = {"x.npy": -1, "r.npy": -1, "r.offsets.npy": 137, "store.json": -4}
+
+
+@pytest.mark.parametrize("name", FLIPPED)
+def test_one_flipped_bit_is_noticed_and_decoded_again(tmp_path, capsys, name):
+    samples = [{"x": np.full(2, i, np.uint8), "r": np.full(i, i, np.int32)} for i in range(40)]
+    source = Listed(samples, {**BYTES, "r": Field("int32", (None,))})
+    store = build(tmp_path, source)
+    content = store.content
+    flip(store.path / name, FLIPPED[name])
+    again = build(tmp_path, source)
+    assert (source.decoded, again.content) == (80, content)
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_a_store_without_checksums_opens_and_gets_them(tmp_path):
+    source = numbers(30, bad=(4,))
+    path = build(tmp_path, source).path
+    content = Store.open(path).content
+    rewrite(path / "store.json", lambda f: [f.pop(name) for name in ("sums", "check", "bad_rows", "source")])
+    store = build(tmp_path, source)
+    assert (source.decoded, store.content, store.bad_rows) == (30, content, [])
+    flip(path / "x.npy")
+    build(tmp_path, source)
+    assert source.decoded == 60
+
+
+def test_the_content_of_equal_samples_is_equal_whatever_their_key(tmp_path):
+    stores = [build(tmp_path, numbers(30, key=key)) for key in "ab"]
+    assert stores[0].path != stores[1].path
+    assert stores[0].content == stores[1].content != build(tmp_path, numbers(31)).content
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOMEM, "Cannot allocate memory"), PermissionError(13, "denied"), MemoryError()]
+)
+@pytest.mark.parametrize("where", ["load", "sums"])
+def test_a_good_store_outlives_an_error_that_passes(tmp_path, monkeypatch, error, where):
+    source = numbers(20)
+    path = build(tmp_path, source).path
+
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((np, "load") if where == "load" else (store_module, "sums_of")), fail)
+        with pytest.raises(DataError, match=r"(cannot be read now|memory ran out).*was left as it is"):
+            build(tmp_path, source)
+    assert len(build(tmp_path, source)) == 20
+    assert (source.decoded, path.exists()) == (20, True)
 
 
 class Counted:

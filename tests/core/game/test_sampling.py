@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import polygan
 from polygan import ConfigError, class_index, classes_of
 from polygan.game.sampling import stream_samples
+from toy_gan import MLPGAN, Config
 
 NAMES = ("0", "1", "10", "2")  # folders in their order
 
@@ -82,3 +84,52 @@ def test_the_first_piece_is_what_the_samples_are_together():
     networks, given = recipe.networks(), polygan.Samples(torch.zeros(3, 2))
     alone = next(stream_samples(recipe, networks, [given], 7))
     assert torch.equal(alone.data, polygan.make_samples(recipe, networks, 3, 7, given=given).data)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 1.5, "0", None])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    recipe = MLPGAN(Config(), {})
+    with pytest.raises(ConfigError, match=r"seed = .* is not a whole number in \[0, 2\^63\); use another seed"):
+        polygan.make_samples(recipe, recipe.networks(), 2, seed)
+    jitter = Jitter(None, {})
+    with pytest.raises(ConfigError, match="seed = "):
+        list(stream_samples(jitter, jitter.networks(), [polygan.Samples(torch.zeros(1, 2))], seed))
+
+
+def test_the_largest_seed_works():
+    recipe = MLPGAN(Config(), {})
+    networks = recipe.networks()
+    made = [polygan.make_samples(recipe, networks, 3, seed).data for seed in (2**63 - 1, np.int64(2**63 - 1), 0)]
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
+def test_more_samples_than_the_memory_holds_are_refused_before_work(monkeypatch):
+    recipe = MLPGAN(Config(), {})
+    with pytest.raises(
+        ConfigError, match=r"n = 1,000,000,000,000,000 samples of about 8 bytes do not fit .* at a time"
+    ):
+        polygan.make_samples(recipe, recipe.networks(), 10**15)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")]
+)
+def test_a_lack_of_memory_is_one_clear_line(error):
+    class Greedy(MLPGAN):
+        def generate(self, networks, request):
+            raise error
+
+    recipe = Greedy(Config(), {})
+    with pytest.raises(ConfigError, match=r"n = 7 samples do not fit into the memory of device cpu; ask for fewer"):
+        polygan.make_samples(recipe, recipe.networks(), 7)
+
+
+def test_other_faults_of_a_recipe_pass_as_they_are():
+    class Broken(MLPGAN):
+        def generate(self, networks, request):
+            raise RuntimeError("shapes differ")
+
+    recipe = Broken(Config(), {})
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        polygan.make_samples(recipe, recipe.networks(), 7)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from polygan.report.scores import plots, score_table
 
 SCORES = [
@@ -48,3 +50,33 @@ def test_plots_of_metrics_have_axes_legend_and_note():
     assert not re.search(r"<[ius]>", drawn)
     for name in ("broken", "listed"):
         assert f"text/{name} of step 1,000 cannot be drawn." in words(drawn)
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "better", "said", "width"),
+    [
+        (1.0, 0.925, "higher", "1 at the floor (0.925)", 100),  # precision of samples without variety
+        (0.925, 0.925, "higher", "0.925 at the floor (0.925)", 100),
+        (0.6, 0.8, "higher", "0.6 75% of real (0.8)", 75),
+        (0.7999, 0.8, "higher", "0.7999 99% of real (0.8)", 100),
+        (0.001, 0.8, "higher", "0.001 under 1% of real (0.8)", 0.1),
+        (0.0, 0.8, "higher", "0 under 1% of real (0.8)", 0),
+        (0.9, 7e-13, "higher", "0.9 floor 7e-13", None),
+        (2.0, 4.0, "lower", "2 at the floor (4)", 50),
+        (1e-9, 4.0, "lower", "1e-09 at the floor (4)", 0),
+        (6.0, 4.0, "lower", "6 1.5× floor (4)", 100),
+        (5000.0, 4.0, "lower", "5,000 far above the floor (4)", 100),
+        (3.0, 5e-324, "lower", "3 far above the floor (4.941e-324)", 100),
+        (1e308, 5e-324, "lower", "1e+308 far above the floor (4.941e-324)", 100),
+        (0.1, 0.0, "lower", "0.1 floor 0", None),
+        (-0.001, 0.002, "lower", "-0.001 floor 0.002", None),
+        (0.5, None, "higher", "0.5", None),
+    ],
+)  # fmt: skip
+def test_no_bar_is_longer_than_the_floor_of_a_score_that_should_be_high(value, floor, better, said, width):
+    score = {"name": "n", "value": value, "floor": floor, "better": better}
+    table = score_table([{"event": "evaluated", "step": 1, "scores": [score]}])
+    assert words(table).startswith(f"Score Value and floor Note n step 1, {better} is better {said} The floor,")
+    found = re.search(r"width:([\d.]+)%", table)
+    assert (found is None) == (width is None)
+    assert found is None or float(found[1]) == pytest.approx(width, abs=0.06)

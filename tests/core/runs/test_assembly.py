@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from toy_runs import assert_same, state
 
 import polygan
 from polygan.cli import main
 from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan.runs import assembly
 from polygan.runs.assembly import kinds, open_source, prepared, resolve, saved_settings
 
 TOY = Path(__file__).parents[2] / "toy_gan.py"
@@ -178,3 +183,113 @@ def test_settings_that_are_resolved_pass():
 
 def test_a_data_set_with_settings_of_its_own_passes_the_conformance_suite(sets):
     polygan.testing.check_dataset("disc", {"size": 30}, plugins=[TOY, sets])
+
+
+def test_a_metric_of_another_domain_is_refused_before_training_and_before_evaluating():
+    catalogue = get_catalogue()
+    catalogue.domains["text"] = catalogue.domains["points"]
+    for name in ("text/bleu", "third/party"):
+        catalogue.metrics[name] = polygan.MetricSpec(name, "toy_gan:spread", "")
+    message = (
+        r"metric 'text/bleu' is for the domain 'text', and this run is of 'points'; the metrics .* are points/spread"
+    )
+    with pytest.raises(polygan.ConfigError, match=message):
+        polygan.train("points/mlp", "ring", metrics=("text/bleu",), **SHORT)
+    assert not Path("runs").exists()
+    run = polygan.train("points/mlp", "ring", metrics=("third/party",), **SHORT)  # no domain has this name
+    with pytest.raises(polygan.ConfigError, match=message):
+        run.evaluate(["text/bleu"])
+    assert run.evaluate(quiet=True)
+    del catalogue.metrics["third/party"]
+    assert len(polygan.load(run.folder).generate(2)) == 2  # a metric that is no longer installed hides no samples
+
+
+# Before decoding
+
+
+@pytest.fixture
+def never_decoded(monkeypatch):
+    import toy_gan
+
+    def decode(self, index):
+        raise MemoryError
+
+    monkeypatch.setattr(toy_gan.ArraySource, "decode", decode)
+
+
+@pytest.mark.usefixtures("never_decoded")
+@pytest.mark.parametrize("method", ["__init__", "networks", "players", "turns"])
+def test_what_a_recipe_cannot_make_is_refused_before_decoding(monkeypatch, method):
+    kind = kinds("points/mlp", get_catalogue())[0]
+    before = getattr(kind, method)
+
+    def refuse(self, *args):
+        before(self, *args)
+        assert self.info == {"size": 2, "count": 64}
+        raise polygan.ConfigError("points of 2 numbers cannot be made")
+
+    monkeypatch.setattr(kind, method, refuse)
+    with pytest.raises(polygan.ConfigError, match="points of 2 numbers cannot be made"):
+        polygan.train("points/mlp", "disc", name="refused", **SHORT)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("never_decoded")
+def test_a_batch_larger_than_the_data_is_refused_before_decoding():
+    with pytest.raises(polygan.DataError, match=r"batch_size = 65 is larger than the data: 64 samples; use a smaller"):
+        polygan.train("points/mlp", "disc", **{**SHORT, "batch_size": 65})
+
+
+def test_refusing_early_changes_no_bit(monkeypatch, tmp_path):
+    def seeds():
+        return random.random(), np.random.random(), torch.rand(1).item()
+
+    states = []
+    for number, early in enumerate((True, False)):
+        if not early:
+            monkeypatch.setattr(assembly, "refuse_early", lambda *_: None)
+        torch.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)
+        cache = {"source": "disc", "cache": str(tmp_path / f"cache{number}")}
+        run = polygan.train("points/mlp", cache, name=f"r{number}", **SHORT)
+        states.append((state(run), seeds()))
+    assert_same(states[0][0], states[1][0])
+    assert states[0][1] == states[1][1]
+
+
+def test_a_name_with_two_meanings_is_refused_for_a_new_run_and_not_for_an_old_one():
+    run = polygan.train("points/mlp", "disc", name="old", **SHORT)
+    np.save("disc.npy", np.zeros((64, 2), "float32"))
+    Path("disc.npy").rename("disc")
+    with pytest.raises(
+        polygan.DataError, match=r"'disc' is a data set of domain 'points' and also a file here: --data ./disc"
+    ):
+        polygan.train("points/mlp", "disc", **SHORT)
+    assert polygan.train("points/mlp", "./disc", **SHORT).step == 2
+    assert polygan.resume(run.folder, steps=4, quiet=True).step == 4
+    Path("disc").unlink()
+    Path("disc").mkdir()
+    with pytest.raises(polygan.DataError, match=r"also a folder here"):
+        polygan.train("points/mlp", "disc", **SHORT)
+
+
+def test_the_first_lines_of_a_run_say_what_the_data_holds_unless_quiet(monkeypatch, capsys):
+    import toy_gan
+
+    monkeypatch.setattr(toy_gan.ArraySource, "describe", lambda self: [polygan.Fact("reach", "from -3 to 3")])
+    monkeypatch.setattr(toy_gan.ArraySource, "left_out", [polygan.LeftOut(2, ".txt files", "not points", "a.txt")])
+    said = [
+        "polygan: data 'disc': samples 64 (58 for training, 6 held out)",
+        "polygan: reach from -3 to 3",
+        "polygan: left out: 2 .txt files (not points, e.g. a.txt)",
+    ]
+    run = polygan.train("points/mlp", "disc", name="told", **{**SHORT, "quiet": False})
+    assert capsys.readouterr().err.splitlines()[:3] == said
+    polygan.resume(run.folder, steps=3)
+    assert capsys.readouterr().err.splitlines()[:3] == said
+    polygan.resume(run.folder, steps=4, quiet=True)
+    assert capsys.readouterr().err == ""
+    facts = yaml.safe_load((run.folder / "data.json").read_text())
+    assert facts["read"]["facts"] == [{"name": "reach", "text": "from -3 to 3"}]
+    assert facts["read"]["left_out"][0]["what"] == ".txt files"

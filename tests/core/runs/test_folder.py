@@ -8,12 +8,14 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import polygan
 from polygan.cli import command_line as cli
+from polygan.errors import DataError
 from polygan.plugins import load_catalogue, set_catalogue
-from polygan.runs.folder import check_links, locked
+from polygan.runs.folder import check_data, check_links, locked
 
 TOY = Path(__file__).parents[2] / "toy_gan.py"
 
@@ -200,3 +202,58 @@ def test_a_run_that_cannot_be_written_prints_its_scores(run, capsys, monkeypatch
     assert "the scores are not in the log of run (Read-only file system)" in err
     assert "the report of run cannot be written (Read-only file system)" in err
     assert (run / "log.jsonl").read_bytes() == before
+
+
+# Data that changed
+
+
+def kept(folder, **facts):
+    (folder / "data.json").write_text(json.dumps({"count": 5, "info": {}, "key": "a", "content": "1", **facts}))
+
+
+def stored(key, content):
+    """What `check_data` reads of a store."""
+    return type("Store", (), {"info": {}, "key": key, "content": content, "__len__": lambda self: 5})()
+
+
+def test_files_with_other_times_are_the_same_data_as_long_as_the_samples_are(tmp_path, capsys):
+    kept(tmp_path)
+    check_data(tmp_path, stored("b", "1"))
+    assert capsys.readouterr().err == ""
+
+
+def test_other_samples_are_refused_though_their_number_is_the_same(tmp_path):
+    kept(tmp_path)
+    with pytest.raises(
+        DataError, match=r"has as many samples as before, and some of them differ; restore it, or start"
+    ):
+        check_data(tmp_path, stored("b", "2"))
+
+
+def test_the_same_files_that_are_decoded_otherwise_are_said(tmp_path, capsys):
+    kept(tmp_path)
+    check_data(tmp_path, stored("a", "2"))
+    assert "are decoded to other samples than before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "said"), [("a", False), ("b", True)])
+def test_a_run_without_a_checksum_compares_the_key_and_refuses_nothing(tmp_path, capsys, key, said):
+    kept(tmp_path, content="")
+    check_data(tmp_path, stored(key, "1"))
+    assert ("have other names, sizes or times than before" in capsys.readouterr().err) == said
+
+
+def test_data_that_changes_between_train_and_resume_is_noticed(toys):
+    def points(factor):
+        np.save("points.npy", (factor * np.random.default_rng(0).standard_normal((64, 2))).astype("float32"))
+
+    points(1)
+    short = {"quiet": True, "precision": "fp32", "hang_timeout": 0, "batch_size": 8}
+    run = polygan.train("points/mlp", "points.npy", steps=2, **short)
+    points(2)
+    with pytest.raises(DataError, match="some of them differ"):
+        polygan.resume(run.folder, steps=4, quiet=True)
+    with pytest.raises(DataError, match="some of them differ"):
+        polygan.load(run.folder).evaluate(quiet=True)
+    points(1)
+    assert polygan.resume(run.folder, steps=4, quiet=True).step == 4

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import shlex
+import shutil
 import signal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -177,9 +180,11 @@ def test_torchelastic_restarts_find_their_run(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
     first = train(steps=5)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    second = train(steps=10)
+    second = train(steps=5)
     assert second.folder == first.folder
     assert "resumed" in [r["event"] for r in records(second)]
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert train(steps=10).folder != first.folder
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "other job")
     assert train(steps=5).folder != first.folder
 
@@ -203,7 +208,7 @@ def test_data_that_changed_is_named_by_its_fact(tmp_path):
     from polygan.runs.folder import check_data
 
     def store(count, **info):
-        return type("Store", (), {"info": info, "__len__": lambda self: count})()
+        return type("Store", (), {"info": info, "key": "k", "content": "", "__len__": lambda self: count})()
 
     facts = {"count": 5, "info": {"vocabulary": 7, "tokenizer": "x" * 1000}}
     (tmp_path / "data.json").write_text(json.dumps(facts))
@@ -270,3 +275,107 @@ def test_a_run_that_never_began_leaves_folders_of_the_user_alone():
             train(steps=2, batch_size=5000, runs=runs)
         assert Path(runs).exists() is stays
         assert not list(Path().glob(f"{runs}/*"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my run (copy)",
+        "run#1",
+        "-dash",
+        "a[1]*?",
+        "größe-日本",
+        "with'quote",
+        ".hidden",
+        "$HOME",
+        "tab\there",
+        "caf\udce9",
+    ],
+)
+def test_a_renamed_run_opens(made, name, capsys):
+    """Whatever the folder is called by now: it generates, scores, reports, exports and resumes."""
+    try:
+        Path(name).symlink_to(made)  # tells whether this file system can have the name
+    except (OSError, ValueError):
+        pytest.skip("this file system cannot have the name")
+    Path(name).unlink()
+    shutil.copytree(made, name)
+    assert polygan.load(name).generate(2).data.shape == (2, 2)
+    typed = ["--", name] if name.startswith("-") else [name]
+    command("generate", f"./{name}", "-n", "2", "--out", "made.csv", capsys=capsys)
+    command("evaluate", "--samples", "16", *typed, capsys=capsys)
+    command("report", *typed, capsys=capsys)
+    command("export", "--out", "toy.safetensors", *typed, capsys=capsys)
+    out = command("resume", *typed, code=2, capsys=capsys)
+    assert shlex.split(out.err.split("`")[1])[:3] == [
+        "polygan",
+        "resume",
+        f"./{name}" if name.startswith("-") else name,
+    ]
+    command("resume", "--steps", "4", *typed, capsys=capsys)
+    assert polygan.load(name).step == 4
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished run of two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOY.parent))
+        set_catalogue(load_catalogue(files=[TOY]))
+        run = train(steps=2, runs=str(tmp_path_factory.mktemp("made")), name="made")
+        set_catalogue(None)
+        return run.folder
+
+
+def test_the_current_folder_may_be_the_run(monkeypatch):
+    run = train(steps=2, name="a")
+    monkeypatch.chdir(run.folder)
+    assert polygan.resume(".", steps=3, quiet=True).step == 3
+    monkeypatch.chdir("checkpoints")
+    assert polygan.load("..").step == 3
+
+
+def test_a_seed_of_63_bits_trains():
+    assert train(steps=2, seed=2**63 - 1).step == 2
+
+
+def test_the_first_checkpoint_comes_after_a_minute_and_changes_nothing(monkeypatch):
+    from polygan.training import trainer
+
+    plain = train(name="plain", save_every=8)
+    monkeypatch.setattr(trainer, "FIRST_SAVE", 0.0)
+    early = train(name="early", save_every=8)
+    none = train(name="none", save_every=0)
+    assert_same(state(plain), state(early))
+
+    def saved(run):
+        return [r["step"] for r in records(run) if r["event"] == "saved"]
+
+    assert (saved(plain), saved(early), saved(none)) == ([8, 16, 20], [1, 8, 16, 20], [20])
+    polygan.resume(early.folder, steps=22, quiet=True)
+    assert saved(early) == [1, 8, 16, 20, 22]
+
+
+@pytest.mark.parametrize("where", ["data.json", "environment.json", "log.jsonl", "samples"])
+def test_a_full_disk_is_one_line_wherever_it_comes(where, monkeypatch, capsys):
+    from polygan.record import log, recorder
+    from polygan.runs import folder
+
+    def full(path, *rest, **more):
+        if path.name == where or (where == "samples" and "samples" in path.parts):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *rest, **more)
+
+    module, name = {"log.jsonl": (log, "append_line"), "samples": (recorder, "save_pieces")}.get(
+        where, (folder, "write_text")
+    )
+    real = getattr(module, name)
+    words = ("train", "points/mlp", "--data", "ring", "--steps", "4", "--precision", "fp32", "--name", "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, full)
+        out = command(*words, code=1, capsys=capsys)
+    (line,) = [x for x in out.err.splitlines() if x.startswith("polygan: C")]
+    assert "run runs/a cannot be written (No space left on device)" in line
+    assert line.endswith("free some space, then `polygan resume runs/a`")
+    command("resume", "runs/a", capsys=capsys)
+    assert polygan.load("runs/a").step == 4

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+
+import numpy as np
 import pytest
+import torch
 from toy_runs import command, records, train
 
 import polygan
 from polygan.plugins import get_catalogue
+from polygan.scoring.scores import compute_scores
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -15,8 +21,8 @@ def test_metrics_are_told_what_to_measure_with(monkeypatch, capsys):
     told = []
     spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
     monkeypatch.setitem(spread.__globals__, "spread", lambda e: [told.append(e.features), *spread(e)][1:])
-    run = train(steps=2, features="network.pt")
-    for words, features in ((("--features", "other.pt"), "other.pt"), ((), "network.pt")):
+    run = train(steps=2, features="network")
+    for words, features in ((("--features", "other.onnx"), "other.onnx"), ((), "network")):
         command("evaluate", run.folder, *words, capsys=capsys)
         assert told.pop() == features
     run.evaluate(features="", quiet=True)
@@ -44,3 +50,83 @@ def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeyp
     monkeypatch.setattr(catalogue, "strict", True)
     with pytest.raises(polygan.PluginError, match="metric 'points/careless' of plugin 'toy_gan'"):
         run.evaluate()
+
+
+# Values that are not finite, and reasons that are shared
+
+
+@pytest.fixture
+def metrics(monkeypatch):
+    """Add metrics to the catalogue: functions by name."""
+    catalogue = get_catalogue()
+    spread = catalogue.resolve(catalogue.metric("points/spread"))
+
+    def add(**functions):
+        for name, function in functions.items():
+            monkeypatch.setitem(spread.__globals__, name, function)
+            spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
+            monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+            monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
+        return [f"points/{name}" for name in functions]
+
+    return add
+
+
+def computed(names):
+    said = []
+    return compute_scores(get_catalogue(), names, None, said.append), said
+
+
+def refuse(_):
+    raise polygan.DataError("the data has no labels")
+
+
+def test_a_reason_that_metrics_share_is_said_once(metrics):
+    names = metrics(one=refuse, two=refuse, fine=lambda _: [polygan.Score("fine", 1.0)], three=refuse)
+    result, said = computed(names)
+    assert said == ["points/one, points/two and points/three were left out: the data has no labels"]
+    assert list(result.scores) == ["points/fine"]
+    assert result.leading is None  # the best checkpoint is picked by the first metric or not at all
+    assert computed(["points/two"])[1] == ["points/two was left out: the data has no labels"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), torch.tensor(math.nan), None, "3"])
+def test_a_value_that_is_not_finite_is_left_out_and_named(value, metrics):
+    scores = [polygan.Score("first", value, 1.0), polygan.Score("second", 2.0, 1.0)]
+    result, said = computed(metrics(pair=lambda _: scores))
+    assert [s.name for s in result.scores["points/pair"]] == ["second"]
+    assert result.leading is None  # the second score must not stand in for the first one
+    assert len(said) == 1
+    assert said[0].startswith("first was left out: its value is ")
+    json.dumps(result.record, allow_nan=False)
+
+
+def test_a_floor_that_is_not_finite_is_left_out_and_the_score_stays(metrics):
+    result, said = computed(metrics(pair=lambda _: [polygan.Score("first", 3.0, math.nan)]))
+    assert result.leading == polygan.Score("first", 3.0)
+    assert said == ["the floor of first was left out: it is nan, not a finite number"]
+
+
+def test_numbers_of_numpy_and_torch_become_floats(metrics):
+    scores = [polygan.Score("a", np.float32(0.5), np.float64(1)), polygan.Score("b", torch.tensor(2.0), 10**400)]
+    result, _ = computed(metrics(pair=lambda _: scores))
+    assert json.loads(json.dumps(result.record))["scores"][0]["value"] == 0.5
+    assert [type(s.value) for s in result.scores["points/pair"]] == [float, float]
+    assert result.scores["points/pair"][1].floor is None  # too large for a float
+
+
+def test_points_that_are_not_finite_are_left_out_of_a_plot(metrics):
+    plot = polygan.Plot("sweep", "x", "y", {"a": [(1, 2), (math.nan, 1), (2, math.inf)], "b": []})
+    result, _ = computed(metrics(drawn=lambda _: [plot], broken=lambda _: [polygan.Plot("none", "x", "y", None)]))
+    assert [p["lines"] for p in result.record["plots"]] == [{"a": [(1.0, 2.0)], "b": []}]
+
+
+def test_training_goes_on_without_a_best_checkpoint_where_the_first_score_is_not_finite(metrics, capsys):
+    (name,) = metrics(pair=lambda _: [polygan.Score("first", math.nan), polygan.Score("second", 2.0)])
+    run = train(steps=2, evaluate_every=1, metrics=(name,), quiet=False)
+    assert capsys.readouterr().err.count("first was left out: its value is nan") == 1  # not at each evaluation
+    found = [r["scores"] for r in records(run) if r["event"] == "evaluated"]
+    assert [[s["name"] for s in scores] for scores in found] == [["second"], ["second"]]
+    manifests = [json.loads(path.read_text()) for path in run.folder.glob("checkpoints/step-*/manifest.json")]
+    assert manifests
+    assert not any(m.get("score") for m in manifests)

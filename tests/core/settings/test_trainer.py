@@ -43,3 +43,10 @@ def test_a_name_that_leads_elsewhere_or_hides_is_refused(name):
         ConfigError, match=r"is not a folder name: use letters, .* choose the parent folder with --runs"
     ):
         RunSettings(name=name)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 10**400])
+def test_a_seed_that_counters_cannot_hold_is_refused(seed):
+    with pytest.raises(ConfigError, match=r"seed = .*; a seed is a whole number from 0 to 2\^63 - 1"):
+        RunSettings(seed=seed)
+    assert RunSettings(seed=2**63 - 1).seed == 2**63 - 1

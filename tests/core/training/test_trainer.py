@@ -431,3 +431,61 @@ def test_compiled_networks_train_as_eager_ones_do():
     compiled, eager = (train(config=config, steps=4, compile=c) for c in (True, False))
     assert_equal(parameters(compiled), parameters(eager), 1e-4)
     assert any(p.abs().max() > 0 for p in parameters(compiled).values())
+
+
+# Changed settings
+
+
+def described(**model):
+    return {"recipe": "points/mlp", "steps": 12, "model": {"learning_rate": 2e-3, **model}}
+
+
+def changed(folder, config, now, **settings):
+    """A trainer of 12 steps with another configuration, restored from a checkpoint of step 8."""
+    first = make(Config(), steps=8, checkpoints=Checkpoints(folder))
+    first.described = described()
+    first.fit()
+    trainer = make(config, steps=12, checkpoints=Checkpoints(folder), **settings)
+    trainer.described = now
+    return trainer
+
+
+def learning_rates(trainer):
+    return {name: actor.optimizer.param_groups[0]["lr"] for name, actor in trainer.actors.items()}
+
+
+def test_changed_settings_give_optimizers_their_new_values_and_keep_their_moments(tmp_path):
+    trainer = changed(tmp_path, Config(learning_rate=1e-4), described(learning_rate=1e-4))
+    found = trainer.checkpoints.load()
+    for _ in range(2):  # a rollback restores a second time, when the schedule has moved on
+        trainer.restore(found)
+        assert learning_rates(trainer) == pytest.approx(dict.fromkeys(trainer.actors, 1e-4 * 0.99**8))
+        for name, actor in trainer.actors.items():
+            saved = found.training["actors"][name]["optimizer"]["state"]
+            for i, p in enumerate(actor.parameters):
+                assert torch.equal(actor.optimizer.state[p]["exp_avg"], saved[i]["exp_avg"])
+        trainer.iterate()
+        assert learning_rates(trainer) == pytest.approx(dict.fromkeys(trainer.actors, 1e-4 * 0.99**9))
+
+
+def test_settings_that_do_not_reach_optimizers_leave_their_state_alone(tmp_path):
+    trainer = changed(tmp_path, Config(learning_rate=1e-4), {**described(), "log_every": 3})
+    trainer.restore(trainer.checkpoints.load())
+    assert learning_rates(trainer) == pytest.approx(dict.fromkeys(trainer.actors, 2e-3 * 0.99**8))
+
+
+def test_a_rollback_behind_a_change_keeps_the_change(tmp_path):
+    trainer = changed(
+        tmp_path, Config(learning_rate=1e-4, poison_at=9, poison_rollbacks=1), described(learning_rate=1e-4),
+        max_skips=1, log_every=1, save_every=0,
+    )  # fmt: skip
+    trainer.restore(trainer.checkpoints.load())
+    trainer.fit()
+    assert trainer.rollbacks == 1
+    assert learning_rates(trainer) == pytest.approx(dict.fromkeys(trainer.actors, 1e-4 * 0.99**12))
+
+
+def test_another_optimizer_is_refused(tmp_path):
+    trainer = changed(tmp_path, Config(optimizer="rmsprop"), described(learning_rate=1))
+    with pytest.raises(polygan.CheckpointError, match=r"step-00000008: \w+: the saved state .* does not fit RMSprop"):
+        trainer.restore(trainer.checkpoints.load())

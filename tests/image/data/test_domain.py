@@ -1,5 +1,6 @@
 """The image domain: bytes to [-1, 1] and back, grids, files, captions, cheap features."""
 
+import csv
 import io
 from types import SimpleNamespace
 
@@ -94,6 +95,41 @@ def test_folder_of_pictures(tmp_path, channels, mode):
         assert (np.asarray(picture) == 20).all()
 
 
+def test_a_folder_with_classes_says_the_class_of_each_picture(tmp_path):
+    made = samples(3, labels=torch.tensor([1, 0, 1]), classes=("a", 'b, "c"'))
+    assert [f.name for f in made.save(tmp_path / "out")][-1] == "labels.csv"
+    with (tmp_path / "out/labels.csv").open(newline="") as table:
+        rows = list(csv.reader(table))
+    assert rows == [["file", "class"], ["00000.png", 'b, "c"'], ["00001.png", "a"], ["00002.png", 'b, "c"']]
+
+
+def test_new_pictures_replace_all_earlier_ones_and_their_animation(tmp_path):
+    samples(6, kind="frames").save(tmp_path)
+    assert (tmp_path / "animation.webp").exists()
+    samples(2).save(tmp_path)
+    assert sorted(p.name for p in tmp_path.glob("*.*") if p.name[0] != ".") == ["00000.png", "00001.png", "grid.png"]
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"holds a file that polygan did not write there \(e.g. holiday.jpg\)"):
+        samples(3).save(tmp_path)
+    assert len(list(tmp_path.glob("0*.png"))) == 2
+
+
+@pytest.mark.parametrize(("kind", "name"), [("frames", "walk.mp4"), ("set", "walk.mp4"), ("set", "walk.gif")])
+def test_what_cannot_hold_these_pictures_is_refused_with_what_can(tmp_path, kind, name):
+    for act in (samples(kind=kind).save, lambda path: DOMAIN.write(samples(kind=kind), path)):
+        with pytest.raises(ConfigError, match=rf"{name}: .* writes \.png, .*, and for an animation \.webp, \.gif"):
+            act(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_single_pictures_and_parts():
+    made = samples(4, 3, 8, labels=torch.tensor([0, 1, 0, 1]), classes=("a", "b"))
+    assert [tuple(picture.shape) for picture in made] == [(3, 8, 8)] * 4
+    assert repr(made) == "Samples(4 x image, 3x8x8, classes: a, b)"
+    assert made[1:3].class_names() == ["b", "a"]
+    assert "data:image/png;base64," in made._repr_html_()
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".PNG"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_other_formats(tmp_path, suffix, channels):
@@ -103,7 +139,7 @@ def test_other_formats(tmp_path, suffix, channels):
 
 
 def test_names_that_are_not_written(tmp_path):
-    with pytest.raises(ConfigError, match=r"grid\.pgn.*\.png .*folder"):
+    with pytest.raises(ConfigError, match=r"grid\.pgn.*\.png, .*folder"):
         samples().save(tmp_path / "grid.pgn")
     with pytest.raises(ConfigError, match="no samples"):
         samples(0).save(tmp_path / "a.png")

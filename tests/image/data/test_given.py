@@ -177,3 +177,11 @@ def test_samples_are_written_under_their_names(tmp_path):
         DOMAIN.write_file(iter([Samples(data[:1], DOMAIN)]), tmp_path / f"one{suffix}")
         with Image.open(Path(tmp_path / f"one{suffix}")) as picture:
             assert picture.size == (6, 8)
+
+
+def test_a_given_picture_lies_on_the_background_of_the_data(tmp_path):
+    Image.new("RGBA", (8, 4), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    facts = {"channels": 3, "height": 8, "width": 8, "fit": "pad"}
+    (older,), (red,) = (given.read(tmp_path / "a.png", f) for f in (facts, facts | {"background": "red"}))
+    assert older.min() == 1
+    assert red[:, 0, 0].tolist() == red[:, 4, 4].tolist() == [1, -1, -1]

@@ -125,8 +125,23 @@ def test_max_pixels_can_be_set(tmp_path):
     Image.new("L", (20, 20)).save(tmp_path / "2.png")
     found = source(tmp_path, max_pixels=1000)
     assert found.info["height"] == 20
-    with pytest.raises(DataError, match="40x40"):
+    with pytest.raises(DataError, match=r"40x40 are more than .*type --data\.max_pixels 1600"):
         found.decode(0)
+    assert source(tmp_path, max_pixels=1600, resolution=20).decode(0)["image"].shape == (1, 20, 20)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".gif"])
+def test_max_pixels_goes_beyond_the_limit_of_pillow(tmp_path, monkeypatch, suffix):
+    Image.new("RGB", (80, 80), "red").save(tmp_path / f"a{suffix}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert source(tmp_path, max_pixels=6400).decode(0)["image"].shape == (3, 80, 80)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+    with pytest.raises(
+        DataError, match=r"80x80 are more than data\.max_pixels = 6,399 pixels; type --data\.max_pixels 6400"
+    ):
+        source(tmp_path, max_pixels=6399)
+    with pytest.raises(DataError, match=r"more than 1,000 pixels; make the picture smaller"):
+        pictures.open_picture(tmp_path / f"a{suffix}", None, lambda picture: picture)
 
 
 def test_one_picture_only(tmp_path):
@@ -154,12 +169,72 @@ def test_grid_of_bytes_can_be_read_back():
     assert Image.open(stream).getpixel((0, 0)) == (1, 2, 3, 4)
 
 
-def test_padding_is_black_with_and_without_alpha():
+def test_padding_has_the_colour_that_transparency_lies_on():
     for mode, colour in (("RGBA", (9, 9, 9, 255)), ("RGB", (9, 9, 9))):
         array = pictures.to_array(Image.new(mode, (8, 4), colour), (8, 8), 3, "pad")
         assert (int(array[:, 0].max()), int(array[:, 4].max())) == (0, 9)
     clear = pictures.to_array(Image.new("RGBA", (8, 4), (9, 9, 9, 0)), (8, 8), 3, "pad")
-    assert (int(clear[:, 0].max()), int(clear[:, 4].min())) == (0, 255)  # what is transparent lies on white
+    assert clear.min() == 255  # what is transparent lies on white, and so do the bars
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_background_for_transparency_and_padding(fit, channels):
+    clear, half = Image.new("RGBA", (8, 4), (200, 9, 9, 0)), Image.new("RGBA", (8, 4), (0, 0, 255, 128))
+    red = [76] if channels == 1 else [255, 0, 0]
+    array = pictures.to_array(clear, (6, 6), channels, fit, background="red")
+    assert array.reshape(channels, -1).T.tolist() == [red] * 36
+    mixed = pictures.to_array(half, (6, 6), channels, fit, background="#ff0000")[:, 3, 3]
+    assert mixed.tolist() == ([53] if channels == 1 else [127, 0, 128])
+    opaque = pictures.to_array(Image.new("L", (8, 4), 9), (6, 6), channels, fit, background="red")
+    assert opaque[:, 0, 0].tolist() == (red if fit == "pad" else [9] * channels)
+
+
+@pytest.mark.parametrize(("size", "fit"), [((8, 8), "crop"), ((5, 5), "crop"), ((12, 9), "pad"), ((5, 9), "stretch")])
+def test_invisible_colour_is_neither_kept_nor_mixed_in(size, fit):
+    hidden = np.zeros((8, 8, 4), np.uint8)
+    hidden[..., 0] = 255  # red everywhere, but only the right half is seen, in blue
+    hidden[:, 4:] = (0, 0, 255, 255)
+    array = pictures.to_array(Image.fromarray(hidden), size, 4, fit)
+    seen = array[3] > 0
+    assert array[:3, ~seen].max() == 0
+    assert array[0, seen].max() <= 2
+    assert seen.any()
+    assert not seen.all()
+
+
+def test_bars_of_pictures_with_alpha_are_transparent():
+    for mode in ("L", "RGB", "RGBA"):
+        array = pictures.to_array(Image.new(mode, (8, 4), "white"), (8, 8), 4, "pad", background="red")
+        assert array[:, 0, 0].tolist() == [0, 0, 0, 0]
+        assert array[:, 4, 0].tolist() == [255] * 4
+
+
+def test_stretch_keeps_all_of_a_picture():
+    values = np.repeat(np.array([[10, 200]], np.uint8), 4, axis=1).repeat(2, axis=0)
+    array = pictures.to_array(Image.fromarray(values), (4, 4), 1, "stretch")[0]
+    assert array.shape == (4, 4)
+    assert array[:, 0].max() < 40
+    assert array[:, -1].min() > 170
+    with pytest.raises(DataError, match="too few"):
+        pictures.to_array(Image.fromarray(values), (4, 4), 1, "stretch", enlarge=False)
+
+
+def test_the_picture_of_a_caller_is_not_changed():
+    picture = Image.new("RGB", (8, 4), "red")
+    picture.getexif()[0x0112] = 6
+    assert pictures.to_array(picture, (4, 8), 3, "crop").shape == (3, 8, 4)
+    assert picture.size == (8, 4)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_picture(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def read(picture):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        pictures.open_picture(tmp_path / "a.png", None, read)
 
 
 def test_bytes_of_what_is_out_of_range_or_no_number():

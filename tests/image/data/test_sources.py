@@ -3,6 +3,7 @@
 import struct
 import sys
 import types
+import typing
 import zlib
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from made_pictures import gradient, one, source
 from polygan import DataError
 from polygan.data import build_store
 from polygan_image.data import pictures
-from polygan_image.data.sources import FolderSource
+from polygan_image.data.folders import FolderSource
 from polygan_image.domain import ImageSettings
 
 # Folders
@@ -44,14 +45,6 @@ def test_folder_is_recursive_sorted_and_skips_hidden(tmp_path):
     assert [int(labelled.decode(i)["label"]) for i in range(4)] == [0, 0, 1, 1]
     assert labelled.decode(0)["label"].dtype == np.int64
     assert labelled.fingerprint() != found.fingerprint()
-
-
-def test_a_picture_outside_the_class_folders_is_named(tmp_path):
-    (tmp_path / "a").mkdir()
-    Image.new("L", (4, 4)).save(tmp_path / "a" / "1.png")
-    Image.new("L", (4, 4)).save(tmp_path / "loose.png")
-    with pytest.raises(DataError, match=r"loose\.png lies in no subfolder"):
-        source(tmp_path, labels="folders")
 
 
 def test_sizes_that_differ_name_two_files_and_the_option(tmp_path):
@@ -173,6 +166,46 @@ def test_hugging_face_folder_on_disk(tmp_path):
     assert source(f"hf:{tmp_path / 'set'}").fingerprint() == found.fingerprint()
 
 
+class Rows(list):
+    """What `datasets` gives, as far as it is used here: rows of a picture's bytes and a class."""
+
+    features: typing.ClassVar = {
+        "pic": type("Image", (), {})(),
+        "kind": type("ClassLabel", (), {"names": ["cat", "dog", "eel"]})(),
+    }
+    column_names = ("pic", "kind")
+
+    def __getitem__(self, key):
+        return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
+
+    def select(self, rows):
+        return Rows([self[i] for i in rows])
+
+    def select_columns(self, name):
+        return self
+
+    def cast_column(self, name, kind):
+        return self
+
+    _fingerprint = property(lambda self: str(len(self)))
+
+
+def test_other_splits_and_small_classes_of_a_hugging_face_set_are_counted(monkeypatch):
+    data = pictures.png(Image.new("L", (4, 4)))
+    rows = [{"pic": {"bytes": data, "path": None}, "kind": k} for k in (0, 2, 2, 1, 0)]
+    library = types.SimpleNamespace(
+        load_dataset=lambda name: {"test": Rows(rows[:2]), "train": Rows(rows)}, Image=lambda decode: None
+    )
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    found = source("hf:pets", min_class=2)
+    assert (found.info["classes"], found.info["class_counts"]) == (["cat", "eel"], [2, 2])
+    assert [int(found.decode(i)["label"]) for i in range(4)] == [0, 1, 1, 0]
+    assert [(line.count, line.what) for line in found.left_out] == [
+        (2, "rows of the split test"), (1, "pictures of 1 small class"),
+    ]  # fmt: skip
+    assert source("hf:pets").info["class_counts"] == [2, 1, 2]
+
+
 def test_hugging_face_failures_are_one_line(monkeypatch):
     def refuse(name):
         raise FileNotFoundError(f"no {name}\non the hub")
@@ -218,7 +251,7 @@ def test_a_label_that_is_no_class_is_counted(tmp_path):
             Image.fromarray(gradient()).save(tmp_path / name / f"{i}.png")
     found = source(tmp_path, labels="folders")
     found.labels = [0, -1, 1, 1]
-    found._describe(found.settings, (8, 8), 1, ["a", "b", "unused"], [*found.labels, None])
+    found._settle(found.settings, (8, 8), 1, ["a", "b", "unused"])
     assert found.info["class_counts"] == [1, 2, 0]
     assert int(found.decode(0)["label"]) == 0
     with pytest.raises(DataError, match="has the label -1, which is no class"):

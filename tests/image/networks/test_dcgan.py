@@ -67,6 +67,7 @@ def test_strides(height, width, k):
         ((36, 36), ["32, 40"]),
         ((60, 32), ["32x60", "32, 56, 64", "--data.resolution 56"]),
         ((32, 64), ["64x32", "32, 64", "--data.resolution 64"]),
+        ((64, 100), ["100x64", "--data.resolution 96, or 96x64 for width x height"]),
         ((7, 7), ["--data.resolution 8"]),
         ((1, 1), ["--data.resolution 8"]),
         ((99999, 99999), ["--data.resolution 14336"]),

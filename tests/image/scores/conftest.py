@@ -10,7 +10,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from bars import CLASSES, DOMAIN, bars
 from faked import Faked
+from networks import Pool, save
 
+from polygan import Samples
 from polygan.data import build_store, split_store
 from polygan_image.domain import ImageSettings
 
@@ -34,3 +36,25 @@ def evaluate(splits, tmp_path_factory):
         return Faked(DOMAIN, train.store.info, train, splits["held_out"], None, {}, **facts)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("noise")
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8, 3), dtype=np.uint8)
+    np.savez(folder / "noise.npz", images=images)  # without labels
+    settings = ImageSettings(source=str(folder / "noise.npz"), cache=str(folder / "cache"))
+    return split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0.4)
+
+
+@pytest.fixture
+def evaluation(unlabelled, tmp_path):
+    def generate(n, seed):
+        return Samples(torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed % 1000)) * 2 - 1, DOMAIN)
+
+    train = unlabelled["train"]
+    return Faked(
+        DOMAIN, train.store.info, train, unlabelled["held_out"], None, {}, tmp_path / "cache",
+        torch.device("cpu"), 40,
+        features=save(Pool(), tmp_path / "pool.pt"), make=generate, allow_code=True,
+    )  # fmt: skip

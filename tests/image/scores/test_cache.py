@@ -9,16 +9,16 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from bars import good
 
-from polygan_image.scores import classifier, features
+from polygan_image.scores import classifier
 from polygan_image.scores.classifier import Classifier
-from polygan_image.scores.features import ClassifierFeatures
+from polygan_image.scores.trained import ClassifierFeatures
 
 
 def test_the_network_is_cached_verified_and_trained_again_when_damaged(evaluate, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "training_steps", lambda count: (16, 2))
     calls = []
-    original = features.train_classifier
-    monkeypatch.setattr(features, "train_classifier", lambda e: (calls.append(1), original(e))[1])
+    original = classifier.train_classifier
+    monkeypatch.setattr(classifier, "train_classifier", lambda e: (calls.append(1), original(e))[1])
 
     def seen(**options):
         return ClassifierFeatures(evaluate(good, cache=tmp_path / "new", **options))

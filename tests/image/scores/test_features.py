@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bars import good, shuffled
 
 from polygan_image.scores import features, metrics
-from polygan_image.scores.features import ClassifierFeatures
+from polygan_image.scores.trained import ClassifierFeatures
 
 
 def test_evaluations_of_a_run_share_the_real_side_and_not_the_fakes(evaluate, monkeypatch):

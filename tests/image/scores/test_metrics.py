@@ -126,11 +126,12 @@ def test_good_samples_score_near_the_floor(evaluate):
     assert recognised.floor > 0.97
     assert recognised.better == "higher"
     found = scores(metrics.diversity, evaluation)
-    assert set(found) == {"image/diversity", "image/diversity-worst-class", "image/duplicates"}
+    assert set(found) == {"image/diversity", "image/diversity-worst-class"}
     assert found["image/diversity"].value == pytest.approx(1, abs=0.1)
     assert found["image/diversity"].floor == pytest.approx(1, abs=0.1)
     assert found["image/diversity-worst-class"].value <= found["image/diversity"].value
-    assert found["image/duplicates"].value == found["image/duplicates"].floor == 0
+    (repeats,) = metrics.repeated(evaluation)
+    assert (repeats.name, repeats.value, repeats.floor) == ("image/duplicates", 0, 0)
 
 
 def test_collapse_is_seen_though_every_sample_is_recognised(evaluate):
@@ -138,7 +139,7 @@ def test_collapse_is_seen_though_every_sample_is_recognised(evaluate):
     assert metrics.recognised(evaluation)[0].value == 1
     found = scores(metrics.diversity, evaluation)
     assert found["image/diversity"].value < 0.01
-    assert found["image/duplicates"].value == pytest.approx(1 - CLASSES / 180)
+    assert metrics.repeated(evaluation)[0].value == pytest.approx(1 - CLASSES / 180)
     (frechet,) = metrics.frechet(evaluation)
     assert frechet.value > 1.5 * frechet.floor
 
@@ -161,7 +162,10 @@ def test_a_diverged_network_gets_a_bad_score(evaluate):
 
     (frechet,) = metrics.frechet(evaluate(broken))
     assert frechet.value > 5 * frechet.floor
-    assert metrics.diversity(evaluate(broken))[2].value > 0.98
+    assert "180 generated pictures had NaN or infinite pixels" in frechet.note
+    (repeats,) = metrics.repeated(evaluate(broken))
+    assert repeats.value > 0.98
+    assert "180 generated pictures had NaN" in repeats.note
 
 
 def test_samples_without_labels_are_sorted_by_the_classifier(evaluate):
@@ -182,9 +186,9 @@ def test_what_scores_need(evaluate, splits):
     store = SimpleNamespace(fields={"image": None}, info={"classes": []}, key="x")
     bare = SimpleNamespace(store=store, rows=np.arange(9))
     evaluation = replace(evaluate(good), train=bare, info={"classes": []})
-    for metric in (metrics.frechet, metrics.kid, metrics.diversity, metrics.recognised):
-        with pytest.raises(DataError, match=r"need labels.*data\.labels = folders"):
-            metric(evaluation)
+    for metric, name in ((metrics.recognised, ""), (metrics.frechet, "classifier"), (metrics.kid, "classifier")):
+        with pytest.raises(DataError, match=r"needs labels.*--data\.labels folders"):
+            metric(replace(evaluation, features=name))
     with pytest.raises(DataError, match=r"0 held out \(data\.held_out\)"):
         metrics.frechet(
             replace(evaluate(good), held_out=type(splits["train"])(splits["train"].store, np.arange(0), ""))

@@ -16,7 +16,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
         )
     ]
 
@@ -88,7 +88,7 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "image/frechet",
             "polygan_image.scores.metrics:frechet",
-            "Frechet distance between features of a classifier of the source, or of --features; lower is better",
+            "Frechet distance between features of a network of the source, or of --features; lower is better",
             "Heusel et al. 2017, arXiv:1706.08500",
         ),
         MetricSpec(
@@ -104,9 +104,20 @@ def polygan_metrics() -> list[MetricSpec]:
             "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         ),
         MetricSpec(
+            "image/density-coverage",
+            "polygan_image.scores.metrics:density_and_coverage",
+            "how densely real features lie about fakes, and the share of real pictures with a fake nearby; higher is better",
+            "Naeem et al. 2020, arXiv:2002.09797",
+        ),
+        MetricSpec(
             "image/diversity",
             "polygan_image.scores.metrics:diversity",
-            "pairwise feature distance within each class against the real pictures' distance, and duplicates; higher is better",
+            "pairwise feature distance, within each class if there are classes, against the real pictures'; higher is better",
+        ),
+        MetricSpec(
+            "image/duplicates",
+            "polygan_image.scores.metrics:repeated",
+            "share of fakes that repeat an earlier fake pixel by pixel; needs no features; lower is better",
         ),
         MetricSpec(
             "image/recognised",

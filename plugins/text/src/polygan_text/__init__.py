@@ -42,14 +42,14 @@ def polygan_datasets() -> list[DatasetSpec]:
             "text",
             "polygan_text.datasets:oracle",
             "sequences of a random LSTM, which also scores generated sequences (the synthetic task of SeqGAN)",
-            settings="polygan_text.data_settings:OracleSettings",
+            settings="polygan_text.data.settings:OracleSettings",
         ),
         DatasetSpec(
             "grammar",
             "text",
             "polygan_text.datasets:grammar",
             "English sentences of a small grammar with known likelihoods; --data.label_column mood for classes",
-            settings="polygan_text.data_settings:MadeUpSettings",
+            settings="polygan_text.data.settings:MadeUpSettings",
         ),
     ]
 
@@ -58,11 +58,13 @@ def polygan_datasets() -> list[DatasetSpec]:
 def polygan_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
-            "text/nll-held-out", "polygan_text.metrics:nll_held_out", "nats a token of held-out text; lower is better"
+            "text/nll-held-out",
+            "polygan_text.likelihoods:nll_held_out",
+            "nats a token of held-out text; lower is better",
         ),
         MetricSpec(
             "text/nll-oracle",
-            "polygan_text.metrics:nll_oracle",
+            "polygan_text.likelihoods:nll_oracle",
             "nats a token of generated sequences under the oracle, beside the oracle's own sequences",
             "Yu et al. 2017, arXiv:1609.05473",
         ),

@@ -8,13 +8,13 @@ import numpy as np
 
 from polygan import ConfigError, mix
 
-from .corpus import Corpus
+from .data.corpus import Corpus
+from .data.source import TextSource
 from .grammar import CLASSES, write_sentence
 from .oracle import OracleSource
-from .source import TextSource
 
 if TYPE_CHECKING:
-    from .data_settings import MadeUpSettings, OracleSettings, TextSettings
+    from .data.settings import MadeUpSettings, OracleSettings, TextSettings
 
 
 def oracle(settings: OracleSettings) -> OracleSource:

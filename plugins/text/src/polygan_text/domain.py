@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,11 +13,12 @@ import torch
 
 from polygan import ConfigError, DataError, Domain, Passage, Samples
 
-from .corpus import identity, kind_of, read_corpus, read_lines
-from .data_settings import TextSettings
-from .facts import ROWS, text_extra, text_info, tokens_of
-from .source import TextSource
-from .tokenizing import decode
+from .data.corpus import LONGEST, read_lines
+from .data.facts import TEXTS, text_extra, text_info, tokens_of
+from .data.reading import MEGABYTE, identity, kind_of, read_corpus
+from .data.settings import TextSettings
+from .data.source import TextSource
+from .data.vocabulary import decode, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +38,7 @@ class TextDomain(Domain):
     id: ClassVar[str] = "text"
     Settings = TextSettings
     reads: ClassVar[tuple[str, ...]] = (".txt",)
-    writes: ClassVar[tuple[str, ...]] = (".txt",)
+    writes: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".csv")
 
     def open(self, settings: TextSettings) -> Source:
         """A file or a folder of files: text (a sample a line), CSV, TSV or JSON lines with a column, each also .gz."""
@@ -48,7 +51,12 @@ class TextDomain(Domain):
                     f"data.test = {settings.test!r}: there is no such file or folder; correct the path, or leave --data.test out"
                 )
             files += " " + identity(test)
-        return TextSource(read_corpus(path, settings.column, settings.label_column, test), settings, files)
+        most = settings.max_megabytes * MEGABYTE
+        return TextSource(read_corpus(path, settings.column, settings.label_column, test, most), settings, files)
+
+    def comparable(self, info: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+        """Why tokens of two runs' facts mean different words, in one line; empty if they mean the same."""
+        return difference(info, other)
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
         """``tokens`` as int64; ``label`` if there are classes."""
@@ -81,7 +89,7 @@ class TextDomain(Domain):
         return self._batches(_texts_of(lines))
 
     def _batches(self, lines: Iterable[tuple[int, str]]) -> Iterator[Samples]:
-        for batch in _in_batches(lines, ROWS):
+        for batch in _in_batches(lines, TEXTS):
             yield Samples([text for _, text in batch], self, names=[str(place) for place, _ in batch])
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
@@ -108,31 +116,44 @@ class TextDomain(Domain):
     def lines(self, samples: Samples) -> list[str]:
         """One line a text; if there are classes, the class and a tab come first."""
         texts = [" ".join(text.splitlines()) for text in samples.data]
-        if samples.labels is None or not samples.classes:
-            return texts
-        return [f"{samples.classes[c]}\t{text}" for c, text in zip(samples.labels.tolist(), texts, strict=True)]
+        names = samples.class_names()
+        return [f"{name}\t{text}" for name, text in zip(names, texts, strict=True)] if names else texts
 
     def write(self, samples: Samples, path: Path) -> list[Path]:
-        """Write one text a line into a ``.txt`` file or a folder's ``samples.txt``; a class and a tab come before a text."""
-        if path.is_dir() or not path.suffix:
-            path = path / "samples.txt"
+        """Write a file by its suffix (`write_file`), or ``samples.txt`` into a folder."""
+        path = path if self.suffix_of(path) else path / "samples.txt"
         self.write_file([samples], path)
         return [path]
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
-        """Write one text a line into a ``.txt`` file, piece by piece."""
-        if path.suffix.lower() != ".txt":
-            raise ConfigError(f"{path}: text is written as .txt; name a .txt file, or a folder without a suffix")
+        """Write texts, piece by piece: ``.txt`` as `lines`; ``.jsonl`` and ``.csv`` with the fields ``text`` and ``class``.
+
+        Line breaks within a text stay in ``.jsonl`` and ``.csv``. The field ``class`` is there if there are classes.
+        """
+        suffix = path.suffix.lower()
+        if suffix not in self.writes:
+            raise ConfigError(
+                f"{path}: text is written as {', '.join(self.writes)}; name a file with one of these suffixes"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as file:
-            for samples in pieces:
-                file.writelines(f"{line}\n" for line in self.lines(samples))
+        with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+            table = csv.writer(file, lineterminator="\n")
+            for number, samples in enumerate(pieces):
+                if suffix == ".txt":
+                    file.writelines(f"{line}\n" for line in self.lines(samples))
+                    continue
+                classes = samples.class_names()
+                header = ("text", "class") if classes else ("text",)
+                rows = list(zip(samples.data, classes, strict=True) if classes else zip(samples.data, strict=True))
+                if suffix == ".csv":
+                    table.writerows([header, *rows] if not number else rows)
+                else:
+                    told = (dict(zip(header, row, strict=True)) for row in rows)
+                    file.writelines(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in told)
 
     def render(self, samples: Samples) -> list[Piece]:
         """A passage for each text, with the class as caption."""
-        captions = [""] * len(samples)
-        if samples.labels is not None and samples.classes:
-            captions = [samples.classes[int(c)] for c in samples.labels]
+        captions = samples.class_names() or [""] * len(samples)
         return [Passage(t, c) for t, c in list(zip(samples.data, captions, strict=True))[:_SHOWN]]
 
     def features(self, samples: Samples) -> Tensor:
@@ -153,7 +174,8 @@ def _texts_of(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     try:
         for place, line in enumerate(lines, 1):
             text = line.rstrip("\r\n")
-            text.encode("utf-8")
+            if len(text.encode("utf-8")) > LONGEST:
+                raise DataError(f"line {place} of the input has more than {LONGEST:,} bytes; split the line")
             text = text.removeprefix("\ufeff") if place == 1 else text
             if text.strip():
                 yield place, text

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Context
 
-    from .facts import TextInfo
+    from .data.facts import TextInfo
     from .policy import Policy
     from .settings import Config
 

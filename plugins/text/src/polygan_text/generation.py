@@ -8,9 +8,9 @@ import torch
 
 from polygan import ConfigError, Samples, class_index
 
-from .facts import ROWS, text_extra
+from .data.facts import TEXTS, text_extra
+from .data.vocabulary import decode, encode_prefixes
 from .rollout import sample
-from .tokenizing import decode, encode_prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from polygan import Request
 
-    from .facts import TextInfo
+    from .data.facts import TextInfo
     from .settings import Sampling
 
 
@@ -30,8 +30,8 @@ def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence
     # Given texts may come in pieces; each piece draws its own numbers.
     whole = noise.uniform(n, info["length"], 2) if given is None else None
     pieces = []
-    for begin in range(0, n, ROWS):
-        rows = slice(begin, min(begin + ROWS, n))
+    for begin in range(0, n, TEXTS):
+        rows = slice(begin, min(begin + TEXTS, n))
         uniform = noise.uniform(rows.stop - begin, info["length"], 2) if whole is None else whole[rows]
         pieces.append(
             sample(

@@ -14,55 +14,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from polygan import DataError, HasLikelihood, Plot, Score
+from polygan import DataError, Plot, Score
 
 from . import grammar
 from .bleu import ORDERS, References, Words, against, against_each_other, fitting_orders, grams
-from .facts import text_info, tokens_of
-from .oracle import oracle_of
-from .rollout import ROWS, scored
+from .data.facts import text_info, tokens_of
+from .likelihoods import data_oracle, draw_texts, nats_of, need_held_out, nll_by, policies_of, real_texts, score_name
 from .settings import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
-    from polygan import Evaluation, Samples, Split
+    from polygan import Evaluation, Samples
 
-    from .policy import Policy
 
 REFERENCES = 500
 """Texts on each side of BLEU; scores of another number of texts are not comparable."""
 SWEEP = 200
 """Texts a point of the sweep."""
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
-
-
-def _policies(evaluation: Evaluation) -> dict[str, Any]:
-    """The generator, and its maximum-likelihood start if the recipe keeps a start."""
-    networks: Mapping[str, Any] = evaluation.networks
-    if not isinstance(evaluation.recipe, HasLikelihood):
-        raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
-    found: dict[str, Any] = {"generator": networks["generator"]}
-    if "mle" in networks and float(networks["mle"].ready):
-        found["mle"] = networks["mle"].policy
-    return found
-
-
-def _draw(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
-    return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
-
-
-def _real(evaluation: Evaluation, split: Split, n: int) -> Samples:
-    return evaluation.domain.real(split, np.sort(split.rows[:n]))
-
-
-def _need_held_out(evaluation: Evaluation, least: int = 2) -> None:
-    if len(evaluation.held_out) < least:
-        raise DataError(
-            f"{len(evaluation.held_out)} held-out texts are too few, {least} are needed; raise --data.held_out"
-        )
 
 
 def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
@@ -72,90 +44,23 @@ def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
     return rows if eos is None else [row[: row.index(eos)] if eos in row else row for row in rows]
 
 
-def _nll(evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0) -> float:
-    """Nats a token of texts under a policy, without words outside the vocabulary."""
-    recipe: Any = evaluation.recipe
-    tokens = tokens_of(samples)
-    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
-    mask = scored(tokens, text_info(evaluation.info)).double()
-    return -float((values * mask).sum() / mask.sum())
-
-
-def _nll_by(oracle: Policy, tokens: Tensor) -> float:
-    """Nats a token of sequences (n, L) under the oracle."""
-    import torch
-
-    with torch.no_grad():
-        values = torch.cat([oracle.log_probabilities(rows) for rows in tokens.split(ROWS)])
-    return -float(values.double().mean())
-
-
-def _oracle(evaluation: Evaluation) -> Policy:
-    """The oracle that wrote the data. Raises DataError for other data."""
-    return evaluation.once("text/oracle", lambda: oracle_of(evaluation.info))
-
-
-def _oracle_floor(evaluation: Evaluation) -> float:
-    """Nats a token of the oracle's own held-out sequences."""
-
-    def floor() -> float:
-        return _nll_by(_oracle(evaluation), tokens_of(_real(evaluation, evaluation.held_out, len(evaluation.held_out))))
-
-    return evaluation.once("text/nll floor", floor)
-
-
 def _references(evaluation: Evaluation, n: int) -> References:
     """The n-grams of the first ``n`` held-out texts, counted once for all evaluations of a run."""
 
     def count() -> References:
-        return References(_words(_real(evaluation, evaluation.held_out, n), evaluation.info))
+        return References(_words(real_texts(evaluation, evaluation.held_out, n), evaluation.info))
 
     return evaluation.once(("text/references", n), count)
-
-
-def nll_oracle(evaluation: Evaluation) -> list[Score]:
-    """``text/nll-oracle`` (Yu et al. 2017, eq. 9): nats a token of generated sequences under the oracle, at temperature 1.
-
-    The floor is the score of the oracle's own held-out sequences. A generator below the floor is too sharp, not better.
-    """
-    oracle, n = _oracle(evaluation), evaluation.samples
-    _need_held_out(evaluation)
-    floor = _oracle_floor(evaluation)
-    scores = []
-    for name, policy in _policies(evaluation).items():
-        value = _nll_by(oracle, tokens_of(_draw(evaluation, policy, n)))
-        note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
-        scores.append(Score(_named("text/nll-oracle", name), value, floor, note=note))
-    return scores
-
-
-def _named(score: str, policy: str) -> str:
-    return score if policy == "generator" else f"{score}-of-{policy}"
-
-
-def nll_held_out(evaluation: Evaluation) -> list[Score]:
-    """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
-
-    If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
-    """
-    _need_held_out(evaluation)
-    real = _real(evaluation, evaluation.held_out, len(evaluation.held_out))
-    floor = _oracle_floor(evaluation) if evaluation.info.get("oracle") else None
-    note = f"nats a token of {len(real)} held-out texts at temperature 1"
-    return [
-        Score(_named("text/nll-held-out", name), _nll(evaluation, policy, real), floor, note=note)
-        for name, policy in _policies(evaluation).items()
-    ]
 
 
 def bleu(evaluation: Evaluation) -> list[Score]:
     """``text/bleu-2`` to ``-5``: generated against held-out texts; the floor: training against held-out texts."""
     n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
-    _need_held_out(evaluation)
+    need_held_out(evaluation)
     references = _references(evaluation, n)
 
     def least_of() -> list[float]:
-        return against(_words(_real(evaluation, evaluation.train, n), evaluation.info), references)
+        return against(_words(real_texts(evaluation, evaluation.train, n), evaluation.info), references)
 
     floor = evaluation.once(("text/bleu floor", n), least_of)
     note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
@@ -166,7 +71,7 @@ def _orders(evaluation: Evaluation, n: int) -> tuple[list[int], str]:
     """The orders of BLEU that the first ``n`` training texts are long enough for, and a note about the others."""
 
     def find() -> tuple[list[int], str]:
-        return fitting_orders(_words(_real(evaluation, evaluation.train, n), evaluation.info))
+        return fitting_orders(_words(real_texts(evaluation, evaluation.train, n), evaluation.info))
 
     return evaluation.once(("text/orders of BLEU", n), find)
 
@@ -176,7 +81,7 @@ def self_bleu(evaluation: Evaluation) -> list[Score]:
     n = min(REFERENCES, len(evaluation.train))
 
     def of_real() -> list[float]:
-        return against_each_other(_words(_real(evaluation, evaluation.train, n), evaluation.info))
+        return against_each_other(_words(real_texts(evaluation, evaluation.train, n), evaluation.info))
 
     floor = evaluation.once(("text/self-bleu floor", n), of_real)
     note = f"{n} texts against each other; above the floor, the texts are less varied than the data"
@@ -195,7 +100,7 @@ def _bleu_scores(
     """The scores of the generator and of its start, in the orders of BLEU that real texts are long enough for."""
     orders, left_out = _orders(evaluation, n)
     return [
-        Score(_named(f"text/{kind}-{k}", name), value, least, better, note + left_out)
+        Score(score_name(f"text/{kind}-{k}", name), value, least, better, note + left_out)
         for name, texts in _texts(evaluation, n).items()
         for k, value, least in zip(ORDERS, measure(texts), floor, strict=True)
         if k in orders
@@ -207,7 +112,7 @@ def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
     found = {"generator": _words(evaluation.generate(n, evaluation.seed), evaluation.info)}
     start: Any = evaluation.networks.get("mle")
     if start is not None and float(start.ready):
-        found["mle"] = _words(_draw(evaluation, start.policy, n), evaluation.info)
+        found["mle"] = _words(draw_texts(evaluation, start.policy, n), evaluation.info)
     return found
 
 
@@ -222,7 +127,7 @@ def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
     """Generated texts, as many training texts, and their number."""
     n = min(evaluation.samples, len(evaluation.train))
     generated = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
-    return generated, _words(_real(evaluation, evaluation.train, n), evaluation.info), n
+    return generated, _words(real_texts(evaluation, evaluation.train, n), evaluation.info), n
 
 
 def distinct(evaluation: Evaluation) -> list[Score]:
@@ -263,8 +168,8 @@ def grammatical(evaluation: Evaluation) -> list[Score]:
         found = [grammar.log_likelihood(t, c) > -math.inf for t, c in zip(samples.data, labels, strict=True)]
         return sum(found) / len(found)
 
-    _need_held_out(evaluation)
-    value, floor = share(evaluation.generate(n, evaluation.seed)), share(_real(evaluation, evaluation.held_out, n))
+    need_held_out(evaluation)
+    value, floor = share(evaluation.generate(n, evaluation.seed)), share(real_texts(evaluation, evaluation.held_out, n))
     return [Score("text/grammatical", value, floor, "higher", f"of {n} sentences")]
 
 
@@ -275,33 +180,32 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     BLEU-4 against self-BLEU-4. The game has taught a generator something if its line runs below (oracle) or above (BLEU) the
     start's line. Another place on the same line is no gain.
     """
-    _need_held_out(evaluation)
-    policies = _policies(evaluation)
-    by_oracle = bool(evaluation.info.get("oracle"))
+    need_held_out(evaluation)
+    policies = policies_of(evaluation)
+    by_oracle = evaluation.info.get("oracle")
     measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
     lines = {
         {"generator": "generator", "mle": "maximum likelihood"}[name]: [measure(policy, t) for t in TEMPERATURES]
         for name, policy in policies.items()
     }
-    axes = (
-        (
+    axes = ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
+    if by_oracle:
+        axes = (
             "NLL of held-out data, nats a token (variety: lower is better)",
             "NLL by the oracle (quality: lower is better)",
         )
-        if by_oracle
-        else ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
-    )
     span = ", ".join(f"{t:g}" for t in TEMPERATURES)
     return [Plot("text/temperature-sweep", *axes, lines, f"Temperatures {span} in order, {SWEEP} texts each.")]
 
 
 def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
-    oracle = _oracle(evaluation)
-    real = _real(evaluation, evaluation.held_out, 1000)
+    oracle = data_oracle(evaluation)
+    real = real_texts(evaluation, evaluation.held_out, 1000)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
-        samples = _draw(evaluation, policy, SWEEP, Sampling(temperature=temperature))
-        return _nll(evaluation, policy, real, temperature), _nll_by(oracle, tokens_of(samples))
+        samples = draw_texts(evaluation, policy, SWEEP, Sampling(temperature=temperature))
+        nats, count = nats_of(evaluation, policy, real, temperature)
+        return nats / count, nll_by(oracle, tokens_of(samples))
 
     return point
 
@@ -313,8 +217,7 @@ def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[f
     references = _references(evaluation, n)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
-        texts = _words(_draw(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
-        four = ORDERS.index(4)
-        return against_each_other(texts)[four], against(texts, references)[four]
+        texts = _words(draw_texts(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
+        return against_each_other(texts)[ORDERS.index(4)], against(texts, references)[ORDERS.index(4)]
 
     return point

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from .data_settings import OracleSettings
+    from .data.settings import OracleSettings
 
 LENGTH = 20
 WIDTH = 32

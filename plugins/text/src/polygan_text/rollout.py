@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from .categorical import draw
+from .data.facts import OPEN, UNK
 from .policy import join, repeat, select
-from .tokenizing import OPEN, UNK
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from polygan import Noise
 
-    from .facts import TextInfo
+    from .data.facts import TextInfo
     from .policy import Policy, Sampler, State
 
 ROWS = 128

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, classes_of, losses
 
+from .data.facts import TEXTS, text_info
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
-from .facts import ROWS, text_info
 from .generation import write_texts
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .recurrent_discriminator import RecurrentDiscriminator
@@ -42,6 +42,7 @@ class SeqGAN(Recipe[Config]):
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "batch_size": 64, "sample_every": 250}
     first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
     memory_format = torch.channels_last  # for the discriminator's convolutions
+    variants: ClassVar[Mapping[str, Mapping[str, str]]] = {"mle": {"generator": "mle.policy"}}
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
@@ -247,8 +248,8 @@ class SeqGAN(Recipe[Config]):
         policy: Any = network
         device = next(network.parameters()).device
         found = []
-        for begin in range(0, len(data), ROWS):
-            rows = slice(begin, begin + ROWS)
+        for begin in range(0, len(data), TEXTS):
+            rows = slice(begin, begin + TEXTS)
             told = labels[rows].to(device) if self.classes and labels is not None else None
             found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
         return torch.cat(found) * valid(data, self.eos)

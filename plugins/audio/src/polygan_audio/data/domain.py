@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, Domain, Samples, Sound
+from polygan import DataError, Domain, Samples, Sound
 
 from ..networks.melspec import MelSpec
 from . import drawing, files, mels, transcripts
@@ -163,14 +163,12 @@ class AudioDomain(Domain):
         Samples beyond [-1, 1) are clipped, and a warning counts them.
         """
         rate = extra_of(samples)["sample_rate"]
-        if path.suffix.lower() in files.WRITTEN and not path.is_dir():
+        if self.suffix_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             gap = torch.zeros(round(_GAP * rate))
             parts = [part for i, w in enumerate(samples.data) for part in ([gap, w] if i else [w])]
             _say_clipped({path: files.write_blocks(path, parts, rate)})
             return [path]
-        if path.suffix and not path.is_dir():
-            raise ConfigError(f"{path}: sound is written as {', '.join(files.WRITTEN)}, or into a folder (no suffix)")
         path.mkdir(parents=True, exist_ok=True)
         written = [path / f"{name}.wav" for name in _names(samples)]
         _say_clipped({f: files.write(f, w, rate) for f, w in zip(written, samples.data, strict=True)})
@@ -225,7 +223,7 @@ def _say_clipped(counts: Mapping[Path, int]) -> None:
     if clipped:
         first, more = next(iter(clipped)), f" and {len(clipped) - 1:,} more" if len(clipped) > 1 else ""
         total = sum(clipped.values())
-        _LOGGER.warning("%s samples of %s%s were beyond full scale and are clipped", f"{total:,}", first, more)
+        _LOGGER.warning("%s samples of %s%s were beyond full scale and are clipped", f"{total:,}", first.name, more)
 
 
 def _caption(samples: Samples, index: int) -> str:

@@ -7,6 +7,7 @@ training. Scores are means over clips; those that a measure cannot take are left
 from __future__ import annotations
 
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,8 @@ def _compared(
     recordings = resynthesis.recordings
 
     def values(others: Sequence[Tensor]) -> list[float | None]:
-        return [measure(real, other) for real, other in zip(recordings.clips, others, strict=True)]
+        found = (measure(real, other) for real, other in zip(recordings.clips, others, strict=True))
+        return [v if v is not None and isfinite(v) else None for v in found]
 
     floor = _mean(name, recordings.once(f"{name} floor", lambda: values(recordings.clips)))
     found = values(resynthesis.fakes)

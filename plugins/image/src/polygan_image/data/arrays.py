@@ -3,95 +3,28 @@
 from __future__ import annotations
 
 import gzip
-import threading
+import io
+import math
+import os
+import struct
 import zipfile
 import zlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from polygan import DataError
+from polygan import DataError, LeftOut
 
 from . import pictures
-from .sources import PictureSource
+from .formats import most_unpacked
+from .sources import ArraySource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from .settings import ImageSettings
-
-Arrays = tuple[np.ndarray, np.ndarray | None]
-"""Pictures (n, H, W) or (n, H, W, C) of uint8, and class indices (n,) or None."""
-
-
-class ArraySource(PictureSource):
-    """Pictures in one array, which is read when the first picture is decoded.
-
-    ``shape`` is (n, height, width, channels); ``load`` returns `Arrays` of that shape or raises `DataError`;
-    ``identity`` is a string that changes with the data; ``labels`` (n,), if already known, are counted.
-    """
-
-    def __init__(
-        self,
-        where: str,
-        shape: tuple[int, int, int, int],
-        load: Callable[[], Arrays],
-        classes: Sequence[str] | None,
-        identity: str,
-        settings: ImageSettings,
-        labels: np.ndarray | None = None,
-    ) -> None:
-        self._count, height, width, channels = shape
-        if channels not in pictures.MODES:
-            raise DataError(f"{where}: {channels} channels; pictures have 1, 3 or 4")
-        if min(shape) < 1:
-            raise DataError(f"{where} holds no pictures (shape {shape})")
-        self.where, self._load, self._identity = where, load, identity
-        self._arrays: Arrays | DataError | None = None
-        self._lock = threading.Lock()
-        side = settings.resolution
-        self._describe(
-            settings,
-            (side, side) if side else (width, height),
-            settings.channels or channels,
-            None if settings.labels == "none" else classes,
-            None if labels is None else labels.tolist(),
-        )
-
-    def __len__(self) -> int:
-        return self._count
-
-    def name(self, index: int) -> str:
-        """The row; messages name the file themselves."""
-        return f"picture {index}"
-
-    def fingerprint(self) -> str:
-        """A key of the data and the settings."""
-        return self._fingerprint(self.where, self._identity)
-
-    def _read(self) -> Arrays:
-        with self._lock:
-            if self._arrays is None:
-                try:
-                    self._arrays = self._load()
-                except DataError as error:
-                    self._arrays = error
-            if isinstance(self._arrays, DataError):
-                raise DataError(str(self._arrays))
-            return self._arrays
-
-    def decode(self, index: int) -> dict[str, np.ndarray]:
-        """The arrays of one picture. Raises `DataError` if the file is damaged."""
-        images, labels = self._read()
-        image = images[index]
-        if image.ndim == 3 and image.shape[-1] == 1:
-            image = image[..., 0]
-        sample = {"image": self._fitted(Image.fromarray(image))}
-        if "label" in self.fields and labels is not None:
-            sample["label"] = np.asarray(labels[index], np.int64)
-        return sample
+    from .sources import Arrays
 
 
 def file_identity(*paths: Path) -> str:
@@ -132,13 +65,22 @@ def _idx_shape(path: Path, file: Any) -> tuple[int, ...]:
 
 
 def _idx_read(path: Path, header_only: bool = False) -> Any:
-    """The array of an IDX file, or only its shape."""
+    """The array of an IDX file, or only its shape. No more is read than the size of the file makes believable."""
     try:
+        packed = path.stat().st_size
         with _idx_open(path) as file:
             shape = _idx_shape(path, file)
+            expected, there = math.prod(shape), packed - 4 - 4 * len(shape)
+            zipped = not isinstance(file, io.BufferedReader)
+            if min(shape) < 0 or (zipped and expected > most_unpacked(packed)):
+                raise DataError(
+                    f"{path}: its header promises {shape} bytes, more than 200 times the size of the file; "
+                    "fetch it again, or unpack it by hand if you trust it"
+                )
+            if not zipped and expected > there:
+                raise DataError(f"{path}: {there:,} bytes where its header promises {expected:,}; fetch it again")
             if header_only:
                 return shape
-            expected = int(np.prod(shape))
             data = file.read(expected)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
@@ -147,9 +89,29 @@ def _idx_read(path: Path, header_only: bool = False) -> Any:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def is_idx(path: Path) -> bool:
+def is_idx(name: str) -> bool:
     """Whether a file is named like IDX pictures: ``train-images-idx3-ubyte``, ``t10k.idx``, .gz or not."""
-    return "idx3" in path.name or "idx4" in path.name or path.name.removesuffix(".gz").endswith(".idx")
+    return "idx3" in name or "idx4" in name or name.removesuffix(".gz").endswith(".idx")
+
+
+def idx_of_folder(folder: Path, settings: ImageSettings) -> ArraySource | None:
+    """The training pictures of a folder of IDX files; None for a folder without. Other files are named in ``left_out``."""
+    with os.scandir(folder) as entries:  # a folder may hold a million pictures
+        files = [e for e in entries if not e.name.startswith(".")]
+        idx = sorted(folder / e.name for e in files if is_idx(e.name) and "labels" not in e.name and e.is_file())
+    if not idx:
+        return None
+    used = next((p for p in idx if "train" in p.name), idx[0])
+    source = idx_source(used, settings)
+    if len(idx) > 1:
+        other = next(p for p in idx if p != used)
+        why = f"{used.name} is used; name another with --data {other}"
+        source.left_out = [*source.left_out, LeftOut(len(idx) - 1, "IDX files of pictures", why, other.name)]
+    known, names = {p.name for p in idx}, [e.name for e in files if "ubyte" not in e.name and e.is_file()]
+    rest = Counter(os.path.splitext(name)[1].lower() or name for name in names if name not in known)
+    more = [LeftOut(n, f"{suffix} files", "the folder holds IDX files, which are read") for suffix, n in rest.items()]
+    source.left_out = [*source.left_out, *more]
+    return source
 
 
 def idx_source(path: Path, settings: ImageSettings) -> ArraySource:
@@ -177,35 +139,57 @@ def npz_source(path: Path, settings: ImageSettings) -> ArraySource:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {n.removesuffix(".npy") for n in archive.namelist()}
-            keys = next((k for k in _NPZ_KEYS if k[0] in names), None)
-            if keys is None:
-                raise DataError(
-                    f"{path}: no array named {', '.join(k for k, _ in _NPZ_KEYS)}; "
-                    f"found {', '.join(sorted(names)) or 'none'}"
-                )
-            with archive.open(keys[0] + ".npy") as member:
-                shape, dtype = _npy_header(member)
-        labels = None
-        if settings.labels == "auto" and keys[1] in names:
-            with np.load(path, allow_pickle=False) as arrays:
-                labels = arrays[keys[1]]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            names = {n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")}
+    except _DAMAGE as error:
         raise DataError(f"{path}: not a readable NPZ file ({error}); fetch it again") from None
+    keys = next((k for k in _NPZ_KEYS if k[0] in names), None)
+    if keys is None:
+        known, found = ", ".join(k for k, _ in _NPZ_KEYS), ", ".join(sorted(names)) or "none"
+        raise DataError(f"{path}: no array named {known}; found {found}")
+    shape, dtype = _npz_member(path, keys[0], header_only=True)
     whole, planar = _picture_shape(path, shape)
     if dtype.kind not in "uf" or (dtype.kind == "u" and dtype.itemsize > 2):
         raise DataError(f"{path}: pictures of type {dtype}; uint8, uint16 and floats in [0, 1] are read")
-    indices, classes = class_indices(labels, str(path), whole[0]) if labels is not None else (None, None)
+    indices, classes = None, None
+    if settings.labels == "auto" and keys[1] in names:
+        indices, classes = class_indices(_npz_member(path, keys[1]), str(path), whole[0])
 
     def load() -> Arrays:
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                images = arrays[keys[0]]
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None
+        images = _npz_member(path, keys[0])
         return _to_uint8(path, np.moveaxis(images, 1, -1) if planar else images), indices
 
     return ArraySource(str(path), whole, load, classes, file_identity(path), settings, indices)
+
+
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
+
+
+def _npz_member(path: Path, key: str, header_only: bool = False) -> Any:
+    """An array of an NPZ file, or its (shape, dtype). No more is read than the size of the file makes believable."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{key}.npy")
+            most = most_unpacked(min(info.compress_size, path.stat().st_size))
+            if info.file_size > most:
+                raise DataError(
+                    f"{path}: {key} unpacks to {info.file_size:,} bytes, more than 200 times its size; "
+                    "save it again with numpy.savez if you trust it"
+                )
+            with archive.open(info) as member:
+                shape, dtype = _npy_header(member)
+                promised, there = math.prod(shape) * dtype.itemsize, info.file_size - member.tell()
+            if dtype.hasobject:
+                raise DataError(f"{path}: {key} holds Python objects, which are not read; save an array of numbers")
+            if promised != there:
+                raise DataError(
+                    f"{path}: {key} has {there:,} bytes where its header promises {promised:,}; fetch it again"
+                )
+            if header_only:
+                return shape, dtype
+            with archive.open(info) as member:
+                return np.lib.format.read_array(member, allow_pickle=False)
+    except _DAMAGE as error:
+        raise DataError(f"{path}: {key} cannot be read ({error}); fetch it again") from None
 
 
 def _npy_header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

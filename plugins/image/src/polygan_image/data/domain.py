@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,9 +13,11 @@ import torch.nn.functional as F
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from . import given, pictures
-from .arrays import idx_source, is_idx, npz_source
+from .arrays import idx_of_folder, idx_source, is_idx, npz_source
+from .datasets import HubSource
+from .folders import ArchiveSource, FolderSource
+from .formats import SUFFIXES, is_archive
 from .settings import ImageSettings
-from .sources import SUFFIXES, FolderSource, HubSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Piece, Source, Split
 
-_GRID_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-_MOVING_SUFFIXES = (".webp", ".gif")
 _CELL = 56  # pixels that a picture in a report has at least
 _SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
 
@@ -38,11 +39,12 @@ class ImageDomain(Domain):
     Settings = ImageSettings
     reads = SUFFIXES
     writes = (".png", ".jpg", ".webp", ".jpeg")
+    animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
-        """A folder of pictures or IDX files, an IDX or NPZ file, or ``hf:NAME`` (Hugging Face's `datasets`).
+        """A folder of pictures or IDX files, an IDX, NPZ, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        A folder is read recursively. If a folder holds IDX files, only its training pictures are read.
+        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read.
         """
         source = settings.source
         if not source:
@@ -51,10 +53,7 @@ class ImageDomain(Domain):
             return HubSource(source[3:], settings)
         path = Path(source).expanduser()
         if path.is_dir():
-            idx = sorted(p for p in path.iterdir() if p.is_file() and is_idx(p) and "labels" not in p.name)
-            if idx:
-                return idx_source(next((p for p in idx if "train" in p.name), idx[0]), settings)
-            return FolderSource(path, settings)
+            return idx_of_folder(path, settings) or FolderSource(path, settings)
         if not path.exists():
             raise DataError(
                 f"no folder, file or data set named {source!r} (looked in {Path.cwd()}); "
@@ -62,10 +61,12 @@ class ImageDomain(Domain):
             )
         if path.suffix.lower() == ".npz":
             return npz_source(path, settings)
-        if is_idx(path) or "ubyte" in path.name:
+        if is_idx(path.name) or "ubyte" in path.name:
             return idx_source(path, settings)
+        if is_archive(path.name):
+            return ArchiveSource(path, settings)
         raise DataError(
-            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz) nor an NPZ file; "
+            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, zip or tar file; "
             "put pictures into a folder and name the folder"
         )
 
@@ -113,32 +114,35 @@ class ImageDomain(Domain):
     def write(self, samples: Samples, path: Path) -> list[Path]:
         """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
 
-        grid.png shows as many of the first samples as fit. Samples of kind ``"frames"`` become an animation as ``.webp .gif``,
-        and a folder of frames has animation.webp too. Raises `ConfigError` for no samples, an unknown
-        suffix, or more samples than one grid holds.
+        grid.png shows as many of the first samples as fit; labels.csv names the class of each picture if there are classes. Samples
+        of kind ``"frames"`` become an animation as ``.webp .gif``, and a folder of frames has animation.webp too. Raises
+        `ConfigError` for no samples, an unknown suffix, or more samples than one grid holds.
         """
         if not len(samples):
             raise ConfigError(f"no samples to write to {path}")
-        suffix, moving = path.suffix.lower(), samples.kind == "frames"
-        if moving and suffix in _MOVING_SUFFIXES and not path.is_dir():
+        suffix, moving = self.suffix_of(path, samples.kind), samples.kind == "frames"
+        if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
-            pictures.save_animation(samples.data, path)
+            if moving and suffix in self.animates:
+                pictures.save_animation(samples.data, path)
+            else:
+                pictures.save(pictures.grid(samples.data, _columns(samples)), path)
             return [path]
-        if suffix in _GRID_SUFFIXES and not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pictures.save(pictures.grid(samples.data, _columns(samples)), path)
-            return [path]
-        if suffix[1:].isalpha() and not path.is_dir():
-            known = " ".join(dict.fromkeys(_GRID_SUFFIXES + (_MOVING_SUFFIXES if moving else ())))
-            raise ConfigError(f"{path}: pictures are not written as {suffix}; use {known}, or a folder (no suffix)")
         path.mkdir(parents=True, exist_ok=True)
         files = [path / f"{name}.png" for name in _names(samples)]
         for i, file in enumerate(files):
             pictures.save(pictures.to_picture(pictures.to_bytes(samples.data[i : i + 1])[0]), file)
         pictures.save(_overview(samples, 1), path / "grid.png")
+        more = [path / "grid.png"]
         if moving:
-            pictures.save_animation(samples.data, path / "animation.webp")
-        return [*files, path / "grid.png", *([path / "animation.webp"] if moving else [])]
+            more.append(path / "animation.webp")
+            pictures.save_animation(samples.data, more[-1])
+        if names := samples.class_names():
+            more.append(path / "labels.csv")
+            rows = [(file.name, name) for file, name in zip(files, names, strict=True)]
+            with more[-1].open("w", encoding="utf-8", errors="replace", newline="") as table:
+                csv.writer(table, lineterminator="\n").writerows([("file", "class"), *rows])
+        return [*files, *more]
 
     def render(self, samples: Samples) -> list[Piece]:
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""

@@ -90,12 +90,12 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
 def _fitting(info: Mapping[str, Any]) -> Any:
     """A function from a Pillow picture to uint8 (C, H, W) of the run's size."""
     facts = cast("ImageInfo", info)
-    size, fit = (facts["width"], facts["height"]), facts.get("fit", "crop")
+    size, fit, background = (facts["width"], facts["height"]), facts.get("fit", "crop"), facts.get("background", "")
 
     def fitted(picture: Image.Image) -> np.ndarray:
         # A grey file keeps its greys; a coloured file is read like the data, and becomes grey like pairs.
         keeps = bool(facts.get("pairs")) and pictures.kind(picture) == 1
-        return pictures.to_array(picture, size, 1 if keeps else facts["channels"], fit)
+        return pictures.to_array(picture, size, 1 if keeps else facts["channels"], fit, background=background)
 
     return fitted
 

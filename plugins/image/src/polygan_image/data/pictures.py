@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,11 +17,14 @@ from PIL import Image, ImageOps
 
 from polygan import ConfigError, DataError
 
+from . import formats
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor
+
+T = TypeVar("T")
 
 FILTER = "lanczos"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -41,30 +46,39 @@ def kind(picture: Image.Image) -> int:
     return 1 if picture.mode in _GREY else 3
 
 
+def has_more_frames(picture: Image.Image) -> bool:
+    """Whether a file has further frames or pages. The second picture of a camera's JPEG is a preview, and does not count."""
+    with suppress(Exception):  # a damaged second frame is no fault of the first
+        return picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+    return False
+
+
 def upright_size(picture: Image.Image) -> tuple[int, int]:
     """(width, height) after the orientation of its EXIF data, from the header alone."""
     turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (picture.height, picture.width) if turned else picture.size
 
 
-def open_picture(file: Any, max_pixels: int | None, read: Callable[[Image.Image], Any]) -> Any:
+def open_picture(file: Path | IO[bytes], max_pixels: int | None, read: Callable[[Image.Image], T]) -> T:
     """``read(picture)`` of an opened file (a path or a binary stream) of at most ``max_pixels`` (None: Pillow's limit).
 
     Raises `DataError` with one line for every fault of the file; the caller adds the file's name.
     """
     most = max_pixels or Image.MAX_IMAGE_PIXELS or 2**27
-    too_large = f"more than data.max_pixels = {most:,} pixels; raise --data.max_pixels if you trust the file"
-    if max_pixels is None:
-        too_large = f"more than {most:,} pixels; make the picture smaller"
+    stream = file.open("rb") if isinstance(file, Path) else file
+    allowed, remedy = f"{most:,} pixels", "make the picture smaller"
+    if max_pixels is not None:
+        allowed, remedy = f"data.max_pixels = {most:,} pixels", "type --data.max_pixels {} if you trust the file"
     try:
-        with Image.open(file) as picture:
-            if picture.width * picture.height > most:
-                raise DataError(f"{too_large} ({picture.width}x{picture.height})")
+        with stream, formats.limit.of_at_least(most), formats.opened(stream, most) as picture:
+            pixels = picture.width * picture.height
+            if pixels > most:
+                raise DataError(f"{picture.width}x{picture.height} are more than {allowed}; {remedy.format(pixels)}")
             return read(picture)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError:
-        raise DataError(too_large) from None
+        raise DataError(f"more than {allowed}; {remedy.format('N')}") from None
     except Image.UnidentifiedImageError:
         raise DataError("not a picture that Pillow can read; convert or remove the file") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
@@ -83,55 +97,84 @@ def _deep_to_grey(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.astype(np.float32) * np.float32(255 / top))
 
 
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF data say; the same object if nothing is to be turned, since a copy takes memory."""
+    picture.load()  # the EXIF data of some files follow the pixels
+    return ImageOps.exif_transpose(picture) if picture.getexif().get(0x0112) in range(2, 9) else picture
+
+
+def _as_mode(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
 def _plain(picture: Image.Image) -> Image.Image:
     """One of the modes L, F (in [0, 255]), RGB and RGBA."""
     if picture.mode in _DEEP:
         return _deep_to_grey(picture)
     if has_alpha(picture):
-        return picture.convert("RGBA")
-    return picture.convert("L" if picture.mode in _GREY else "RGB")
+        return _as_mode(picture, "RGBA")
+    return _as_mode(picture, "L" if picture.mode in _GREY else "RGB")
 
 
 def fit_size(picture: Image.Image, size: tuple[int, int], fit: str, *, enlarge: bool = True) -> Image.Image:
-    """A picture of ``size`` (width, height): its centre, or the whole picture on black (transparent).
+    """A picture of ``size`` (width, height): its centre (crop), or the whole without its aspect ratio (stretch).
 
+    ``pad`` gives the largest picture of the same aspect ratio within ``size``; the caller lays it on a sheet.
     Raises `DataError` for a smaller picture, unless it may ``enlarge``.
     """
     if picture.size == size:
         return picture
     growth = size[0] / picture.width, size[1] / picture.height
-    if not enlarge and (max(growth) if fit == "crop" else min(growth)) > 1:
+    if not enlarge and (min(growth) if fit == "pad" else max(growth)) > 1:
         raise DataError(
             f"{picture.width}x{picture.height} pixels are too few for {size[0]}x{size[1]}; lower data.resolution, or set "
             "data.smaller = enlarge"
         )
     if fit == "crop":
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-    scale = min(size[0] / picture.width, size[1] / picture.height)
-    inner = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    sheet = Image.new(picture.mode, size)
-    sheet.paste(
-        picture.resize(inner, Image.Resampling.LANCZOS),
-        ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2),
-    )
-    return sheet
+    if fit == "pad":
+        scale = min(growth)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def to_array(
-    picture: Image.Image, size: tuple[int, int], channels: int, fit: str, *, enlarge: bool = True
+    picture: Image.Image, size: tuple[int, int], channels: int, fit: str, *, enlarge: bool = True, background: str = ""
 ) -> np.ndarray:
     """uint8 (channels, H, W) of a picture turned upright; ``size``: (width, height), ``channels`` 1, 3 or 4.
 
-    Transparency is laid on white if 1 or 3 channels are asked for; the grey weights are ITU-R 601's.
+    With 1 or 3 channels, transparency is laid on ``background``, which also fills the bars of ``pad``. Empty: white for a picture with
+    transparent pixels, else black. With 4 channels the bars are transparent, and invisible pixels are black. The grey weights are ITU-R 601's.
     """
-    picture = _plain(ImageOps.exif_transpose(picture))
-    if picture.mode == "RGBA" and channels < 4:  # before padding, which is black with and without alpha
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    picture = fit_size(picture, size, fit, enlarge=enlarge)
-    if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
-        picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
-    values = np.asarray(picture.convert(MODES[channels]))
+    with formats.room.of(picture.width * picture.height):
+        picture, paper = _on_paper(_plain(_upright(picture)), channels, background)
+        picture = fit_size(picture, size, fit, enlarge=enlarge)
+        if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
+            picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
+        values = np.array(_on_sheet(_as_mode(picture, MODES[channels]), size, paper))
+    if channels == 4:
+        values[values[..., 3] == 0] = 0
     return values.reshape(*values.shape[:2], channels).transpose(2, 0, 1).copy()
+
+
+def _on_paper(picture: Image.Image, channels: int, background: str) -> tuple[Image.Image, str]:
+    """A picture without transparency if fewer than 4 channels are asked for, and the colour that it lies on."""
+    if picture.mode != "RGBA":
+        return picture, background or "black"
+    lowest = cast("tuple[int, int]", picture.getchannel("A").getextrema())[0]
+    paper = background or ("white" if lowest < 255 else "black")
+    if channels == 4:
+        return picture, paper
+    return Image.alpha_composite(Image.new("RGBA", picture.size, paper), picture).convert("RGB"), paper
+
+
+def _on_sheet(picture: Image.Image, size: tuple[int, int], paper: str) -> Image.Image:
+    """A picture in the middle of a sheet of this size (width, height) and colour; a sheet with alpha is transparent."""
+    if picture.size == size:
+        return picture
+    sheet = Image.new(picture.mode, size, 0 if picture.mode == "RGBA" else paper)
+    sheet.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
+    return sheet
 
 
 def to_bytes(data: Tensor) -> np.ndarray:

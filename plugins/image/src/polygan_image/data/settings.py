@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
-from polygan import DataSettings, ranged
+from PIL import ImageColor
+
+from polygan import ConfigError, DataSettings, ranged
+
+LARGEST = 8192
+"""Most pixels of a side."""
 
 
 class Given(TypedDict):
@@ -30,7 +36,9 @@ class ImageInfo(TypedDict):
     filter: NotRequired[str]
     """How pictures are resized."""
     fit: NotRequired[str]
-    """How pictures of another aspect ratio get the size: ``"crop"`` or ``"pad"``."""
+    """How pictures of another aspect ratio get the size: ``"crop"``, ``"pad"`` or ``"stretch"``."""
+    background: NotRequired[str]
+    """The colour under transparency and of padding; absent or empty: white for a picture with transparent pixels, else black."""
     pairs: NotRequired[str]
     """How ``given`` is derived: ``"grey"``; absent: pictures are not paired."""
     given: NotRequired[Given]
@@ -41,17 +49,51 @@ class ImageInfo(TypedDict):
 class ImageSettings(DataSettings):
     """How pictures are read."""
 
-    resolution: int = ranged(0, "[0, 8192]", hint="0 keeps the source's own")
-    """Height and width of pictures in pixels, resized by Lanczos; 0: the pictures' own size, if all have the same."""
+    resolution: int | str = ranged(0, "[0, 8192]", hint="0 keeps the source's own")
+    """Width and height of pictures in pixels, ``64`` or ``96x64`` (width x height), resized by Lanczos; 0: the pictures' own size, if all
+    have the same."""
     channels: int = ranged(0, "0 or 1 or 3 or 4")
-    """1 (grey), 3 (colour) or 4 (colour and alpha); 0: the pictures' own channels, or 3 if they differ."""
-    fit: Literal["crop", "pad"] = "crop"
-    """What becomes of pictures of another aspect ratio: cropped to the centre, or padded (black or transparent)."""
+    """1 (grey), 3 (colour) or 4 (colour and alpha); 0: 4 if more than half of the pictures have alpha, 1 if all are grey, else 3."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """What becomes of pictures of another aspect ratio: cropped to the centre, padded with the background, or stretched."""
+    background: str = ""
+    """The colour under transparency that is left out, and of padding: ``white``, ``black``, ``"#rrggbb"``; empty: white for a picture with
+    transparent pixels, else black. With 4 channels pictures stay transparent."""
     smaller: Literal["enlarge", "refuse"] = "enlarge"
     """What becomes of a picture with fewer pixels than the resolution: enlarged, or refused, so that it counts as unreadable."""
     labels: Literal["auto", "folders", "none"] = "auto"
-    """auto: the labels of IDX, NPZ and named sets; folders: the subfolder is the class; none: no labels."""
+    """auto: the labels of IDX, NPZ, dataset.json and named sets; folders: the subfolder is the class; none: no labels."""
+    min_class: int = ranged(0, "[0, inf)")
+    """Classes with fewer pictures are left out; 0: none is left out."""
     pairs: Literal["", "grey"] = ""
     """The given side of each picture: grey, the picture without its colours; empty: none."""
-    max_pixels: int = ranged(64_000_000, "[1, 89478485]", hint="the most is Pillow's limit")
+    max_pixels: int = ranged(64_000_000, "[1, inf)")
     """A file with more pixels is not decoded but counts as unreadable."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        width, height = self.size
+        object.__setattr__(self, "resolution", width if width == height else f"{width}x{height}")
+        if self.background:
+            try:
+                ImageColor.getrgb(self.background)
+            except ValueError:
+                raise ConfigError(
+                    f"data.background = {self.background!r} is no colour; type a name (white, black, grey) or '#rrggbb'"
+                ) from None
+        if self.min_class and self.labels == "none":
+            raise ConfigError("data.min_class needs classes, and data.labels = none leaves them out; drop one of both")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the resolution; (0, 0): the pictures' own size."""
+        if not isinstance(self.resolution, str):
+            return self.resolution, self.resolution
+        found = re.fullmatch(r"\s*(\d{1,5})\s*(?:[xX×]\s*(\d{1,5})\s*)?", self.resolution)
+        width, height = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
+            raise ConfigError(
+                f"data.resolution = {self.resolution!r} is no size of 1 to {LARGEST} pixels a side; "
+                "type 64, or 96x64 for width x height"
+            )
+        return width, height

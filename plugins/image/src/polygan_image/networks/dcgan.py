@@ -23,8 +23,17 @@ def strides(height: int, width: int, recipe: str = "image/dcgan") -> int:
     best = min(near, key=lambda r: (abs(r - max(height, width)), r))
     raise ConfigError(
         f"{recipe} cannot make {width}x{height} pixels: both sides must be 4, 5, 6 or 7 "
-        f"doubled equally often; try {', '.join(map(str, sorted(near)))}: --data.resolution {best}"
+        f"doubled equally often; try {', '.join(map(str, sorted(near)))}: --data.resolution {best}{_or_oblong(height, width)}"
     )
+
+
+def _or_oblong(height: int, width: int) -> str:
+    """The nearest size with two different sides as a further remedy; empty for squares."""
+    if height == width:
+        return ""
+    sizes = [(h << k, w << k) for k in range(1, MOST_DOUBLINGS + 1) for h in BASES for w in BASES]
+    tall, wide = min(sizes, key=lambda s: (abs(math.log(s[0] / height)) + abs(math.log(s[1] / width)), s))
+    return f", or {wide}x{tall} for width x height" if tall != wide else ""
 
 
 def initialise(module: nn.Module) -> None:

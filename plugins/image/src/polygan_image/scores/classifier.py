@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from polygan import Evaluation, Split
 
+N = TypeVar("N", bound=nn.Module)
 VERSION = 1  # of the network and its training; part of the cache's key
 _SIDE = 64  # larger pictures are shrunk to this before the network sees them
 _MOST = 20_000  # most pictures of a split that are used
@@ -41,24 +42,7 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, side: int, classes: int) -> None:
         super().__init__()
 
-        def block(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> list[nn.Module]:
-            convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-            return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-
-        def halve() -> nn.Module:
-            return nn.MaxPool2d(2, ceil_mode=True)
-
-        self.body = nn.Sequential(
-            *block(channels, 24, 1 if side <= 32 else 2, 5),
-            halve(),
-            *block(24, 48),
-            halve(),
-            *block(48, 96),
-            *block(96, 96),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.BatchNorm1d(self.num_features, affine=False),  # each varies by about 1 over the training pictures
-        )
+        self.body = body(channels, side, self.num_features)
         self.head = nn.Linear(self.num_features, classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -68,6 +52,32 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, classes)."""
         return self.head(self.features(x))
+
+
+def body(channels: int, side: int, features: int) -> nn.Sequential:
+    """Convolutions and an average over the picture: (n, C, H, W) of any size to (n, features). ``side`` is the longer side.
+
+    Each feature varies by about 1 over the training pictures.
+    """
+
+    def block(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> list[nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+    def halve() -> nn.Module:
+        return nn.MaxPool2d(2, ceil_mode=True)
+
+    return nn.Sequential(
+        *block(channels, 24, 1 if side <= 32 else 2, 5),
+        halve(),
+        *block(24, 48),
+        halve(),
+        *block(48, features),
+        *block(features, features),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.BatchNorm1d(features, affine=False),
+    )
 
 
 def shrink(x: Tensor) -> Tensor:
@@ -96,7 +106,7 @@ def _shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 @contextlib.contextmanager
-def _repeatable() -> Iterator[None]:
+def repeatable() -> Iterator[None]:
     """Gradients in full precision and without timing-dependent kernels, whatever the caller's context."""
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
@@ -124,7 +134,7 @@ def train_classifier(evaluation: Evaluation) -> Classifier:
     batch, steps = training_steps(len(rows))
     most = max(1, min(max(e.info["height"], e.info["width"]), _SIDE) // 14)
     generator = torch.Generator().manual_seed(0)
-    with _repeatable():
+    with repeatable():
         network = blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
         optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
@@ -165,18 +175,18 @@ def blank(info: Mapping[str, Any]) -> Classifier:
     return network.eval().requires_grad_(False)
 
 
-def cache_file(evaluation: Evaluation) -> Path:
-    """The cache's file, named by the version, the stored data and the training rows."""
+def cache_file(evaluation: Evaluation, kind: str = "classifier", version: int = VERSION) -> Path:
+    """The cache's file of a kind of network, named by its version, the stored data and the training rows."""
     train = evaluation.train
-    digest = hashlib.blake2b(f"{VERSION} {train.store.key} ".encode(), digest_size=10)
+    digest = hashlib.blake2b(f"{version} {train.store.key} ".encode(), digest_size=10)
     digest.update(np.ascontiguousarray(train.rows, dtype="<i8").tobytes())
-    return evaluation.cache / f"image-classifier-{digest.hexdigest()}.safetensors"
+    return evaluation.cache / f"image-{kind}-{digest.hexdigest()}.safetensors"
 
 
-def load(path: Path, network: Classifier) -> Classifier | None:
-    """``network`` with the weights of a file; None if the file is absent, damaged or of another network."""
+def load(path: Path, network: N) -> N | None:
+    """``network`` with the weights of a file; None if the file is absent, damaged, not finite or of another network."""
     state = cache.read(path)
-    if state is None:
+    if state is None or not all(bool(v.isfinite().all()) for v in state.values()):
         return None
     try:
         network.load_state_dict(state)

@@ -1,38 +1,34 @@
 """Feature networks that a user chooses for the scores: a file, ``opennsfw``, or Inception if its weights are on disk.
 
+A .pt2 file holds pickles, and a .pt file is TorchScript, whose operators can write any file. Both run code of whoever made the
+file, so they are loaded only where the user allows this (``--allow-code``). An ONNX file holds a graph of known operators.
+
 A network takes colour pictures (n, 3, H, W) in [-1, 1], grey pictures repeated, transparent pictures on white. A network returns
 one vector a picture. Only Inception with the original weights makes a distance a FID.
 """
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from polygan import DataError
 
 from ..data.given import in_colour
-from . import cache
-from .features import ClassifierFeatures, Features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from polygan import Evaluation, Split
-
 RESIZE = "bilinear, antialiased"
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # torch-fidelity's conversion of the network of Heusel et al. 2017
-_ROWS = 64
 
 
 class Network:
@@ -72,10 +68,11 @@ class Network:
         return out.float().cpu()
 
 
-def load_network(name: str, device: torch.device) -> Network:
+def load_network(name: str, device: torch.device, *, allow_code: bool = False) -> Network:
     """The network called ``name``: ``opennsfw``, ``inception``, or a .onnx, .pt (TorchScript) or .pt2 (exported) file.
 
-    Raises `DataError` with the remedy if the network or a package is missing.
+    ``allow_code``: .pt and .pt2 files may be loaded. Raises `DataError` with the remedy if a network, a package or this permission
+    is missing.
     """
     if name == "opennsfw":
         return _opennsfw()
@@ -86,13 +83,15 @@ def load_network(name: str, device: torch.device) -> Network:
     kinds = {".onnx": _onnx, ".pt": _torchscript, ".pt2": _exported}
     if path.suffix not in kinds:
         raise DataError(
-            f"features = {name!r} is neither classifier, opennsfw nor inception, nor a feature network in a .onnx, .pt (TorchScript) "
-            "or .pt2 (torch.export) file"
+            f"features = {name!r} is none of classifier, self-supervised, opennsfw and inception, nor a feature network in a .onnx, .pt "
+            "(TorchScript) or .pt2 (torch.export) file"
         )
     if not path.is_file():
         raise DataError(f"features = {name!r}: there is no file {path}")
     if path.suffix == ".onnx":
         return _onnx(path, tensor)
+    if not allow_code:
+        raise DataError(f"loading {path} runs code that the file holds; if you trust the file, add --allow-code")
     try:
         return kinds[path.suffix](path, device)
     except Exception as error:
@@ -194,64 +193,3 @@ def _inception(device: torch.device) -> Network:
         return extract(((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))[0]
 
     return Network("Inception-v3 (torch-fidelity)", path, call, 0, device, fid=True)
-
-
-class ChosenFeatures(ClassifierFeatures):
-    """A chosen network's features of the real and the generated pictures; the features of real pictures stay on disk.
-
-    Raises `DataError` if there are too few pictures, or the network is missing or makes no vectors.
-    """
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = evaluation
-        self.check_counts()
-        self.seeing = load_network(evaluation.features, evaluation.device)
-        path = self.seeing.path
-        files = [path, path.with_name(f"{path.name}.data")]  # ONNX may keep weights beside the graph
-        self.digest = hashlib.sha256(b"".join(f.read_bytes() for f in files if f.is_file())).hexdigest()[:16]
-        self.train, self.held_out = (self._of_real(split) for split in (evaluation.train, evaluation.held_out))
-
-    def look(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (n, d), and no classes: -1."""
-        values = torch.cat([self.seeing(piece) for piece in data.split(_ROWS)])
-        return values, torch.full((len(data),), -1)
-
-    def describe(self) -> str:
-        """The network, and how pictures get its size."""
-        side = f", resized to {self.seeing.side}x{self.seeing.side} ({RESIZE})" if self.seeing.side else ""
-        return f"network {self.seeing.name} (sha256 {self.digest}){side}"
-
-    @property
-    def fid(self) -> bool:
-        """Whether distances between the features are FIDs."""
-        return self.seeing.fid
-
-    def _of_real(self, split: Split) -> Features:
-        rows = np.ascontiguousarray(split.rows, dtype="<i8").tobytes()
-        key = hashlib.blake2b(
-            f"{self.evaluation.features} {self.digest} {split.store.key} ".encode() + rows, digest_size=10
-        )
-        path = self.evaluation.cache / f"image-features-{key.hexdigest()}.safetensors"
-        return self.evaluation.once(("image/features", path.name), lambda: self._kept(path, split))
-
-    def _kept(self, path: Path, split: Split) -> Features:
-        """The features in a file of the cache; a missing file is written."""
-        if (found := _read(path)) is not None:
-            return found
-        made = self._of_split(split)
-        cache.write(path, {k: v for k, v in made._asdict().items() if v is not None}, "features of real pictures are")
-        return made
-
-
-def _read(path: Path) -> Features | None:
-    tensors = cache.read(path)
-    if tensors is None:
-        return None
-    return Features(tensors["values"], tensors["predicted"], tensors.get("labels"), tensors["pixels"])
-
-
-def features_of(evaluation: Evaluation) -> ClassifierFeatures:
-    """The features that an evaluation asks for, made once: several metrics use the same fakes."""
-    if evaluation.features in ("", "classifier"):
-        return ClassifierFeatures.of(evaluation)
-    return ChosenFeatures.of(evaluation)

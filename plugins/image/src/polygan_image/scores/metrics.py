@@ -16,20 +16,23 @@ from torch import nn
 
 from polygan import DataError, Score
 
-from .feature_networks import features_of
-from .features import ClassifierFeatures
+from .chosen import features_of
+from .features import pixels_of
+from .manifolds import density_coverage, precision_recall
+from .trained import ClassifierFeatures, has_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from polygan import Evaluation
 
-    from .features import Features
+    from .features import Features, PictureFeatures
 
 _NO_FID = "; not a FID: compare it with scores of the same data and n only"
 _SORTED = ", sorted into classes by the classifier"
 _CLASS_MOST = 2000  # pictures of a class whose pairwise distances are averaged
 _NEIGHBOURS = 3  # of Kynkaanniemi et al. 2019
+_DENSITY_NEIGHBOURS = 5  # of Naeem et al. 2020
 _MANIFOLD_MOST = 10_000  # pictures a side: time grows with their square
 _SAME = 2 / 255  # one grey level, in the units of pictures in [-1, 1]
 
@@ -52,6 +55,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise DataError("a Frechet distance needs finite features")  # else LAPACK ends the process
     metric = FrechetInceptionDistance(feature=_AsTheyAre(a.shape[1]))
     metric.update(a.double(), real=True)
     metric.update(b.double(), real=False)
@@ -102,11 +107,15 @@ def _draws(features: Tensor, n: int) -> list[Tensor]:
     return list(features[: len(features) // n * n].split(n))
 
 
-def _note(seen: ClassifierFeatures, text: str, unlike: str = "") -> str:
+def _note(seen: PictureFeatures, text: str, unlike: str = "") -> str:
     """The facts that a reader needs to compare scores."""
     info = seen.evaluation.info
     size = f"{info['width']}x{info['height']} {info.get('filter', '')}".strip()
-    return f"{text}; {seen.describe()}, {size}{unlike}"
+    return f"{text}; {seen.describe()}, {size}{unlike}{_broken(seen.fakes.broken)}"
+
+
+def _broken(count: int) -> str:
+    return f"; {count} generated pictures had NaN or infinite pixels" if count else ""
 
 
 def frechet(evaluation: Evaluation) -> list[Score]:
@@ -143,43 +152,53 @@ def kid(evaluation: Evaluation) -> list[Score]:
     return [Score("image/kid", value, floor, note=_note(seen, text, _NO_FID))]
 
 
-def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
-    """Shares in [0, 1] of ``fake`` (m, d) in the manifold of ``real`` (n, d), and of ``real`` in the manifold of ``fake``; n, m > k.
-
-    A manifold is the union of spheres about its points, each up to the point's k-th neighbour: Kynkaanniemi et al. 2019
-    (arXiv:1904.06991), eq. 1 and 2.
-    """
-    return _inside(fake, real, k), _inside(real, fake, k)
-
-
-def _inside(points: Tensor, manifold: Tensor, k: int) -> float:
-    exact = "donot_use_mm_for_euclid_dist"  # a radius must equal its distance exactly
-    radii = torch.cat(
-        [torch.cdist(rows, manifold, compute_mode=exact).kthvalue(k + 1, 1).values for rows in manifold.split(500)]
-    )
-    found = sum(
-        int((torch.cdist(rows, manifold, compute_mode=exact) <= radii).any(1).sum()) for rows in points.split(500)
-    )
-    return found / len(points)
-
-
 def manifolds(evaluation: Evaluation) -> list[Score]:
     """``image/precision`` and ``image/recall``: `precision_recall` of fakes and training pictures, as many of each.
 
     Precision is quality, recall variety; the floors are the held-out pictures' scores. `DataError` for fewer than 4 of a kind.
     """
     seen = features_of(evaluation)
+    train, real, fakes = _alike(seen, "image/precision-recall", _NEIGHBOURS)
+    values, floors = precision_recall(train, fakes, _NEIGHBOURS), precision_recall(train, real, _NEIGHBOURS)
+    names = "image/precision", "image/recall"
+    return _pair(seen, names, values, floors, len(train), _NEIGHBOURS)
+
+
+def density_and_coverage(evaluation: Evaluation) -> list[Score]:
+    """``image/density`` and ``image/coverage``: `density_coverage` of fakes and training pictures, as many of each.
+
+    Density is quality and outliers change it less than precision; coverage is variety. The floors are the held-out pictures'
+    scores. `DataError` for fewer than 6 of a kind.
+    """
+    seen = features_of(evaluation)
+    train, real, fakes = _alike(seen, "image/density-coverage", _DENSITY_NEIGHBOURS)
+    values, floors = (density_coverage(train, side, _DENSITY_NEIGHBOURS) for side in (fakes, real))
+    names = "image/density", "image/coverage"
+    return _pair(seen, names, values, floors, len(train), _DENSITY_NEIGHBOURS)
+
+
+def _alike(seen: PictureFeatures, name: str, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Features of as many training, held-out and generated pictures, more than ``k`` of each."""
     sides = [f.values for f in (seen.train, seen.held_out, seen.fakes)]
     n = min(_MANIFOLD_MOST, *map(len, sides))
-    if n <= _NEIGHBOURS:
+    if n <= k:
         raise DataError(
-            f"image/precision-recall needs {_NEIGHBOURS + 1} pictures or more of each kind; here are {len(sides[0])} for training, "
+            f"{name} needs {k + 1} pictures or more of each kind; here are {len(sides[0])} for training, "
             f"{len(sides[1])} held out (data.held_out) and {len(sides[2])} generated (--samples)"
         )
     train, real, fakes = (side[:n] for side in sides)
-    values, floors = precision_recall(train, fakes, _NEIGHBOURS), precision_recall(train, real, _NEIGHBOURS)
-    note = _note(seen, f"{n} generated, floor {n} held-out, against {n} training pictures, {_NEIGHBOURS} neighbours")
-    names = ("image/precision", "image/recall")
+    return train, real, fakes
+
+
+def _pair(
+    seen: PictureFeatures,
+    names: tuple[str, str],
+    values: tuple[float, float],
+    floors: tuple[float, float],
+    n: int,
+    k: int,
+) -> list[Score]:
+    note = _note(seen, f"{n} generated, floor {n} held-out, against {n} training pictures, {k} neighbours")
     return [Score(m, v, f, "higher", note) for m, v, f in zip(names, values, floors, strict=True)]
 
 
@@ -193,9 +212,11 @@ def diversity(evaluation: Evaluation) -> list[Score]:
     """``image/diversity`` and ``-worst-class``: `spread` within each class against the training pictures'.
 
     Mean and minimum of the ratio over the classes; 1 is as varied as the real pictures. Samples without labels are sorted
-    into classes by the classifier, on both sides; a class with fewer than two samples counts as 0.
-    ``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures.
+    into classes by the classifier, on both sides; a class with fewer than two samples counts as 0. A source without labels is one
+    class, and has no worst one.
     """
+    if not has_labels(evaluation):
+        return _diversity_without_classes(evaluation)
     seen = ClassifierFeatures.of(evaluation)
     train, real, fakes = seen.train, seen.held_out, seen.fakes
     asked = fakes.labels is not None
@@ -209,7 +230,7 @@ def diversity(evaluation: Evaluation) -> list[Score]:
     def ratios(of: Features) -> list[float]:
         return [(a or 0.0) / b for a, b in zip(spreads(of), theirs, strict=True) if b and not (asked and a is None)]
 
-    got, floor, same = ratios(fakes), ratios(real), min(len(fakes.pixels), len(train.pixels))
+    got, floor = ratios(fakes), ratios(real)
     if not (got and floor):
         raise DataError(
             f"{len(fakes.values)} generated and {len(real.values)} held-out pictures are too few for distances within "
@@ -217,13 +238,24 @@ def diversity(evaluation: Evaluation) -> list[Score]:
         )
     note = _note(seen, f"{len(fakes.values)} generated, {len(got)} of {classes} classes" + ("" if asked else _SORTED))
     means = [sum(x) / len(x) for x in (got, floor)]
-    repeats = [duplicates(f.pixels[:same]) for f in (fakes, train)]
-    text = f"share of {same} pictures that repeat an earlier one to less than a grey level, floor {same} training ones"
     return [
         Score("image/diversity", means[0], means[1], "higher", note),
         Score("image/diversity-worst-class", min(got), min(floor), "higher", note),
-        Score("image/duplicates", repeats[0], repeats[1], note=text),
     ]
+
+
+def _diversity_without_classes(evaluation: Evaluation) -> list[Score]:
+    seen = features_of(evaluation)
+    theirs, got, floor = (spread(f.values[:_CLASS_MOST]) for f in (seen.train, seen.fakes, seen.held_out))
+    note = _note(seen, f"{len(seen.fakes.values)} generated, no classes")
+    return [Score("image/diversity", got / theirs, floor / theirs, "higher", note)]
+
+
+def repeated(evaluation: Evaluation) -> list[Score]:
+    """``image/duplicates``: `duplicates` among the fakes, the floor among as many training pictures. No network is asked."""
+    fakes, train, broken = pixels_of(evaluation)
+    text = f"share of {len(fakes)} pictures that repeat an earlier one to less than a grey level, floor {len(train)} training ones"
+    return [Score("image/duplicates", duplicates(fakes), duplicates(train), note=text + _broken(broken))]
 
 
 def recognised(evaluation: Evaluation) -> list[Score]:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from text_files import DOMAIN, LINES, texts
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store, split_store
 from polygan_text import datasets
-from polygan_text.data_settings import OracleSettings, TextSettings
-from polygan_text.tokenizing import decode
+from polygan_text.data.settings import OracleSettings, TextSettings
+from polygan_text.data.vocabulary import decode
 
 
 def test_the_tokenizer_sees_the_training_split_alone(source):
@@ -56,6 +56,26 @@ def test_a_test_file_that_cannot_be(source, tmp_path):
     for made_up in (datasets.oracle, datasets.grammar):
         with pytest.raises(ConfigError, match="a made-up set takes no test file"):
             made_up(OracleSettings(test="exam.txt"))
+
+
+def test_what_is_wrong_with_a_test_file_is_not_said_of_the_training_file(source, tmp_path):
+    test = tmp_path / "exam.txt"
+    for content, problem in (
+        (b"stra\xdfe\n" * 3 + b"the dog", r"3 of 4 texts of .* cannot be read.*exam\.txt line 1: is not UTF-8"),
+        (b"\n \n", "holds no text, only empty lines"),
+        (
+            b"the old dog sees the bird and the river\n",
+            r"has only texts of more than 7 tokens; raise --data\.max_length",
+        ),
+    ):
+        test.write_bytes(content)
+        with pytest.raises(DataError, match=problem) as raised:
+            source(LINES, test=str(test), too_long="drop", max_length=8)
+        assert f"data.test = {str(test)!r}" in str(raised.value)
+        assert "lines.txt" not in str(raised.value)
+    test.write_text("the dog")
+    with pytest.raises(DataError, match=r"20 of 38 texts of data '.*lines\.txt' cannot be read"):
+        source(b"\n".join([b"\xdf"] * 20 + [line.encode() for line in LINES]), test=str(test))
 
 
 def test_the_split_does_not_depend_on_what_is_dropped(source):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygan import ConfigError
-from polygan_text.data_settings import MadeUpSettings
+from polygan_text.data.settings import MadeUpSettings
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from polygan_text.data_settings import MadeUpSettings
     [
         ({"vocabulary": 4}, "data.vocabulary = 4 is too small"),
         ({"max_length": 1}, "data.max_length = 1"),
-        ({"tokenizer": "words"}, "known are word, char, bpe"),
+        ({"max_megabytes": 0}, "data.max_megabytes = 0"),
         ({"too_long": "keep"}, "known are cut, drop"),
         ({"min_count": 0}, "data.min_count"),
         ({"size": 1}, "data.size"),

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
 
     from polygan import Samples
 
-ROWS = 512
+TEXTS = 512
 """Texts that are read, generated and scored at a time."""
+START, EOS, UNK = 0, 1, 2
+"""The numbers of the start, of the end, and of words outside the vocabulary."""
+SPECIAL = ("<s>", "</s>", "<unk>")
+"""The names of these three tokens."""
+OPEN = -1
+"""Marks a place that a prefix leaves open: its token is drawn."""
 
 
 class OracleFacts(TypedDict):
@@ -43,6 +49,8 @@ class TextInfo(TypedDict, total=False):
     """How many samples were cut or dropped."""
     unknown: float
     """Share of tokens outside the vocabulary, [0, 1]."""
+    unknown_held_out: float
+    """Share of held-out tokens outside the vocabulary, [0, 1]; absent in older runs."""
     grammar: int
     """1 if the set `grammar` wrote the data."""
     oracle: OracleFacts
@@ -68,3 +76,8 @@ def text_extra(tokens: Tensor) -> dict[str, Any]:
 def tokens_of(samples: Samples) -> Tensor:
     """(n, L) tokens of generated or real samples."""
     return samples.extra["tokens"]
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share for a reader: ``"12.5 %"``."""
+    return f"{100 * share:.{digits}f} %"

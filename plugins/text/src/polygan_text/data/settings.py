@@ -12,10 +12,12 @@ from polygan import DataSettings, ranged
 class TextSettings(DataSettings):
     """How text is read and cut into tokens."""
 
-    tokenizer: Literal["word", "char", "bpe"] = "word"
-    """word: words and marks, rare ones become <unk>; char: characters; bpe: byte pairs, which can write every text."""
+    tokenizer: str = "auto"
+    """word: words and marks, rare ones become <unk>; char: characters as a reader sees them; bpe: byte pairs, which can write
+    every text; auto: char where words have no spaces between them, else word; or a tokenizer of yours: the folder of a run, a
+    tokenizer.json of Hugging Face, or its folder."""
     vocabulary: int = ranged(5000, "[5, inf)")
-    """Most tokens of the vocabulary."""
+    """Most tokens of the vocabulary; a tokenizer of yours keeps its own vocabulary."""
     min_count: int = ranged(1, "[1, inf)")
     """How often a word (character, pair) must occur in the training split to get its own token."""
     max_length: int = ranged(0, "0 or [2, inf)", hint="a text needs at least 2 tokens, 0 is 64")
@@ -23,11 +25,13 @@ class TextSettings(DataSettings):
     too_long: Literal["cut", "drop"] = "cut"
     """What becomes of longer samples; both are counted."""
     column: str = "text"
-    """The column of CSV and JSON lines that holds the text."""
+    """The column of CSV and JSON lines that holds the text; empty: each line is a text, also in tables."""
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
     test: str = ""
     """A file or folder of held-out texts, with the same columns; empty: hold out the share `held_out` of the source."""
+    max_megabytes: int = ranged(2000, "[1, inf)")
+    """Most megabytes of text, unpacked, in all files together. More is refused before it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,67 @@
+"""The command ``generate``: samples by seed, or from an input, to a file, a folder or standard output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..data.domain import Domain, Samples
+from ..errors import ConfigError
+from ..files import only_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..runs.run import Run
+    from .command import Arguments
+
+
+def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
+    """Run the command for a loaded run, with the recipe's ``options``."""
+    if arguments.of:
+        if arguments.of == "best" and arguments.step is not None:
+            raise ConfigError("--of best and --step both name a checkpoint; leave one of them out")
+        run = run.variant(arguments.of)
+    if arguments.input:
+        _from_input(run, arguments, options)
+        return
+    if arguments.format:
+        raise ConfigError(
+            f"--format is for files that are made from --input; name a file with the suffix: --out samples.{arguments.format}"
+        )
+    if arguments.out == "-":
+        if type(run.domain).lines is Domain.lines:
+            run.domain.lines(Samples([]))  # refuses, before samples are made
+        _print(run, [run.generate(arguments.n, seed=arguments.seed, **options)])
+        return
+    out = arguments.out or only_files(run.folder, "generated")
+    run.domain.check_place(out)
+    samples = run.generate(arguments.n, seed=arguments.seed, **options)
+    files = samples.save(out)
+    print(f"{len(samples)} samples: {files[0] if len(files) == 1 else Path(out)}")
+
+
+def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
+    """Make samples from lines of standard input, from a file, or from the files in a folder."""
+    lines, to_lines = arguments.input == "-", arguments.out == "-"
+    if lines:
+        made = run.convert_lines(sys.stdin, seed=arguments.seed, **options)
+        if arguments.out and not to_lines:
+            print(run.write_lines(made, arguments.out))
+        else:
+            _print(run, made)
+        return
+    if to_lines:
+        if Path(arguments.input).is_dir():
+            raise ConfigError(f"{arguments.input} is a folder, and --out - takes one file; name a folder with --out")
+        _print(run, run.convert_file(arguments.input, seed=arguments.seed, **options))
+        return
+    out = arguments.out or only_files(run.folder, "converted")
+    files = run.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
+    print(f"{len(files)} files: {files[0] if len(files) == 1 else out}")
+
+
+def _print(run: Run, made: Iterable[Samples]) -> None:
+    for samples in made:
+        print(*run.domain.lines(samples), sep="\n", flush=True)

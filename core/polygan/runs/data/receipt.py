@@ -1,0 +1,134 @@
+"""The receipt of data: what a source found and what it left out, before any sample is decoded; a sheet of some samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data.build import build_store
+from ...data.source import Fact, Source
+from ...data.store import Split, split_rows
+from ...errors import ConfigError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ...data.domain import Domain
+    from ...data.source import DataSettings, LeftOut
+
+_WIDTH = 300
+"""Characters of a compact line."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a user wants to know of data before training."""
+
+    source: str
+    domain: str
+    samples: int
+    """Number of samples, readable or not."""
+    train: int | None
+    """Number of training samples; None: the source brings its own split."""
+    held_out: int | None
+    facts: Sequence[Fact]
+    left_out: Sequence[LeftOut]
+
+    @property
+    def counts(self) -> str:
+        """The numbers of samples in words."""
+        if self.train is None or self.held_out is None:
+            return f"{self.samples:,} (the data brings its own held-out part)"
+        return f"{self.samples:,} ({self.train:,} for training, {self.held_out:,} held out)"
+
+    def lines(self) -> list[str]:
+        """All of it, a line for each fact and for each kind of thing that was left out."""
+        found = [f"data: {self.source}", f"domain: {self.domain}", f"samples: {self.counts}"]
+        found += [f"{fact.name}: {fact.text}" for fact in self.facts]
+        found += [f"left out: {_left_out(entry)}" for entry in self.left_out]
+        return [printable(line) for line in found]
+
+    def brief(self) -> list[str]:
+        """At most three lines, for the start of a run."""
+        found = [f"polygan: data {self.source!r}: samples {self.counts}"]
+        if self.facts:
+            found.append(f"polygan: {'; '.join(f'{fact.name} {fact.text}' for fact in self.facts)}")
+        if self.left_out:
+            found.append(f"polygan: left out: {'; '.join(map(_left_out, self.left_out))}")
+        return [line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…" for line in map(printable, found)]
+
+    def plain(self) -> dict[str, Any]:
+        """The receipt as JSON data."""
+        return {
+            "source": self.source,
+            "domain": self.domain,
+            "samples": self.samples,
+            "train": self.train,
+            "held_out": self.held_out,
+            "facts": [fact._asdict() for fact in self.facts],
+            "left_out": [entry._asdict() for entry in self.left_out],
+        }
+
+
+def receipt_of(source: Source, settings: DataSettings, domain: str) -> Receipt:
+    """The receipt of a source. Nothing is decoded."""
+    count = len(source)
+    rows = {} if "held_out" in source.fields or not count else split_rows(count, settings.held_out)
+    sizes = {name: len(found) for name, found in rows.items()}
+    try:
+        facts = [Fact(str(name), str(text)) for name, text in source.describe()]
+    except Exception as error:  # a receipt that cannot be written is no reason not to train
+        facts = [Fact("facts", f"cannot be found ({one_line(error)})")]
+    return Receipt(
+        settings.source, domain, count, sizes.get("train"), sizes.get("held_out"), facts, list(source.left_out)
+    )
+
+
+def _left_out(entry: LeftOut) -> str:
+    example = f", e.g. {entry.example}" if entry.example else ""
+    return f"{entry.count:,} {entry.what} ({entry.why}{example})"
+
+
+def printable(text: str) -> str:
+    """A text on one line without control characters: a file's name must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class Excerpt(Source):
+    """Some samples of a source."""
+
+    def __init__(self, source: Source, indices: Sequence[int]) -> None:
+        self.source, self.indices = source, indices
+        self.fields, self.info = source.fields, source.info
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def fingerprint(self) -> str:
+        """The source's, with the indices."""
+        return f"{self.source.fingerprint()} {list(self.indices)}"
+
+    def decode(self, index: int) -> Mapping[str, np.ndarray]:
+        """The arrays of a sample of the source."""
+        return self.source.decode(self.indices[index])
+
+    def name(self, index: int) -> str:
+        """The source's name of the sample."""
+        return self.source.name(self.indices[index])
+
+
+def write_sheet(source: Source, settings: DataSettings, domain: Domain, out: Path, count: int = 64) -> list[Path]:
+    """Write ``count`` samples, evenly spaced, as the domain writes samples: a grid, a sound, lines. Only these are decoded."""
+    if count < 1:
+        raise ConfigError(f"--samples = {count} is too small; the least is 1")
+    indices = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int)).tolist()
+    with tempfile.TemporaryDirectory(prefix="polygan-", ignore_cleanup_errors=True) as folder:
+        some = dataclasses.replace(settings, cache=folder, max_bad=1.0)
+        store = build_store(Excerpt(source, indices), some, progress=False)
+        split = Split(store, np.arange(len(store)), "excerpt")
+        return domain.write(domain.real(split, split.rows), out)

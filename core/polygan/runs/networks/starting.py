@@ -1,0 +1,181 @@
+"""Where training starts from: the networks that ``init_from`` names, as far as they fit this run."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import CheckpointError, PolyganError
+from ...plugins.catalogue import get_catalogue
+from ...seeding import preserved_generators
+from ...training.weights import load_fitting, load_module, load_weights, misfits
+from ..assembly import kinds, resolve, saved_settings
+from ..exported import read_facts
+from ..folder import read_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from ...files import Facts
+    from ...game.recipe import AnyRecipe
+    from ...settings.parser import Settings
+    from ...training.actor import Actor
+    from ...training.checkpoint import Networks
+    from ...training.trainer import Trainer
+
+_MOST = 12  # settings that are tried out to find those that change the shape of networks
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of the training of given networks: the settings, and the facts of the data (`Source.info`)."""
+
+    settings: Settings
+    info: Facts
+
+
+def origin_of(path: Path) -> Origin | None:
+    """The origin of a run, of a checkpoint in a run, or of an exported model; None for bare weights."""
+    with suppress(PolyganError):
+        if path.is_file():
+            facts = read_facts(path)
+            return Origin(resolve(facts["recipe"], [{"model": facts["model"]}]), facts["info"])
+        for folder in (path, path.absolute().parent.parent):
+            if (folder / "config.yaml").is_file() and (folder / "data.json").is_file():
+                return Origin(saved_settings(folder, {}), read_data(folder)["info"])
+    return None
+
+
+def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
+    """Start from other networks, and return a sentence about what was loaded and what begins anew.
+
+    Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Where the classes
+    of the data alone differ, the tensors of classes begin anew. Raises CheckpointError for networks that do not fit.
+    """
+    recipe, place = trainer.recipe, Path(path)
+    weights = load_weights(place, list(trainer.actors))
+    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
+    if not found:
+        raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
+    origin = origin_of(place)
+    if origin is not None:
+        domain = kinds(settings.recipe, get_catalogue())[1]
+        if reason := domain.comparable(recipe.info, origin.info):
+            raise CheckpointError(f"init_from = {path} does not fit the data: {reason}")
+    odd = {name: misfits(trainer.actors[name].module.state_dict(), _best(weights, name)) for name in found}
+    classes = None if origin is None or not any(odd.values()) else _other_classes(recipe, settings, origin, weights)
+    remedy = "" if origin is None or not any(odd.values()) else _differences(recipe, settings, origin, weights)
+    anew: dict[str, None] = {}
+    for name in found:
+        _load(trainer.actors[name], name, weights, path, classes, remedy, anew)
+    told = _told(path, found, [name for name in trainer.actors if name not in found], list(anew), classes)
+    return told + (_other_names(origin.info, recipe.info) if origin is not None and classes is None else "")
+
+
+def _best(weights: Networks, name: str) -> Mapping[str, Tensor]:
+    return weights[name if name in weights else f"{name}.ema"]
+
+
+def _load(
+    actor: Actor,
+    name: str,
+    weights: Networks,
+    path: str,
+    classes: tuple[int, int] | None,
+    remedy: str,
+    anew: dict[str, None],
+) -> None:
+    """Load a network and its average. Names of tensors that begin anew are added to ``anew``."""
+    sides = [(actor.module, name if name in weights else f"{name}.ema")]
+    if actor.averaged is not None:
+        sides.append((actor.averaged, f"{name}.ema" if f"{name}.ema" in weights else name))
+    for module, key in sides:
+        if classes is None:
+            load_module(module, weights, key, path, remedy)
+        else:
+            anew |= dict.fromkeys(f"{name}.{tensor}" for tensor in load_fitting(module, weights[key], classes))
+
+
+def _told(path: str, found: list[str], missing: list[str], anew: list[str], classes: tuple[int, int] | None) -> str:
+    """The sentence about a start."""
+    text = f"init_from {path}: loaded {', '.join(found)}"
+    if anew and classes is not None:
+        before, now = (f"{n:,} class{'es' if n > 1 else ''}" if n else "no classes" for n in classes)
+        more = f" and {len(anew) - 6:,} more tensors" if len(anew) > 6 else ""
+        begin = "begin" if len(anew) > 1 else "begins"
+        text += f"; the networks there are for {before} and here for {now}, so {', '.join(anew[:6])}{more} {begin} anew"
+    if missing:
+        text += f"; {', '.join(missing)} {'begin' if len(missing) > 1 else 'begins'} anew, because {path} has no such weights"
+    return text
+
+
+def _other_names(there: Facts, here: Facts) -> str:
+    """A warning where the classes have other names there: networks know classes by number."""
+    before, now = (list(facts.get("classes", ())) for facts in (there, here))
+    pairs = [f"{a} becomes {b}" for a, b in zip(before, now, strict=False) if a != b]
+    more = ", ..." if len(pairs) > 3 else ""
+    return f"; the classes have other names there: {', '.join(pairs[:3])}{more}" if pairs else ""
+
+
+# What differs
+
+
+def _shapes(recipe: AnyRecipe, model: object, info: Facts) -> Mapping[str, nn.Module] | None:
+    """Networks of the recipe for other settings or other facts; None where the recipe refuses them."""
+    with suppress(PolyganError, LookupError, ValueError, TypeError), preserved_generators():
+        return type(recipe)(model, info).networks()
+    return None
+
+
+def _count(networks: Mapping[str, nn.Module] | None, weights: Networks) -> int | None:
+    """How many tensors of ``weights`` do not fit the networks; None without networks."""
+    if networks is None:
+        return None
+    held = [name for name in networks if name in weights or f"{name}.ema" in weights]
+    return sum(len(misfits(networks[name].state_dict(), _best(weights, name))) for name in held)
+
+
+def _other_classes(recipe: AnyRecipe, settings: Settings, origin: Origin, weights: Networks) -> tuple[int, int] | None:
+    """The numbers of classes there and here, if networks of this run for the classes there would fit the weights."""
+    before, now = (len(facts.get("classes", ())) for facts in (origin.info, recipe.info))
+    kept = {key: value for key, value in recipe.info.items() if not key.startswith("class")}
+    there = {key: value for key, value in origin.info.items() if key.startswith("class")}
+    fits = before != now and _count(_shapes(recipe, settings.model, {**kept, **there}), weights) == 0
+    return (before, now) if fits else None
+
+
+def _differences(recipe: AnyRecipe, settings: Settings, origin: Origin, weights: Networks) -> str:
+    """The end of a message: which settings and facts of the data differ, those that change the shape of networks if any does."""
+    if origin.settings.recipe != settings.recipe:
+        return f"it was trained with {origin.settings.recipe}, and this run is {settings.recipe}"
+    theirs, ours = origin.settings.model, settings.model
+    before = _count(_shapes(recipe, ours, recipe.info), weights) or 0
+    named: dict[str, bool] = {}  # what differs, and whether networks fit better without the difference
+
+    def look(what: str, then: object, now: object, model: object, info: Facts) -> None:
+        left = _count(_shapes(recipe, model, info), weights) if len(named) < _MOST else None
+        named[f"{what} is {_short(then)} there and {_short(now)} here"] = left is not None and left < before
+
+    for field in dataclasses.fields(ours):
+        then, now = getattr(theirs, field.name, None), getattr(ours, field.name)
+        if then != now:
+            with suppress(PolyganError, TypeError, ValueError):
+                look(f"--model.{field.name}", then, now, dataclasses.replace(ours, **{field.name: then}), recipe.info)
+    for key in sorted(origin.info.keys() | recipe.info.keys()):
+        then, now = origin.info.get(key), recipe.info.get(key)
+        if then != now:
+            look(f"the data's {key}", then, now, ours, {**recipe.info, key: then})
+    chosen = [text for text, helps in named.items() if helps] or list(named)[:4]
+    return f"use what the start was trained with: {'; '.join(chosen)}" if chosen else ""
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list | tuple | dict) and len(value) > 4:
+        return f"{len(value):,} entries"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

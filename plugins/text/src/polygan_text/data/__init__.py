@@ -1,0 +1,1 @@
+"""Text as data: files, tables, tokenizers, and what is said about them before training."""

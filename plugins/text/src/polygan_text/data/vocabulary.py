@@ -1,0 +1,193 @@
+"""From texts to token numbers and back, by a run's own tokenizer or by a tokenizer of other programs."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from tokenizers import Tokenizer
+
+from polygan import ConfigError, DataError
+
+from .facts import EOS, OPEN, SPECIAL, START, UNK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from .facts import TextInfo
+
+_LOSSY = ("ByteLevel", "ByteFallback")
+"""Decoders that join bytes to characters."""
+_SPREAD = 2  # how many numbers a tokenizer may use for each of its tokens
+
+
+class Vocabulary:
+    """A tokenizer's tokens as polygan numbers them: `SPECIAL` first.
+
+    A tokenizer whose first tokens are not `SPECIAL` keeps its own order behind them. Special tokens of a tokenizer stand for
+    nothing in a text: ``<s>`` in a text is text.
+    """
+
+    def __init__(self, text: str) -> None:
+        """``text``: JSON of the library `tokenizers`. Raises DataError where the library cannot read the JSON."""
+        try:
+            self.tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            raise DataError(
+                f"is no tokenizer that the library `tokenizers` reads ({error}); name another file"
+            ) from None
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.tokenizer.encode_special_tokens = True
+        vocabulary = self.tokenizer.get_vocab()
+        own = all(vocabulary.get(token) == i for i, token in enumerate(SPECIAL))
+        self.shift = 0 if own else len(SPECIAL)
+        """What is added to the tokenizer's numbers."""
+        self.size = self.shift + 1 + max(vocabulary.values(), default=-1)
+        if self.size > _SPREAD * len(vocabulary) + 1000:  # each gap would cost time and memory
+            raise DataError(f"numbers {len(vocabulary):,} tokens up to {self.size:,}; name a tokenizer without gaps")
+        self.text = self.tokenizer.to_str()
+        """The tokenizer as JSON."""
+        facts = json.loads(self.text)
+        self.bytes = _joins_bytes(facts.get("decoder"))
+        """Whether tokens may be parts of a character."""
+        self._unknown = _unknown(facts["model"], vocabulary)
+        self._hidden = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The numbers of each text's tokens."""
+        try:
+            found = [e.ids for e in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        except Exception as error:  # a tokenizer without a token for unknown words
+            raise DataError(f"the tokenizer cannot cut this text ({error}); name another tokenizer") from None
+        if not self.shift:
+            return found
+        return [[UNK if i == self._unknown else i + self.shift for i in ids] for ids in found]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of numbers.
+
+        Tokens that stand for nothing are left out. A tokenizer of bytes also leaves out bytes that form no character, control
+        characters and the replacement character, because a policy that has learned little writes any bytes.
+        """
+        shown = self.tokenizer.decode_batch([self._own(row) for row in rows], skip_special_tokens=False)
+        return [_printable(text) for text in shown] if self.bytes else list(shown)
+
+    def _own(self, row: Sequence[int]) -> list[int]:
+        """The tokenizer's numbers of a row, without tokens that stand for nothing."""
+        unknown = None if self.bytes else self._unknown
+        found = (unknown if i == UNK else i - self.shift for i in row if i not in (START, EOS))
+        return [i for i in found if i is not None and i >= 0 and (i == unknown or i not in self._hidden)]
+
+    def unknown_in(self, text: str) -> list[str]:
+        """The words of a text that have no token of their own."""
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        places = zip(found.ids, found.tokens, found.offsets, strict=True)
+        return [text[b:e].strip() or token for i, token, (b, e) in places if i == self._unknown]
+
+
+def _joins_bytes(decoder: Mapping[str, object] | None) -> bool:
+    """Whether a decoder, or a part of one, joins bytes."""
+    if not decoder:
+        return False
+    parts = decoder.get("decoders")
+    return decoder.get("type") in _LOSSY or (isinstance(parts, list) and any(map(_joins_bytes, parts)))
+
+
+def _unknown(model: Mapping[str, object], vocabulary: Mapping[str, int]) -> int | None:
+    """The number that a tokenizer gives to what it does not know; None if it knows every text."""
+    if isinstance(found := model.get("unk_id"), int):
+        return found
+    return vocabulary.get(str(model.get("unk_token")))
+
+
+def _printable(text: str) -> str:
+    """A text without replacement characters and control characters other than tabs and breaks."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c != "\ufffd" and (c in "\t\n\r" or unicodedata.category(c) != "Cc"))
+
+
+@lru_cache(maxsize=4)
+def load_vocabulary(text: str) -> Vocabulary:
+    """The vocabulary of a run, from the JSON of its tokenizer."""
+    try:
+        return Vocabulary(text)
+    except DataError as error:
+        raise DataError(f"the tokenizer in the run's data.json {error}") from None
+
+
+def decode(tokens: Tensor, info: TextInfo) -> list[str]:
+    """Texts of tokens (n, L), up to the end token; ids with spaces between if the data has no tokenizer."""
+    rows = tokens.tolist()
+    eos = info["eos"]
+    if eos is not None:
+        rows = [row[: row.index(eos)] if eos in row else row for row in rows]
+    if "tokenizer" not in info:
+        return [" ".join(map(str, row)) for row in rows]
+    return load_vocabulary(info["tokenizer"]).decode(rows)
+
+
+def characters(tokens: Tensor, info: TextInfo) -> int:
+    """How many characters the known tokens of texts (n, L) have; 0 if tokens are only numbers."""
+    if "tokenizer" not in info:
+        return 0
+    return sum(map(len, decode(torch.where(tokens == UNK, START, tokens), info)))
+
+
+def encode_prefix(text: str, info: TextInfo, name: str = "prefix") -> list[int]:
+    """The tokens of a beginning. Raises ConfigError, with its ``name``, if the beginning is too long or has unknown words."""
+    if not text.strip():
+        return []
+    where = f"{name} {text!r}"
+    if "tokenizer" not in info:
+        words = text.split()
+        if not all(w.isdecimal() and int(w) < info["vocabulary"] for w in words):
+            raise ConfigError(f"{where}: this data has no words, only numbers below {info['vocabulary']}; use numbers")
+        ids = [int(w) for w in words]
+    else:
+        vocabulary = load_vocabulary(info["tokenizer"])
+        (ids,) = vocabulary.encode([text])
+        if UNK in ids:
+            unknown = vocabulary.unknown_in(text)
+            raise ConfigError(
+                f"{where}: {', '.join(map(repr, unknown[:5]))} {'is' if len(unknown) == 1 else 'are'} not in the vocabulary "
+                f"of {info['vocabulary']} tokens ({SPECIAL[UNK]}); use words of the training data"
+            )
+    if len(ids) >= info["length"]:
+        raise ConfigError(
+            f"{where} has {len(ids)} tokens, and a text of this run has at most {info['length']}; shorten the beginning"
+        )
+    return ids
+
+
+def encode_prefixes(texts: Sequence[str], names: Sequence[str], info: TextInfo) -> Tensor:
+    """The tokens (n, K) of texts' beginnings, K of the longest; `OPEN` fills the rest. ``names`` are line numbers, or empty."""
+    called = [f"line {name}:" for name in names] or ["prefix"] * len(texts)
+    rows = [encode_prefix(text, info, name) for text, name in zip(texts, called, strict=True)]
+    width = max(map(len, rows), default=0)
+    return torch.tensor([row + [OPEN] * (width - len(row)) for row in rows], dtype=torch.long).view(len(rows), width)
+
+
+def difference(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """Why the same number means another token in two runs' facts, in one line; empty if it means the same."""
+    texts = [info.get("tokenizer") for info in (one, other)]
+    if texts[0] == texts[1]:
+        sizes = [info.get("vocabulary") for info in (one, other)]
+        return "" if sizes[0] == sizes[1] else f"one run has {sizes[0]} tokens and the other {sizes[1]}"
+    if not all(isinstance(text, str) for text in texts):
+        return "one run's tokens are words or characters and the other's are only numbers; use data of the same kind"
+    first, second = (load_vocabulary(str(text)) for text in texts)
+    if json.loads(first.text) == json.loads(second.text):
+        return ""
+    mine, theirs = first.tokenizer.get_vocab(), second.tokenizer.get_vocab()
+    same = sum(theirs.get(token) == i for token, i in mine.items() if token not in SPECIAL)
+    return (
+        f"the tokenizers differ ({same:,} of {len(mine.keys() - set(SPECIAL)):,} tokens have the same number in both runs); "
+        "train with the other run's tokenizer: --data.tokenizer RUN, the folder of that run"
+    )

@@ -1,0 +1,142 @@
+"""Likelihoods as scores of text: of held-out text under a policy, and of generated text under the oracle that wrote the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polygan import DataError, HasLikelihood, Score
+
+from .data.facts import text_info, tokens_of
+from .data.receipt import unknown_note
+from .data.vocabulary import characters
+from .oracle import oracle_of
+from .rollout import ROWS, scored
+from .settings import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from polygan import Evaluation, Samples, Split
+
+    from .policy import Policy
+
+
+def policies_of(evaluation: Evaluation) -> dict[str, Any]:
+    """The generator, and its maximum-likelihood start if the recipe keeps a start."""
+    networks: Mapping[str, Any] = evaluation.networks
+    if not isinstance(evaluation.recipe, HasLikelihood):
+        raise DataError("this recipe gives no likelihoods; the score is for policies such as text/seqgan")
+    found: dict[str, Any] = {"generator": networks["generator"]}
+    if "mle" in networks and float(networks["mle"].ready):
+        found["mle"] = networks["mle"].policy
+    return found
+
+
+def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
+    """``n`` texts of a policy, by the evaluation's seed."""
+    return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
+
+
+def real_texts(evaluation: Evaluation, split: Split, n: int) -> Samples:
+    """The first ``n`` texts of a split."""
+    return evaluation.domain.real(split, np.sort(split.rows[:n]))
+
+
+def need_held_out(evaluation: Evaluation, least: int = 2) -> None:
+    """Raise DataError for fewer held-out texts than a score needs."""
+    if len(evaluation.held_out) < least:
+        raise DataError(
+            f"{len(evaluation.held_out)} held-out texts are too few, {least} are needed; raise --data.held_out"
+        )
+
+
+def nats_of(
+    evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0
+) -> tuple[float, float]:
+    """Nats of texts under a policy, and how many tokens these are, both without words outside the vocabulary."""
+    recipe: Any = evaluation.recipe
+    tokens = tokens_of(samples)
+    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
+    known = scored(tokens, text_info(evaluation.info)).bool()
+    if not known.any():
+        raise DataError(
+            f"none of the {len(tokens)} texts has a token of the vocabulary, so there is no likelihood to compute"
+        )
+    # A likelihood of zero times a mask of zero would be NaN.
+    values = values.double().masked_fill(~known, 0)
+    if broken := int(values.isnan().flatten(1).any(1).sum()):
+        raise DataError(
+            f"the generator gives NaN as the likelihood of {broken} of {len(tokens)} texts: its weights have diverged"
+        )
+    return -float(values.sum()), float(known.sum())
+
+
+def nll_by(oracle: Policy, tokens: Tensor) -> float:
+    """Nats a token of sequences (n, L) under the oracle."""
+    import torch
+
+    with torch.no_grad():
+        values = torch.cat([oracle.log_probabilities(rows) for rows in tokens.split(ROWS)])
+    return -float(values.double().mean())
+
+
+def data_oracle(evaluation: Evaluation) -> Policy:
+    """The oracle that wrote the data. Raises DataError for other data."""
+    return evaluation.once("text/oracle", lambda: oracle_of(evaluation.info))
+
+
+def oracle_floor(evaluation: Evaluation) -> float:
+    """Nats a token of the oracle's own held-out sequences."""
+
+    def floor() -> float:
+        return nll_by(
+            data_oracle(evaluation), tokens_of(real_texts(evaluation, evaluation.held_out, len(evaluation.held_out)))
+        )
+
+    return evaluation.once("text/nll floor", floor)
+
+
+def score_name(score: str, policy: str) -> str:
+    """The name of a score of the generator, or of its start."""
+    return score if policy == "generator" else f"{score}-of-{policy}"
+
+
+def nll_oracle(evaluation: Evaluation) -> list[Score]:
+    """``text/nll-oracle`` (Yu et al. 2017, eq. 9): nats a token of generated sequences under the oracle, at temperature 1.
+
+    The floor is the score of the oracle's own held-out sequences. A generator below the floor is too sharp, not better.
+    """
+    oracle, n = data_oracle(evaluation), evaluation.samples
+    need_held_out(evaluation)
+    floor = oracle_floor(evaluation)
+    scores = []
+    for name, policy in policies_of(evaluation).items():
+        value = nll_by(oracle, tokens_of(draw_texts(evaluation, policy, n)))
+        note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
+        scores.append(Score(score_name("text/nll-oracle", name), value, floor, note=note))
+    return scores
+
+
+def nll_held_out(evaluation: Evaluation) -> list[Score]:
+    """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
+
+    If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
+    ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers.
+    """
+    need_held_out(evaluation)
+    real = real_texts(evaluation, evaluation.held_out, len(evaluation.held_out))
+    floor = oracle_floor(evaluation) if evaluation.info.get("oracle") else None
+    info, tokens = text_info(evaluation.info), tokens_of(real)
+    note = f"of {len(real)} held-out texts at temperature 1{unknown_note(tokens, info)}"
+    length, scores = characters(tokens, info), []
+    for name, policy in policies_of(evaluation).items():
+        nats, count = nats_of(evaluation, policy, real)
+        scores.append(Score(score_name("text/nll-held-out", name), nats / count, floor, note=f"nats a token {note}"))
+        if length:
+            told = f"nats a character {note}"
+            scores.append(Score(score_name("text/nll-held-out-character", name), nats / length, note=told))
+    return scores

@@ -1,0 +1,105 @@
+"""`polygan generate`: where samples go, and what is refused before any are made."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_runs import command, train
+
+import polygan
+
+pytestmark = pytest.mark.usefixtures("toys")
+MIRROR = Path(__file__).parents[2] / "mirror_gan.py"
+
+
+@pytest.fixture
+def run():
+    return train(steps=1)
+
+
+def rows(path):
+    return len(Path(path).read_text().splitlines())
+
+
+def test_the_run_s_own_folder_holds_the_newest_samples_alone(run, capsys):
+    for n in (8, 3):
+        out = command("generate", run.folder, "-n", n, capsys=capsys).out
+        assert out == f"{n} samples: {run.folder / 'generated/points.csv'}\n"
+        assert rows(run.folder / "generated/points.csv") == n
+    (run.folder / "generated/older.csv").write_text("1,2\n")
+    message = command("generate", run.folder, code=2, capsys=capsys).err
+    assert "generated holds a file that polygan did not write there (e.g. older.csv)" in message
+    assert "name a new folder with --out, or move the other files away" in message
+    assert rows(run.folder / "generated/points.csv") == 3
+
+
+@pytest.mark.parametrize("out", ["walk.mp4", "x.onnx", "out/x.m4a"])
+def test_an_unknown_suffix_is_refused_before_work(run, out, capsys, monkeypatch):
+    monkeypatch.setattr(type(run.recipe), "generate", lambda *_: pytest.fail("samples were made"))
+    message = command("generate", run.folder, "--out", out, code=2, capsys=capsys).err
+    assert f"{out}: domain 'points' writes .csv, .npy; use one of these suffixes, or name a folder" in message
+    assert not Path(out).exists()
+
+
+def test_a_slash_at_the_end_names_a_folder(run, capsys):
+    command("generate", run.folder, "-n", 2, "--out", "samples.v2/", capsys=capsys)
+    assert rows("samples.v2/points.csv") == 2
+
+
+def test_a_dash_writes_lines_to_standard_output(run, capsys, monkeypatch):
+    out = command("generate", run.folder, "-n", 3, "--out", "-", capsys=capsys).out
+    assert len(out.splitlines()) == 3
+    assert not Path("-").exists()
+    monkeypatch.setattr(type(run.domain), "lines", polygan.Domain.lines)
+    monkeypatch.setattr(type(run.recipe), "generate", lambda *_: pytest.fail("samples were made"))
+    message = command("generate", run.folder, "--out", "-", code=2, capsys=capsys).err
+    assert "domain 'points' has no textual form; name a file or a folder with --out" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--seed", "-1"), "seed = -1 is not a whole number in [0, 2^63)"),
+        (("--seed", 2**64), "use another seed"),
+        (("-n", 0), "n = 0 samples cannot be generated; ask for a whole number from 1"),
+        (("-n", 10**16), "do not fit into the memory"),
+        (("--format", "npy"), "--format is for files that are made from --input"),
+    ],
+)
+def test_what_cannot_be_made_is_one_clear_line(run, words, message, capsys):
+    out = command("generate", run.folder, *words, code=2, capsys=capsys)
+    assert message in out.err
+    assert len(out.err.splitlines()) == 1
+    assert not (run.folder / "generated").exists()
+
+
+def test_files_made_from_an_input_do_not_mix_with_samples_from_noise(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(MIRROR.parent))
+    polygan.plugins.set_catalogue(polygan.plugins.load_catalogue(files=[MIRROR.with_name("toy_gan.py"), MIRROR]))
+    run = polygan.train("points/mirror", "ring", quiet=True, steps=1, hang_timeout=0, name="given")
+    np.save("a.npy", np.ones((2, 2), "float32"))
+    words = ("--plugin", MIRROR, "generate", run.folder)
+    command(*words, "-n", 2, capsys=capsys)
+    out = command(*words, "--input", "a.npy", capsys=capsys).out
+    assert out == f"1 files: {run.folder / 'converted/a.csv'}\n"
+    command(*words, "-n", 3, capsys=capsys)
+    assert rows(run.folder / "generated/points.csv") == 3
+    assert rows(run.folder / "converted/a.csv") == 2
+    for refused in ("a.m4a", "a.mp3"):
+        message = command(*words, "--input", "a.npy", "--out", refused, code=2, capsys=capsys).err
+        assert f"{refused}: domain 'points' writes .csv, .npy" in message
+        assert not Path(refused).exists()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2\n"))
+    assert "writes .csv, .npy" in command(*words, "--input", "-", "--out", "x.txt", code=2, capsys=capsys).err
+    assert command(*words, "--input", "a.npy", "--out", "-", capsys=capsys).out == "-1 -1\n-1 -1\n"
+    message = command(*words, "--input", "a.npy", "--out", "b.npy", "--format", "csv", code=2, capsys=capsys).err
+    assert "b.npy ends in .npy, and format = 'csv'; leave --format out" in message
+    Path("in").mkdir()
+    assert (
+        "is a folder, and --out - takes one file"
+        in command(*words, "--input", "in", "--out", "-", code=2, capsys=capsys).err
+    )
