@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.domain import Domain, Samples
 from ..errors import ConfigError
-from ..files import all_inside
+from ..files import only_files
 from ..messages import plural
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None
             run.domain.lines(Samples([]))  # refuses, before samples are made
         _print(run, [run.generate(arguments.n, seed=arguments.seed, **options)])
         return
-    out = arguments.out or all_inside(run.folder, "generated")
+    out = arguments.out or only_files(run.folder, "generated")
     run.domain.check_place(out)
     samples = run.generate(arguments.n, seed=arguments.seed, **options)
     files = samples.save(out)
@@ -58,7 +58,7 @@ def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> N
             raise ConfigError(f"{arguments.input} is a folder, and --out - takes one file; name a folder with --out")
         _print(run, run.convert_file(arguments.input, seed=arguments.seed, **options))
         return
-    out = arguments.out or all_inside(run.folder, "converted")
+    out = arguments.out or only_files(run.folder, "converted")
     files = run.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
     print(f"{plural(len(files), 'file')}: {files[0] if len(files) == 1 else out}")
 

@@ -101,6 +101,23 @@ def read_pieces(folder: Path, within: Path | None = None) -> list[Record]:
     return entries
 
 
+def _entry(folder: Path, raw: Record, most: int, within: Path | None) -> Record:
+    """One piece of the index with the content of its files. Raises OSError, ValueError, TypeError or KeyError."""
+    entry: Record = {key: str(raw[key]) for key in ("caption", "text") if key in raw}
+    if "rate" in raw:
+        entry["rate"] = raw["rate"]
+    for key in ("png", "wav"):
+        if key in raw:
+            entry[key] = read_bytes(folder / Path(raw[key]).name, most, within=within)
+    if not entry.keys() & {"png", "wav", "text"}:
+        raise ValueError("an entry has neither picture, sound nor text")
+    return entry
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it")
+
+
 def to_html(title: str, pieces: Sequence[Record]) -> str:
     """Pieces, by their fields, as HTML for a notebook: everything is within the text, and every word is escaped."""
     shown = [f"<div><code>{escape(title)}</code></div>"]
@@ -117,20 +134,3 @@ def to_html(title: str, pieces: Sequence[Record]) -> str:
         caption = escape(str(piece.get("caption", "")))
         shown.append(f"<figure>{inner}<figcaption>{caption}</figcaption></figure>")
     return "\n".join(shown)
-
-
-def _entry(folder: Path, raw: Record, most: int, within: Path | None) -> Record:
-    """One piece of the index with the content of its files. Raises OSError, ValueError, TypeError or KeyError."""
-    entry: Record = {key: str(raw[key]) for key in ("caption", "text") if key in raw}
-    if "rate" in raw:
-        entry["rate"] = raw["rate"]
-    for key in ("png", "wav"):
-        if key in raw:
-            entry[key] = read_bytes(folder / Path(raw[key]).name, most, within=within)
-    if not entry.keys() & {"png", "wav", "text"}:
-        raise ValueError("an entry has neither picture, sound nor text")
-    return entry
-
-
-def _unreadable(folder: Path, error: Exception) -> DataError:
-    return DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it")

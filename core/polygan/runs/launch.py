@@ -240,7 +240,7 @@ def _differing(folder: Path, settings: Settings) -> str:
     from ..settings.parser import read_yaml
 
     try:
-        saved = read_yaml(folder / "config.yaml")
+        saved = read_yaml(folder / "config.yaml", saved=True)
     except PolyganError as error:
         return str(error)
     saved.pop("format", None)

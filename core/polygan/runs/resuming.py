@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..errors import ConfigError, PolyganError
 from ..messages import say
+from ..reading import parse_json, read_text
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
 from ..settings.parser import build
@@ -113,8 +112,8 @@ def _reshapes(job: Job, before: Mapping[str, object], change: Change) -> bool:
 def environment_of(folder: Path) -> Mapping[str, object]:
     """The facts of the machine that a run was last trained on; empty if environment.json is missing or damaged."""
     try:
-        found = json.loads((folder / "environment.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_text(folder / "environment.json"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -140,17 +139,21 @@ def machine_change(before: Mapping[str, object], now: Mapping[str, object]) -> s
 
 
 def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bool = False) -> list[Change]:
-    """Continue from the newest checkpoint that fits, or start from the networks of ``init_from``, or from new networks.
+    """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks.
 
     Returns the settings that were changed since the checkpoint.
     """
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
-    use = partial(_continue, trainer, job, folder)
+    changed: list[Change] = []
+
+    def use(checkpoint: Checkpoint) -> None:
+        changed[:] = _continue(trainer, job, folder, checkpoint)
+
     if resuming and checkpoints is not None:
         if world.first and checkpoints.entries():
             # With changed settings a network may need less than its file has; `use` then names the settings.
-            changed = changes(trainer.before, job.settings.plain(), PLACES)
-            needs = None if changed else file_sizes(trainer.networks(averaged=False))
+            edited = changes(trainer.before, job.settings.plain(), PLACES)
+            needs = None if edited else file_sizes(trainer.networks(averaged=False))
             try:
                 check_data(folder, job.splits["train"].store)
                 found = checkpoints.load(use=use, needs=needs)
@@ -161,8 +164,9 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bo
         if problem is not None:
             raise problem
         if step is not None:
-            found = found or checkpoints.load(step, use=use)
-            return changes(trained_with(found.training, trainer.before), job.settings.plain(), PLACES)
+            if found is None:
+                checkpoints.load(step, use=use)
+            return changed
     if job.settings.run.init_from:
         told = transfer(trainer, job.settings, job.settings.run.init_from)
         if world.first and not quiet:
@@ -170,8 +174,8 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bo
     return []
 
 
-def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) -> None:
-    """Continue from a checkpoint. Raises ConfigError for changed settings that the checkpoint cannot take."""
+def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) -> list[Change]:
+    """Continue from a checkpoint, and return the settings that were changed since. Raises ConfigError for a change too large."""
     before = trained_with(checkpoint.training, trainer.before)
     if before.get("recipe", job.settings.recipe) != job.settings.recipe:
         raise ConfigError(
@@ -181,10 +185,11 @@ def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) 
     changed = changes(before, job.settings.plain(), PLACES)
     try:
         trainer.restore(checkpoint)
-    except PolyganError as error:
-        if not changed:
-            raise
+    except CheckpointError as error:
+        if not any(change.name.startswith(("model.", "data.")) for change in changed):
+            raise  # no setting of the networks has changed, so the checkpoint is odd
         raise unfit(folder, job, before, changed, error) from None
+    return changed
 
 
 def tell(

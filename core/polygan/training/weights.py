@@ -42,20 +42,31 @@ def load_module(
         raise CheckpointError(
             f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; {remedy}"
         )
-    for key, (mine, its) in {key: (own[key], given[key]) for key in own}.items():
-        if mine.dtype != its.dtype and not (cast and mine.is_floating_point() and its.is_floating_point()):
-            raise CheckpointError(
-                f"{where}: {name}.{key} holds {_kind(its)} in the checkpoint and {_kind(mine)} in this recipe; {remedy}"
-            )
     parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
-    for key, tensor in given.items():
-        if tensor.isnan().any() or (key in parameters and not tensor.isfinite().all()):
+    for key, b in sorted(given.items()):
+        a = own[key]
+        if a.dtype != b.dtype and not (cast and a.is_floating_point() and b.is_floating_point()):
+            raise CheckpointError(
+                f"{where}: {name}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; {remedy}"
+            )
+        if b.isnan().any() or (key in parameters and not b.isfinite().all()):
             raise CheckpointError(f"{where}: {name}.{key} holds numbers that are not finite; use an older checkpoint")
     module.load_state_dict(given)
 
 
 def _kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def file_sizes(modules: Mapping[str, nn.Module]) -> dict[str, int]:
+    """The most bytes that the file of each network (``NAME``, ``NAME.ema``) in a checkpoint needs: tensors and header."""
+    sizes: dict[str, int] = {}
+    for name, module in modules.items():
+        state = module.state_dict()
+        # A header holds name, type, shape and place of each tensor.
+        header = sum(len(key) + 200 + 24 * tensor.dim() for key, tensor in state.items())
+        sizes[name] = sizes[f"{name}.ema"] = 4096 + header + sum(t.numel() * t.element_size() for t in state.values())
+    return sizes
 
 
 def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
@@ -84,17 +95,6 @@ def load_fitting(module: nn.Module, given: Mapping[str, Tensor], classes: tuple[
             merged[key] = torch.cat([before.narrow(sides[0], 0, shared).to(rest), rest], sides[0])
     module.load_state_dict(merged)
     return sorted(odd & own.keys())
-
-
-def file_sizes(modules: Mapping[str, nn.Module]) -> dict[str, int]:
-    """The most bytes that the file of each network (``NAME``, ``NAME.ema``) in a checkpoint needs: tensors and header."""
-    sizes: dict[str, int] = {}
-    for name, module in modules.items():
-        state = module.state_dict()
-        # A header holds name, type, shape and place of each tensor.
-        header = sum(len(key) + 200 + 24 * tensor.dim() for key, tensor in state.items())
-        sizes[name] = sizes[f"{name}.ema"] = 4096 + header + sum(t.numel() * t.element_size() for t in state.values())
-    return sizes
 
 
 def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Networks:

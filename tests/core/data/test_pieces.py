@@ -42,15 +42,6 @@ def test_the_index_of_samples_says_when_it_is_of_a_newer_format(tmp_path):
         read_pieces(tmp_path / "x")
 
 
-def test_pieces_as_html_hold_their_pictures_and_sounds():
-    page = to_html("a <title>", [vars(Picture(b"png", "<one>")), vars(Sound(b"wav", 8000, png=b"wave"))])
-    assert "a &lt;title&gt;" in page
-    assert 'src="data:image/png;base64,cG5n"' in page
-    assert 'src="data:audio/wav;base64,d2F2"' in page
-    assert "<figcaption>&lt;one&gt;</figcaption>" in page
-    assert page.count("<img") == 2
-
-
 def test_what_lies_behind_a_link_is_no_sample(tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
     folder = tmp_path / "run/samples/step-00000001"
@@ -82,3 +73,12 @@ def test_an_index_of_another_shape_is_an_error(tmp_path, text):
     (tmp_path / "x/pieces.json").write_text(text)
     with pytest.raises(DataError, match="its samples cannot be read"):
         read_pieces(tmp_path / "x")
+
+
+def test_pieces_as_html_hold_their_pictures_and_sounds():
+    page = to_html("a <title>", [vars(Picture(b"png", "<one>")), vars(Sound(b"wav", 8000, png=b"wave"))])
+    assert "a &lt;title&gt;" in page
+    assert 'src="data:image/png;base64,cG5n"' in page
+    assert 'src="data:audio/wav;base64,d2F2"' in page
+    assert "<figcaption>&lt;one&gt;</figcaption>" in page
+    assert page.count("<img") == 2

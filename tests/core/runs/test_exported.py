@@ -104,49 +104,6 @@ def test_an_export_does_not_write_through_a_link(run):
     assert not Path("model.safetensors").exists()
 
 
-@pytest.mark.parametrize("words", [("--out", "x.onnx"), ("--out", "deep/x.PT"), ("--out", "x.v2")])
-def test_a_suffix_that_is_no_format_is_refused_with_the_known_ones(run, words, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--plugin", str(TOY), "export", str(run.folder), *words])
-    assert end.value.code == 2
-    assert "networks are not exported as ." in (message := capsys.readouterr().err)
-    assert "use .safetensors" in message
-    assert not list(Path().glob("x*")) + list(Path().glob("deep"))
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "found"),
-    [
-        ("model", "", "safetensors"),
-        ("model-1.5", "", "safetensors"),
-        ("x.safetensors", "", "safetensors"),
-        ("x.ONNX", "", "onnx"),
-        ("x.onnx", "onnx", "onnx"),
-        ("folder", "onnx", "onnx"),
-        ("x.bin", "huggingface", "huggingface"),
-        ("x.safetensors", "huggingface", "huggingface"),
-    ],
-)
-def test_the_suffix_says_the_format(path, kind, found):
-    assert exported.export_kind(path, kind, ("onnx", "huggingface")) == found
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"), [("x.onnx", "safetensors"), ("x.pt", "safetensors"), ("x.onnx", "huggingface")]
-)
-def test_a_suffix_and_a_format_that_differ_are_refused(path, kind):
-    with pytest.raises(
-        polygan.ConfigError, match=rf"{path} ends in .*, and the format is {kind}; end the name in .{kind}"
-    ):
-        exported.export_kind(path, kind, ("onnx",))
-
-
-def test_an_imported_model_is_not_written_under_another_suffix(run):
-    Path("weights.pt").touch()
-    with pytest.raises(polygan.ConfigError, match=r"x.onnx ends in .onnx, and the format is safetensors"):
-        polygan.import_weights("points/mlp", "weights.pt", "x.onnx")
-
-
 def test_a_full_disk_leaves_no_part_of_a_model(run, monkeypatch):
     weights, _ = run.export("model")
     old = weights.read_bytes()
@@ -238,3 +195,46 @@ def test_weights_that_are_not_finite_are_named(run):
     save_file({**tensors, name: torch.full_like(tensors[name], float("nan"))}, weights, facts)
     with pytest.raises(polygan.CheckpointError, match=rf"{name} holds numbers that are not finite"):
         polygan.load(weights)
+
+
+@pytest.mark.parametrize("words", [("--out", "x.onnx"), ("--out", "deep/x.PT"), ("--out", "x.v2")])
+def test_a_suffix_that_is_no_format_is_refused_with_the_known_ones(run, words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--plugin", str(TOY), "export", str(run.folder), *words])
+    assert end.value.code == 2
+    assert "networks are not exported as ." in (message := capsys.readouterr().err)
+    assert "use .safetensors" in message
+    assert not list(Path().glob("x*")) + list(Path().glob("deep"))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "found"),
+    [
+        ("model", "", "safetensors"),
+        ("model-1.5", "", "safetensors"),
+        ("x.safetensors", "", "safetensors"),
+        ("x.ONNX", "", "onnx"),
+        ("x.onnx", "onnx", "onnx"),
+        ("folder", "onnx", "onnx"),
+        ("x.bin", "huggingface", "huggingface"),
+        ("x.safetensors", "huggingface", "huggingface"),
+    ],
+)
+def test_the_suffix_says_the_format(path, kind, found):
+    assert exported.export_kind(path, kind, ("onnx", "huggingface")) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("x.onnx", "safetensors"), ("x.pt", "safetensors"), ("x.onnx", "huggingface")]
+)
+def test_a_suffix_and_a_format_that_differ_are_refused(path, kind):
+    with pytest.raises(
+        polygan.ConfigError, match=rf"{path} ends in .*, and the format is {kind}; end the name in .{kind}"
+    ):
+        exported.export_kind(path, kind, ("onnx",))
+
+
+def test_an_imported_model_is_not_written_under_another_suffix(run):
+    Path("weights.pt").touch()
+    with pytest.raises(polygan.ConfigError, match=r"x.onnx ends in .onnx, and the format is safetensors"):
+        polygan.import_weights("points/mlp", "weights.pt", "x.onnx")

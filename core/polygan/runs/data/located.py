@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from ...errors import ConfigError, DataError
+from ...reading import parse_json, read_text
 from ...settings.parser import read_yaml
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _exists(path: str) -> bool:
 def _saved(folder: Path) -> Where | None:
     """What data.json says of the place; None for an older run or a damaged file."""
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        found = json.loads((folder / "data.json").read_text("utf-8"))["where"]
+        found = parse_json(read_text(folder / "data.json"))["where"]
         if all(isinstance(found[key], str) for key in ("typed", "base", "from_run")):
             return Where(typed=found["typed"], base=found["base"], from_run=found["from_run"])
     return None
@@ -90,7 +90,7 @@ def _saved(folder: Path) -> Where | None:
 def _before(folder: Path) -> str:
     """The folder where a run from an older polygan was trained, relative to the run: above the saved folder of runs."""
     with suppress(ConfigError):
-        runs = read_yaml(folder / "config.yaml").get("runs")
+        runs = read_yaml(folder / "config.yaml", saved=True).get("runs")
         if isinstance(runs, str) and not os.path.isabs(runs) and ".." not in Path(runs).parts:
             return os.path.join(*[os.pardir] * (len(Path(runs).parts) + 1))
     return ""
