@@ -71,6 +71,17 @@ def all_inside(folder: Path, name: str) -> Path:
     return place
 
 
+def only_files(folder: Path, name: str) -> Path:
+    """`inside`, for a folder in which polygan overwrites files: no link, pipe or device lies in it."""
+    place = inside(folder, name)
+    if place.is_symlink():
+        regular(place)
+    for parent, folders, files in os.walk(place):
+        for entry in files + [f for f in folders if os.path.islink(os.path.join(parent, f))]:
+            regular(place / os.path.relpath(os.path.join(parent, entry), place))
+    return place
+
+
 def regular(path: Path) -> Path:
     """``path``, a regular file or a free place. Raises ConfigError for a symbolic link, a folder, a pipe or a device."""
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -170,11 +181,19 @@ def write_blocks(path: Path, blocks: Iterable[memoryview | bytes]) -> Written:
 
 
 def append_line(path: Path, line: str, *, durable: bool = True) -> None:
-    """Append a line in one write. With ``durable=False`` the system decides when the line reaches the disk."""
+    """Append a line in one write. With ``durable=False`` the system decides when the line reaches the disk.
+
+    A crash may have cut the last line of the file. The new line then begins behind a line break of its own.
+    """
     new = not regular(path).exists()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOT_THROUGH_LINKS, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NOT_THROUGH_LINKS, 0o666)
     with os.fdopen(handle, "ab") as file:
-        file.write(f"{line}\n".encode())
+        cut = False
+        if os.lseek(handle, 0, os.SEEK_END):
+            os.lseek(handle, -1, os.SEEK_END)
+            cut = os.read(handle, 1) != b"\n"
+        start = "\n" if cut else ""
+        file.write(f"{start}{line}\n".encode())
         if durable:
             to_disk(file)
     if new and durable:

@@ -128,6 +128,34 @@ def test_lines_are_appended_and_flushed_where_asked(tmp_path, syncs):
     assert log.read_text() == "a\nb\n"
 
 
+def test_a_line_is_appended_to_a_line_that_was_cut_on_a_new_line(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("a\nb")
+    files.append_line(log, "c")
+    files.append_line(log, "d", durable=False)
+    assert log.read_text() == "a\nb\nc\nd\n"
+
+
+def test_a_folder_of_files_to_overwrite_holds_no_links(tmp_path):
+    run = tmp_path / "run"
+    (run / "made/deep").mkdir(parents=True)
+    (run / "made/deep/x").write_text("x")
+    assert files.only_files(run, "made") == run / "made"
+    assert files.only_files(run, "missing") == run / "missing"
+    (run / "settings").write_text("kept")
+    for name, target in (("made/y", run / "settings"), ("made/deep/z", tmp_path / "nowhere"), ("made/w", run)):
+        (run / name).symlink_to(target)
+        with pytest.raises(ConfigError, match=f"{name} is a symbolic link"):
+            files.only_files(run, "made")
+        (run / name).unlink()
+    (run / "same").symlink_to("made")
+    with pytest.raises(ConfigError, match="same is a symbolic link"):
+        files.only_files(run, "same")
+    os.mkfifo(run / "made/pipe")
+    with pytest.raises(ConfigError, match="pipe is not a regular file"):
+        files.only_files(run, "made")
+
+
 def test_a_lock_empties_nothing(tmp_path):
     (tmp_path / "lock").write_text("what somebody else keeps")
     files.open_lock(tmp_path / "lock").close()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 
 import polygan
 from polygan.cli import command_line as cli
@@ -110,6 +111,51 @@ def test_a_damaged_checkpoint_falls_back_and_ends_the_same(damage, end, trained,
     assert resumed["step"] == (50 if end == "finished" else 30)
     assert not list(Path("runs/hurt/checkpoints").glob(".writing-*"))
     survival.assert_same(trained / "whole", "runs/hurt")
+
+
+def save_odd(folder, change):
+    """Change the tensors of the generator, and give the checkpoint the checksums of what it holds now."""
+    path = folder / "generator.safetensors"
+    path.write_bytes(safetensors.torch.save(change(safetensors.torch.load_file(path))))
+    survival.sign(path)
+
+
+ODD = {
+    "halves": (lambda t: {**t, "0.weight": t["0.weight"].half()}, "generator.0.weight holds float16 in the checkpoint"),
+    "nan": (
+        lambda t: {**t, "0.bias": t["0.bias"] * float("nan")},
+        "generator.0.bias holds numbers that are not finite",
+    ),
+    "missing": (
+        lambda t: {k: v for k, v in t.items() if k != "0.bias"},
+        "generator.0.bias is missing in the checkpoint",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_content_with_valid_checksums_falls_back_and_ends_the_same(kind, trained, capsys):
+    shutil.copytree(trained / "short", "runs/hurt")
+    change, said = ODD[kind]
+    save_odd(survival.newest("runs/hurt"), change)
+    err = command(capsys, "resume", "runs/hurt", "--steps", 60).err
+    (line,) = [x for x in err.splitlines() if "trying an older checkpoint" in x]
+    assert said in line
+    assert "step-00000040" in line
+    survival.assert_same(trained / "whole", "runs/hurt")
+
+
+def test_one_flipped_bit_in_the_log_costs_one_line(trained, capsys):
+    run = Path(shutil.copytree(trained / "short", "runs/hurt"))
+    log = run / "log.jsonl"
+    lines = log.read_bytes().split(b"\n")
+    lines[2] = lines[2].replace(b"{", b"[", 1)
+    log.write_bytes(b"\n".join(lines))
+    err = command(capsys, "resume", "runs/hurt", "--steps", 60).err
+    assert "log.jsonl: 1 damaged lines were left out" in err
+    assert survival.records(run)[-1]["status"] == "finished"
+    whole, hurt = (survival.state(folder) for folder in (trained / "whole", run))
+    assert all(hurt[key] == content for key, content in whole.items() if key != "logged")
 
 
 def test_when_every_checkpoint_is_damaged_each_is_named(trained, capsys):

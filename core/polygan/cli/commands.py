@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..messages import plural, printable
+from ..messages import plural, printable, warn
 from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
@@ -110,7 +110,10 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
     scores = loaded.evaluate(arguments.metrics or (), **options)
-    loaded.report()
+    try:
+        loaded.report()
+    except OSError as error:  # the scores are what was asked for
+        warn(f"polygan: the report of {loaded.folder} cannot be written ({error.strerror or error})")
     if not scores:
         raise ConfigError("no metric could be computed; see the lines above")
     if arguments.json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..files import Format, write_folder
+from ..reading import MB, parse_json, read_bytes, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,12 @@ Record = dict[str, Any]
 PIECES: Format[Any] = Format("the index of samples", 1, DataError)
 
 
+MOST_PIECES = 4_096
+"""The most pieces of a step that are read."""
+MOST_BYTES = 256 * MB
+"""The most bytes of pictures and sounds of a step that are read."""
+
+
 def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
     """Write ``000.png``, ``001.wav``, ..., and ``pieces.json``. The folder appears when all files are written."""
     index: list[Record] = []
@@ -65,24 +72,32 @@ def save_pieces(folder: Path, pieces: Sequence[Piece]) -> None:
     write_folder(folder, {**files, "pieces.json": json.dumps(index, indent=1).encode()})
 
 
-def read_pieces(folder: Path) -> list[Record]:
-    """The fields of each piece. Files are read from ``folder`` only, even where the index names another place."""
+def read_pieces(folder: Path, within: Path | None = None) -> list[Record]:
+    """The fields of each piece, at most `MOST_PIECES` pieces and about `MOST_BYTES` bytes.
+
+    Files are read from ``folder`` only, even where the index names another place; no link may lead out of ``within``. Pieces that
+    cannot be read are left out. Raises DataError if the index or every piece is unreadable.
+    """
     entries: list[Record] = []
+    problem: Exception | None = None
+    left = MOST_BYTES
     try:
-        found = json.loads((folder / "pieces.json").read_text("utf-8"))
-        version = (
-            found["format"] if isinstance(found, dict) else 1
-        )  # format 1 is a list of the pieces, without a number
-        for raw in PIECES.migrate(folder / "pieces.json", version, found):
-            entry: Record = {key: raw[key] for key in ("caption", "rate", "text") if key in raw}
-            for key in ("png", "wav"):
-                if key in raw:
-                    entry[key] = (folder / Path(raw[key]).name).read_bytes()
-            if not entry.keys() & {"png", "wav", "text"}:
-                raise ValueError("an entry has neither picture, sound nor text")
-            entries.append(entry)
+        found = parse_json(read_text(folder / "pieces.json", 64 * MB, within=within))
+        # format 1 is a list of the pieces, without a number
+        version = found["format"] if isinstance(found, dict) else 1
+        raws = PIECES.migrate(folder / "pieces.json", version, found)[:MOST_PIECES]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it") from error
+        raise _unreadable(folder, error) from error
+    for raw in raws:
+        try:
+            entry = _entry(folder, raw, left, within)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            problem = error
+            continue
+        left -= sum(len(entry.get(key, b"")) for key in ("png", "wav"))
+        entries.append(entry)
+    if problem is not None and not entries:
+        raise _unreadable(folder, problem) from problem
     return entries
 
 
@@ -102,3 +117,20 @@ def to_html(title: str, pieces: Sequence[Record]) -> str:
         caption = escape(str(piece.get("caption", "")))
         shown.append(f"<figure>{inner}<figcaption>{caption}</figcaption></figure>")
     return "\n".join(shown)
+
+
+def _entry(folder: Path, raw: Record, most: int, within: Path | None) -> Record:
+    """One piece of the index with the content of its files. Raises OSError, ValueError, TypeError or KeyError."""
+    entry: Record = {key: str(raw[key]) for key in ("caption", "text") if key in raw}
+    if "rate" in raw:
+        entry["rate"] = raw["rate"]
+    for key in ("png", "wav"):
+        if key in raw:
+            entry[key] = read_bytes(folder / Path(raw[key]).name, most, within=within)
+    if not entry.keys() & {"png", "wav", "text"}:
+        raise ValueError("an entry has neither picture, sound nor text")
+    return entry
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(f"{folder}: its samples cannot be read ({error}); sample again or delete it")

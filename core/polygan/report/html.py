@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..data.pieces import Record as StoredPiece
 
 
+_MOST_PIXELS = 16 << 20  # of a picture that is decoded; the header of a few bytes may claim gigabytes
+
+
 def finite(value: object, otherwise: float = math.nan) -> float:
     """A finite number, or ``otherwise``."""
     if (
@@ -57,7 +60,9 @@ def safe(value: object, limit: int = 1000) -> str:
     """Any value as escaped text of at most ``limit`` characters; a long list is cut, and its length stands behind."""
     if isinstance(value, list | tuple):
         more = f", … ({len(value):,} in all)" if len(value) > 24 else ""
-        value = ", ".join(v if isinstance(v, str) else json.dumps(v, default=str) for v in value[:24]) + more
+        value = (
+            ", ".join(v if isinstance(v, str) else json.dumps(v, default=str, skipkeys=True) for v in value[:24]) + more
+        )
     elif value is None or isinstance(value, bool):
         value = json.dumps(value).replace("null", "none")
     value = printable(value, keep=_KEPT)
@@ -118,7 +123,7 @@ def image(png: bytes, alt: str, goal: int) -> str:
 
 def shrunk(png: bytes, limit: int = 360) -> bytes:
     """A large PNG averaged down to at most ``limit`` pixels a side; a small or unreadable PNG stays as it is."""
-    if len(png) < 60_000:
+    if len(png) < 60_000 or math.prod(struct.unpack(">II", png[16:24])) > _MOST_PIXELS:
         return png
     from matplotlib.image import imread, imsave
 

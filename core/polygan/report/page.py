@@ -5,18 +5,19 @@ The report needs no script and no network, knows no domain, and escapes every te
 
 from __future__ import annotations
 
-import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import yaml
 
 from ..data.pieces import read_pieces
 from ..errors import DataError
 from ..files import write_text
 from ..messages import plural
+from ..reading import MB, parse_json, read_text
 from ..record.log import read_log
+from ..settings.bounded_yaml import parse_yaml
 from .charts import curves, series_of, speed
 from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
 from .scores import plots, score_table
@@ -53,13 +54,27 @@ _SEVERITY = {"good": "✓", "info": "i", "warn": "!", "bad": "✕"}
 def _mapping(path: Path) -> tuple[Facts, str]:
     """The mapping in a YAML or JSON file, and a sentence if there is no mapping."""
     try:
-        text = path.read_text("utf-8", errors="replace")
-        found = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        is_yaml = path.suffix == ".yaml"
+        text = read_text(path, (1 if is_yaml else 64) * MB, errors="replace")
+        found = parse_yaml(text) if is_yaml else parse_json(text)
     except FileNotFoundError:
         return {}, f"{path.name} is missing from the run's folder, so nothing can be shown here."
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         return {}, f"{path.name} cannot be read: {' '.join(str(error).split())}"
     return (found, "") if isinstance(found, dict) else ({}, f"{path.name} holds no mapping.")
+
+
+def _records(path: Path) -> tuple[list[Record], str]:
+    """The records of the log, and a sentence if the log cannot be read."""
+    try:
+        return read_log(path), ""
+    except DataError as error:
+        return [], str(error)
+
+
+def _drawable(value: float) -> float:
+    """The value; nan for a value that no axis can show."""
+    return value if abs(value) < 1e100 else math.nan
 
 
 # Samples
@@ -74,17 +89,18 @@ def _evenly(items: Sequence[T], most: int) -> Sequence[T]:
 
 def _sampled(folder: Path) -> tuple[list[tuple[int, list[StoredPiece]]], list[StoredPiece], list[str]]:
     """[(step, pieces)] of at most `HISTORY` evenly chosen steps, the real pieces, and sentences about unreadable files."""
-    steps = {int(p.name[5:]): p for p in folder.glob("samples/step-*") if p.name[5:].isdecimal()}
+    found = folder.glob("samples/step-*")
+    steps = {int(p.name[5:]): p for p in found if p.name[5:].isdecimal() and len(p.name) < 24}
     chosen = _evenly(sorted(steps), HISTORY)
     history, real, notes = [], [], []
     for step in chosen:
         try:
-            history.append((step, read_pieces(steps[step])))
+            history.append((step, read_pieces(steps[step], folder)))
         except DataError as error:
             notes.append(str(error))
     if (folder / "samples/real").is_dir():
         try:
-            real = read_pieces(folder / "samples/real")
+            real = read_pieces(folder / "samples/real", folder)
         except DataError as error:
             notes.append(str(error))
     return [(step, pieces) for step, pieces in history if pieces], real, notes
@@ -223,8 +239,8 @@ def write_report(folder: Path) -> Path:
     config, config_note = _mapping(folder / "config.yaml")
     environment, environment_note = _mapping(folder / "environment.json")
     data, data_note = _mapping(folder / "data.json")
-    records = read_log(folder / "log.jsonl")
-    series = series_of(records)
+    records, log_note = _records(folder / "log.jsonl")
+    series = {name: [(step, _drawable(v)) for step, v in points] for name, points in series_of(records).items()}
     history, real, notes = _sampled(folder)
     name = folder.resolve().name
     about = {key: value for key, value in data.items() if key not in ("bad", "format")}
@@ -233,7 +249,7 @@ def write_report(folder: Path) -> Path:
             _header(name, config, data, environment, records),
             section("Samples", _samples(history, real, notes)),
             section("Scores", score_table(records) + plots(records)),
-            section("Health", _health(records) + _events(records)),
+            section("Health", soft(log_note) + _health(records) + _events(records)),
             section("Samples over time", _history(history)),
             section("Curves", curves(series)),
             section("Speed", speed(series, _seconds(records))),

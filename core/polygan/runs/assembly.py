@@ -224,7 +224,7 @@ def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Seque
 
     The run keeps the name that it was trained under. Its folder may have any other name by now.
     """
-    saved = read_yaml(folder / "config.yaml")
+    saved = read_yaml(folder / "config.yaml", saved=True)
     recipe = saved.get("recipe")
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from safetensors import SafetensorError, safe_open
 
 from ..data.saving import file_suffix
-from ..errors import CheckpointError, ConfigError
-from ..files import Format, replacing, write_blocks
+from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError
+from ..files import Format, create, replacing, write_blocks
 from ..plugins.catalogue import get_catalogue
+from ..reading import open_regular, parse_json, read_text
 from ..training.statefile import tensor_blocks
 from ..training.weights import load_module
 from .assembly import kinds, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from torch import nn
 
@@ -54,7 +58,8 @@ def read_facts(path: Path) -> ModelFacts:
     """
     beside = path.with_suffix(".json")
     try:
-        facts = json.loads(_facts_within(path) or beside.read_text(encoding="utf-8"))
+        open_regular(path, named=True).close()  # the library that reads the header would wait for a pipe
+        facts = parse_json(_facts_within(path) or read_text(beside))
         facts = MODEL.migrate(path, facts.get("format", 1), facts)
         for name, kind in _FACTS.items():
             if not isinstance(facts[name], kind):
@@ -90,7 +95,7 @@ def import_weights(recipe: str, source: str | Path, out: str | Path, *, format: 
     settings = resolve(recipe, [{"model": found.model}])
     networks = kind(settings.model, found.info).networks()
     for name in found.networks:
-        load_module(networks[name], found.networks, name, source)
+        load_module(networks[name], found.networks, name, source, cast=True)
     return write_model(Path(out), settings, found.info, 0, {name: networks[name] for name in found.networks})
 
 
@@ -120,7 +125,6 @@ def write_model(
     """
     export_kind(path, NATIVE)
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
     }
@@ -134,7 +138,49 @@ def write_model(
     }
     text, beside = json.dumps(facts, indent=2) + "\n", path.with_suffix(".json")
     header = {"recipe": settings.recipe, "polygan": text}
-    with replacing(beside, path) as (facts_file, model_file):
+    with _writable(path), replacing(beside, path) as (facts_file, model_file):
         write_blocks(facts_file, [text.encode()])
         write_blocks(model_file, tensor_blocks(tensors, header))
     return [path, beside]
+
+
+def write_format(path: Path, write: Callable[[Path], Iterable[Path]]) -> list[Path]:
+    """The files that ``write(path)`` makes, moved into place when all are written; nothing stays of a write that fails.
+
+    ``path`` is a file or a folder. The files get the permissions that other new files get.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writable(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            with create(temporary / "new") as new:
+                mode = os.fstat(new.fileno()).st_mode & 0o777
+            (temporary / "new").unlink()
+            place = temporary / path.name
+            if path.is_dir():
+                place.mkdir()
+            written = [os.path.relpath(file, temporary) for file in write(place)]
+            for parent, _, names in os.walk(temporary):
+                for name in names:
+                    file = Path(parent, name)
+                    target = path.parent / file.relative_to(temporary)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file.chmod(mode)  # libraries write files that only their owner may read
+                    file.replace(target)
+        except PolyganError as error:
+            raise type(error)(str(error).replace(f"{temporary}{os.sep}", "")) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return [path.parent / name for name in written]
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """One line with the remedy where the place of an export cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        remedy = "free some space" if error.errno in DISK_FULL else "name another place with --out"
+        raise CheckpointError(f"{path} cannot be written ({error.strerror or error}): {remedy}") from None

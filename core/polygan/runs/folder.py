@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import torch
 
-from ..errors import ConfigError, DataError, did_you_mean
+from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn
+from ..reading import parse_json, read_text
 from .data.located import where
 from .launch import alive
 
@@ -65,20 +66,34 @@ def run_folder(path: str | Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that every run has."""
+    """A JSON file that every run has: names with values."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path))
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds a {type(found).__name__}, not names with values")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, so train a new run") from None
+    return found
 
 
 def read_data(folder: Path) -> DataFacts:
-    """The facts in a run's data.json, migrated to today's format. A file without a format number is of format 1."""
+    """The facts in a run's data.json, migrated to today's format. A file without a format number is of format 1.
+
+    Raises ConfigError for a fact of another type.
+    """
     path = folder / "data.json"
     facts = read_json(path)
-    facts = DATA.migrate(path, facts.get("format", 1), facts)
+    try:
+        facts = DATA.migrate(path, facts.get("format", 1), facts)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} is not complete ({one_line(error)}); the run is damaged, train it anew") from None
     if not isinstance(facts.get("info"), dict):
         raise ConfigError(f"{path} does not say what the data was (info); the run is damaged, train it anew")
+    for name, kind in (("domain", str), ("count", int), ("train", int), ("held_out", int), ("bad", list), ("key", str)):
+        if name in facts and type(facts[name]) is not kind:
+            raise ConfigError(
+                f"{path} says {name} = {facts[name]!r:.80}, which is no {kind.__name__}; restore the file"
+            )
     return cast("DataFacts", facts)
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import CheckpointError, ConfigError, PolyganError
+from ..errors import ConfigError, PolyganError
 from ..messages import say
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
 from ..training.device import is_emulated
+from ..training.weights import file_sizes
 from .folder import check_data, environment
 from .launch import typed_path
 from .networks.starting import transfer
@@ -138,16 +140,20 @@ def machine_change(before: Mapping[str, object], now: Mapping[str, object]) -> s
 
 
 def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bool = False) -> list[Change]:
-    """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks.
+    """Continue from the newest checkpoint that fits, or start from the networks of ``init_from``, or from new networks.
 
     Returns the settings that were changed since the checkpoint.
     """
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
+    use = partial(_continue, trainer, job, folder)
     if resuming and checkpoints is not None:
         if world.first and checkpoints.entries():
+            # With changed settings a network may need less than its file has; `use` then names the settings.
+            changed = changes(trainer.before, job.settings.plain(), PLACES)
+            needs = None if changed else file_sizes(trainer.networks(averaged=False))
             try:
                 check_data(folder, job.splits["train"].store)
-                found = checkpoints.load()
+                found = checkpoints.load(use=use, needs=needs)
             except PolyganError as error:
                 problem = error
         # The first process chooses the checkpoint, because other processes may see other files.
@@ -155,7 +161,8 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bo
         if problem is not None:
             raise problem
         if step is not None:
-            return _continue(trainer, job, folder, found or checkpoints.load(step))
+            found = found or checkpoints.load(step, use=use)
+            return changes(trained_with(found.training, trainer.before), job.settings.plain(), PLACES)
     if job.settings.run.init_from:
         told = transfer(trainer, job.settings, job.settings.run.init_from)
         if world.first and not quiet:
@@ -163,8 +170,8 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bo
     return []
 
 
-def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) -> list[Change]:
-    """Continue from a checkpoint, and return the settings that were changed since. Raises ConfigError for a change too large."""
+def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) -> None:
+    """Continue from a checkpoint. Raises ConfigError for changed settings that the checkpoint cannot take."""
     before = trained_with(checkpoint.training, trainer.before)
     if before.get("recipe", job.settings.recipe) != job.settings.recipe:
         raise ConfigError(
@@ -174,11 +181,10 @@ def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) 
     changed = changes(before, job.settings.plain(), PLACES)
     try:
         trainer.restore(checkpoint)
-    except CheckpointError as error:
+    except PolyganError as error:
         if not changed:
             raise
         raise unfit(folder, job, before, changed, error) from None
-    return changed
 
 
 def tell(

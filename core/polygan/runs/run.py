@@ -11,9 +11,9 @@ import torch
 
 from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
-from ..errors import ConfigError, DataError, did_you_mean
+from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..game.sampling import make_samples
-from ..messages import say
+from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
 from ..record.log import append_record
@@ -23,9 +23,9 @@ from ..seeding import preserved_generators, seed_everything
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
-from ..training.weights import load_module, load_weights
+from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
-from .exported import NATIVE, export_kind, read_facts, write_model
+from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_made
 from .networks.variants import best_step, swapped
@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from ..data.store import Split
     from ..game.recipe import Recipe
     from ..scoring.evaluation import Score
+    from ..settings.parser import Settings
+    from ..training.checkpoint import Networks
+
+_HEADER = 64 << 20  # bytes that the facts within an exported model may have
+# What Python and torch raise where a recipe is built from values that do not belong to it.
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
@@ -52,27 +58,49 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     if exported:
         facts = read_facts(path)
         settings = resolve(facts["recipe"], [{"model": facts["model"], "runs": str(path.parent)}])
-        weights, where, at = load_weights(path, facts["networks"]), path, facts["step"]
+        names, at = facts["networks"], facts["step"]
     else:
         settings, facts = saved_settings(run_folder(path), {}), read_data(path)
-        checkpoint = Checkpoints(path / "checkpoints").load(step)
-        weights, where, at = checkpoint.networks, checkpoint.path, checkpoint.step
+        names, at = [], 0
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
-    recipe, place = kind(settings.model, facts["info"]), choose_device(device)
-    with preserved_generators():
-        seed_everything(settings.run.seed)
-        networks = dict(recipe.networks())
+    place = choose_device(device)
+    recipe, networks = _built(kind, settings, facts["info"], path)
+    sizes = file_sizes(networks)
+
+    def fill(weights: Networks, where: Path) -> None:
+        for name, module in networks.items():
+            key = f"{name}.ema" if f"{name}.ema" in weights else name
+            if key in weights or not exported:
+                load_module(module, weights, key, where)
+
+    if exported:
+        fill(load_weights(path, names, sum(sizes.values()) + _HEADER), path)
+    else:
+        at = Checkpoints(path / "checkpoints").load(step, use=lambda c: fill(c.networks, c.path), needs=sizes).step
     for name, module in networks.items():
-        key = f"{name}.ema" if f"{name}.ema" in weights else name
-        if key in weights or not exported:
-            load_module(module, weights, key, where)
         # The memory layout of training: in another layout a convolution gives the same numbers only up to rounding.
         moved = module.to(place).to(memory_format=recipe.memory_format)  # pyright: ignore[reportCallIssue]
         networks[name] = moved.requires_grad_(False)
     # `evaluate` looks the metrics up: generating needs no plugin that brings one.
     job = Job(settings, catalogue, domain, recipe, {}, ())
     return Run(path.with_suffix("") if exported else path, job, networks, at)
+
+
+def _built(
+    kind: type[Recipe[Any]], settings: Settings, info: Mapping[str, Any], path: Path
+) -> tuple[Recipe[Any], dict[str, nn.Module]]:
+    """The recipe and its networks. Raises ConfigError where the settings or the facts of the data fit no such networks."""
+    try:
+        with preserved_generators():
+            seed_everything(settings.run.seed)
+            recipe = kind(settings.model, info)
+            return recipe, dict(recipe.networks())
+    except _STRANGE as error:
+        raise ConfigError(
+            f"{path}: {settings.recipe} cannot be built from its settings and data facts ({one_line(error)}); restore "
+            "config.yaml and data.json"
+        ) from error
 
 
 def recipe_of(path: str | Path) -> type[Recipe[Any]]:
@@ -245,7 +273,10 @@ class Run:
             evaluation.samples = samples
         with preserved_generators(device):
             computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
-        append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
+        try:
+            append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
+        except OSError as error:  # e.g. a folder that only others may write to
+            warn(f"polygan: the scores are not in the log of {self.folder} ({error.strerror or error})")
         return flat(computed.scores)
 
     def report(self) -> Path:
@@ -265,4 +296,4 @@ class Run:
         if kind == NATIVE:
             return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
         write = self._job.catalogue.resolve(self._job.catalogue.format(self.settings.recipe, kind, "export"))
-        return list(write(self.recipe, self.networks, Path(path)))
+        return write_format(Path(path), lambda place: write(self.recipe, self.networks, place))

@@ -24,7 +24,7 @@ from ..training.checkpoint import Checkpoints
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
 from .assembly import make_job, resolve, saved_settings
-from .folder import describe, locked, run_folder
+from .folder import check_links, describe, locked, run_folder
 from .launch import discard, new_folder, typed_path
 from .resuming import as_layer, begin, facts_of, option_words, recorded_threads, tell
 from .run import Run, load
@@ -237,6 +237,7 @@ def resume(
     ``allow_code`` is as in `train`.
     """
     folder = run_folder(path)
+    check_links(folder)
     direct = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
     changed = saved_settings(folder, {**as_layer(settings or {}), **direct}, option_words(arguments))
     done = _finished_step(folder, changed.run.steps)

@@ -20,6 +20,8 @@ import jsonargparse
 import yaml
 
 from ..errors import ConfigError, PolyganError, did_you_mean
+from ..reading import MB, read_text
+from .bounded_yaml import parse_yaml
 from .formats import FORMAT, Layer, with_format
 from .help import Entry, listing, option_entries
 from .trainer import RunSettings
@@ -71,20 +73,30 @@ def _plain(config: DataclassInstance) -> dict[str, object]:
     return {k: convert(v) for k, v in dataclasses.asdict(config).items()}
 
 
-def read_yaml(path: str | Path) -> dict[str, object]:
-    """A settings file with the number of its format. Raises ConfigError where it is missing, not YAML, or not a mapping."""
+def read_yaml(path: str | Path, *, saved: bool = False) -> dict[str, object]:
+    """A settings file with the number of its format. Raises ConfigError where it is missing, not YAML, or not a mapping.
+
+    The file of a ``saved`` run must be a regular file. What a user names may also be a link or a pipe.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        if saved:
+            text = read_text(Path(path), MB)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(MB + 1)
+            if len(data) > MB:
+                raise ValueError(f"it has more than {MB:,} bytes")
+            text = data.decode("utf-8")
+    except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", error)
         raise ConfigError(f"settings file {str(path)!r} cannot be read ({problem}): check the path") from None
     try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        found = parse_yaml(text) or {}
+    except ValueError as error:
         raise ConfigError(f"settings file {str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"settings file {str(path)!r} holds a {type(data).__name__}, not names with values")
-    return with_format(data, f"settings file {str(path)!r}")
+    if not isinstance(found, dict):
+        raise ConfigError(f"settings file {str(path)!r} holds a {type(found).__name__}, not names with values")
+    return with_format(found, f"settings file {str(path)!r}")
 
 
 class SettingsParser:

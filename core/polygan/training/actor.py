@@ -13,6 +13,7 @@ from ..errors import CheckpointError, ConfigError
 from ..foreach import lerp
 from ..foreach import scale as scale_all
 from ..losses import clamp_weights
+from .statefile import check_state
 from .weights import load_module
 
 if TYPE_CHECKING:
@@ -175,8 +176,9 @@ class Actor:
         """Continue from a state that `state` gave, after ``iterations``.
 
         With ``anew``, the optimizer keeps the values it was built with (such as its learning rate), and the schedule is played
-        up to this iteration. Only the moments come from the state. Raises CheckpointError where the state does not fit.
+        up to this iteration. Only the moments come from the state. Raises an error of Python for a state of another shape.
         """
+        check_state(state, self.optimizer, self.scheduler)
         if anew:
             self._restart(state["scheduler"], iterations)
         if self.optimizer is not None:

@@ -20,16 +20,20 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
-from ..errors import DISK_FULL, CheckpointError
+from ..errors import DISK_FULL, CheckpointError, one_line
 from ..files import Facts, Format, Written, replace_folder, sync_folder, write_blocks
 from ..messages import warn
-from .statefile import decode, encode, read_verified, tensor_blocks
+from ..reading import MB, parse_json, read_text
+from .statefile import check_counters, check_manifest, decode, encode, read_verified, tensor_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
+_LONGEST = 16 * MB  # of a manifest
+# What Python and torch raise where a verified checkpoint holds values of another shape or type.
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 _WRITING, _REPLACED, _DOOMED = ".writing-", ".replaced-", ".doomed-"
 Networks = dict[str, dict[str, "Tensor"]]
 
@@ -164,10 +168,10 @@ class Checkpoints:
         """The checkpoints by step, oldest first, from their manifests alone. Without a readable manifest: not good."""
         entries = []
         for path in self.folder.glob("step-*"):
-            if path.name[5:].isdigit():
+            if path.name[5:].isdecimal() and len(path.name) < 24:
                 try:
-                    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-                    good, score = bool(manifest.get("good")), manifest.get("score")
+                    manifest = parse_json(read_text(path / "manifest.json", _LONGEST, within=self.folder.parent))
+                    good, score = manifest.get("good") is True, manifest.get("score")
                     foreign = not CHECKPOINT.reads(manifest.get("format", CHECKPOINT.number))
                 except (OSError, ValueError, AttributeError):
                     good, score, foreign = False, None, False
@@ -175,10 +179,19 @@ class Checkpoints:
                 entries.append(Entry(int(path.name[5:]), path, good, score, foreign))
         return sorted(entries, key=lambda e: e.step)
 
-    def load(self, step: int | None = None, *, good_only: bool = False) -> Checkpoint:
+    def load(
+        self,
+        step: int | None = None,
+        *,
+        good_only: bool = False,
+        use: Callable[[Checkpoint], object] | None = None,
+        needs: Mapping[str, int] | None = None,
+    ) -> Checkpoint:
         """The newest valid (or good) checkpoint, or the checkpoint of ``step``. A warning names each skipped checkpoint.
 
-        Raises CheckpointError with each reason where no checkpoint is left.
+        ``use`` gets the checkpoint and loads it; where ``use`` raises CheckpointError, the next older checkpoint is tried.
+        ``needs`` are the most bytes of networks' files (`file_sizes`); a larger file is not read. Raises CheckpointError with each
+        reason where no checkpoint is left.
         """
         entries = self.entries()
         if step is not None:
@@ -186,24 +199,33 @@ class Checkpoints:
             if not chosen:
                 have = ", ".join(str(e.step) for e in entries) or "none"
                 raise CheckpointError(f"{self.folder} has no checkpoint of step {step}; it has {have}")
-            return read_checkpoint(chosen[0].path)
+            return self._used(chosen[0].path, use, needs)
         reasons = []
         for entry in reversed([e for e in entries if e.good or not good_only]):
             try:
-                checkpoint = read_checkpoint(entry.path)
+                return self._used(entry.path, use, needs)
             except CheckpointError as error:
                 reasons.append(str(error))
                 self.warn(f"{error}; trying an older checkpoint")
-                continue
-            return checkpoint
         kind = "good checkpoint" if good_only else "checkpoint"
         why = f": {'; '.join(reasons)}" if reasons else ""
         raise CheckpointError(f"{self.folder} holds no valid {kind}{why}")
 
+    def _used(
+        self, path: Path, use: Callable[[Checkpoint], object] | None, needs: Mapping[str, int] | None
+    ) -> Checkpoint:
+        checkpoint = read_checkpoint(path, within=self.folder.parent, needs=needs)
+        if use is not None:
+            try:
+                use(checkpoint)
+            except _STRANGE as error:
+                raise CheckpointError(f"checkpoint {path} does not fit this recipe ({one_line(error)})") from error
+        return checkpoint
 
-def read_checkpoint(path: Path) -> Checkpoint:
+
+def read_checkpoint(path: Path, *, within: Path | None = None, needs: Mapping[str, int] | None = None) -> Checkpoint:
     """Read and verify one checkpoint folder. Raises CheckpointError, which names the wrong file and what is wrong."""
-    manifest = _read_manifest(path)
+    manifest = _read_manifest(path, within)
     if path.name.startswith("step-") and path.name != f"step-{manifest['step']:08d}":
         raise CheckpointError(f"checkpoint {path} holds step {manifest['step']}; give the folder its name back")
     files = manifest["files"]
@@ -211,10 +233,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {path} names {strange[0]!r}, which is no file of the folder; do not use the checkpoint"
         )
+    for name, most in (needs or {}).items():
+        if (size := files.get(f"{name}.safetensors", {"size": 0})["size"]) > most:
+            raise CheckpointError(
+                f"checkpoint file {path / name}.safetensors has {size:,} bytes, and this recipe's {name} needs at most "
+                f"{most:,}; use the settings (config.yaml) that it was trained with"
+            )
     with ThreadPoolExecutor(2) as pool:
-        contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name]), files), strict=True))
+        contents = dict(zip(files, pool.map(lambda name: _read(path / name, files[name], within), files), strict=True))
     try:
         training = decode(contents.pop("training.json"), contents.pop("training.safetensors"))
+        check_counters(training, manifest["step"])
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {path} has no usable training state ({error})") from None
     networks = {name.removesuffix(".safetensors"): tensors for name, tensors in contents.items()}
@@ -225,12 +254,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint {path} is not complete for format {manifest['format']} ({error})") from None
 
 
-def _read_manifest(path: Path) -> Facts:
+def _read_manifest(path: Path, within: Path | None = None) -> Facts:
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = parse_json(read_text(path / "manifest.json", _LONGEST, within=within))
         version = manifest["format"]
-        if CHECKPOINT.reads(version) and manifest.pop("sha256") != _digest(manifest):
-            raise ValueError("it does not match its checksum")
+        if CHECKPOINT.reads(version):
+            if manifest.pop("sha256") != _digest(manifest):
+                raise ValueError("it does not match its checksum")
+            check_manifest(manifest)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"damaged: {error}"
         raise CheckpointError(f"checkpoint {path} has no usable manifest.json ({reason})") from None
@@ -238,12 +269,12 @@ def _read_manifest(path: Path) -> Facts:
     return manifest
 
 
-def _read(path: Path, facts: Written) -> Any:
+def _read(path: Path, facts: Written, within: Path | None) -> Any:
     """The verified content of one file: tensors by name, or JSON data."""
-    data = read_verified(path, facts)
+    data = read_verified(path, facts, within)
     try:
-        return load_bytes(data) if path.suffix == ".safetensors" else json.loads(data)
-    except (SafetensorError, ValueError) as error:
+        return load_bytes(data) if path.suffix == ".safetensors" else parse_json(data)
+    except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint file {path} cannot be decoded ({error})") from None
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from ..errors import CheckpointError
+from ..reading import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
-    from ..files import Written
+    from ..files import Facts, Written
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 """Data that JSON can hold."""
@@ -37,6 +42,8 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "grad_avg", "sum")
+"""What torch's optimizers keep in the shape of each parameter."""
 _BLOCK = 8 << 20  # bytes that are written and hashed at a time
 
 
@@ -122,14 +129,96 @@ def tensor_blocks(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None
         yield memoryview(small)
 
 
-def read_verified(path: Path, facts: Written) -> bytes:
-    """A file's bytes. Raises CheckpointError where their size or checksum differs from ``facts``."""
+def read_verified(path: Path, facts: Written, within: Path | None = None) -> bytes:
+    """A file's bytes. Raises CheckpointError where their size or checksum differs from ``facts``; the size is checked first."""
     try:
-        data = path.read_bytes()
+        with open_regular(path, within=within) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != facts["size"]:
+                raise CheckpointError(f"checkpoint file {path} has {size} bytes instead of {facts['size']}")
+            data = file.read(size + 1)
     except OSError as error:
         raise CheckpointError(f"checkpoint file {path} cannot be read ({error.strerror})") from None
-    if len(data) != facts["size"]:
-        raise CheckpointError(f"checkpoint file {path} has {len(data)} bytes instead of {facts['size']}")
-    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+    if len(data) != size or hashlib.sha256(data).hexdigest() != facts["sha256"]:
         raise CheckpointError(f"checkpoint file {path} does not match its checksum")
     return data
+
+
+def check_manifest(manifest: Facts) -> None:
+    """Raise ValueError, LookupError or TypeError where a fact has another type than `Checkpoints.save` writes."""
+    step, files = manifest["step"], manifest["files"]
+    if type(step) is not int or not 0 <= step < 1 << 53 or type(manifest["good"]) is not bool:
+        raise ValueError("its step or good is of another type")
+    if not all(type(f["size"]) is int and f["size"] >= 0 and isinstance(f["sha256"], str) for f in files.values()):
+        raise ValueError("a file has no size or checksum")
+    if strange := [name for name in files if name != "training.json" and not name.endswith(".safetensors")]:
+        raise ValueError(f"it names {strange[0]!r}, which is no file of a checkpoint")
+
+
+def check_counters(training: object, step: int) -> None:
+    """Raise ValueError where the trainer's counters are no counters, or belong to another step."""
+    if not isinstance(training, dict):
+        return
+    for name in ("step", "samples", "rollbacks"):
+        if name in training and (type(training[name]) is not int or training[name] < 0):
+            raise ValueError(f"{name} is {training[name]!r:.40}")
+    if training.get("step", step) != step:
+        raise ValueError(f"it is of step {training['step']}")
+    seconds = training.get("seconds", 0.0)
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
+        raise ValueError(f"seconds is {seconds!r:.40}")
+
+
+def check_state(saved: Facts, optimizer: Optimizer | None, scheduler: LRScheduler | None) -> None:
+    """Raise ValueError, TypeError or LookupError for a saved state of a player that its optimizer or schedule cannot continue.
+
+    A checksum proves that a file is as it was written, not that this recipe wrote it.
+    """
+    if not bool(torch.isfinite(saved["counters"]).all()):
+        raise ValueError("the counters are not finite")
+    if optimizer is not None:
+        groups = saved["optimizer"]["param_groups"]
+        for group, own in zip(groups, optimizer.param_groups, strict=True):
+            _check_alike({k: v for k, v in group.items() if k != "params"}, own, "optimizer")
+            for index, parameter in zip(group["params"], own["params"], strict=True):
+                for name, value in saved["optimizer"]["state"].get(index, {}).items():
+                    _check_moment(name, value, parameter)
+    if scheduler is not None:
+        _check_alike(saved["scheduler"], scheduler.state_dict(), "scheduler")
+        if hidden := [name for name in saved["scheduler"] if callable(getattr(scheduler, name, None))]:
+            raise ValueError(f"scheduler.{hidden[0]} is no value")
+
+
+def _check_moment(name: object, value: object, parameter: Tensor) -> None:
+    if name not in _MOMENTS or value is None:
+        return
+    if not isinstance(value, torch.Tensor) or value.shape != parameter.shape or not value.is_floating_point():
+        raise ValueError(f"{name} does not fit its parameter of shape {tuple(parameter.shape)}")
+    if bool(value.isnan().any()):
+        raise ValueError(f"{name} of a parameter of shape {tuple(parameter.shape)} holds NaN")
+
+
+def _check_alike(saved: object, own: object, place: str) -> None:
+    """Raise ValueError, with the place, where a saved value is of another kind than today's value, or is NaN.
+
+    Integers and floats stand for each other, lists and tuples too, switches may be unset. A value of None says nothing.
+    """
+    kinds: tuple[type, ...] = (type(own),)
+    if isinstance(own, bool):
+        kinds = (bool, type(None))
+    elif isinstance(own, int | float):
+        kinds = (int, float)
+    elif isinstance(own, list | tuple):
+        kinds = (list, tuple)
+    if own is not None and type(saved) not in kinds and not isinstance(own, torch.Tensor | dict):
+        raise ValueError(f"{place} is of type {type(saved).__name__} instead of {type(own).__name__}")
+    if isinstance(saved, float) and math.isnan(saved):
+        raise ValueError(f"{place} is not a number")
+    if isinstance(own, dict):
+        if not isinstance(saved, dict):
+            raise ValueError(f"{place} holds no values by name")
+        for key in saved.keys() & own.keys():
+            _check_alike(saved[key], own[key], f"{place}.{key}")
+    if isinstance(saved, list | tuple) and isinstance(own, list | tuple):
+        for number, (one, other) in enumerate(zip(saved, own, strict=False)):
+            _check_alike(one, other, f"{place}.{number}")

@@ -245,7 +245,7 @@ class Trainer:
             problem = f"{rollbacks} rollback{'s' * (rollbacks != 1)} did not help"
         elif self.world.first:
             try:
-                found = checkpoints.load(good_only=True)
+                found = checkpoints.load(good_only=True, use=self.restore)
             except CheckpointError as error:
                 problem = str(error)
         # The first process chooses the checkpoint, since all processes must go on from the same state.
@@ -254,7 +254,8 @@ class Trainer:
             message = f"{what}, and {problem}: lower the learning rate, clip gradients, or train with --precision fp32"
             self.listener.diverged(self, message)
             raise DivergenceError(message)
-        self.restore(found or checkpoints.load(step))
+        if found is None:
+            checkpoints.load(step, use=self.restore)
         self.rollbacks = rollbacks + 1
         self.listener.diverged(self, f"{what}; went back to step {self.step}")
         self._window = (self.step, time.monotonic())

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 
 from ..errors import CheckpointError
+from ..reading import read_bytes
 from .checkpoint import Checkpoints, Networks, read_checkpoint
 
 if TYPE_CHECKING:
@@ -19,22 +20,42 @@ if TYPE_CHECKING:
 
 
 def load_module(
-    module: nn.Module, networks: Mapping[str, Mapping[str, Tensor]], name: str, where: Path | str, remedy: str = ""
+    module: nn.Module,
+    networks: Mapping[str, Mapping[str, Tensor]],
+    name: str,
+    where: Path | str,
+    remedy: str = "",
+    *,
+    cast: bool = False,
 ) -> None:
     """Load ``networks[name]`` into a module, all or nothing. Raises CheckpointError, which names the tensor that does not fit.
 
-    ``remedy`` is the end of the message; empty: to use the settings that the network was trained with.
+    A parameter must be finite, and a buffer may hold no NaN (a buffer may start at infinity). ``cast`` takes floats of another
+    precision. ``remedy`` is the end of the message; empty: to use the settings that the network was trained with.
     """
     if name not in networks:
         raise CheckpointError(f"{where} holds no network {name!r}; it has {', '.join(networks) or 'none'}")
     own, given = module.state_dict(), networks[name]
+    remedy = remedy or "use the settings (config.yaml) that it was trained with"
     for key in misfits(own, given):
         shapes = [("missing" if t is None else str(tuple(t.shape))) for t in (given.get(key), own.get(key))]
-        remedy = remedy or "use the settings (config.yaml) that it was trained with"
         raise CheckpointError(
             f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; {remedy}"
         )
+    for key, (mine, its) in {key: (own[key], given[key]) for key in own}.items():
+        if mine.dtype != its.dtype and not (cast and mine.is_floating_point() and its.is_floating_point()):
+            raise CheckpointError(
+                f"{where}: {name}.{key} holds {_kind(its)} in the checkpoint and {_kind(mine)} in this recipe; {remedy}"
+            )
+    parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
+    for key, tensor in given.items():
+        if tensor.isnan().any() or (key in parameters and not tensor.isfinite().all()):
+            raise CheckpointError(f"{where}: {name}.{key} holds numbers that are not finite; use an older checkpoint")
     module.load_state_dict(given)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
@@ -65,14 +86,25 @@ def load_fitting(module: nn.Module, given: Mapping[str, Tensor], classes: tuple[
     return sorted(odd & own.keys())
 
 
-def load_weights(path: Path, names: Sequence[str]) -> Networks:
+def file_sizes(modules: Mapping[str, nn.Module]) -> dict[str, int]:
+    """The most bytes that the file of each network (``NAME``, ``NAME.ema``) in a checkpoint needs: tensors and header."""
+    sizes: dict[str, int] = {}
+    for name, module in modules.items():
+        state = module.state_dict()
+        # A header holds name, type, shape and place of each tensor.
+        header = sum(len(key) + 200 + 24 * tensor.dim() for key, tensor in state.items())
+        sizes[name] = sizes[f"{name}.ema"] = 4096 + header + sum(t.numel() * t.element_size() for t in state.values())
+    return sizes
+
+
+def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Networks:
     """The networks of a run, a checkpoint folder, or an exported .safetensors file with ``NAME.key`` tensors.
 
-    From a file, only the networks in ``names`` are returned. Raises CheckpointError for a damaged or any other ``path``.
+    From a file, only the networks in ``names`` are returned; a file of more than ``most`` bytes is not read. Raises CheckpointError for a damaged or any other ``path``.
     """
     if path.is_file():
         try:
-            tensors = load_bytes(path.read_bytes())
+            tensors = load_bytes(read_bytes(path, most, named=True))
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path} is not a readable .safetensors file ({error})") from None
         networks: Networks = {}

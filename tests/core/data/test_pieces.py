@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from polygan import DataError, Passage, Picture, Sound
+from polygan.data import pieces
 from polygan.data.pieces import read_pieces, save_pieces, to_html
 
 MIXED = [Picture(b"a PNG", "<b>"), Sound(b"a WAV", 8000, "a tone", b"its PNG"), Passage("Ein Kätzchen\n", '"')]
@@ -46,3 +49,36 @@ def test_pieces_as_html_hold_their_pictures_and_sounds():
     assert 'src="data:audio/wav;base64,d2F2"' in page
     assert "<figcaption>&lt;one&gt;</figcaption>" in page
     assert page.count("<img") == 2
+
+
+def test_what_lies_behind_a_link_is_no_sample(tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    folder = tmp_path / "run/samples/step-00000001"
+    save_pieces(folder, [*MIXED, Picture(b"another")])
+    (folder / "000.png").unlink()
+    (folder / "000.png").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "pipe")
+    assert [p.get("png") for p in read_pieces(folder)] == [b"its PNG", None, b"another"]  # the rest is shown
+    (tmp_path / "run/samples/step-00000002").symlink_to(tmp_path)
+    (tmp_path / "pieces.json").write_text('[{"png": "secret"}]')
+    with pytest.raises(DataError, match="a symbolic link that leads out of"):
+        read_pieces(tmp_path / "run/samples/step-00000002", tmp_path / "run")
+
+
+def test_an_index_that_names_a_file_a_million_times_is_cut(tmp_path, monkeypatch):
+    save_pieces(tmp_path / "x", [Picture(b"a" * 1000)])
+    (tmp_path / "x/pieces.json").write_text("[" + ",".join(['{"png": "000.png"}'] * 5_000) + "]")
+    monkeypatch.setattr(pieces, "MOST_BYTES", 10_500)
+    assert len(read_pieces(tmp_path / "x")) == 10
+    monkeypatch.setattr(pieces, "MOST_BYTES", 1 << 30)
+    assert len(read_pieces(tmp_path / "x")) == pieces.MOST_PIECES
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[1]", '[{"png": 1}]', '[{"png": "a\\u0000"}]', '[{"text": "a"', "[null]", "{}"]
+)
+def test_an_index_of_another_shape_is_an_error(tmp_path, text):
+    save_pieces(tmp_path / "x", MIXED)
+    (tmp_path / "x/pieces.json").write_text(text)
+    with pytest.raises(DataError, match="its samples cannot be read"):
+        read_pieces(tmp_path / "x")

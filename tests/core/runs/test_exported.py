@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import polygan
@@ -143,3 +145,96 @@ def test_an_imported_model_is_not_written_under_another_suffix(run):
     Path("weights.pt").touch()
     with pytest.raises(polygan.ConfigError, match=r"x.onnx ends in .onnx, and the format is safetensors"):
         polygan.import_weights("points/mlp", "weights.pt", "x.onnx")
+
+
+def test_a_full_disk_leaves_no_part_of_a_model(run, monkeypatch):
+    weights, _ = run.export("model")
+    old = weights.read_bytes()
+    names = sorted(p.name for p in Path().iterdir())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for name in ("model", "other"):
+        with pytest.raises(
+            polygan.CheckpointError,
+            match=rf"^{name}\.safetensors cannot be written \(No space left on device\): free some space$",
+        ):
+            run.export(name)
+    assert weights.read_bytes() == old
+    assert sorted(p.name for p in Path().iterdir()) == names
+
+
+def test_a_place_that_cannot_be_written_is_one_line(run):
+    Path("file").write_text("")
+    with pytest.raises(polygan.CheckpointError, match=r"cannot be written \(.*\): name another place with --out"):
+        run.export("file/model")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_exported_files_have_the_permissions_of_other_new_files(run, mask):
+    """Also the files of libraries that only their owner may read."""
+
+    def library(place):
+        save_file({"a": torch.ones(1)}, place)
+        assert place.stat().st_mode & 0o777 == 0o600
+        return [place]
+
+    before = os.umask(mask)
+    try:
+        files = [*run.export("model"), *exported.write_format(Path("other.bin"), library)]
+    finally:
+        os.umask(before)
+    assert {f.stat().st_mode & 0o777 for f in files} == {0o666 & ~mask}
+    assert sorted(p.name for p in Path().glob("*other*")) == ["other.bin"]
+
+
+def test_another_format_is_written_whole_or_not_at_all(run):
+    Path("out").mkdir()
+    Path("out/mine").write_text("kept")
+
+    def good(place):
+        (place / "deep").mkdir(parents=True)
+        (place / "deep/a").write_text("new")
+        return [place / "deep/a"]
+
+    def full(place):
+        good(place)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def odd(place):
+        raise polygan.CheckpointError(f"{place} differs")
+
+    for write, words in ((full, r"^out cannot be written \(No space.*free some space$"), (odd, "^out differs$")):
+        with pytest.raises(polygan.CheckpointError, match=words):
+            exported.write_format(Path("out"), write)
+        assert [p.name for p in Path("out").iterdir()] == ["mine"]
+    assert exported.write_format(Path("out"), good) == [Path("out/deep/a")]
+    assert Path("out/deep/a").read_text() == "new"
+    assert Path("out/mine").read_text() == "kept"
+    assert not list(Path().glob(".out*"))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    ["[" * 100_000, "[]", '{"format": 1}', '{"format": null}', "9" * 5_000, '{"recipe": [], "model": 1, "info": 2}'],
+)
+def test_facts_of_another_shape_are_one_line(run, facts):
+    weights, beside = run.export("model")
+    save_file(load_file(weights), weights)
+    beside.write_text(facts)
+    with pytest.raises(polygan.CheckpointError, match="exported model") as error:
+        polygan.load(weights)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_not_finite_are_named(run):
+    weights, _ = run.export("model")
+    with safe_open(weights, "pt") as file:
+        facts = file.metadata()
+    tensors = load_file(weights)
+    name = next(iter(tensors))
+    save_file({**tensors, name: torch.full_like(tensors[name], float("nan"))}, weights, facts)
+    with pytest.raises(polygan.CheckpointError, match=rf"{name} holds numbers that are not finite"):
+        polygan.load(weights)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -212,3 +214,46 @@ def test_data_that_changes_between_train_and_resume_is_noticed(toys):
         polygan.load(run.folder).evaluate(quiet=True)
     points(1)
     assert polygan.resume(run.folder, steps=4, quiet=True).step == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "holds a list, not names with values"),
+        ("[" * 100_000, "levels of nesting"),
+        ('{"format": 1, "info": {}, "count": ' + "9" * 400 + "}", "an integer of 400 digits"),
+        ('{"format": 1, "info": {}, "count": "many"}', "count = 'many', which is no int"),
+        ('{"format": 1, "info": {}, "bad": {}}', r"bad = \{\}, which is no list"),
+        ('{"format": [], "info": {}}', r"has format \[\], .*restore it"),
+        ('{"format": 1, "info": 3}', "does not say what the data was"),
+        ('{"format": 1, "info": {}}\xff', "Extra data"),
+    ],
+)
+def test_facts_of_other_types_are_one_line(run, text, words):
+    (run / "data.json").write_text(text)
+    for command in (polygan.load, lambda path: polygan.resume(path, steps=4, quiet=True)):
+        with pytest.raises(polygan.ConfigError, match=words) as error:
+            command(run)
+        assert "\n" not in str(error.value)
+        assert "data.json" in str(error.value)
+
+
+def test_a_run_that_cannot_be_written_prints_its_scores(run, capsys, monkeypatch):
+    """As on a disk that is mounted read-only."""
+    plain = os.open
+
+    def read_only(path, flags, *rest, **more):
+        if flags & (os.O_WRONLY | os.O_RDWR) and Path(path).absolute().is_relative_to(run.absolute()):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return plain(path, flags, *rest, **more)
+
+    before = (run / "log.jsonl").read_bytes()
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--plugin", str(TOY), "evaluate", "run"])
+    out, err = capsys.readouterr()
+    assert not end.value.code
+    assert "points/spread" in out
+    assert "the scores are not in the log of run (Read-only file system)" in err
+    assert "the report of run cannot be written (Read-only file system)" in err
+    assert (run / "log.jsonl").read_bytes() == before

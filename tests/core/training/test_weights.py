@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from checkpoint_files import truncate, two
 from safetensors.torch import save_file
+from torch import nn
 from toy_trainer import make, train
 
 import polygan
 from polygan.errors import CheckpointError
 from polygan.training.checkpoint import Checkpoints
-from polygan.training.weights import load_weights
+from polygan.training.weights import file_sizes, load_module, load_weights
 from toy_gan import Config
 
 
@@ -50,3 +53,52 @@ def test_restore_refuses_another_shape(tmp_path):
     other = make(config=Config(width=8), checkpoints=Checkpoints(tmp_path))
     with pytest.raises(polygan.CheckpointError, match=r"generator\.0\.bias is \(16,\) in the checkpoint and \(8,\)"):
         other.restore(other.checkpoints.load())
+
+
+def buffered():
+    module = nn.BatchNorm1d(2)
+    return module, {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("weight", torch.ones(2).half(), r"x: g\.weight holds float16 in the checkpoint and float32 in this recipe"),
+        ("weight", torch.ones(2, dtype=torch.int64), "holds int64 in the checkpoint and float32"),
+        ("num_batches_tracked", torch.tensor(1.0), "holds float32 in the checkpoint and int64"),
+        (
+            "weight",
+            torch.tensor([1, math.nan]),
+            r"g\.weight holds numbers that are not finite; use an older checkpoint",
+        ),
+        ("weight", torch.tensor([1, math.inf]), "not finite"),
+        ("running_mean", torch.tensor([1, math.nan]), r"g\.running_mean holds numbers that are not finite"),
+        ("odd", torch.ones(2), r"g\.odd is \(2,\) in the checkpoint and missing in this recipe"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_named_and_nothing_is_loaded(name, tensor, words):
+    module, state = buffered()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    with pytest.raises(CheckpointError, match=words):
+        load_module(module, {"g": {**state, "bias": torch.full((2,), 7.0), name: tensor}}, "g", "x")
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+def test_what_may_be_infinite_and_what_another_program_saved_is_loaded():
+    module, state = buffered()
+    load_module(module, {"g": {**state, "running_var": torch.tensor([1, math.inf])}}, "g", "x")
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    load_module(module, {"g": halves}, "g", "x", cast=True)
+    assert module.weight.dtype == torch.float32
+
+
+def test_a_file_larger_than_the_networks_is_not_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"g.w": torch.ones(1000)}, path)
+    with pytest.raises(CheckpointError, match=r"it has 4,\d+ bytes, and polygan reads at most 100"):
+        load_weights(path, ["g"], 100)
+    module = nn.Linear(300, 200)
+    state = {"module": module.state_dict()}
+    folder = Checkpoints(tmp_path / "checkpoints").save(1, state, {}, seed=0, good=True)
+    size = (folder / "module.safetensors").stat().st_size
+    assert size <= file_sizes({"module": module})["module"] < size + 10_000
