@@ -117,8 +117,8 @@ def test_options_are_parsed_once_and_the_settings_file_is_read_once(monkeypatch,
 
     Path("s.yaml").write_text("recipe: points/mlp\ndata: {source: ring}\nsteps: 1\n")
     read, parsed = [], []
-    load, parse = parser.yaml.safe_load, parser.SettingsParser.parse
-    monkeypatch.setattr(parser.yaml, "safe_load", lambda text: read.append(text) or load(text))
+    load, parse = parser.parse_yaml, parser.SettingsParser.parse
+    monkeypatch.setattr(parser, "parse_yaml", lambda text: read.append(text) or load(text))
     monkeypatch.setattr(parser.SettingsParser, "parse", lambda *a: parsed.append(a) or parse(*a))
     command("train", "--config", "s.yaml", "--name", "once", capsys=capsys)
     assert (len([text for text in read if "data: {source" in str(text)]), len(parsed)) == (1, 1)
