@@ -182,8 +182,8 @@ def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) 
     try:
         trainer.restore(checkpoint)
     except CheckpointError as error:
-        if not changed:
-            raise
+        if not any(change.name.startswith(("model.", "data.")) for change in changed):
+            raise  # no setting of the networks has changed, so the checkpoint is odd
         raise unfit(folder, job, before, changed, error) from None
     return changed
 
