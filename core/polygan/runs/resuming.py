@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import ConfigError, PolyganError
+from ..errors import CheckpointError, ConfigError, PolyganError
 from ..messages import say
 from ..reading import parse_json, read_text
 from ..seeding import preserved_generators
