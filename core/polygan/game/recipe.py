@@ -101,6 +101,13 @@ class Recipe(Generic[C]):
         """What the recipe chose by itself from its data and settings, in sentences. Shown at the start and in the report."""
         return ()
 
+    def remarks(self, values: Mapping[str, float]) -> Sequence[str]:
+        """What the recipe has to say about logged values, in sentences: the console and the report show each sentence once.
+
+        ``values`` are the means since the last log, by name: ``turn/term``. The default has nothing to say.
+        """
+        return ()
+
 
 AnyRecipe = Recipe[Any]
 """A recipe with any class of settings."""

@@ -72,8 +72,13 @@ class Recorder(Listener):
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """Write the values to the log, show them, and tell plugins."""
         clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self.write(trainer, "logged", values=clean)
+        remarks = list(self.job.recipe.remarks(values))
+        self.write(trainer, "logged", values=clean, **({"remarks": remarks} if remarks else {}))
         self.progress.show(trainer, values)
+        for remark in remarks:
+            if remark not in self._said:
+                self._said.add(remark)
+                self.progress.say(f"step {trainer.step}: {remark}")
         self.job.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
 
     def sample(self, trainer: Trainer) -> None:

@@ -42,6 +42,7 @@ def describe(records: Sequence[Record]) -> list[Finding]:
     findings = [
         *_scores(records),
         *_numbers(records, logged),
+        *_remarks(records),
         *(finding for side in sides for finding in _discriminator(side, gap, several=len(sides) > 1)),
         *_r1(window, sides, gap),
         *_samples(newest),
@@ -90,6 +91,13 @@ def _scores(records: Sequence[Record]) -> list[Finding]:
         text = f"{said[:1].upper()}{said[1:]}. The floor is the score of held-out real samples."
         return [Finding("good", "The samples are near real ones", text)]
     return []
+
+
+def _remarks(records: Sequence[Record]) -> list[Finding]:
+    """Each sentence that the recipe said about logged values, once."""
+    found = [r.get("remarks") for r in records if r.get("event") == "logged"]
+    said = dict.fromkeys(str(remark) for remarks in found if isinstance(remarks, list) for remark in remarks)
+    return [Finding("warn", "The recipe noticed", f"{remark[:1].upper()}{remark[1:]}.") for remark in said]
 
 
 def _times_worse(score: Mapping[str, object]) -> float | None:

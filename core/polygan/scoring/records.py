@@ -21,6 +21,8 @@ class Record(TypedDict, total=False):
     """Seconds of training so far."""
     values: object
     """Of logged and health: numbers by name; null for a number that is not finite."""
+    remarks: object
+    """Of logged: sentences of the recipe about the values."""
     notes: object
     """Of started and resumed: sentences of the recipe."""
     scores: object

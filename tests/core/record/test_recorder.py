@@ -82,6 +82,23 @@ def test_what_a_recipe_settles_by_itself_is_said_and_kept(monkeypatch, capsys):
     assert note.replace("&", "&amp;") in run.report().read_text()
 
 
+def test_what_a_recipe_remarks_about_values_is_said_once_and_stands_in_the_report(monkeypatch, capsys):
+    recipe = get_catalogue().resolve(get_catalogue().recipe("points/mlp"))
+    seen = []
+
+    def remarks(self, values):
+        seen.append(dict(values))
+        return ["the loss is <odd>"] if len(seen) > 1 else []
+
+    monkeypatch.setattr(recipe, "remarks", remarks)
+    run = train(steps=15, quiet=False)
+    assert all("speed/samples_per_second" in values for values in seen)
+    assert capsys.readouterr().err.count("step 10: the loss is <odd>") == 1
+    assert [r.get("remarks") for r in records(run) if r["event"] == "logged"] == [None, *[["the loss is <odd>"]] * 2]
+    page = (run.folder / "report.html").read_text()
+    assert page.count("The loss is &lt;odd&gt;.") == 1
+
+
 def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
     catalogue = get_catalogue()
     spread = catalogue.resolve(catalogue.metric("points/spread"))
