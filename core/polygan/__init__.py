@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
     from .data.utf8 import decode_utf8
-    from .data.walk import walk_files
+    from .data.walk import left_out_files, walk_files
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
@@ -67,7 +67,7 @@ _HOME = {
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
     "data.utf8": "decode_utf8",
-    "data.walk": "walk_files",
+    "data.walk": "left_out_files walk_files",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
@@ -144,6 +144,7 @@ __all__ = [
     "hookimpl",
     "import_weights",
     "in_chunks",
+    "left_out_files",
     "load",
     "losses",
     "make_samples",

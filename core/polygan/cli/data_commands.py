@@ -80,9 +80,8 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
         return catalogue.resolve(catalogue.domain(catalogue.datasets[path].domain))()
     domains = [catalogue.resolve(spec)() for spec in catalogue.domains.values()]
     suffixes = _suffixes(Path(os.path.expanduser(path)))
-    fits = sorted(
-        ((sum(suffixes.get(s, 0) for s in d.reads), d.id, d) for d in domains), reverse=True, key=lambda f: f[0]
-    )
+    fits = [(sum(n for s, n in suffixes.items() if s.endswith((*d.reads, *d.opens))), d.id, d) for d in domains]
+    fits.sort(key=lambda fit: fit[0], reverse=True)
     best = [fit for fit in fits if fit[0] and fit[0] == fits[0][0]]
     if len(best) == 1:
         return best[0][2]
@@ -102,7 +101,7 @@ def _suffixes(path: Path) -> dict[str, int]:
         raise DataError(
             f"data {str(path)!r} is neither a path that exists nor a data set; `polygan list` shows the data sets"
         )
-    return {path.suffix.lower(): 1}
+    return {path.name.lower(): 1}
 
 
 def _settings(config: type[DataSettings], path: str, words: Sequence[str]) -> DataSettings:

@@ -98,6 +98,8 @@ class Domain(ABC):
     """Number of random numbers that `collate` gets for each sample."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `read` takes, in lower case: ``(".png", ".jpg")``."""
+    opens: ClassVar[tuple[str, ...]] = ()
+    """Further suffixes of files that `open` takes as data: tables, archives. `polygan data` tells the domain by both."""
     writes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `write_file` writes, the usual suffix first."""
     animates: ClassVar[tuple[str, ...]] = ()

@@ -7,9 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from .source import LeftOut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -45,6 +46,23 @@ def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], Co
             else:
                 others[os.path.splitext(name)[1].lower() or name] += 1
     return sorted(files), others
+
+
+def left_out_files(others: Mapping[str, int], why: Callable[[str], str]) -> list[LeftOut]:
+    """What `walk_files` counted beside the wanted files, a line for each suffix, the most frequent first.
+
+    ``why`` says why files of a suffix are not used. Files without a suffix share a line.
+    """
+    found = sorted(
+        ((n, s) for s, n in others.items() if s.startswith(".") and n > 0), key=lambda item: (-item[0], item[1])
+    )
+    lines = [LeftOut(n, f"{suffix} {'file' if n == 1 else 'files'}", why(suffix)) for n, suffix in found]
+    plain = sorted(name for name, n in others.items() if not name.startswith(".") and n > 0)
+    if plain:
+        count = sum(others[name] for name in plain)
+        kind = "file without a suffix" if count == 1 else "files without a suffix"
+        lines.append(LeftOut(count, kind, why(""), plain[0]))
+    return lines
 
 
 def _skipped(name: str) -> bool:

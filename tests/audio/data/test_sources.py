@@ -66,7 +66,7 @@ def test_mixed_sample_rates_name_two_files_and_the_remedy(tmp_path, opened):
         save(tmp_path / f"data/{name}.wav", noise(rate), rate)
     with pytest.raises(
         DataError,
-        match=r"differ in sample rate \(\S*b\.wav has 22050 Hz, \S*a\.wav has 16000 Hz\); .*--data\.sample_rate 22050",
+        match=r"differ in sample rate: 22,050 Hz \(2 files\), 16,000 Hz \(1 file\) \(\S*b\.wav has 22050 Hz, \S*a\.wav has 16000 Hz\); .*--data\.sample_rate 22050",
     ):
         opened()
     source, _ = opened(sample_rate=16_000)

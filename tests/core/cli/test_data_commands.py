@@ -78,7 +78,7 @@ class Installed:
         return self.domains[name]
 
     def resolve(self, spec):
-        return lambda: SimpleNamespace(id=spec[0], reads=spec[1])
+        return lambda: SimpleNamespace(id=spec[0], reads=spec[1][:1], opens=spec[1][1:])
 
 
 def test_a_domain_is_inferred_from_most_files_or_asked_for():

@@ -13,6 +13,7 @@ from ...data.build import build_store
 from ...data.source import Fact, Source
 from ...data.store import Split, split_rows
 from ...errors import ConfigError, one_line
+from ...messages import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,11 +93,6 @@ def receipt_of(source: Source, settings: DataSettings, domain: str) -> Receipt:
 def _left_out(entry: LeftOut) -> str:
     example = f", e.g. {entry.example}" if entry.example else ""
     return f"{entry.count:,} {entry.what} ({entry.why}{example})"
-
-
-def printable(text: str) -> str:
-    """A text on one line without control characters: a file's name must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class Excerpt(Source):

@@ -15,7 +15,7 @@ from polygan import ConfigError, DataError, Domain, Passage, Samples
 
 from .data.corpus import LONGEST, read_lines
 from .data.facts import TEXTS, text_extra, text_info, tokens_of
-from .data.reading import MEGABYTE, identity, kind_of, read_corpus
+from .data.reading import MEGABYTE, SUFFIXES, identity, kind_of, read_corpus
 from .data.settings import TextSettings
 from .data.source import TextSource
 from .data.vocabulary import decode, difference
@@ -38,6 +38,7 @@ class TextDomain(Domain):
     id: ClassVar[str] = "text"
     Settings = TextSettings
     reads: ClassVar[tuple[str, ...]] = (".txt",)
+    opens: ClassVar[tuple[str, ...]] = (*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES))
     writes: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".csv")
 
     def open(self, settings: TextSettings) -> Source:

@@ -20,7 +20,7 @@ def scored(folder, scores):
     for step, score in scores.items():
         found = checkpoints.load(step if step in {e.step for e in checkpoints.entries()} else None)
         networks = {name: {key: value + step for key, value in state.items()} for name, state in found.networks.items()}
-        checkpoints.save(step, networks, found.training, seed=0, good=True, score=score)
+        checkpoints.save(step, networks, {**found.training, "step": step}, seed=0, good=True, score=score)
 
 
 def test_best_is_the_checkpoint_with_the_lowest_score(capsys):

@@ -81,8 +81,8 @@ def facts_of_files(suffixes: Sequence[str], heads: Sequence[Header], rate: int) 
     return [
         Fact("files", ", ".join(f"{n:,} {suffix}" for suffix, n in Counter(suffixes).most_common())),
         Fact("length", f"{_clock(sum(seconds))} in all; {lengths}"),
-        Fact("sample rate", f"{rate:,} Hz" if set(rates) == {rate} else f"{rate:,} Hz, from {_counted(rates, ' Hz')}"),
-        Fact("channels", "1" if set(channels) == {1} else f"mixed down to 1, from {_counted(channels)}"),
+        Fact("sample rate", f"{rate:,} Hz" if set(rates) == {rate} else f"{rate:,} Hz, from {counted(rates, ' Hz')}"),
+        Fact("channels", "1" if set(channels) == {1} else f"mixed down to 1, from {counted(channels)}"),
     ]
 
 
@@ -94,7 +94,7 @@ def fact_of_texts(texts: Sequence[str], columns: str) -> Fact:
     return Fact("transcripts", f"{said}; {without:,} files without" if without else said)
 
 
-def _counted(found: Counter[int], unit: str = "") -> str:
+def counted(found: Counter[int], unit: str = "") -> str:
     """``22,050 Hz (12 files), 16,000 Hz (3 files)``."""
     shown = [f"{value:,}{unit} ({n:,} {'file' if n == 1 else 'files'})" for value, n in found.most_common(6)]
     return ", ".join([*shown, *(["..."] if len(found) > len(shown) else [])])

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from polygan import DataError, LeftOut, walk_files
+from polygan import DataError, LeftOut, left_out_files, walk_files
 
 from . import files, transcripts
 from .sources import Recording, RecordingSource
@@ -79,7 +79,7 @@ def open_transcribed(root: Path, table: Path, settings: AudioSettings) -> Record
 
 
 def _left_out(others: Mapping[str, int]) -> list[LeftOut]:
-    return [LeftOut(n, f"{what} files", "no sound that is read") for what, n in sorted(others.items())]
+    return left_out_files(others, lambda _: "no sound that is read")
 
 
 def _is_sound(name: str) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from polygan import DataError, Fact, Field, LeftOut, Source, remembered
 
 from . import files
-from .facts import AudioInfo, SourceFacts, fact_of_texts, facts_of_files
+from .facts import AudioInfo, SourceFacts, counted, fact_of_texts, facts_of_files
 from .mels import GivenMels
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class RecordingSource(SoundSource):
         if len(counts) > 1:
             (one, _), (two, _) = counts.most_common(2)
             raise DataError(
-                f"recordings differ in sample rate ({first[one]} has {one} Hz, {first[two]} has {two} Hz); "
+                f"recordings differ in sample rate: {counted(counts, ' Hz')} ({first[one]} has {one} Hz, {first[two]} has {two} Hz); "
                 f"set one for all, e.g. --data.sample_rate {one}"
             )
         return next(iter(counts))

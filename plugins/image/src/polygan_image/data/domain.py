@@ -16,7 +16,7 @@ from . import given, pictures
 from .arrays import idx_of_folder, idx_source, is_idx, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
-from .formats import SUFFIXES, is_archive
+from .formats import ARCHIVES, SUFFIXES, is_archive
 from .settings import ImageSettings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class ImageDomain(Domain):
     id: ClassVar[str] = "image"
     Settings = ImageSettings
     reads = SUFFIXES
+    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz")
     writes = (".png", ".jpg", ".webp", ".jpeg")
     animates = (".webp", ".gif")
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError, features
 
-from polygan import DataError, LeftOut
+from polygan import DataError, LeftOut, left_out_files
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -91,13 +91,8 @@ def is_archive(name: str) -> bool:
 
 
 def left_out(others: Mapping[str, int]) -> list[LeftOut]:
-    """A line for each suffix (or name) of files that are no pictures, the most frequent first."""
-    found = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return [
-        LeftOut(n, f"{s} files" if s.startswith(".") else f"files named {s}", _WHY.get(s, "they are no pictures"))
-        for s, n in found
-        if n > 0
-    ]
+    """A line for each suffix of files that are no pictures, the most frequent first."""
+    return left_out_files(others, lambda suffix: _WHY.get(suffix, "no pictures"))
 
 
 def most_unpacked(packed: int) -> int:

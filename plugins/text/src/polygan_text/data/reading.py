@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from polygan import DataError, LeftOut, walk_files
+from polygan import DataError, LeftOut, left_out_files, walk_files
 
 from .corpus import MARK, Corpus
 from .tables import Columns, holds_objects, json_rows, table_rows
@@ -95,10 +95,7 @@ def _files(path: Path) -> tuple[list[Path], list[LeftOut]]:
         return [path], []
     names, others = walk_files(path, lambda name: kind_of(Path(name)) is not None)
     found = [path / name for name in names]
-    left_out = [
-        LeftOut(count, f"{suffix} files", f"only {', '.join(SUFFIXES)} and .gz of them are read in a folder")
-        for suffix, count in sorted(others.items())
-    ]
+    left_out = left_out_files(others, lambda _: f"only {', '.join(SUFFIXES)} and .gz of them are read in a folder")
     if odd := [file for file in found if not file.is_file()]:  # a pipe would be waited for without end
         left_out.append(LeftOut(len(odd), "pipes, devices or broken links", "only regular files are read", str(odd[0])))
     return [file for file in found if file not in odd], left_out
