@@ -158,7 +158,11 @@ def checks() -> str:
 
 def documents() -> dict[str, str]:
     """Files of the repository that are pages, by the page's place."""
-    found = {"README.md": "project/readme.md", "CONTRIBUTING.md": "project/contributing.md"}
+    found = {
+        "README.md": "project/readme.md",
+        "CONTRIBUTING.md": "project/contributing.md",
+        "SECURITY.md": "project/security.md",
+    }
     found |= {"CHANGELOG.md": "project/changelog.md", "examples/polygan-points/README.md": "examples/polygan-points.md"}
     for file in sorted(ROOT.glob("plugins/*/README.md")):
         found[file.relative_to(ROOT).as_posix()] = f"plugins/{file.parent.name}.md"

@@ -206,6 +206,11 @@ def open_lock(path: Path) -> IO[bytes]:
     return os.fdopen(handle, "r+b")
 
 
+def reopen(path: Path) -> IO[bytes]:
+    """An existing regular file to read and to write on, from its begin. A link is not followed."""
+    return os.fdopen(os.open(regular(path), os.O_RDWR | _NOT_THROUGH_LINKS), "r+b")
+
+
 # Folders
 
 

@@ -121,7 +121,9 @@ def test_a_message_is_one_line_that_any_name_may_stand_in(capsys):
     evil = "a\x1b[2J\nb\udc80"
     with messages.shown_on_stderr():
         messages.warn(f"file {evil}")
-        logging.getLogger("polygan").warning("by a plugin: %s", "\x1b[2J\x9b")  # pytest-xdist cannot carry a lone surrogate
+        logging.getLogger("polygan").warning(
+            "by a plugin: %s", "\x1b[2J\x9b"
+        )  # pytest-xdist cannot carry a lone surrogate
     messages.say(f"file {evil}")
     line = r"file a\x1b[2J\nb\udc80"
     assert capsys.readouterr().err.splitlines() == [line, r"by a plugin: \x1b[2J\x9b", line]

@@ -126,7 +126,7 @@ def test_bad_files_are_named_and_skipped(capsys):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: pictures(path, 1), "batch_size = 8 is larger than the data: 1 train sample"),
+        (lambda path: pictures(path, 1), "batch_size = 8 is larger than the data: 1 sample;"),
         (lambda path: path.mkdir(), "no pictures in"),
         (lambda path: path.write_text("no folder"), "neither a folder of pictures nor an IDX"),
     ],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
-from ..messages import say
+from ..messages import plural, say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
 from ..seeding import preserved_generators
@@ -214,7 +214,7 @@ def refuse_early(kind: type[Recipe], settings: Settings, source: Source) -> None
         streams = [name for turn in recipe.turns() for name in turn.streams]
     if "train" in streams and settings.run.batch_size > len(source):
         raise DataError(
-            f"batch_size = {settings.run.batch_size} is larger than the data: {len(source)} samples; use a smaller "
+            f"batch_size = {settings.run.batch_size} is larger than the data: {plural(len(source), 'sample')}; use a smaller "
             "--batch_size, or more data"
         )
 

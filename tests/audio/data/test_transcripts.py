@@ -120,7 +120,7 @@ def test_a_table_beside_its_recordings_is_read(tmp_path, opened):
     (tmp_path / "data/notes.pdf").touch()
     source, _ = opened()
     assert [r.text for r in source.recordings] == ["hello there", "good bye"]
-    assert [(left.count, left.what) for left in source.left_out] == [(1, ".pdf files")]
+    assert [(left.count, left.what) for left in source.left_out] == [(1, ".pdf file")]
     facts = dict(source.describe())
     assert facts["transcripts"].startswith("metadata.tsv, separated by tab: files from column 'file', text from")
     (tmp_path / "data/metadata.tsv").write_text("a table\tof other things\n")

@@ -168,7 +168,7 @@ def test_a_clip_without_a_finite_measure_is_counted_and_left_out_of_the_mean(mon
     found = by_name(metrics.stft_distance(evaluation(lambda clip: clip)))
     assert found["audio/stft-distance"].value == 2.0
     assert found["audio/stft-distance-of-griffin-lim"].value == 1.0
-    assert all("1 clips could not be judged" in s.note for s in found.values())
+    assert all("1 clip could not be judged" in s.note for s in found.values())
     monkeypatch.setattr(measures, "stft_distance", lambda real, other: math.nan)
     with pytest.raises(DataError, match="none of the 2 clips could be judged"):
         metrics.stft_distance(evaluation(lambda clip: clip))

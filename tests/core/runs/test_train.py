@@ -277,7 +277,7 @@ def test_a_run_that_never_began_leaves_folders_of_the_user_alone():
         assert not list(Path().glob(f"{runs}/*"))
 
 
-@pytest.mark.parametrize("name", ["my run (copy)", "run#1", "-dash", "a[1]*?'$HOME", "größe-日本", ".hidden\ttab"])
+@pytest.mark.parametrize("name", ["my run (copy)", "run#1", "-dash", "a[1]*?'$HOME", "größe-日本", ".hidden"])
 def test_a_renamed_run_opens(made, name, capsys):
     """Whatever the folder is called by now: it generates, scores, reports, exports and resumes."""
     try:

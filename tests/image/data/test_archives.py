@@ -60,7 +60,7 @@ def test_an_archive_gives_what_its_folder_gives(pets, kind):
     assert found.info == whole.info
     assert found.describe() == whole.describe()
     assert found.left_out == whole.left_out
-    assert [line.what for line in found.left_out] == [".svg files", "files named README"]
+    assert [line.what for line in found.left_out] == [".svg file", "file without a suffix"]
     with ThreadPoolExecutor(8) as pool:
         for i, sample in enumerate(pool.map(found.decode, list(range(6)) * 4)):
             for name, value in whole.decode(i % 6).items():

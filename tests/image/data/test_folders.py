@@ -144,8 +144,8 @@ def test_a_damaged_dataset_json_is_named(tmp_path, text, words):
     ("text", "counted"),
     [
         ('{"labels": null}', {}),
-        ('{"name": "mine"}', {".json files": 1}),
-        ('{"labels": ["a", "b"]}', {".json files": 1}),
+        ('{"name": "mine"}', {".json file": 1}),
+        ('{"labels": ["a", "b"]}', {".json file": 1}),
     ],
 )
 def test_a_dataset_json_without_classes_gives_none(tmp_path, text, counted):

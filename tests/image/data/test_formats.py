@@ -46,10 +46,10 @@ def test_other_files_are_counted_with_a_reason(tmp_path):
     left = {line.what: line for line in source(tmp_path).left_out}
     assert left[".svg files"].count == 2
     assert "export them as .png" in left[".svg files"].why
-    assert "convert" in left[".heic files"].why
-    assert "--data" in left[".zip files"].why
-    assert "frames" in left[".mp4 files"].why
-    assert {"files named README", ".txt files"} < left.keys()
+    assert "convert" in left[".heic file"].why
+    assert "--data" in left[".zip file"].why
+    assert "frames" in left[".mp4 file"].why
+    assert {"file without a suffix", ".txt file"} < left.keys()
     assert "README" not in source(tmp_path).describe()[0].text
 
 

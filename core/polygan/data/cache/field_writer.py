@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from ...files import create, to_disk
+from ...files import create, reopen, to_disk
 from .sums import Part
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ class FieldWriter:
         self.samples, self.ends_crc = 0, 0
         self.path, self.ends_path = folder / f"{name}.npy", folder / f"{name}.ends"
         self.offsets_path = folder / f"{name}.offsets.npy"
-        self.file = create(self.path) if mark is None else self.path.open("r+b")
+        self.file = create(self.path) if mark is None else reopen(self.path)
         self.ends = None
         if field.ragged:
-            self.ends = create(self.ends_path) if mark is None else self.ends_path.open("r+b")
+            self.ends = create(self.ends_path) if mark is None else reopen(self.ends_path)
         if mark is None:
             self._header()
         else:

@@ -101,8 +101,8 @@ def counted(found: Counter[int], unit: str = "") -> str:
 
 
 def _clock(seconds: float) -> str:
-    """``1:02:03 h``, ``2:03 min`` or ``3.2 s``."""
+    """``1 h 02 min``, ``2 min 03 s`` or ``3.2 s``."""
     hours, minutes, rest = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
     if hours:
-        return f"{hours}:{minutes:02d}:{rest:02d} h"
-    return f"{minutes}:{rest:02d} min" if minutes else f"{seconds:.1f} s"
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
