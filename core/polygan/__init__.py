@@ -34,6 +34,7 @@ from .hookspecs import (
 if TYPE_CHECKING:
     from . import losses, testing
     from .data.build import cache_folder
+    from .data.decoding import Room
     from .data.domain import Domain, Samples
     from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
@@ -62,6 +63,7 @@ _HOME = {
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
     "data.build": "cache_folder",
+    "data.decoding": "Room",
     "data.learned": "remembered",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
@@ -122,6 +124,7 @@ __all__ = [
     "Recipe",
     "RecipeSpec",
     "Request",
+    "Room",
     "Run",
     "RunEvent",
     "Samples",

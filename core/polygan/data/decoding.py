@@ -7,7 +7,8 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, Lock
+from contextlib import contextmanager
+from threading import Condition, Event, Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -200,3 +201,23 @@ def _checked(fields: Mapping[str, Field], sample: Mapping[str, object]) -> Mappi
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite")
     return arrays
+
+
+class Room:
+    """Lets the threads that decode hold at most ``most`` numbers (pixels, samples) at once. More than that waits until it is alone."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self._held, self._changed = most, 0, Condition()
+
+    @contextmanager
+    def of(self, count: int) -> Generator[None]:
+        """Wait until there is room for so many numbers, and hold them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or self._held + count <= self.most)
+            self._held += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= count
+                self._changed.notify_all()

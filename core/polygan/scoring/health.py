@@ -73,12 +73,10 @@ def _scores(records: Sequence[Record]) -> list[Finding]:
         for score in found if isinstance(found, list) else ():
             if isinstance(score, dict) and (worse := _times_worse(score)) is not None:
                 name, of = str(score.get("name")), f"{score.get('name')} at step {record['step']:,}"
-                higher = score.get("better") == "higher"
-                said = (
-                    f"the floor of {of} is {many(worse)} times as high"
-                    if higher
-                    else f"{of} is {many(worse)} times its floor"
-                )
+                said = f"{of} is {many(worse)} times its floor"
+                if score.get("better") == "higher":
+                    value, floor = number(score.get("value")), number(score.get("floor"))
+                    said = f"{of} is {value:.3g}, and its floor is {floor:.3g}"
                 newest[name] = worse, said
     far = {name: said for name, (worse, said) in newest.items() if worse >= FAR}
     leading = next(iter(newest), "")

@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torchaudio.transforms import Resample
 
-from polygan import DataError
+from polygan import DataError, Room
 from polygan_audio.data import files
 
 KAISER_BEST = {
@@ -267,3 +267,14 @@ def test_a_wav_in_memory(tmp_path):
 def test_what_cannot_be_written_is_said(tmp_path, name, value, rate, message):
     with pytest.raises(DataError, match=message):
         files.write(tmp_path / name, np.full(100, value, np.float32), rate)
+
+
+def test_resampling_holds_a_bounded_number_of_samples(tmp_path, monkeypatch):
+    """torch's convolution takes many times the memory of its input, and every thread may resample."""
+    soundfile.write(tmp_path / "a.wav", noise(44_100), 44_100)
+    held, filled = [], files._filled
+    monkeypatch.setattr(files, "_room", room := Room(1000))
+    monkeypatch.setattr(files, "_filled", lambda *args: held.append(room._held) or filled(*args))
+    assert len(files.read(tmp_path / "a.wav", rate=22_050)[0]) == 22_050
+    files.read(tmp_path / "a.wav")
+    assert (held, room._held) == ([44_100, 0], 0)

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import weakref
-from threading import Barrier, Lock
+from threading import Barrier, Lock, Thread
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from listed_source import Listed, build, numbers, setting
 
 from polygan.data import build_store, decoding
 from polygan.data.cache.field_writer import FieldWriter
+from polygan.data.decoding import Room
 from polygan.data.source import Field
 from polygan.errors import DataError
 
@@ -208,3 +209,26 @@ def test_a_log_says_now_and_then_how_far_decoding_is(tmp_path, monkeypatch, caps
     assert all(re.fullmatch(r"polygan: decoded \d+ of 40 samples, \d+:\d\d left", line) for line in lines)
     build_store(numbers(40, key="other"), setting(tmp_path), progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_threads_hold_a_bounded_number_of_numbers():
+    room, held, most, lock = Room(100), 0, [], Lock()
+
+    def work(pixels):
+        nonlocal held
+        with room.of(pixels):
+            with lock:
+                held += pixels
+                most.append((held, pixels))
+            time.sleep(0.002)
+            with lock:
+                held -= pixels
+
+    threads = [Thread(target=work, args=(n,)) for n in [40] * 12 + [250] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(most) == 14
+    assert all(total <= 100 or total == pixels == 250 for total, pixels in most)
+    assert held == 0

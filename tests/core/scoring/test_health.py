@@ -165,3 +165,10 @@ def test_ratios_are_short():
         "12,000",
         "over a million",
     ]
+
+
+def test_a_score_of_nothing_is_said_as_it_is():
+    """A ratio to a score of 0 says nothing."""
+    records = [*log(), scores(("image/precision", 0.0, 0.9, "higher"))]
+    (far,) = [f for f in describe(records) if f.title == FAR]
+    assert far.text.startswith("Image/precision at step 50 is 0, and its floor is 0.9.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from made_pictures import gradient, source
 
-from polygan import DataError
+from polygan import DataError, Room
 from polygan_image.data import formats, pictures
 from polygan_image.domain import ImageDomain
 
@@ -80,32 +78,9 @@ def test_a_format_that_is_read_whole_is_bounded_by_max_pixels():
         formats.opened(stream, 64)
 
 
-def test_threads_hold_a_bounded_number_of_pixels():
-    room, held, most, lock = formats._Room(100), 0, [], threading.Lock()
-
-    def work(pixels):
-        nonlocal held
-        with room.of(pixels):
-            with lock:
-                held += pixels
-                most.append((held, pixels))
-            time.sleep(0.002)
-            with lock:
-                held -= pixels
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in [40] * 12 + [250] * 2]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert len(most) == 14
-    assert all(total <= 100 or total == pixels == 250 for total, pixels in most)
-    assert held == 0
-
-
 def test_pictures_are_decoded_within_the_room(monkeypatch):
     held = []
-    monkeypatch.setattr(formats, "room", room := formats._Room(10))
+    monkeypatch.setattr(formats, "room", room := Room(10))
     monkeypatch.setattr(pictures, "_plain", lambda picture: held.append(room._held) or picture)
     for _ in range(2):  # a picture that is larger than the room is decoded alone
         pictures.to_array(Image.new("L", (8, 8)), (4, 4), 1, "crop")

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from torchaudio.transforms import Resample
 
-from polygan import DataError
+from polygan import DataError, Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +38,9 @@ _FILTER = {
     "resampling_method": "sinc_interp_kaiser",
     "beta": 14.769656459379492,
 }
+
+
+_room = Room(1 << 22)  # samples that are resampled at once: torch's convolution takes some 64 bytes for each
 
 
 class Header(NamedTuple):
@@ -140,9 +143,11 @@ def read(
             raise ValueError(f"start = {start} is not a multiple of {unit}, where {own} and {rate} Hz meet")
         first = max(0, start - -(-width // unit) * unit)
         last = min(file.frames, start + frames + width + unit)
-        around = torch.from_numpy(_filled(file, first, last - first))
+        with _room.of(last - first):
+            around = torch.from_numpy(_filled(file, first, last - first))
+            made = resample(around)
     begin = (start - first) // unit * (rate * unit // own)
-    return resample(around)[begin : begin + -(-frames * rate // own)].numpy(), rate
+    return made[begin : begin + -(-frames * rate // own)].numpy(), rate
 
 
 def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:

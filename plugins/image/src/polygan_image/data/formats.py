@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import struct
 from contextlib import contextmanager
-from threading import Condition, Lock
+from threading import Lock
 from typing import IO, TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError, features
 
-from polygan import DataError, LeftOut, left_out_files
+from polygan import DataError, LeftOut, Room, left_out_files
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -123,26 +123,6 @@ def opened(stream: IO[bytes], most: int) -> Image.Image:
     raise UnidentifiedImageError
 
 
-class _Room:
-    """Lets threads hold pictures with at most ``most`` pixels at once. A picture with more pixels waits until it is alone."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self._held, self._changed = most, 0, Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Generator[None]:
-        """Wait until there is room for so many pixels, and hold them."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + pixels <= self.most)
-            self._held += pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
-
-
 class _Limit:
     """Raises Pillow's own limit of pixels while files are read: some decoders check the limit, and a user's setting must hold there too."""
 
@@ -169,4 +149,4 @@ class _Limit:
 
 
 limit = _Limit()
-room = _Room(2**27)  # about 2 GB: a picture takes up to 16 bytes a pixel while it is converted
+room = Room(2**27)  # about 2 GB: a picture takes up to 16 bytes a pixel while it is converted
