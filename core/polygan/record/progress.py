@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from bisect import bisect_right
+from collections import deque
+from statistics import median
 from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's own, without tqdm's time left
 
+_WINDOWS = 50  # stretches between two logs that are remembered of a phase
+
 
 class TimeLeft:
     """Estimates the time left by phase. A phase is a stretch of steps that plays the same turns, and each has its own speed."""
@@ -27,14 +31,16 @@ class TimeLeft:
         edges = {edge for turn in turns for edge in (turn.start, turn.stop) if edge is not None and 0 < edge < steps}
         self.steps = steps
         self._edges = [0, *sorted(edges), steps]
-        self._speeds: list[tuple[int, float]] = [(0, 0.0)] * (len(self._edges) - 1)  # steps and seconds of each phase
+        self._measured = [
+            deque[tuple[int, float]](maxlen=_WINDOWS) for _ in self._edges[1:]
+        ]  # steps and seconds, by phase
         self._step, self._since = step, time.monotonic()
 
     def _within(self, first: int, last: int) -> dict[int, int]:
         """The phases of the steps from ``first`` to ``last``, each with its number of these steps."""
         parts = {}
         phase = max(bisect_right(self._edges, first) - 1, 0)
-        while first < last and phase < len(self._speeds):
+        while first < last and phase < len(self._measured):
             end = min(self._edges[phase + 1], last)
             parts[phase], first, phase = end - first, end, phase + 1
         return parts
@@ -43,25 +49,25 @@ class TimeLeft:
         """Measure the steps since the last call. After a rollback nothing is measured until the next call."""
         now, parts = time.monotonic(), self._within(self._step, step)
         seconds, (self._step, self._since) = now - self._since, (step, now)
-        unknown = [phase for phase in parts if not self._speeds[phase][0]]
+        unknown = [phase for phase in parts if not self._measured[phase]]
         for phase, steps in parts.items():
             if phase not in unknown and len(parts) > 1:
                 seconds -= steps * self._speed(phase)
         measured = unknown if len(parts) > 1 else list(parts)
         if len(measured) == 1:  # the seconds of two new phases cannot be told apart
             (phase,) = measured
-            steps, before = self._speeds[phase]
-            self._speeds[phase] = steps + parts[phase], before + max(seconds, 0.0)
+            self._measured[phase].append((parts[phase], max(seconds, 0.0)))
 
     def _speed(self, phase: int) -> float:
-        """Seconds a step."""
-        steps, seconds = self._speeds[phase]
-        return seconds / steps
+        """Seconds a step. A pause, such as a machine that was put to sleep, counts as ten usual stretches at most."""
+        found = self._measured[phase]
+        usual = median(seconds / steps for steps, seconds in found)
+        return sum(min(seconds, 10 * usual * steps) for steps, seconds in found) / sum(steps for steps, _ in found)
 
     def __str__(self) -> str:
         """``6:00 left``, ``at least 0:28 left`` while the speed of a later phase is unknown, or nothing."""
         parts = self._within(self._step, self.steps)
-        known = {phase: steps * self._speed(phase) for phase, steps in parts.items() if self._speeds[phase][0]}
+        known = {phase: steps * self._speed(phase) for phase, steps in parts.items() if self._measured[phase]}
         if parts and not known:
             return "time left unknown"
         return f"{'' if len(known) == len(parts) else 'at least '}{_clock(sum(known.values()))} left"

@@ -105,6 +105,14 @@ def test_a_rollback_is_not_counted_as_progress(clock):
     assert str(left) == "4:00 left"
 
 
+def test_a_machine_that_slept_is_not_taken_for_slow(clock):
+    left = TimeLeft(turns((0, None)), 1000, 0)
+    for step in range(10, 210, 10):
+        clock.seconds += 10 if step != 100 else 36_000
+        left.reached(step)
+    assert str(left) == "19:20 left"  # ten usual stretches for the one of ten hours
+
+
 def test_names_from_plugins_do_not_steer_the_terminal(clock, capsys):
     shown = Progress(10)
     shown.start(0)

@@ -39,7 +39,7 @@ class SeqGAN(Recipe[Config]):
     invents = True
     Config: ClassVar[type] = Config
     Sampling: ClassVar[type] = Sampling
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "batch_size": 64, "sample_every": 250}
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 2700, "batch_size": 64, "sample_every": 250}
     first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
     memory_format = torch.channels_last  # for the discriminator's convolutions
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {"mle": {"generator": "mle.policy"}}
