@@ -5,7 +5,7 @@ VENV_FLAGS ?=
 # Three quarters of the usual width, a slower discriminator, a shorter average: varied, readable digits in minutes, in fp32 too.
 DEMO_ARGS  ?= image/dcgan --data mnist-5k --steps 3000 --model.generator_width 48 --model.discriminator_width 48 \
               --model.discriminator_learning_rate 1e-4 --model.ema_half_life 5000
-TEST_ARGS  ?= -n 2 -m "not slow"
+TEST_ARGS  ?= -n 2 --dist worksteal -m "not slow"
 DEVICE_ARGS ?=
 
 VENV   := .venv
