@@ -42,16 +42,23 @@ def load_module(
         raise CheckpointError(
             f"{where}: {name}.{key} is {shapes[0]} in the checkpoint and {shapes[1]} in this recipe; {remedy}"
         )
-    parameters = {key for key, _ in module.named_parameters(remove_duplicate=False)}
+    _check_values(module, given, f"{where}: {name}", remedy, cast=cast)
+    module.load_state_dict(given)
+
+
+def _check_values(
+    module: nn.Module, given: Mapping[str, Tensor], where: str, remedy: str, *, cast: bool = False
+) -> None:
+    """Refuse tensors of another type than the module's, and parameters that are not finite. Raises CheckpointError."""
+    own, parameters = module.state_dict(), {key for key, _ in module.named_parameters(remove_duplicate=False)}
     for key, b in sorted(given.items()):
-        a = own[key]
-        if a.dtype != b.dtype and not (cast and a.is_floating_point() and b.is_floating_point()):
+        a = own.get(key)
+        if a is not None and a.dtype != b.dtype and not (cast and a.is_floating_point() and b.is_floating_point()):
             raise CheckpointError(
-                f"{where}: {name}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; {remedy}"
+                f"{where}.{key} holds {_kind(b)} in the checkpoint and {_kind(a)} in this recipe; {remedy}"
             )
         if b.isnan().any() or (key in parameters and not b.isfinite().all()):
-            raise CheckpointError(f"{where}: {name}.{key} holds numbers that are not finite; use an older checkpoint")
-    module.load_state_dict(given)
+            raise CheckpointError(f"{where}.{key} holds numbers that are not finite; use an older checkpoint")
 
 
 def _kind(tensor: Tensor) -> str:
@@ -75,12 +82,15 @@ def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]
     return [key for key in both if key not in own or key not in given or own[key].shape != given[key].shape]
 
 
-def load_fitting(module: nn.Module, given: Mapping[str, Tensor], classes: tuple[int, int] = (0, 0)) -> list[str]:
+def load_fitting(
+    module: nn.Module, given: Mapping[str, Tensor], classes: tuple[int, int] = (0, 0), where: str = "the weights"
+) -> list[str]:
     """Load what fits a module that was made for other classes, and return the names of the tensors that begin anew.
 
     ``classes`` are the numbers of classes of ``given`` and of the module. A table of words followed by classes keeps the
-    given words.
+    given words. Raises CheckpointError, which names ``where``, for tensors of another type or with numbers that are not finite.
     """
+    _check_values(module, given, where, "use weights of the same precision")
     own = module.state_dict()
     odd = set(misfits(own, given))
     merged = {key: own[key] if key in odd else given[key] for key in own}

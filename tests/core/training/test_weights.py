@@ -14,7 +14,7 @@ from toy_trainer import make, train
 import polygan
 from polygan.errors import CheckpointError
 from polygan.training.checkpoint import Checkpoints
-from polygan.training.weights import file_sizes, load_module, load_weights
+from polygan.training.weights import file_sizes, load_fitting, load_module, load_weights
 from toy_gan import Config
 
 
@@ -102,3 +102,19 @@ def test_a_file_larger_than_the_networks_is_not_read(tmp_path):
     folder = Checkpoints(tmp_path / "checkpoints").save(1, state, {}, seed=0, good=True)
     size = (folder / "module.safetensors").stat().st_size
     assert size <= file_sizes({"module": module})["module"] < size + 10_000
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (torch.full((2, 3), float("nan")), r"there: net\.weight holds numbers that are not finite"),
+        (torch.zeros(2, 3, dtype=torch.float64), r"there: net\.weight holds float64 in the checkpoint and float32"),
+    ],
+)
+def test_weights_of_other_classes_are_checked_too(value, words):
+    module = torch.nn.Linear(3, 2)
+    before = module.weight.detach().clone()
+    given = {"weight": value, "bias": torch.zeros(5)}
+    with pytest.raises(CheckpointError, match=words):
+        load_fitting(module, given, (5, 2), "there: net")
+    assert torch.equal(module.weight, before)

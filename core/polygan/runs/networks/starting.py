@@ -98,7 +98,8 @@ def _load(
         if classes is None:
             load_module(module, weights, key, path, remedy)
         else:
-            anew |= dict.fromkeys(f"{name}.{tensor}" for tensor in load_fitting(module, weights[key], classes))
+            odd = load_fitting(module, weights[key], classes, f"{path}: {key}")
+            anew |= dict.fromkeys(f"{name}.{tensor}" for tensor in odd)
 
 
 def _told(path: str, found: list[str], missing: list[str], anew: list[str], classes: tuple[int, int] | None) -> str:
