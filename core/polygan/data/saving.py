@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import stat
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ from ..errors import ConfigError, PolyganError
 from ..files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 LIST = ".polygan-samples.json"
 """The name of the hidden list: the path of each sample within the folder, with the sizes in bytes that it may have."""
 _WRITING = ".polygan-writing"
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,15}")
 _LARGEST = 64 << 20  # bytes of a list that is read
+_EVERY = 1.0  # seconds between two lists while files are written one by one
 
 Listed = dict[str, list[int]]
 
@@ -83,6 +85,40 @@ def save_folder(folder: Path, write: Callable[[Path], Sequence[Path]], suffixes:
             with suppress(OSError):  # the folder holds samples
                 folder.rmdir()
     return [folder / name for name in names]
+
+
+@contextmanager
+def one_by_one(folder: Path, names: Sequence[str], sources: Collection[Path] = ()) -> Iterator[Callable[[str], None]]:
+    """Files of these names are written into ``folder`` one after another; call the result with each name that was written.
+
+    Only samples that polygan wrote there are replaced; other samples stay. ``sources`` are refused by their reader. Raises
+    ConfigError where a file of the user would be overwritten.
+    """
+    earlier = _earlier(folder)
+    read = {path.resolve() for path in sources}
+    taken = [
+        n for n in names if os.path.lexists(folder / n) and n not in earlier and (folder / n).resolve() not in read
+    ]
+    if taken:
+        raise ConfigError(
+            f"{folder / taken[0]} exists, and polygan did not write it{f' ({len(taken):,} such files)' if len(taken) > 1 else ''}; "
+            "name a new folder with --out, or move the file away"
+        )
+    told = time.monotonic()
+
+    def wrote(name: str) -> None:
+        nonlocal told
+        earlier[name] = [(folder / name).stat().st_size]
+        if time.monotonic() - told > _EVERY:
+            _write_list(folder, earlier)
+            told = time.monotonic()
+
+    before = dict(earlier)
+    try:
+        yield wrote
+    finally:
+        if earlier != before:
+            _write_list(folder, earlier)
 
 
 def _move(folder: Path, staging: Path, names: Sequence[str]) -> None:

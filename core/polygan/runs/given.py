@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.saving import one_by_one
 from ..data.walk import walk_files
 from ..errors import ConfigError, DataError
 from ..game.sampling import stream_samples
@@ -112,20 +114,28 @@ def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain,
 def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> Iterator[Path]:
     """Make an output file from each input file, one at a time, and yield each file that was written.
 
-    A fault of a file in a folder is a line on stderr, and a DataError at the end counts the faulty files.
+    A fault of a file in a folder is a line on stderr, and a DataError at the end counts the faulty files. ConfigError, before any
+    work, where a file in the folder ``out`` would be replaced that polygan did not write.
     """
     paths = files_of(source, maker.given)
+    targets = targets_of(paths, source, out, maker.domain, suffix)
+    # A file that the user names may be replaced. In a folder, only files that polygan wrote there may be.
+    folder = None if targets == [Path(out)] else Path(out)
+    names = [] if folder is None else [target.relative_to(folder).as_posix() for target in targets]
     failed = 0
-    for path, target in zip(paths, targets_of(paths, source, out, maker.domain, suffix), strict=True):
-        try:
-            _convert_file(maker, path, target)
-        except DataError as error:
-            if not source.is_dir():
-                raise
-            say(str(error))
-            failed += 1
-        else:
-            yield target
+    with nullcontext() if folder is None else one_by_one(folder, names, paths) as wrote:
+        for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
+            try:
+                _convert_file(maker, path, target)
+            except DataError as error:
+                if not source.is_dir():
+                    raise
+                say(str(error))
+                failed += 1
+            else:
+                if wrote is not None:
+                    wrote(names[number])
+                yield target
     if failed:
         raise DataError(
             f"{failed} of {len(paths)} files of {source} could not be converted, as the lines above say; the others are in {out}"
@@ -140,6 +150,18 @@ def _convert_file(maker: Maker, path: Path, target: Path) -> None:
         write_made(maker.domain, maker.of_file(path), target)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def write_lines(domain: Domain, made: Iterable[Samples], out: str | Path) -> Path:
+    """Write samples made from lines into the file ``out``, or into a file in the folder ``out``; returns the file."""
+    if domain.suffix_of(out, "set"):
+        write_made(domain, made, Path(out))
+        return Path(out)
+    folder, name = Path(out), f"samples{domain.writes[0]}"
+    with one_by_one(folder, [name]) as wrote:
+        write_made(domain, made, folder / name)
+        wrote(name)
+    return folder / name
 
 
 def write_made(domain: Domain, pieces: Iterable[Samples], target: Path) -> None:

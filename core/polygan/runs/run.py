@@ -27,7 +27,7 @@ from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
-from .given import Maker, convert_files, write_made
+from .given import Maker, convert_files, write_lines
 from .networks.variants import best_step, swapped
 
 if TYPE_CHECKING:
@@ -221,9 +221,7 @@ class Run:
 
     def write_lines(self, made: Iterable[Samples], out: str | Path) -> Path:
         """Write what `convert_lines` yields into the file ``out``, or into a file in the folder ``out``; returns the file."""
-        file = Path(out) if self.domain.suffix_of(out, "set") else Path(out) / f"samples{self.domain.writes[0]}"
-        write_made(self.domain, made, file)
-        return file
+        return write_lines(self.domain, made, out)
 
     def _maker(self, seed: int, sampling: object) -> Maker:
         return Maker(self.recipe, self.networks, self.domain, self.given_domain, seed, sampling)

@@ -55,7 +55,7 @@ def test_a_folder_keeps_its_names_and_folders(run):
     made = run.convert("in", "out", format="npy", scale=3.0)
     assert [str(p) for p in made] == ["out/a.npy", "out/deep/er/b.npy"]
     assert np.load("out/deep/er/b.npy").tolist() == [[-6, -6]] * 20  # read in pieces of 16 rows
-    assert sorted(p.name for p in Path("out").rglob("*") if p.is_file()) == ["a.npy", "b.npy"]
+    assert sorted(p.name for p in Path("out").rglob("[!.]*") if p.is_file()) == ["a.npy", "b.npy"]
 
 
 def test_one_file_becomes_one_file(run):
@@ -63,6 +63,39 @@ def test_one_file_becomes_one_file(run):
     assert run.convert("a.npy", "made.csv") == [Path("made.csv")]
     assert np.loadtxt("made.csv", delimiter=",").shape == (20, 2)
     assert run.convert("a.npy", "folder") == [Path("folder/a.csv")]  # the domain's usual suffix
+
+
+def test_files_of_the_user_are_never_replaced_and_earlier_outputs_are(run, monkeypatch):
+    save("in/a.npy")
+    save("in/deep/b.npy")
+    Path("out/deep").mkdir(parents=True)
+    Path("out/deep/b.csv").write_text("mine")
+    with pytest.raises(
+        polygan.ConfigError, match=r"out/deep/b\.csv exists, and polygan did not write it; name a new folder"
+    ):
+        run.convert("in", "out")
+    assert not Path("out/a.csv").exists()  # refused before any work
+    Path("out/deep/b.csv").unlink()
+    Path("out/notes.csv").write_text("mine")
+    run.convert("in", "out")
+    first = Path("out/a.csv").read_text()
+    assert run.convert("in/a.npy", "out", scale=3.0) == [Path("out/a.csv")]
+    assert Path("out/a.csv").read_text() != first
+    assert Path("out/deep/b.csv").exists()  # what other inputs became stays
+    assert Path("out/notes.csv").read_text() == "mine"
+    Path("out/a.csv").write_text("edited by the user")
+    with pytest.raises(polygan.ConfigError, match=r"out/a\.csv exists"):
+        run.convert("in", "out")
+    run.convert("in/a.npy", "out/a.csv")  # a file that is named is meant
+    assert Path("out/a.csv").read_text() == first
+
+
+def test_what_was_made_before_an_error_may_be_made_again(run):
+    save("in/a.npy")
+    Path("in/b.npy").write_bytes(b"nothing")
+    for _ in range(2):
+        with pytest.raises(polygan.DataError, match="1 of 2 files"):
+            run.convert("in", "out")
 
 
 def test_an_input_is_never_overwritten(run):
@@ -86,7 +119,7 @@ def test_bad_files_are_named_and_counted_and_the_others_are_made(run, capsys):
     out = command("generate", run.folder, "--input", "in", "--out", "out", code=1, capsys=capsys)
     assert "1 of 3 files of in could not be converted, as the lines above say; the others are in out" in out.err
     assert [line for line in out.err.splitlines() if "b.npy" in line]
-    assert sorted(p.name for p in Path("out").iterdir()) == ["a.csv", "c.csv"]
+    assert sorted(p.name for p in Path("out").glob("[!.]*")) == ["a.csv", "c.csv"]
     with pytest.raises(polygan.DataError, match=r"b.npy"):
         run.convert("in/b.npy", "out")
     np.save("in/empty.npy", np.zeros((0, 2), "float32"))
