@@ -248,7 +248,16 @@ def test_without_noise_there_is_none(tmp_path):
     assert not [name for name in g.state_dict() if "strength" in name]
     assert make_samples(t.recipe, t.networks(), 4).data.shape == (4, 3, 32, 32)
     Image.new("L", (40, 50)).save(tmp_path / "target.png")
-    assert latent.read_target(g, str(tmp_path / "target.png")).shape == (1, 3, 32, 32)
+    assert latent.read_target(g, str(tmp_path / "target.png"), {}).shape == (1, 3, 32, 32)
+
+
+def test_a_picture_to_project_is_fitted_as_the_data_was(tmp_path):
+    g = recipe().networks()["generator"]
+    Image.new("RGBA", (40, 80), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    path = str(tmp_path / "clear.png")
+    assert latent.read_target(g, path, {})[0, :, 16, 16].tolist() == [1, 1, 1]  # white, as data without a background
+    red = latent.read_target(g, path, {"fit": "pad", "background": "#ff0000"})
+    assert red[0].flatten(1).unique(dim=1).flatten().tolist() == [1, -1, -1]
 
 
 def test_small_micro_batches_are_said():

@@ -17,7 +17,8 @@ from .data import pictures
 from .sampling import Sampling, arrange, keys_of_walk, latents, places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from PIL import Image
     from torch import Tensor
@@ -68,11 +69,16 @@ def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
 
 
 def generate(
-    generator: Generator, request: Request, classes: Sequence[str], counts: Sequence[int] | None = None
+    generator: Generator,
+    request: Request,
+    classes: Sequence[str],
+    counts: Sequence[int] | None = None,
+    info: Mapping[str, Any] | None = None,
 ) -> Samples:
     """``request.n`` pictures (n, C, R, R) float32 in [-1, 1] on the CPU, from a network in evaluation mode.
 
     ``counts``: how often each of ``classes`` is drawn if the options name no class; a mixing grid draws the classes in turn.
+    ``info``: the facts of the data, by which a picture to project is fitted and laid on a background as the data was.
     Raises `ConfigError` for a mixing grid that is no square, a projection without its class, and as `sampling.arrange` does.
     """
     n, noise, options, device = request.n, request.noise, request.options, request.device
@@ -81,9 +87,8 @@ def generate(
         if classes and options.label is None:
             raise ConfigError("project: this model draws classes; name the picture's class with --label")
         label = None if order.labels is None else order.labels[:1]
-        found = project(
-            generator, read_target(generator, options.project), steps=options.project_steps, label=label, shown=n
-        )
+        target = read_target(generator, options.project, info or {})
+        found = project(generator, target, steps=options.project_steps, label=label, shown=n)
         return Samples(found.way, labels=order.labels, classes=classes, kind="frames")
 
     def to_w(z: Tensor, label: Tensor | None) -> Tensor:
@@ -198,12 +203,13 @@ def pyramid_distance(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack(values).mean(0)
 
 
-def read_target(generator: Generator, path: str) -> Tensor:
-    """A picture file as (1, C, R, R) in [-1, 1], its centre cropped. `DataError` names a file that cannot be read."""
+def read_target(generator: Generator, path: str, info: Mapping[str, Any]) -> Tensor:
+    """A picture file as (1, C, R, R) in [-1, 1], fitted as the data was. `DataError` names a file that cannot be read."""
     size, channels = generator.resolution, generator.image_bias.shape[1]
 
     def read(picture: Image.Image) -> np.ndarray:
-        return pictures.to_array(picture, (size, size), channels, "crop")
+        fit, background = info.get("fit", "crop"), info.get("background", "")
+        return pictures.to_array(picture, (size, size), channels, fit, background=background)
 
     try:
         values = pictures.open_picture(Path(path), None, read)

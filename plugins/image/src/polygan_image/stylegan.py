@@ -190,7 +190,7 @@ class StyleGAN(ImageGAN[Config]):
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
         """``request.n`` pictures (n, C, R, R) float32 in [-1, 1], by the options `StyleSampling`."""
         generator = cast("Generator", networks["generator"])
-        return generate(generator, request, self.classes, self.facts.get("class_counts"))
+        return generate(generator, request, self.classes, self.facts.get("class_counts"), self.info)
 
 
 def path_lengths(images: Tensor, styles: Tensor, normal: Callable[..., Tensor]) -> Tensor:
