@@ -15,7 +15,7 @@ from tqdm import tqdm
 from . import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -131,29 +131,48 @@ def train_classifier(evaluation: Evaluation) -> Classifier:
     """
     e, device = evaluation, evaluation.device
     rows = measured_rows(e.train)
-    batch, steps = training_steps(len(rows))
     most = max(1, min(max(e.info["height"], e.info["width"]), _SIDE) // 14)
-    generator = torch.Generator().manual_seed(0)
+
+    def loss(taken: np.ndarray, generator: torch.Generator) -> Tensor:
+        samples = e.domain.real(e.train, taken)
+        assert samples.labels is not None
+        x = _shift(shrink(samples.data), most, generator)
+        logits = network(x.to(device, memory_format=torch.channels_last))
+        return F.cross_entropy(logits, samples.labels.to(device))
+
     with repeatable():
         network = blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
-        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
-        order = torch.empty(0, dtype=torch.int64)
-        for _ in tqdm(range(steps), "training the classifier that scores", disable=None, leave=False):
-            if len(order) < batch:
-                order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
-            taken, order = order[:batch], order[batch:]
-            samples = e.domain.real(e.train, rows[taken.numpy()])
-            assert samples.labels is not None
-            x = _shift(shrink(samples.data), most, generator)
-            logits = network(x.to(device, memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits, samples.labels.to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    # The layout of a network read from the cache, so that the scores of both agree to the bit.
-    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+        fit(list(network.parameters()), rows, training_steps(len(rows)), loss, "training the classifier that scores")
+    return finished(network)
+
+
+def fit(
+    weights: list[nn.Parameter],
+    rows: np.ndarray,
+    batch_and_steps: tuple[int, int],
+    loss: Callable[[np.ndarray, torch.Generator], Tensor],
+    what: str,
+) -> None:
+    """Minimise ``loss(rows of a batch, generator)`` by AdamW with one cycle of the learning rate, each row as often as the others."""
+    batch, steps = batch_and_steps
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.05, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in tqdm(range(steps), what, disable=None, leave=False):
+        if len(order) < batch:
+            order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
+        taken, order = order[:batch], order[batch:]
+        value = loss(rows[taken.numpy()], generator)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def finished(network: N) -> N:
+    """A trained network in the layout of one read from the cache, so that the scores of both agree to the bit."""
+    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
 
 
 @torch.no_grad()

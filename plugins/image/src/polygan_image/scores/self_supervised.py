@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
-from .classifier import body, measured_rows, repeatable, shrink
+from .classifier import body, finished, fit, measured_rows, repeatable, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,30 +89,20 @@ def train(evaluation: Evaluation) -> SelfSupervised:
     """
     e, device = evaluation, evaluation.device
     rows = measured_rows(e.train)
-    batch, steps = training_steps(len(rows))
-    generator = torch.Generator().manual_seed(0)
+
+    def loss(taken: np.ndarray, generator: torch.Generator) -> Tensor:
+        x = shrink(e.domain.real(e.train, taken).data.float())
+        views = torch.cat([view(x, generator), view(x, generator)])
+        projected = head(network(views.to(device, memory_format=torch.channels_last)))
+        return contrast_loss(*projected.chunk(2))
+
     with repeatable():
         network = blank(e.info).to(device).to(memory_format=torch.channels_last).train().requires_grad_(True)
         head = _head().to(device)
         weights = [*network.parameters(), *head.parameters()]
-        optimizer = torch.optim.AdamW(weights, weight_decay=0.05, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
-        order = torch.empty(0, dtype=torch.int64)
-        for _ in tqdm(range(steps), "training the feature network that scores", disable=None, leave=False):
-            if len(order) < batch:
-                order = torch.cat([order, torch.randperm(len(rows), generator=generator)])
-            taken, order = order[:batch], order[batch:]
-            x = shrink(e.domain.real(e.train, rows[taken.numpy()]).data.float())
-            views = torch.cat([view(x, generator), view(x, generator)])
-            projected = head(network(views.to(device, memory_format=torch.channels_last)))
-            loss = contrast_loss(*projected.chunk(2))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+        fit(weights, rows, training_steps(len(rows)), loss, "training the feature network that scores")
         _settle(network, e, rows)
-    # The layout of a network read from the cache, so that the scores of both agree to the bit.
-    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    return finished(network)
 
 
 @torch.no_grad()
