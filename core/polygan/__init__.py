@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from .data.build import cache_folder
     from .data.decoding import Room
     from .data.domain import Domain, Samples
+    from .data.encodings import decode_text
     from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
-    from .data.utf8 import decode_utf8
-    from .data.walk import left_out_files, walk_files
+    from .data.walk import left_out_files, passed_over, walk_files
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
@@ -68,8 +68,8 @@ _HOME = {
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
-    "data.utf8": "decode_utf8",
-    "data.walk": "left_out_files walk_files",
+    "data.encodings": "decode_text",
+    "data.walk": "left_out_files passed_over walk_files",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
@@ -141,7 +141,7 @@ __all__ = [
     "cache_folder",
     "class_index",
     "classes_of",
-    "decode_utf8",
+    "decode_text",
     "did_you_mean",
     "evaluating",
     "hookimpl",
@@ -152,6 +152,7 @@ __all__ = [
     "losses",
     "make_samples",
     "mix",
+    "passed_over",
     "ranged",
     "remembered",
     "resolve_precision",

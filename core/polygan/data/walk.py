@@ -37,9 +37,9 @@ def walk_files(root: Path, wanted: Callable[[str], bool]) -> tuple[list[str], Co
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(f for f in folders if not _skipped(f) and not _inside(os.path.join(folder, f), top))
+        folders[:] = sorted(f for f in folders if not passed_over(f) and not _inside(os.path.join(folder, f), top))
         for name in names:
-            if _skipped(name):
+            if passed_over(name):
                 continue
             if wanted(name):
                 files.append(os.path.relpath(os.path.join(folder, name), root))
@@ -65,7 +65,8 @@ def left_out_files(others: Mapping[str, int], why: Callable[[str], str]) -> list
     return lines
 
 
-def _skipped(name: str) -> bool:
+def passed_over(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or is one that systems leave beside a user's files."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
 

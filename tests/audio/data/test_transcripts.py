@@ -84,20 +84,9 @@ def test_encodings_with_a_mark_are_read(tmp_path, encoding):
     assert (row.file, row.text) == ("a.wav", "Grüße, 春眠")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "a|one\nb|caf\xe9".encode("latin-1"),
-            r"metadata\.csv line 2 is not UTF-8 \(byte 0xe9\); .*iconv -f ISO-8859-1",
-        ),
-        ("a|one".encode("utf-16-le"), r"metadata\.csv holds zero bytes: save the file as UTF-8"),
-        (b"\xff\xfea|\x00\xd8", r"metadata\.csv line 1 is not UTF-16-LE"),
-    ],
-)
-def test_another_encoding_is_named_once_with_its_remedy(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        table(tmp_path, text)
+def test_another_encoding_is_named_once_with_its_remedy(tmp_path):
+    with pytest.raises(DataError, match=r"metadata\.csv line 2 is not UTF-8 \(byte 0xe9\); .*iconv -f ISO-8859-1"):
+        table(tmp_path, "a|one\nb|caf\xe9".encode("latin-1"))
 
 
 def test_a_table_of_gigabytes_is_refused_before_it_is_read(tmp_path):

@@ -264,5 +264,5 @@ def test_other_files_beside_the_idx_file_that_is_used_are_named(tmp_path):
     assert found.describe()[0].text.endswith("train-images-idx3-ubyte")
     assert left["IDX files of pictures"].count == 2
     assert "train-images-idx3-ubyte is used; name another with --data" in left["IDX files of pictures"].why
-    assert left[".png files"].count == 1
+    assert left[".png file"].count == 1
     assert len(left) == 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from polygan import DataError
+from polygan import DataError, decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +28,6 @@ _SPOKEN = (
     "sentence",
 )
 """The names of columns with transcripts, the best first. Columns without a name are told by the length of their content."""
-_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 class Row(NamedTuple):
@@ -51,36 +49,17 @@ class Table(NamedTuple):
     columns: str
 
 
-def read_text(path: Path) -> str:
-    """A table's text in UTF-8, or in UTF-16 with a byte order mark. DataError for another encoding, with the remedy."""
-    if (size := path.stat().st_size) > _LARGEST:
-        raise DataError(
-            f"{path} has {size:,} bytes, more than the {_LARGEST:,} of a table that is read; split the data"
-        )
-    data = path.read_bytes()
-    mark = next((m for m in _BOMS if data.startswith(m)), b"")
-    encoding, data = _BOMS.get(mark, "utf-8"), data[len(mark) :]
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        found = f"byte 0x{data[error.start]:02x}"
-    kind, guess = ("UTF-8", "ISO-8859-1") if encoding == "utf-8" else (encoding.upper(), "UTF-16")
-    raise DataError(
-        f"{path} line {line} is not {kind} ({found}); if the file is in {guess}, convert it: "
-        f"iconv -f {guess} -t UTF-8 {path.name} > new.csv"
-    )
-
-
 def read_table(path: Path, files: Sequence[str], prefixes: Iterable[str]) -> Table:
     """The rows of a table for ``files``, paths below the folder of recordings.
 
     ``prefixes`` are ways to write this folder before a path ("wavs"). The separator is the one with which most lines name a file.
     Raises DataError for a table in another encoding.
     """
-    text, known = read_text(path), _Known(files, prefixes)
-    if "\0" in text:
-        raise DataError(f"{path} holds zero bytes: save the file as UTF-8, or as UTF-16 with a byte order mark")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise DataError(
+            f"{path} has {size:,} bytes, more than the {_LARGEST:,} of a table that is read; split the data"
+        )
+    text, known = decode_text(path.read_bytes(), path), _Known(files, prefixes)
     readings = {mark: _split(text, mark) for mark in _SEPARATORS}
     found = {mark: _most(lines, known) for mark, lines in readings.items()}
     mark = max(_SEPARATORS, key=lambda m: found[m][1])  # the first of equals: a bar

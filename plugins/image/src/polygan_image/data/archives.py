@@ -18,7 +18,7 @@ from collections import Counter
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
-from polygan import DataError, LeftOut, cache_folder, remembered, walk_files
+from polygan import DataError, LeftOut, cache_folder, passed_over, remembered, walk_files
 
 from .formats import is_picture, most_bytes, most_unpacked
 
@@ -33,7 +33,6 @@ TABLE = "dataset.json"
 _MOST_TABLE = 2**28  # bytes
 _IN_MEMORY = 2**24  # bytes of a member
 _PIECE = 2**20  # bytes that are read at once
-_OF_SYSTEMS = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"))
 _DAMAGE = (
     OSError, EOFError, ValueError, RuntimeError, LookupError, OverflowError, struct.error, zlib.error, lzma.LZMAError,
     zipfile.BadZipFile, tarfile.TarError,
@@ -195,7 +194,7 @@ def _shared_folder(names: Sequence[str]) -> str:
 
 
 def _of_systems(name: str) -> bool:
-    return any(part.startswith(".") or part in _OF_SYSTEMS for part in name.split("/"))
+    return any(map(passed_over, name.split("/")))
 
 
 class Zip(Archive):

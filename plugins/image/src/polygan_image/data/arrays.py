@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import DataError, LeftOut
+from polygan import DataError, LeftOut, left_out_files
 
 from . import pictures
 from .formats import most_unpacked
@@ -109,7 +109,7 @@ def idx_of_folder(folder: Path, settings: ImageSettings) -> ArraySource | None:
         source.left_out = [*source.left_out, LeftOut(len(idx) - 1, "IDX files of pictures", why, other.name)]
     known, names = {p.name for p in idx}, [e.name for e in files if "ubyte" not in e.name and e.is_file()]
     rest = Counter(os.path.splitext(name)[1].lower() or name for name in names if name not in known)
-    more = [LeftOut(n, f"{suffix} files", "the folder holds IDX files, which are read") for suffix, n in rest.items()]
+    more = left_out_files(rest, lambda _: "the folder holds IDX files, which are read")
     source.left_out = [*source.left_out, *more]
     return source
 
