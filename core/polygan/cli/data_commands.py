@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
-from ..messages import printable, say, warn
+from ..messages import plural, printable, say, warn
 from .command import Arguments, Command, Option, Place
 from .listing import print_table
 from .output import print_json
@@ -42,12 +42,12 @@ def _data(catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
         print("\n" + listing(f"options of the data ({domain.id})", list(option_entries(config, "data.").values())))
         return
     if arguments.out:
-        _check_suffix(Path(arguments.out), domain)
+        domain.check_place(arguments.out)  # before anything is decoded
     source, settings, _ = open_data(_settings(config, arguments.path, rest), domain)
     receipt = receipt_of(source, settings, domain.id)
     files = []
     if arguments.out:
-        files = write_sheet(source, settings, domain, Path(arguments.out), arguments.samples)
+        files = write_sheet(source, settings, domain, arguments.out, arguments.samples)
     if arguments.json:
         print_json({**receipt.plain(), "sheet": [str(path) for path in files]})
         return
@@ -117,13 +117,6 @@ def _settings(config: type[DataSettings], path: str, words: Sequence[str]) -> Da
     return build(config, {**given, "source": path}, "polygan data")
 
 
-def _check_suffix(out: Path, domain: Domain) -> None:
-    """Refuse a file of a kind that the domain does not write, before anything is decoded."""
-    if out.suffix and not out.is_dir() and out.suffix.lower() not in domain.writes:
-        known = ", ".join(domain.writes) or "none"
-        raise ConfigError(f"--out {out}: domain {domain.id!r} writes {known}, or a folder (no suffix)")
-
-
 def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
     from ..data.build import cache_folder
     from ..data.cache.overview import kept_in
@@ -150,7 +143,7 @@ def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) ->
 
 
 def _total(count: int, size: int) -> str:
-    return f"{count} {'thing' if count == 1 else 'things'}, {size_text(size)}"
+    return f"{plural(count, 'thing')}, {size_text(size)}"
 
 
 def size_text(size: float) -> str:

@@ -81,6 +81,14 @@ class Installed:
         return lambda: SimpleNamespace(id=spec[0], reads=spec[1][:1], opens=spec[1][1:])
 
 
+def test_a_sheet_replaces_no_file_of_the_user(points, capsys):
+    Path("mine").mkdir()
+    np.save("mine/x.npy", np.zeros((2, 2)))
+    err = command("data", points, *POINTS, "--out", "mine", code=2, capsys=capsys).err
+    assert "mine holds a file that polygan did not write there (e.g. x.npy)" in err
+    assert [p.name for p in Path("mine").iterdir()] == ["x.npy"]
+
+
 def test_a_domain_is_inferred_from_most_files_or_asked_for():
     Path("mixed/below").mkdir(parents=True)
     for name in ("a.npy", "below/b.NPY", "c.num", ".hidden.num", "d.txt", "e.both"):
@@ -105,7 +113,11 @@ def test_a_domain_is_inferred_from_most_files_or_asked_for():
         (["points.npy", *POINTS, "--data.held_uot", "0"], "did you mean --data.held_out", 2),
         (["points.npy", *POINTS, "--steps", "3"], "unknown option --steps of polygan data", 2),
         (["points.npy", *POINTS, "--data.held_out", "7"], "held_out = 7", 2),
-        (["points.npy", *POINTS, "--out", "sheet.gif"], "domain 'points' writes .csv, .npy, or a folder", 2),
+        (
+            ["points.npy", *POINTS, "--out", "sheet.gif"],
+            "domain 'points' writes .csv, .npy; use one of these suffixes",
+            2,
+        ),
         (["points.npy", *POINTS, "--out", "sheet.csv", "--samples", "0"], "--samples = 0 is too small", 2),
     ],
 )

@@ -118,8 +118,8 @@ class Excerpt(Source):
         return self.source.name(self.indices[index])
 
 
-def write_sheet(source: Source, settings: DataSettings, domain: Domain, out: Path, count: int = 64) -> list[Path]:
-    """Write ``count`` samples, evenly spaced, as the domain writes samples: a grid, a sound, lines. Only these are decoded."""
+def write_sheet(source: Source, settings: DataSettings, domain: Domain, out: str | Path, count: int = 64) -> list[Path]:
+    """Save ``count`` samples, evenly spaced, as `Samples.save` does: a grid, a sound, lines, a folder. Only these are decoded."""
     if count < 1:
         raise ConfigError(f"--samples = {count} is too small; the least is 1")
     indices = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int)).tolist()
@@ -127,4 +127,4 @@ def write_sheet(source: Source, settings: DataSettings, domain: Domain, out: Pat
         some = dataclasses.replace(settings, cache=folder, max_bad=1.0)
         store = build_store(Excerpt(source, indices), some, progress=False)
         split = Split(store, np.arange(len(store)), "excerpt")
-        return domain.write(domain.real(split, split.rows), out)
+        return dataclasses.replace(domain.real(split, split.rows), domain=domain).save(out)
