@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
 from ..files import write_bytes
+from ..reading import parse_json, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -152,14 +153,10 @@ def _write_list(folder: Path, files: Mapping[str, Sequence[int]]) -> None:
 
 def _earlier(folder: Path) -> Listed:
     """The samples on the folder's list that are still there, unchanged in size. An unreadable list names nothing."""
-    path = folder / LIST
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            return {}
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        files = parse_json(read_text(folder / LIST, _LARGEST))["files"]
         return {name: sizes for name, sizes in files.items() if _unchanged(folder, name, sizes)}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 

@@ -76,9 +76,7 @@ class Recorder(Listener):
         self.write(trainer, "logged", values=clean, **({"remarks": remarks} if remarks else {}))
         self.progress.show(trainer, values)
         for remark in remarks:
-            if remark not in self._said:
-                self._said.add(remark)
-                self.progress.say(f"step {trainer.step}: {remark}")
+            self._say_once(remark)
         self.job.catalogue.emit("polygan_logged", event=self.event(trainer), values=dict(values))
 
     def sample(self, trainer: Trainer) -> None:
@@ -143,7 +141,7 @@ class Recorder(Listener):
         return leading.value if leading.better == "lower" else -leading.value
 
     def _say_once(self, line: str) -> None:
-        """Show a line that evaluations would repeat: what is left out stays left out in most runs."""
+        """Show a line that would be repeated: what is left out of scores, what the recipe remarks."""
         if line not in self._said:
             self._said.add(line)
             self.progress.say(line)

@@ -97,6 +97,15 @@ def read_data(folder: Path) -> DataFacts:
     return cast("DataFacts", facts)
 
 
+def environment_of(folder: Path) -> Mapping[str, object]:
+    """The facts of the machine that a run was last trained on; empty if environment.json is missing or damaged."""
+    try:
+        found = parse_json(read_text(folder / "environment.json"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def check_links(folder: Path) -> None:
     """Refuse a run in which training would write through a symbolic link out of the run, or to something that is no regular file.
 

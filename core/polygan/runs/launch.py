@@ -10,7 +10,6 @@ import platform
 import re
 import shlex
 import shutil
-import stat
 import subprocess
 import time
 import uuid
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
 from ..files import sync_folder, write_text
+from ..reading import parse_json, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -225,11 +225,8 @@ def _restarted(parent: Path, name: str, settings: Settings, launch: Sequence[str
 def _read_mark(path: Path) -> dict[str, object]:
     """The content of a .launch; empty if it cannot be read."""
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-            return {}
-        found = json.loads(path.read_text("utf-8", "replace"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_text(path, _LARGEST, errors="replace"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

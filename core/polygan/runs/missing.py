@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..files import regular
 from ..settings.words import Each, read_words
+from .folder import environment_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..plugins.catalogue import Catalogue
-
-_MOST = 1_000_000  # bytes of environment.json; the file may be a stranger's
 
 
 def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
@@ -23,7 +20,7 @@ def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
 
     A local file is named and never loaded by itself, since it would be code from a run that may be a stranger's.
     """
-    environment = _environment(folder)
+    environment = environment_of(folder)
     loaded = {plugin.name for plugin in catalogue.plugins if plugin.status == "loaded"}
     recorded = environment.get("plugins")
     plugins = recorded.items() if isinstance(recorded, dict) else ()
@@ -39,18 +36,6 @@ def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
             f"; the run was trained with {', '.join(others)}, which is not loaded: install it, or see `polygan plugins`"
         )
     return said
-
-
-def _environment(folder: Path) -> dict[str, object]:
-    path = folder / "environment.json"
-    try:
-        regular(path)
-        if path.stat().st_size > _MOST:
-            return {}
-        found = json.loads(path.read_text("utf-8", errors="replace"))
-    except (OSError, ValueError, RecursionError, ConfigError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _files(command: object) -> list[str]:

@@ -10,14 +10,13 @@ import torch
 
 from ..errors import CheckpointError, ConfigError, PolyganError
 from ..messages import say
-from ..reading import parse_json, read_text
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
 from ..training.device import is_emulated
 from ..training.weights import file_sizes
-from .folder import check_data, environment
+from .folder import check_data, environment, environment_of
 from .launch import typed_path
 from .networks.starting import transfer
 
@@ -107,15 +106,6 @@ def _reshapes(job: Job, before: Mapping[str, object], change: Change) -> bool:
 
 
 # The machine
-
-
-def environment_of(folder: Path) -> Mapping[str, object]:
-    """The facts of the machine that a run was last trained on; empty if environment.json is missing or damaged."""
-    try:
-        found = parse_json(read_text(folder / "environment.json"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def recorded_threads(folder: Path) -> int:

@@ -93,7 +93,7 @@ def test_what_a_recipe_remarks_about_values_is_said_once_and_stands_in_the_repor
     monkeypatch.setattr(recipe, "remarks", remarks)
     run = train(steps=15, quiet=False)
     assert all("speed/samples_per_second" in values for values in seen)
-    assert capsys.readouterr().err.count("step 10: the loss is <odd>") == 1
+    assert capsys.readouterr().err.count("the loss is <odd>") == 1
     assert [r.get("remarks") for r in records(run) if r["event"] == "logged"] == [None, *[["the loss is <odd>"]] * 2]
     page = (run.folder / "report.html").read_text()
     assert page.count("The loss is &lt;odd&gt;.") == 1
