@@ -149,6 +149,13 @@ class Domain(ABC):
         """The samples in lines of text, for domains with a textual form (standard input)."""
         raise ConfigError(f"domain {self.id!r} has no textual form; name a file or a folder with --input")
 
+    def complete(self, made: Samples, given: Samples | None, info: Facts) -> Samples:
+        """Made samples with what `write` needs of the data and of the given samples (units, a header). Default: unchanged.
+
+        ``given`` is None for samples from noise, and for the pieces of `HasStream.stream`, which hands on what it needs.
+        """
+        return made
+
     def take(self, value: Any, info: Facts) -> Samples:
         """Samples from an array, a tensor or a list that a caller passes in Python. Default: ``value`` unchanged."""
         return Samples(value, self)

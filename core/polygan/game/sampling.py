@@ -58,7 +58,7 @@ def make_samples(
     with preserved_generators(device), evaluating(networks), torch.no_grad(), _enough_memory(n, device):
         seed_everything(mix(seed, 1), device)
         made = recipe.generate(networks, Request(n, noise, options, device, given))
-    return _finished(made, given, domain)
+    return _finished(recipe, made, given, domain)
 
 
 def stream_samples(
@@ -89,7 +89,7 @@ def stream_samples(
             piece = next(made, None)
         if piece is None:
             return
-        yield _finished(piece, None, domain)
+        yield _finished(recipe, piece, None, domain)
 
 
 def seeded_noise(seed: int) -> Noise:
@@ -155,10 +155,11 @@ def _device_of(networks: Mapping[str, nn.Module]) -> torch.device:
     return next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
 
 
-def _finished(made: Samples, given: Samples | None, domain: Domain | None) -> Samples:
-    """Samples with their domain, and with the names of the given samples."""
+def _finished(recipe: AnyRecipe, made: Samples, given: Samples | None, domain: Domain | None) -> Samples:
+    """Samples with their domain, the names of the given samples, and what the domain needs to write them."""
     names = made.names or (given.names if given is not None else ())
-    return dataclasses.replace(made, domain=domain or made.domain, names=names)
+    made = dataclasses.replace(made, domain=domain or made.domain, names=names)
+    return made.domain.complete(made, given, recipe.info) if made.domain is not None else made
 
 
 def given_of(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -176,3 +177,23 @@ def test_other_faults_of_a_recipe_pass_as_they_are():
     recipe = Broken(Config(), {})
     with pytest.raises(RuntimeError, match="shapes differ"):
         polygan.make_samples(recipe, recipe.networks(), 7)
+
+
+class Measured(polygan.Domain):
+    """Keeps the unit of what was given beside what was made."""
+
+    id, writes = "points", (".txt",)
+    open = real = write = render = features = None
+
+    def complete(self, made, given, info):
+        return dataclasses.replace(made, extra={"unit": given.extra["unit"] if given else info["unit"]})
+
+
+def test_a_domain_completes_made_samples():
+    recipe = Jitter(None, {"unit": "m"})
+    networks, domain = recipe.networks(), Measured()
+    given = polygan.Samples(torch.zeros(3, 2), extra={"unit": "mm"})
+    assert polygan.make_samples(recipe, networks, 0, given=given, domain=domain).extra == {"unit": "mm"}
+    assert polygan.make_samples(recipe, networks, 0, given=given).extra == {}
+    made = stream_samples(recipe, networks, [given, given], domain=domain)
+    assert [piece.extra for piece in made] == [{"unit": "mm"}] * 2

@@ -18,6 +18,15 @@ class Given(TypedDict):
     """Facts of ``given``, the picture that a sample is made from."""
 
     channels: int
+    """Channels that networks see: for a label map, its classes."""
+    values: NotRequired[list[int]]
+    """The ids of a label map's classes, in the order of the channels; absent: no label map."""
+    names: NotRequired[list[str]]
+    """The names of a label map's classes."""
+    window: NotRequired[list[float]]
+    """As in `ImageInfo`."""
+    dtype: NotRequired[str]
+    """As in `ImageInfo`."""
 
 
 class ImageInfo(TypedDict):
@@ -39,6 +48,14 @@ class ImageInfo(TypedDict):
     """How pictures of another aspect ratio get the size: ``"crop"``, ``"pad"`` or ``"stretch"``."""
     background: NotRequired[str]
     """The colour under transparency and of padding; absent or empty: white for a picture with transparent pixels, else black."""
+    dtype: NotRequired[str]
+    """The type of the stored values: ``"uint16"``, ``"int16"`` or ``"float32"``; absent: ``"uint8"``."""
+    window: NotRequired[list[float]]
+    """The values (low, high) that become -1 and 1; absent: 0 and 255."""
+    crop: NotRequired[int]
+    """The side in pixels of the squares that training sees, which ``height`` and ``width`` repeat; absent: whole pictures."""
+    keeps_size: NotRequired[bool]
+    """Whether pictures that a user hands in keep their own size. `PictureToPicture` adds this fact."""
     pairs: NotRequired[str]
     """How ``given`` is derived: ``"grey"``; absent: pictures are not paired."""
     given: NotRequired[Given]
