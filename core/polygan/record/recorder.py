@@ -133,8 +133,7 @@ class Recorder(Listener):
         scores, leading = flat(computed.scores), computed.leading
         self.write(trainer, "evaluated", **computed.record)
         for s in scores:
-            floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
-            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
+            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{s.beside()}")
         self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
         if leading is None:
             return None

@@ -12,6 +12,7 @@ import torch
 from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean, one_line
+from ..game.recipe import swapped
 from ..game.sampling import make_samples
 from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
@@ -28,7 +29,7 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_lines
-from .networks.variants import best_step, swapped
+from .networks.variants import best_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
