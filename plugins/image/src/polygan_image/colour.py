@@ -13,6 +13,9 @@ _XYZ = (
     (0.0193339, 0.1191920, 0.9503041),
 )
 """Linear sRGB to XYZ (IEC 61966-2-1). Each row sums to the coordinate of D65 white (2 degrees): .95047, 1, 1.08883."""
+_RELATIVE = [[value / sum(row) for value in row] for row in _XYZ]
+"""Linear sRGB to XYZ relative to white."""
+_INVERSE: list[list[float]] = torch.tensor(_RELATIVE, dtype=torch.float64).inverse().tolist()
 _EDGE = 6 / 29
 """Below this cube root the lightness of CIE 1976 is linear."""
 _HALVINGS = 14
@@ -24,7 +27,7 @@ def srgb_to_lab(image: Tensor) -> Tensor:
 
     Gradients are finite everywhere. A value outside [-1, 1] is clipped.
     """
-    x, y, z = _cube_root(_mixed(_linear(image), _relative(image))).unbind(1)
+    x, y, z = _cube_root(_mixed(_linear(image), _RELATIVE)).unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
 
 
@@ -107,7 +110,7 @@ def _lab_to_linear(lab: Tensor) -> Tensor:
     y = (light + 16) / 116
     root = torch.stack([y + a / 500, y, y - b / 200], 1)
     xyz = torch.where(root > _EDGE, root**3, 3 * _EDGE**2 * (root - 4 / 29))
-    return _mixed(xyz, _relative(lab, inverse=True))
+    return _mixed(xyz, _INVERSE)
 
 
 def _shown(lab: Tensor) -> Tensor:
@@ -116,16 +119,10 @@ def _shown(lab: Tensor) -> Tensor:
     return ((light >= -1e-5) & (light <= 1 + 1e-5)).all(1, keepdim=True)
 
 
-def _relative(like: Tensor, *, inverse: bool = False) -> Tensor:
-    """The matrix (3, 3) from linear sRGB to XYZ relative to white, or its inverse."""
-    matrix = torch.tensor(_XYZ, dtype=torch.float64)
-    matrix = matrix / matrix.sum(1, keepdim=True)
-    return (matrix.inverse() if inverse else matrix).to(like)
-
-
-def _mixed(channels: Tensor, matrix: Tensor) -> Tensor:
-    """The matrix (3, 3) times each colour of (n, 3, ...)."""
-    return torch.einsum("ij,nj...->ni...", matrix, channels)
+def _mixed(channels: Tensor, matrix: list[list[float]]) -> Tensor:
+    """The matrix (3, 3) times each colour of (n, 3, ...), in the precision of the colours: autocast does not touch sums."""
+    x, y, z = channels.unbind(1)
+    return torch.stack([p * x + q * y + r * z for p, q, r in matrix], 1)
 
 
 def _compressed(chroma: Tensor) -> Tensor:
