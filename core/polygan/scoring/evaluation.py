@@ -34,7 +34,7 @@ class Score:
     baseline: tuple[float, str] | None = None
     """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""
     kind: Literal["", "pair", "distribution"] = ""
-    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: as `MetricSpec.kind` says."""
+    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: neither."""
 
     def beside(self) -> str:
         """The floor and the baseline in words, to stand behind the value; empty without both."""
