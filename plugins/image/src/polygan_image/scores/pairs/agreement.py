@@ -29,7 +29,7 @@ def consistency(evaluation: Evaluation) -> list[Score]:
     compared = Compared.of(evaluation)
     if not compared.derived:
         raise DataError(
-            "image/consistency turns made pictures back into given ones, which only data.pairs = grey and smaller allow"
+            "the score turns made pictures back into given ones, which only data.pairs = grey and smaller allow"
         )
     low, high = compared.window
 
@@ -55,20 +55,18 @@ def flicker(evaluation: Evaluation) -> list[Score]:
     """
     e = evaluation
     if e.recipe.given is None:
-        raise DataError(
-            "image/flicker compares made frames with given frames, and this recipe makes pictures from noise"
-        )
+        raise DataError("the score compares made frames with given frames, and this recipe makes pictures from noise")
     if not len(e.held_out):
-        raise DataError("image/flicker needs held-out frames, and none were kept; train with --data.held_out 0.1")
+        raise DataError("the score needs held-out frames, and none were kept; train with --data.held_out 0.1")
     rows = np.sort(np.asarray(e.held_out.rows))
     rows = rows[rows + 1 < len(e.held_out.store)][:: max(1, len(rows) // _FRAMES)][:_FRAMES]
     if len(rows) < 2:
-        raise DataError(f"image/flicker needs two held-out frames or more, and here are {len(rows)}")
+        raise DataError(f"the score needs two held-out frames or more, and here are {len(rows)}")
     first, then = (e.domain.given(e.held_out, r) for r in (rows, rows + 1))
     given = change(first.data, then.data)
     if given > _LIKE * change(first.data, then.data.roll(1, 0)):
         raise DataError(
-            "image/flicker needs frames in the order of their files, and neighbouring pictures of this data are not alike"
+            "the score needs frames in the order of their files, and neighbouring pictures of this data are not alike"
         )
     made = [e.generate(len(rows), e.seed, given=samples).data.cpu().clamp(-1, 1) for samples in (first, then)]
     real = [e.domain.real(e.held_out, r).data for r in (rows, rows + 1)]

@@ -62,12 +62,12 @@ def _blurred(x: Tensor) -> Tensor:
 
 
 def signal_to_noise(evaluation: Evaluation) -> list[Score]:
-    """``image/psnr``, and for colour ``image/psnr-luma``: mean over pictures; of enlarged pictures the border is left out."""
+    """``image/psnr``, and ``image/psnr-luma`` unless luma was given: mean over pictures; of enlarged pictures the border is left out."""
     return _in_colour_and_luma(evaluation, "image/psnr", lambda a, b: float(psnr(a, b).mean()), "decibels")
 
 
 def structure(evaluation: Evaluation) -> list[Score]:
-    """``image/ssim``, and for colour ``image/ssim-luma``: mean over pictures; of enlarged pictures the border is left out."""
+    """``image/ssim``, and ``image/ssim-luma`` unless luma was given: mean over pictures; of enlarged pictures the border is left out."""
     compared = Compared.of(evaluation)
     height, width = (side - 2 * _border(compared) for side in compared.truth.shape[2:])
     if min(height, width) < _WINDOW:
@@ -107,7 +107,7 @@ def _in_colour_and_luma(
         return x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
 
     scores = [compare(evaluation, name, lambda c, made: mean(cut(made), cut(c.truth)), what, better="higher")]
-    if compared.truth.shape[1] == 3:
+    if compared.truth.shape[1] == 3 and compared.derived != "grey":  # else luma is what was given
         of_luma = f"{what}, luma of BT.601"
         scores.append(
             compare(
