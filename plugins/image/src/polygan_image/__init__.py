@@ -52,6 +52,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Miyato et al. 2018, arXiv:1802.05957",
             ("conditional", "small-data"),
         ),
+        RecipeSpec(
+            "image/pix2pix",
+            "polygan_image.pix2pix:Pix2Pix",
+            "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
+            "Isola et al. 2017, arXiv:1611.07004",
+            ("pairs",),
+        ),
     ]
 
 
