@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
-    from .scoring.evaluation import Evaluation, Plot, Score
+    from .scoring.evaluation import Evaluation, Pairs, Plot, Score
     from .seeding import Noise, mix
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
@@ -76,7 +76,7 @@ _HOME = {
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
-    "scoring.evaluation": "Evaluation Plot Score",
+    "scoring.evaluation": "Evaluation Pairs Plot Score",
     "seeding": "Noise mix",
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
@@ -113,6 +113,7 @@ __all__ = [
     "Listener",
     "MetricSpec",
     "Noise",
+    "Pairs",
     "Passage",
     "Picture",
     "Piece",

@@ -142,3 +142,12 @@ class HasLikelihood(Protocol):
     ) -> Tensor:
         """Log-likelihoods in nats: (n,) of whole samples, or (n, L) of the parts of each (tokens)."""
         ...
+
+
+def swapped(networks: Mapping[str, nn.Module], stands_in: Mapping[str, str]) -> dict[str, nn.Module]:
+    """The networks, with other networks (or parts of networks, ``name.part``) in the place of some (`Recipe.variants`)."""
+    found = dict(networks)
+    for name, path in stands_in.items():
+        network, _, part = path.partition(".")
+        found[name] = networks[network].get_submodule(part)
+    return found

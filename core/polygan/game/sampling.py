@@ -173,6 +173,11 @@ def given_of(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: 
     return domain.given(split, split.rows[: min(n, len(split))])
 
 
+def has_truth(recipe: AnyRecipe, domain: Domain, info: Facts) -> bool:
+    """Whether what a recipe makes from the given sample of a row can be compared with the real sample of the row."""
+    return recipe.given is not None and not recipe.invents and domain.paired(info)
+
+
 def shown_beside(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], generated: Samples) -> Samples:
     """Real samples to show beside generated samples, of the same classes in the same order where the data has classes.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.build import cache_folder
-from ..game.sampling import given_of, make_samples, shown_beside
+from ..game.sampling import given_of, has_truth, make_samples, shown_beside
 from ..scoring.evaluation import Evaluation
 from ..scoring.trust import NO_TRUST, Trust
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..data.domain import Domain, Samples
+    from ..data.pieces import Piece
     from ..data.source import Batch
     from ..data.store import Split
     from ..game.recipe import Recipe
@@ -58,6 +59,14 @@ class Job:
     def real(self, generated: Samples) -> Samples:
         """Real samples to show beside generated ones: as many, of the same classes in the same order."""
         return shown_beside(self.recipe, self.domain, self.splits, generated)
+
+    def beside(self, generated: Samples) -> list[Piece]:
+        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view."""
+        given = given_of(self.recipe, self.domain, self.splits, len(generated))
+        if given is None:
+            return []
+        truth = self.real(generated) if has_truth(self.recipe, self.domain, self.info) else None
+        return self.domain.beside(given, generated, truth, self.info)
 
     @property
     def features(self) -> str:
