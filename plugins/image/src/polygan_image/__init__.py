@@ -52,6 +52,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Miyato et al. 2018, arXiv:1802.05957",
             ("conditional", "small-data"),
         ),
+        RecipeSpec(
+            "image/colorize",
+            "polygan_image.colorize:Colorize",
+            "colours for grey pictures of any size: regression in Lab, then a game that held-out checks stop",
+            "Antic et al. 2019 (NoGAN)",
+            ("pairs",),
+        ),
     ]
 
 
