@@ -24,7 +24,11 @@ TINY = {
     "image/stylegan": {"channel_base": 64, "channel_max": 4, "latent_dim": 4},
     "image/colorize": {
         **dict.fromkeys(("width", "discriminator_width"), 4),
-        **{"depth": 2, "discriminator_layers": 1, "regression_steps": 2, "check_every": 2, "check_batches": 1},
+        "depth": 2,
+        "discriminator_layers": 1,
+        "regression_steps": 2,
+        "check_every": 2,
+        "check_batches": 1,
     },
 }
 
