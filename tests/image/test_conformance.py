@@ -22,6 +22,14 @@ TINY = {
     "image/sngan": {**NARROW, "critic_steps": 2},
     "image/r3gan": {**NARROW, "depth": 1},
     "image/stylegan": {"channel_base": 64, "channel_max": 4, "latent_dim": 4},
+    "image/colorize": {
+        **dict.fromkeys(("width", "discriminator_width"), 4),
+        "depth": 2,
+        "discriminator_layers": 1,
+        "regression_steps": 2,
+        "check_every": 2,
+        "check_batches": 1,
+    },
 }
 
 

@@ -59,6 +59,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Isola et al. 2017, arXiv:1611.07004",
             ("pairs",),
         ),
+        RecipeSpec(
+            "image/colorize",
+            "polygan_image.colorize:Colorize",
+            "colours for grey pictures of any size: regression in Lab, then a game that held-out checks stop",
+            "Antic et al. 2019 (NoGAN)",
+            ("pairs",),
+        ),
     ]
 
 
