@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from polygan_image.translation.degrade import shrink, whole
 
 from polygan import ConfigError
+from polygan_image.translation.degrade import shrink, whole
 
 
 def photograph(height=48, width=64):
