@@ -66,6 +66,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Antic et al. 2019 (NoGAN)",
             ("pairs",),
         ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
+        ),
     ]
 
 
