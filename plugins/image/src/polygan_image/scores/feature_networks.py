@@ -48,6 +48,10 @@ class Network:
 
     def __call__(self, data: Tensor) -> Tensor:
         """Features (n, d) on the CPU of pictures (n, C, H, W) in [-1, 1]. `DataError` if the features are no vectors."""
+        if data.shape[1] not in (1, 3, 4):
+            raise DataError(
+                f"feature network {self.name} takes colour pictures, and these have {data.shape[1]} channels; type --features self-supervised"
+            )
         x = in_colour(data.to(self.device, torch.float32))
         if self.side and x.shape[2:] != (self.side, self.side):
             x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)

@@ -67,6 +67,10 @@ def _network(evaluation: Evaluation) -> tuple[Look, str]:
     """The layers of the chosen network, and the network in words."""
     name = evaluation.features or ("classifier" if has_labels(evaluation) else "self-supervised")
     if name == "opennsfw":
+        if evaluation.info["channels"] not in (1, 3, 4):
+            raise DataError(
+                "opennsfw takes colour pictures, and these have other channels; type --features self-supervised"
+            )
         path = opennsfw_file()
         look = evaluation.once(("image/layers", name), lambda: _opennsfw(session(path, *_STAGES)))
         return look, f"1 - cosine in {len(_STAGES)} layers of opennsfw, pictures resized to 256x256 ({RESIZE})"
