@@ -183,8 +183,9 @@ class ResNetGenerator(nn.Module):
                     nn.init.normal_(module.weight, 0.0, 0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if norm == "none" and isinstance(module, Residual):
-                nn.init.zeros_(module.conv2.weight)
+        if norm == "none":
+            for block in cast("Iterable[Residual]", self.blocks):
+                nn.init.zeros_(block.conv2.weight)
 
     def _encode(self, image: Tensor) -> Iterator[Tensor]:
         """The picture, the map of each halving convolution before its norm, and the map after each block."""
