@@ -59,6 +59,20 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Isola et al. 2017, arXiv:1611.07004",
             ("pairs",),
         ),
+        RecipeSpec(
+            "image/cyclegan",
+            "polygan_image.cyclegan:CycleGAN",
+            "pictures of one class into another and back, learned without pairs, any size",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/cut",
+            "polygan_image.cut:CUT",
+            "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
+            "Park et al. 2020, arXiv:2007.15651",
+            ("two-sides",),
+        ),
     ]
 
 
