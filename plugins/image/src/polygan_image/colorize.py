@@ -16,7 +16,7 @@ from polygan import Checked, ConfigError, Context, Player, Turn, losses, ranged
 from .colour import delta_e, lab_to_srgb, lightness, srgb_to_lab, within_gamut
 from .networks.patches import MultiScale, smallest_side
 from .networks.unet import UNet
-from .translation.base import PictureToPicture
+from .translation.base import PictureToPicture, Translation
 from .translation.geometry import Geometry, padded
 from .translation.stopping import NEVER, Stop, replace, replace_where
 
@@ -71,6 +71,14 @@ class Config(Checked, group="model"):
     """Half-life in pictures of the averaged generator, which makes the samples; 0: the generator as it is."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Colouring(Translation):
+    """Options of colours for grey pictures."""
+
+    strength: float = ranged(1.0, "[0, 1]", usual=1)
+    """How far colours go from those of the regression (0) to those of the game (1)."""
+
+
 class Colorize(PictureToPicture[Config]):
     """Pictures in colour from grey ones, after NoGAN (Antic 2019) in CIE Lab.
 
@@ -78,6 +86,7 @@ class Colorize(PictureToPicture[Config]):
     """
 
     Config: ClassVar[type] = Config
+    Sampling: ClassVar[type] = Colouring
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 6000, "batch_size": 16, "data.pairs": "grey"}
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -257,10 +266,10 @@ class Colorize(PictureToPicture[Config]):
     # Use
 
     def translator(
-        self, networks: Mapping[str, nn.Module], options: Any
+        self, networks: Mapping[str, nn.Module], options: Colouring
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """Grey (n, 1, H, W) to colour (n, 3, H, W) of the same lightness; ``options.strength`` goes from the start to the game."""
-        generator, start, strength = networks["generator"], networks["start"], float(getattr(options, "strength", 1.0))
+        generator, start, strength = networks["generator"], networks["start"], options.strength
 
         def colour(given: Tensor) -> Tensor:
             ab = _chroma(generator, given) if strength else _chroma(start, given)
