@@ -37,7 +37,7 @@ class Config(Checked, group="model"):
 
     regression_steps: int = ranged(2000, "[1, inf)", usual=2000)
     """Iterations of regression alone, before the game begins."""
-    regression_weight: float = ranged(2.0, "[0, inf)", usual=2)
+    regression_weight: float = ranged(3.0, "[0, inf)", usual=3)
     """Weight of the regression term in the game: more makes colours truer, less makes them more varied."""
     chroma_weight: float = ranged(1.0, "[0, inf)", usual=1)
     """How much more the regression counts a pixel of chroma 50 than a grey pixel; 0: all count the same, and colours are paler."""
@@ -281,9 +281,9 @@ class Colorize(PictureToPicture[Config]):
 
 
 def _chroma(network: nn.Module, given: Tensor) -> Tensor:
-    """a and b (n, 2, H, W) in float32, of grey pictures (n, 1, H, W) in [-1, 1]."""
+    """a and b (n, 2, H, W) of grey pictures (n, 1, H, W) in [-1, 1], in the precision of these pictures."""
     light = lightness(given) / 50 - 1
-    return _SPAN * padded(network, light, cast("Geometry", network.geometry)).float()
+    return _SPAN * padded(network, light, cast("Geometry", network.geometry)).to(given.dtype)
 
 
 def _coloured(given: Tensor, ab: Tensor) -> Tensor:
