@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .data.stream import Stream, Streams
     from .data.walk import left_out_files, passed_over, walk_files
     from .game.protocol import Context, Player, Turn
-    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
+    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .runs.exported import import_weights
     from .runs.run import Run, load
@@ -71,7 +71,7 @@ _HOME = {
     "data.encodings": "decode_text",
     "data.walk": "left_out_files passed_over walk_files",
     "game.protocol": "Context Player Turn",
-    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
+    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
@@ -130,6 +130,7 @@ __all__ = [
     "RunEvent",
     "Samples",
     "Score",
+    "Sides",
     "Sound",
     "Source",
     "Split",

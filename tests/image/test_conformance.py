@@ -48,6 +48,18 @@ def labelled(folder):
     return {"source": str(pictures(folder)), "labels": "folders"}
 
 
+def halves(folder):
+    """Pairs in halves of one picture: the right half is given and the left half is its negative."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        given = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(np.concatenate([255 - given, given], 1)).save(folder / f"{i}.png")
+    return {"source": str(folder), "pairs": "right"}
+
+
+PIX2PIX = {"width": 2, "depth": 2, "discriminator_width": 2, "discriminator_layers": 1}
+
+
 class Pool(torch.nn.Module):
     """A feature network that takes no training: 4 x 4 means of each colour."""
 
@@ -56,7 +68,10 @@ class Pool(torch.nn.Module):
 
 
 FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
-RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
+RECIPES = [
+    *(Case(name, pictures, model) for name, model in TINY.items()),
+    Case("image/pix2pix", halves, PIX2PIX),
+]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")

@@ -90,8 +90,8 @@ class Recorder(Listener):
         save_pieces(folder, pieces)
         real = self.folder / "samples" / "real"
         if not real.exists():
-            save_pieces(real, job.domain.render(job.real(samples)))
-        self._save_beside(trainer.step, job.beside(samples))
+            save_pieces(real, job.domain.render(job.real(samples, options)))
+        self._save_beside(trainer.step, job.beside(samples, options))
         self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
         self.job.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
@@ -106,7 +106,7 @@ class Recorder(Listener):
 
     def _health(self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples) -> dict[str, float]:
         domain, recipe = self.job.domain, self.job.recipe
-        train, held_out = self.job.splits["train"], self.job.splits["held_out"]
+        train, held_out = (self.job.compared[name] for name in ("train", "held_out"))
         n = min(len(fakes), len(train))
         real = domain.real(train, np.sort(train.rows[:n]))
         signals = collapse_signals(domain.features(fakes), domain.features(real))

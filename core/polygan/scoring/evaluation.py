@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from ..errors import ConfigError, DataError, did_you_mean
 from ..game.recipe import swapped
 from ..game.sampling import given_of, has_truth, make_samples
+from ..game.sides import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain, Samples
     from ..data.store import Split
-    from ..game.recipe import Recipe
+    from ..game.recipe import Recipe, Sides
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Score:
     baseline: tuple[float, str] | None = None
     """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""
     kind: Literal["", "pair", "distribution"] = ""
-    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: as `MetricSpec.kind` says."""
+    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: neither."""
 
     def beside(self) -> str:
         """The floor and the baseline in words, to stand behind the value; empty without both."""
@@ -73,7 +74,9 @@ class Evaluation:
     info: Mapping[str, Any]
     """The facts of the data (`Source.info`)."""
     train: Split
+    """The training samples that generated samples are compared with; for a recipe with two sides, those of the class it makes."""
     held_out: Split
+    """The held-out samples, of the same class."""
     recipe: Recipe[Any]
     networks: Mapping[str, torch.nn.Module]
     """The networks by name; averaged weights where the recipe averages."""
@@ -87,6 +90,8 @@ class Evaluation:
     """The feature network (or recogniser) to measure with, where a metric has a choice: a file or a name; empty: its own."""
     allow_code: bool = False
     """Whether the user allows files that run code when they are loaded (``--allow-code``). Ask before such a file is opened."""
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    """The whole ``train`` and ``held_out``, from which given samples are taken; empty: the two above."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """The values that `once` keeps; all evaluations of a run share this dict."""
 
@@ -105,9 +110,25 @@ class Evaluation:
         samples, unless ``given`` holds others; the result then has at most as many samples as there are given ones.
         """
         if given is None:
-            splits = {"train": self.train, "held_out": self.held_out}
-            given = given_of(self.recipe, self.domain, splits, n)
+            splits = self.splits or {"train": self.train, "held_out": self.held_out}
+            given = given_of(self.recipe, self.domain, splits, n, options)
         return make_samples(self.recipe, networks or self.networks, n, seed, options, given=given, domain=self.domain)
+
+    def given(self, n: int, start: int = 0) -> Samples | None:
+        """``n`` given samples from number ``start`` on, or as many as are left; None for a recipe that needs none, and at the end.
+
+        `generate` gives each call the first samples again. A metric that makes many samples in pieces asks for the pieces here.
+        """
+        if self.recipe.given is None or self.recipe.invents or n < 1:
+            return None
+        splits = self.splits or {"train": self.train, "held_out": self.held_out}
+        given = given_of(self.recipe, self.domain, splits, n, start=start)
+        return given if given is not None and len(given) else None
+
+    @property
+    def sides(self) -> Sides | None:
+        """The classes that samples are made from and made into; None for a recipe without two sides."""
+        return sides_of(self.recipe)
 
     @property
     def paired(self) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _CELL = 56  # pixels that a picture has at least
-_WIDE = 560  # pixels of a row, as far as one group of pictures allows
+_WIDE = 1064  # pixels of a row, as far as one group of pictures allows: the width of a report
 _PIXELS = 1_200_000  # of the whole view, as far as two rows allow
 _GAP, _PAD = 2, 8  # white pixels within a group, and behind a group
 
@@ -34,14 +34,14 @@ def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
     group = len(sides) * (factor * width + _GAP) + _PAD
     columns = min(n, max(1, _WIDE // group))
     rows = max(2, _PIXELS // (columns * group * (factor * height + _GAP)))
-    n = min(n, rows * columns)
+    n = min(n - n % columns, rows * columns)
     cells = [_sized(_shown(data[:n].float()), (factor * height, factor * width)) for _, data in sides]
     gap = torch.ones(n, 3, factor * height, _GAP)
     joined = [piece for cell in cells for piece in (cell, gap)]
     joined[-1] = torch.ones(n, 3, factor * height, _PAD if columns > 1 else 0)
     sheet = pictures.grid(torch.cat(joined, 3), columns)
     names = [name for name, _ in sides]
-    again = f", {columns} groups in a row" if columns > 1 else ""
+    again = f"; {columns} groups in a row" if columns > 1 else ""
     return Picture(pictures.png(sheet), f"from the left: {', '.join(names)}{again}")
 
 
