@@ -69,7 +69,7 @@ CASES: dict[str, Case] = {
         {"width": 16, "depth": 3, "discriminator_width": 16, "discriminator_layers": 1}
         | {"check_every": 2, "check_batches": 1},
         pictures,
-        data={"pairs": "grey"},
+        data={"pairs": "grey", "crop": 0},
         quick={"width": 4, "discriminator_width": 4},
         phases=("regression_steps",),
     ),

@@ -10,9 +10,10 @@ import torch
 from polygan import ConfigError, Samples, TrainerSettings, make_samples
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
-from polygan_image.colorize import Colorize, Colouring, Config
+from polygan_image.colorize import Colorize, Config
 from polygan_image.colour import delta_e, lab_to_srgb, lightness, srgb_to_lab
 from polygan_image.data.given import grey
+from polygan_image.translation.base import Translation
 
 INFO = {"channels": 3, "height": 32, "width": 32, "count": 9, "pairs": "grey", "given": {"channels": 1}}
 SMALL = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
@@ -54,7 +55,7 @@ def trainer(steps, **options):
 
 
 def coloured(networks, given, made=None, **options):
-    return make_samples(made or recipe(), networks, 0, options=Colouring(**options), given=Samples(given)).data
+    return make_samples(made or recipe(), networks, 0, options=Translation(**options), given=Samples(given)).data
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 45)])

@@ -22,14 +22,6 @@ TINY = {
     "image/sngan": {**NARROW, "critic_steps": 2},
     "image/r3gan": {**NARROW, "depth": 1},
     "image/stylegan": {"channel_base": 64, "channel_max": 4, "latent_dim": 4},
-    "image/colorize": {
-        **dict.fromkeys(("width", "discriminator_width"), 4),
-        "depth": 2,
-        "discriminator_layers": 1,
-        "regression_steps": 2,
-        "check_every": 2,
-        "check_batches": 1,
-    },
 }
 
 
@@ -60,6 +52,19 @@ def halves(folder):
 PIX2PIX = {"width": 2, "depth": 2, "discriminator_width": 2, "discriminator_layers": 1}
 
 
+COLORIZE = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
+PHASES = {"regression_steps": 2, "check_every": 2, "check_batches": 1}
+
+
+def squares(folder):
+    """Squares of 24 pixels, cut from pictures of two sizes."""
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        picture = rng.integers(0, 255, (32, 28 + i % 2, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    return {"source": str(folder), "crop": 24}
+
+
 class Pool(torch.nn.Module):
     """A feature network that takes no training: 4 x 4 means of each colour."""
 
@@ -71,6 +76,7 @@ FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.p
 RECIPES = [
     *(Case(name, pictures, model) for name, model in TINY.items()),
     Case("image/pix2pix", halves, PIX2PIX),
+    Case("image/colorize", squares, COLORIZE | PHASES),
 ]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})

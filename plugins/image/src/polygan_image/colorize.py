@@ -71,14 +71,6 @@ class Config(Checked, group="model"):
     """Half-life in pictures of the averaged generator, which makes the samples; 0: the generator as it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Colouring(Translation):
-    """Options of colours for grey pictures."""
-
-    strength: float = ranged(1.0, "[0, 1]", usual=1)
-    """How far colours go from those of the regression (0) to those of the game (1)."""
-
-
 class Colorize(PictureToPicture[Config]):
     """Pictures in colour from grey ones, after NoGAN (Antic 2019) in CIE Lab.
 
@@ -86,8 +78,13 @@ class Colorize(PictureToPicture[Config]):
     """
 
     Config: ClassVar[type] = Config
-    Sampling: ClassVar[type] = Colouring
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 6000, "batch_size": 16, "data.pairs": "grey"}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 6000,
+        "batch_size": 16,
+        "data.pairs": "grey",
+        "data.crop": 64,
+        "data.flip": True,
+    }
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "start": {"generator": "start"},
@@ -266,7 +263,7 @@ class Colorize(PictureToPicture[Config]):
     # Use
 
     def translator(
-        self, networks: Mapping[str, nn.Module], options: Colouring
+        self, networks: Mapping[str, nn.Module], options: Translation
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """Grey (n, 1, H, W) to colour (n, 3, H, W) of the same lightness; ``options.strength`` goes from the start to the game."""
         generator, start, strength = networks["generator"], networks["start"], options.strength
