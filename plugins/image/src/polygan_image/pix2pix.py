@@ -17,7 +17,7 @@ from .networks.patches import MultiScale, PatchNorm, smallest_side
 from .networks.resnet import Norm, ResNetGenerator
 from .networks.spade import SpadeGenerator
 from .networks.unet import Statistics, UNet
-from .translation.base import PictureToPicture
+from .translation.base import PictureToPicture, Translation
 from .translation.geometry import Geometry, padded
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Config(Checked, group="model"):
     norm: Norm = "pixel"
     """Norm of the generator: pixel (over the channels of each pixel), none, batch, or instance, with which no tile is exact."""
     statistics: Statistics = "running"
-    """What batch norm of unet uses when pictures are made: means of the training, or of the pictures at hand, as the official test script."""
+    """What batch norm of unet uses when pictures are made: running means of the training, or the means of each picture, as the official
+    test script does."""
     up: Literal["resize", "transposed"] = "resize"
     """How unet and resnet double the size: resize leaves no checkerboard, transposed is the paper's."""
     dropout: float = ranged(0.0, "[0, 1)", usual="0.5")
@@ -81,9 +82,9 @@ class Config(Checked, group="model"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.statistics == "batch" and (self.generator, self.norm) != ("unet", "batch"):
+        if self.statistics == "picture" and (self.generator, self.norm) != ("unet", "batch"):
             raise ConfigError(
-                "model.statistics = batch is about batch norm of the U-Net; type --model.generator unet --model.norm batch, "
+                "model.statistics = picture is about batch norm of the U-Net; type --model.generator unet --model.norm batch, "
                 "or leave --model.statistics out"
             )
         if self.dropout and self.generator != "unet":
@@ -92,10 +93,19 @@ class Config(Checked, group="model"):
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Translation):
+    """How pictures are made."""
+
+    statistics: Literal["auto", "running", "picture"] = "auto"
+    """What batch norm uses: running means of the training, or the means of each picture; auto: as model.statistics says."""
+
+
 class Pix2Pix(PictureToPicture[Config]):
     """A conditional GAN with an L1 term; the discriminator judges patches of made pictures beside the given pictures."""
 
     Config: ClassVar[type] = Config
+    Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 20_000, "batch_size": 4}
     first_options = ("generator", "l1_weight")
 
@@ -120,7 +130,7 @@ class Pix2Pix(PictureToPicture[Config]):
         c, told = self.config, []
         if not c.depth and c.generator != "resnet":
             told.append(f"model.depth = 0 is {self.depth}: the smallest side has {self.side} pixels")
-        if c.norm == "instance" or c.statistics == "batch":
+        if c.norm == "instance" or c.statistics == "picture":
             told.append("the norm looks at whole pictures, so that a large picture in tiles shows seams")
         return told
 
@@ -157,6 +167,20 @@ class Pix2Pix(PictureToPicture[Config]):
 
     def _adam(self, module: nn.Module, rate: float) -> torch.optim.Adam:
         return torch.optim.Adam(module.parameters(), rate, betas=(self.config.beta1, self.config.beta2))
+
+    def translator(
+        self, networks: Mapping[str, nn.Module], options: Sampling
+    ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
+        """The generator, with the statistics of batch norm that ``options`` ask for."""
+        generator, c, wanted = networks["generator"], self.config, options.statistics
+        if wanted == "auto":
+            return super().translator(networks, options)
+        if not isinstance(generator, UNet) or c.norm != "batch":
+            raise ConfigError(
+                f"--statistics {wanted} is about batch norm of a U-Net, and this model has {c.generator} with norm {c.norm}; "
+                "leave --statistics out"
+            )
+        return (lambda image: generator(image, wanted)), generator.geometry_of(wanted)
 
     # The method
 

@@ -84,11 +84,15 @@ class Enlarged(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(n, inputs, H, W) to (n, outputs, 2H, 2W)."""
+    def folded(self) -> Tensor:
+        """The kernel (inputs, outputs, 4, 4) of the transposed convolution of stride 2 and padding 1."""
         flipped = F.pad(self.weight.flip(2, 3).transpose(0, 1), [1] * 4)  # (inputs, outputs, 5, 5)
         rows = flipped[:, :, 1:] + flipped[:, :, :-1]  # (inputs, outputs, 4, 5)
-        return F.conv_transpose2d(input, rows[..., 1:] + rows[..., :-1], self.bias, stride=2, padding=1)
+        return rows[..., 1:] + rows[..., :-1]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, inputs, H, W) to (n, outputs, 2H, 2W)."""
+        return F.conv_transpose2d(input, self.folded(), self.bias, stride=2, padding=1)
 
 
 class Residual(nn.Module):

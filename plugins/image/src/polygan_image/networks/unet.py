@@ -14,20 +14,20 @@ from .resnet import Enlarged, Norm, normalisation
 
 SLOPE = 0.2
 
-Statistics = Literal["running", "batch"]
-"""What batch norm uses when samples are made: means kept from training, or the means of the pictures at hand."""
-
-
-def normalised(kind: Norm, channels: int, statistics: Statistics = "running") -> nn.Module:
-    """`normalisation`, where batch norm may keep no means and then always uses those of its batch."""
-    if kind == "batch" and statistics == "batch":
-        return nn.BatchNorm2d(channels, track_running_stats=False)
-    return normalisation(kind, channels)
+Statistics = Literal["running", "picture"]
+"""What batch norm uses when pictures are made: means kept from training, or the means of each picture."""
 
 
 def is_local(norm: Norm, statistics: Statistics = "running") -> bool:
-    """Whether an output pixel depends on its neighbourhood alone when samples are made."""
+    """Whether an output pixel depends on its neighbourhood alone when pictures are made."""
     return norm in ("none", "pixel") or (norm == "batch" and statistics == "running")
+
+
+def normalise(norm: nn.Module, x: Tensor, statistics: Statistics = "running") -> Tensor:
+    """Maps (n, C, H, W) through the layer ``norm``; with ``picture``, batch norm takes the means of each picture alone."""
+    if statistics == "picture" and isinstance(norm, nn.BatchNorm2d) and not norm.training:
+        return F.instance_norm(x, None, None, norm.weight, norm.bias, use_input_stats=True, eps=norm.eps)
+    return norm(x)
 
 
 def initialise(layer: nn.Module, gain: float = 1.0) -> None:
@@ -66,6 +66,9 @@ class UNet(nn.Module):
         super().__init__()
         sizes = [width * min(8, 2**level) for level in range(depth)]
         bias = norm != "batch"
+        self.norm: Norm = norm
+        self.statistics: Statistics = statistics
+        self.depth = depth
         self.dropout, self.bounded = dropout, bounded
         self.dropped = range(1, min(max(2, depth - 4), depth - 1))
         self.down = nn.ModuleList(
@@ -73,7 +76,7 @@ class UNet(nn.Module):
         )
         # Neither the first nor the deepest map is normalised: the deepest may be a single pixel.
         self.down_norms = nn.ModuleList(
-            normalised(norm if 0 < level < depth - 1 else "none", size, statistics) for level, size in enumerate(sizes)
+            normalisation(norm if 0 < level < depth - 1 else "none", size) for level, size in enumerate(sizes)
         )
         layers: list[nn.Module] = []
         norms: list[nn.Module] = []
@@ -83,7 +86,7 @@ class UNet(nn.Module):
             layers.append(
                 Enlarged(i, o, bias=biased) if up == "resize" else nn.ConvTranspose2d(i, o, 4, 2, 1, bias=biased)
             )
-            norms.append(normalised(norm if level else "none", o, statistics))
+            norms.append(normalisation(norm if level else "none", o))
         self.up, self.up_norms = nn.ModuleList(layers), nn.ModuleList(norms)
         self.direct = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False) if up == "resize" else None
         last = 0.1  # far from the flat ends of tanh
@@ -91,18 +94,24 @@ class UNet(nn.Module):
             initialise(layer, last if i == 2 * depth - 1 else 1.0)
         if self.direct is not None:
             initialise(self.direct, last)
-        # A pixel of the map at level l reaches 1 pixel beyond its tile, and its input at level l - 1 twice as far and 1 more.
-        self.geometry = Geometry(1, 2**depth, 2 ** (depth + 1) - 1 if is_local(norm, statistics) else None)
+        self.geometry = self.geometry_of(statistics)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Pictures of the size of ``image``."""
+    def geometry_of(self, statistics: Statistics) -> Geometry:
+        """The geometry of pictures made with these statistics of batch norm."""
+        # A pixel of the map at level l reaches 1 pixel beyond its tile, and its input at level l - 1 twice as far and 1 more.
+        halo = 2 ** (self.depth + 1) - 1 if is_local(self.norm, statistics) else None
+        return Geometry(1, 2**self.depth, halo)
+
+    def forward(self, image: Tensor, statistics: Statistics | None = None) -> Tensor:
+        """Pictures of the size of ``image``; ``statistics`` instead of those that the network was made with."""
         kept, h = [], image
+        own: Statistics = statistics or self.statistics
         for layer, norm in zip(self.down, self.down_norms, strict=True):
-            h = F.leaky_relu_(norm(layer(h)), SLOPE)
+            h = F.leaky_relu_(normalise(norm, layer(h), own), SLOPE)
             kept.append(h)
         kept.pop()
         for i, (layer, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
-            h = norm(layer(F.relu(h)))
+            h = normalise(norm, layer(F.relu(h)), own)
             if self.dropout and i in self.dropped:
                 h = F.dropout(h, self.dropout, self.training)
             if kept:
