@@ -16,7 +16,7 @@ from polygan import Checked, ConfigError, Context, Player, Turn, losses, ranged
 from .colour import delta_e, lab_to_srgb, lightness, srgb_to_lab, within_gamut
 from .networks.patches import MultiScale, smallest_side
 from .networks.unet import UNet
-from .translation.base import PictureToPicture
+from .translation.base import PictureToPicture, Translation
 from .translation.geometry import Geometry, padded
 from .translation.stopping import NEVER, Stop, replace, replace_where
 
@@ -37,7 +37,7 @@ class Config(Checked, group="model"):
 
     regression_steps: int = ranged(2000, "[1, inf)", usual=2000)
     """Iterations of regression alone, before the game begins."""
-    regression_weight: float = ranged(10.0, "[0, inf)", usual=10)
+    regression_weight: float = ranged(3.0, "[0, inf)", usual=3)
     """Weight of the regression term in the game: more makes colours truer, less makes them more varied."""
     chroma_weight: float = ranged(1.0, "[0, inf)", usual=1)
     """How much more the regression counts a pixel of chroma 50 than a grey pixel; 0: all count the same, and colours are paler."""
@@ -47,9 +47,9 @@ class Config(Checked, group="model"):
     """Iterations between checks on held-out pictures, which stop the game; 0: no checks, as runs without held-out pictures need."""
     check_batches: int = ranged(4, "[1, inf)", usual=4)
     """Held-out batches that a check looks at."""
-    margin: float = ranged(0.05, "[0, 1)", usual=0.05)
+    margin: float = ranged(0.02, "[0, 1)", usual=0.02)
     """A checked step is good if its colour difference is below the grey copy's by more than this share of the grey copy's."""
-    patience: int = ranged(3, "[1, inf)", usual=3)
+    patience: int = ranged(5, "[1, inf)", usual=5)
     """The game stops after this many checks in a row that were not good."""
     width: int = ranged(32, "[1, inf)", usual=32)
     """Channels of the generator's first map; deeper maps have up to 8 times as many."""
@@ -63,7 +63,7 @@ class Config(Checked, group="model"):
     """Discriminators; each further one sees pictures at half the size."""
     regression_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
     """Adam's learning rate at the start of the regression; it falls to the game's by a cosine."""
-    generator_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    generator_rate: float = ranged(4e-4, "(0, 1]", usual="4e-4")
     """Adam's learning rate at the start of the game; it falls to 0 until the run's last step."""
     discriminator_rate: float = ranged(4e-4, "(0, 1]", usual="4e-4")
     """The discriminators' rate at the start of the game; it falls to 0 too."""
@@ -78,7 +78,13 @@ class Colorize(PictureToPicture[Config]):
     """
 
     Config: ClassVar[type] = Config
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 6000, "batch_size": 16, "data.pairs": "grey"}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 6000,
+        "batch_size": 16,
+        "data.pairs": "grey",
+        "data.crop": 64,
+        "data.flip": True,
+    }
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "start": {"generator": "start"},
@@ -257,10 +263,10 @@ class Colorize(PictureToPicture[Config]):
     # Use
 
     def translator(
-        self, networks: Mapping[str, nn.Module], options: Any
+        self, networks: Mapping[str, nn.Module], options: Translation
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """Grey (n, 1, H, W) to colour (n, 3, H, W) of the same lightness; ``options.strength`` goes from the start to the game."""
-        generator, start, strength = networks["generator"], networks["start"], float(getattr(options, "strength", 1.0))
+        generator, start, strength = networks["generator"], networks["start"], options.strength
 
         def colour(given: Tensor) -> Tensor:
             ab = _chroma(generator, given) if strength else _chroma(start, given)
@@ -272,9 +278,9 @@ class Colorize(PictureToPicture[Config]):
 
 
 def _chroma(network: nn.Module, given: Tensor) -> Tensor:
-    """a and b (n, 2, H, W) in float32, of grey pictures (n, 1, H, W) in [-1, 1]."""
+    """a and b (n, 2, H, W) of grey pictures (n, 1, H, W) in [-1, 1], in the precision of these pictures."""
     light = lightness(given) / 50 - 1
-    return _SPAN * padded(network, light, cast("Geometry", network.geometry)).float()
+    return _SPAN * padded(network, light, cast("Geometry", network.geometry)).to(given.dtype)
 
 
 def _coloured(given: Tensor, ab: Tensor) -> Tensor:
