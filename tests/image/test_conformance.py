@@ -1,6 +1,7 @@
 """Every recipe of pictures, the domain and its metrics are held to `polygan.testing`.
 
-Left out are ``image/recognised`` and ``image/diversity``: they train a classifier of the source, which takes twelve seconds.
+Left out are ``image/recognised``, ``image/diversity`` and ``image/layer-distance``: they train a network on the source, which takes
+twelve seconds. ``image/flicker`` needs frames.
 """
 
 import os
@@ -78,6 +79,11 @@ def squares(folder):
     return {"source": str(folder), "crop": 24}
 
 
+def grey(folder):
+    """Colour to be made from grey."""
+    return {"source": str(pictures(folder)), "pairs": "grey"}
+
+
 class Pool(torch.nn.Module):
     """A feature network that takes no training: 4 x 4 means of each colour."""
 
@@ -98,6 +104,10 @@ METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")
 ]
+PAIRS = [
+    Case(f"image/{name}", grey, PIX2PIX, "metric", "image/pix2pix")
+    for name in ("psnr", "ssim", "mae", "colour-difference", "colour-distribution", "consistency")
+]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -110,6 +120,6 @@ def _features():
     shutil.rmtree(FEATURES.parent)
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])
+@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS, *PAIRS])
 def test_contract(check):
     check()
