@@ -73,6 +73,10 @@ def test_other_given_sides_are_derived_from_the_streets():
         assert batch(train)["given"].shape == shape
     with pytest.raises(ConfigError, match=r"data.pairs = left reads a folder or an archive"):
         streets(replace(FEW, pairs="left"))
+    assert "given" in streets(replace(FEW, pairs="folders")).fields
+    for options in ({"given_labels": False}, {"pairs": "folders", "given": "A"}):
+        with pytest.raises(ConfigError, match=r"the given side of streets is their label maps"):
+            streets(replace(FEW, **options))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 96), (256, 128)])

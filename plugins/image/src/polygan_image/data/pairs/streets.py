@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,8 +94,14 @@ class Streets(PictureSource):
                 "try --data.resolution 128x64"
             )
         self.count, self.seed = settings.count, settings.seed
-        self._settle(settings, size, settings.channels or 3, None)
-        self._stored = not settings.pairs
+        self._stored = settings.pairs in ("", "folders")
+        if self._stored and (settings.given or not settings.given_labels):
+            raise ConfigError(
+                "the given side of streets is their label maps; leave --data.given and --data.given_labels out"
+            )
+        self._settle(
+            replace(settings, pairs="", given="") if self._stored else settings, size, settings.channels or 3, None
+        )
         if self._stored:
             self.fields = {**self.fields, "given": Field("uint8", (1, size[1], size[0]))}
             classes = Classes(tuple(range(len(NAMES))), NAMES, COLOURS, "ids")
