@@ -103,7 +103,7 @@ class Streets(PictureSource):
             replace(settings, pairs="", given="") if self._stored else settings, size, settings.channels or 3, None
         )
         if self._stored:
-            self.fields = {**self.fields, "given": Field("uint8", (1, size[1], size[0]))}
+            self.fields = {**self.fields, "given": Field("uint8", (1, *self._size[::-1]))}
             classes = Classes(tuple(range(len(NAMES))), NAMES, COLOURS, "ids")
             self.info |= {"pairs": "folders", "given": dict(classes.facts())}
 
