@@ -17,6 +17,9 @@ from .arrays import idx_of_folder, idx_source, is_idx, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
 from .formats import ARCHIVES, SUFFIXES, is_archive
+from .pairs import labels
+from .pairs.given import as_given
+from .pairs.source import paired_source
 from .settings import ImageSettings
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ class ImageDomain(Domain):
         source = settings.source
         if not source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
+        if settings.pairs in ("folders", "left", "right") and (Path(source).expanduser().exists()):
+            return paired_source(settings)
         if source.startswith("hf:"):
             return HubSource(source[3:], settings)
         path = Path(source).expanduser()
@@ -72,10 +77,13 @@ class ImageDomain(Domain):
         )
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` derived from ``image`` if the data has pairs."""
+        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` if the data has pairs: stored, or derived from ``image``.
+
+        A given label map becomes one-hot (n, K, H, W) in {0, 1}.
+        """
         image = _floats(batch["image"])
-        derived = given.pair(image, info)
-        return {**batch, "image": image, **({} if derived is None else {"given": derived})}
+        theirs = _stored_given(batch["given"], info) if "given" in batch else given.pair(image, info)
+        return {**batch, "image": image, **({} if theirs is None else {"given": theirs})}
 
     def batch_of(self, samples: Samples) -> Batch | None:
         """Pictures (and labels) as `prepare` gives them."""
@@ -89,28 +97,30 @@ class ImageDomain(Domain):
         return Samples(_floats(store.gather("image", rows)), self, labels, tuple(store.info.get("classes", ())))
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
-        """The given sides of these rows: their pairs (n, 1, H, W), or the pictures themselves if the data has no pairs."""
-        real = self.real(split, rows)
-        derived = given.pair(real.data, split.store.info)
+        """The given sides of these rows: their pairs, or the pictures themselves if the data has no pairs. Label maps are one-hot."""
+        real, info = self.real(split, rows), split.store.info
+        if "given" in split.store.fields:
+            return replace(real, data=_stored_given(split.store.gather("given", rows), info), extra=_extra(info))
+        derived = given.pair(real.data, info)
         return real if derived is None else replace(real, data=derived)
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
-        """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey.
+        """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
-        The picture gets the size of the run's data, cropped or padded like the data.
+        The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``.
         """
         try:
-            data = given.read(path, info)
+            data = given.read(path, as_given(info))
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        yield Samples(data, self, names=(path.stem,))
+        yield Samples(data, self, names=(path.stem,), extra=_extra(info))
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
         """Pictures of a caller in Python: uint8 (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
 
         Bytes and PIL pictures are brought to the run's size; floats keep their own size.
         """
-        return Samples(given.take(value, info), self)
+        return Samples(given.take(value, as_given(info)), self, extra=_extra(info))
 
     def write(self, samples: Samples, path: Path) -> list[Path]:
         """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
@@ -121,6 +131,7 @@ class ImageDomain(Domain):
         """
         if not len(samples):
             raise ConfigError(f"no samples to write to {path}")
+        samples = _in_colours(samples)
         suffix, moving = self.suffix_of(path, samples.kind), samples.kind == "frames"
         if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +160,7 @@ class ImageDomain(Domain):
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""
         if not len(samples):
             return []
+        samples = _in_colours(samples)
         height, width = samples.data.shape[2:]
         sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
         return [Picture(pictures.png(sheet), _caption(samples))]
@@ -165,6 +177,26 @@ class ImageDomain(Domain):
 
 def _floats(image: Tensor) -> Tensor:
     return image.to(torch.float32).div_(127.5).sub_(1)
+
+
+def _stored_given(values: Tensor, info: Mapping[str, Any]) -> Tensor:
+    """Stored given pictures (n, C, H, W) as networks see them: in [-1, 1], or one-hot label maps."""
+    classes = labels.classes_of(info["given"])
+    return _floats(values) if classes is None else labels.one_hot(values, len(classes.values))
+
+
+def _extra(info: Mapping[str, Any]) -> dict[str, Any]:
+    """`Samples.extra` of given pictures: the classes of label maps, which `render` and `write` show in colours."""
+    classes = labels.classes_of(info.get("given", {}))
+    return {} if classes is None else {"label_map": classes._asdict()}
+
+
+def _in_colours(samples: Samples) -> Samples:
+    """Label maps as coloured pictures; other samples unchanged."""
+    facts = samples.extra.get("label_map")
+    if facts is None or samples.data.shape[1] != len(facts["values"]):
+        return samples
+    return replace(samples, data=labels.in_colours(samples.data, facts["colours"]), extra={})
 
 
 def _names(samples: Samples) -> list[str]:

@@ -1,4 +1,4 @@
-"""Given pictures: grey pictures derived from colour, and the pictures that a user hands in."""
+"""Given pictures: derived from the pictures of the data, and handed in by a user."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from PIL import Image
 from polygan import ConfigError
 
 from . import pictures
+from .pairs.given import check_factor, smaller
+from .pairs.labels import classes_of
+from .pairs.maps import read_map, take_maps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .settings import ImageInfo
+    from .settings import Given, ImageInfo
 
 WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601), the grey of Pillow and JPEG files."""
@@ -45,23 +48,26 @@ def grey(image: Tensor) -> Tensor:
 
 
 def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
-    """The pairs of pictures (n, C, H, W) in [-1, 1], derived by ``info["pairs"]``; None: the data has no pairs."""
+    """The given sides of pictures (n, C, H, W) in [-1, 1], derived by ``info["pairs"]``; None: nothing is derived."""
     match info.get("pairs", ""):
-        case "":
+        case "" | "folders" | "left" | "right":
             return None
         case "grey":
             return grey(image)
+        case "smaller":
+            return smaller(image, info["given"]["factor"])
         case other:
-            raise ConfigError(
-                f"the data was paired by {other!r}, which is unknown here; known is grey, upgrade polygan-image"
-            )
+            raise ConfigError(f"the data was paired by {other!r}, which is unknown here; upgrade polygan-image")
 
 
 def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     """(1, C, H, W) in [-1, 1] of a picture file, in the form of the given pictures of a run with these facts.
 
-    The picture gets the size of the run's data, like the data: cropped to the centre, or padded.
+    The picture gets the size of the run's data, like the data: cropped to the centre, or padded. With ``info["keeps_size"]`` it keeps
+    its own size. A label map becomes one-hot.
     """
+    if (classes := classes_of(info)) is not None:
+        return read_map(path, classes, info)
     values = pictures.open_picture(path, None, _fitting(info))
     return _formed(values[None], info)
 
@@ -69,9 +75,11 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     """(n, C, H, W) in [-1, 1] of arrays or PIL pictures, in the form of the given pictures of a run with these facts.
 
-    Bytes and PIL pictures are brought to the run's size. Floats (n, C, H, W) in [-1, 1] keep their own size.
-    Raises ConfigError for anything else.
+    Bytes and PIL pictures are brought to the run's size, unless ``info["keeps_size"]``. Floats (n, C, H, W) in [-1, 1] keep their own
+    size. Raises ConfigError for anything else.
     """
+    if (classes := classes_of(info)) is not None:
+        return take_maps(value, classes, info)
     if isinstance(value, Image.Image):
         return _formed(_fitting(info)(value)[None], info)
     if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -88,14 +96,21 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
 
 
 def _fitting(info: Mapping[str, Any]) -> Any:
-    """A function from a Pillow picture to uint8 (C, H, W) of the run's size."""
+    """A function from a Pillow picture to uint8 (C, H, W) of the run's size, or of its own."""
     facts = cast("ImageInfo", info)
+    own_size = facts.get("keeps_size", False)
     size, fit, background = (facts["width"], facts["height"]), facts.get("fit", "crop"), facts.get("background", "")
 
     def fitted(picture: Image.Image) -> np.ndarray:
         # A grey file keeps its greys; a coloured file is read like the data, and becomes grey like pairs.
         keeps = bool(facts.get("pairs")) and pictures.kind(picture) == 1
-        return pictures.to_array(picture, size, 1 if keeps else facts["channels"], fit, background=background)
+        return pictures.to_array(
+            picture,
+            pictures.upright_size(picture) if own_size else size,
+            1 if keeps else facts["channels"],
+            fit,
+            background=background,
+        )
 
     return fitted
 
@@ -141,9 +156,17 @@ def _bytes(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     return torch.cat([_formed(fitting(cell)[None], info) for cell in cells])
 
 
-def check_pairs(pairs: str, channels: int) -> None:
-    """Refuse pairs that cannot be derived from pictures with these channels."""
+def derived_facts(pairs: str, factor: int, channels: int, size: tuple[int, int]) -> Given:
+    """The facts of derived given pictures. ConfigError where pictures of these channels and this (width, height) allow none."""
+    if pairs == "smaller":
+        check_factor(factor, *size)
+        return {"channels": channels, "factor": factor}
+    if pairs in ("folders", "left", "right"):
+        raise ConfigError(
+            f"data.pairs = {pairs} reads a folder or an archive of pictures; name one with --data, or leave --data.pairs out"
+        )
     if pairs == "grey" and channels < 3:
         raise ConfigError(
             "data.pairs = grey needs pictures in colour, and these are grey; use coloured pictures, or leave --data.pairs out"
         )
+    return {"channels": 1}

@@ -97,7 +97,7 @@ def _deep_to_grey(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.astype(np.float32) * np.float32(255 / top))
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def upright(picture: Image.Image) -> Image.Image:
     """A picture turned as its EXIF data say; the same object if nothing is to be turned, since a copy takes memory."""
     picture.load()  # the EXIF data of some files follow the pixels
     return ImageOps.exif_transpose(picture) if picture.getexif().get(0x0112) in range(2, 9) else picture
@@ -116,6 +116,15 @@ def _plain(picture: Image.Image) -> Image.Image:
     return _as_mode(picture, "L" if picture.mode in _GREY else "RGB")
 
 
+def check_growth(old: tuple[int, int], new: tuple[int, int], fit: str, *, enlarge: bool) -> None:
+    """Refuse to fit a picture of the size ``old`` to a larger size ``new``, unless pictures may be enlarged."""
+    growth = new[0] / old[0], new[1] / old[1]
+    if not enlarge and (min(growth) if fit == "pad" else max(growth)) > 1:
+        raise DataError(
+            f"{old[0]}x{old[1]} pixels are too few for {new[0]}x{new[1]}; lower data.resolution, or set data.smaller = enlarge"
+        )
+
+
 def fit_size(picture: Image.Image, size: tuple[int, int], fit: str, *, enlarge: bool = True) -> Image.Image:
     """A picture of ``size`` (width, height): its centre (crop), or the whole without its aspect ratio (stretch).
 
@@ -124,16 +133,11 @@ def fit_size(picture: Image.Image, size: tuple[int, int], fit: str, *, enlarge: 
     """
     if picture.size == size:
         return picture
-    growth = size[0] / picture.width, size[1] / picture.height
-    if not enlarge and (min(growth) if fit == "pad" else max(growth)) > 1:
-        raise DataError(
-            f"{picture.width}x{picture.height} pixels are too few for {size[0]}x{size[1]}; lower data.resolution, or set "
-            "data.smaller = enlarge"
-        )
+    check_growth(picture.size, size, fit, enlarge=enlarge)
     if fit == "crop":
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     if fit == "pad":
-        scale = min(growth)
+        scale = min(size[0] / picture.width, size[1] / picture.height)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, Image.Resampling.LANCZOS)
 
@@ -147,7 +151,7 @@ def to_array(
     transparent pixels, else black. With 4 channels the bars are transparent, and invisible pixels are black. The grey weights are ITU-R 601's.
     """
     with formats.room.of(picture.width * picture.height):
-        picture, paper = _on_paper(_plain(_upright(picture)), channels, background)
+        picture, paper = _on_paper(_plain(upright(picture)), channels, background)
         picture = fit_size(picture, size, fit, enlarge=enlarge)
         if picture.mode == "F":  # Lanczos overshoots, and only 8-bit modes are clipped by Pillow
             picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))

@@ -27,6 +27,12 @@ class Given(TypedDict):
     """As in `ImageInfo`."""
     dtype: NotRequired[str]
     """As in `ImageInfo`."""
+    coded: NotRequired[str]
+    """How files of label maps tell the class: ``"ids"`` (grey values, indices of a palette) or ``"colours"`` (the id is 0xRRGGBB)."""
+    colours: NotRequired[list[str]]
+    """The colour ``#rrggbb`` of each class of a label map in reports and grids."""
+    factor: NotRequired[int]
+    """How many times smaller each side of the given picture is, for pairs by ``smaller``."""
 
 
 class ImageInfo(TypedDict):
@@ -57,7 +63,8 @@ class ImageInfo(TypedDict):
     keeps_size: NotRequired[bool]
     """Whether pictures that a user hands in keep their own size. `PictureToPicture` adds this fact."""
     pairs: NotRequired[str]
-    """How ``given`` is derived: ``"grey"``; absent: pictures are not paired."""
+    """Where ``given`` comes from: derived as ``"grey"`` or ``"smaller"``; stored, from ``"folders"`` or the ``"left"`` or ``"right"``
+    half of a picture; absent: pictures are not paired."""
     given: NotRequired[Given]
     """The facts of ``given``."""
 
@@ -82,8 +89,16 @@ class ImageSettings(DataSettings):
     """auto: the labels of IDX, NPZ, dataset.json and named sets; folders: the subfolder is the class; none: no labels."""
     min_class: int = ranged(0, "[0, inf)")
     """Classes with fewer pictures are left out; 0: none is left out."""
-    pairs: Literal["", "grey"] = ""
-    """The given side of each picture: grey, the picture without its colours; empty: none."""
+    pairs: Literal["", "grey", "smaller", "folders", "left", "right"] = ""
+    """The given side of each picture. grey: the picture without its colours; smaller: the picture shrunk by data.factor; folders: the
+    picture of the same name in a second folder; left, right: that half of the picture. Empty: none, or the set's own given side."""
+    given: str = ""
+    """With pairs = folders, the name of the folder that is given; empty: a usual name, such as given, input, labels or A."""
+    given_labels: bool | Literal["auto"] = "auto"
+    """Whether given pictures are label maps, whose grey values, palette indices or colours are classes; auto: if all are PNG files with
+    one palette."""
+    factor: int = ranged(2, "2 or 4")
+    """How many times smaller each side of the given picture is, with pairs = smaller."""
     max_pixels: int = ranged(64_000_000, "[1, inf)")
     """A file with more pixels is not decoded but counts as unreadable."""
 
@@ -100,6 +115,20 @@ class ImageSettings(DataSettings):
                 ) from None
         if self.min_class and self.labels == "none":
             raise ConfigError("data.min_class needs classes, and data.labels = none leaves them out; drop one of both")
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """Refuse settings of pairs that these pairs do not have."""
+        if self.given and self.pairs != "folders":
+            raise ConfigError("data.given names a folder of data.pairs = folders; set both, or leave --data.given out")
+        if self.factor != 2 and self.pairs != "smaller":
+            raise ConfigError("data.factor belongs to data.pairs = smaller; set both, or leave --data.factor out")
+        if self.given_labels is True and self.pairs in ("grey", "smaller"):
+            raise ConfigError(
+                f"data.given_labels = true does not fit data.pairs = {self.pairs}, which makes given pictures; leave one out"
+            )
+        if self.given_labels is True and self.fit == "pad":
+            raise ConfigError("data.fit = pad has no class for the bars of a label map; use data.fit = crop or stretch")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from PIL import Image
 from polygan import ConfigError, DataError, Fact, Field, LeftOut, Source
 
 from . import pictures, survey
-from .given import check_pairs
+from .given import derived_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,8 +65,8 @@ class PictureSource(Source):
         if settings.background:
             info["background"] = settings.background
         if settings.pairs:
-            check_pairs(settings.pairs, channels)
-            info["pairs"], info["given"] = settings.pairs, {"channels": 1}
+            info["given"] = derived_facts(settings.pairs, settings.factor, channels, size)
+            info["pairs"] = settings.pairs
         self.info = dict(info)
 
     def _class_counts(self, classes: int, skipped: Sequence[int]) -> list[int]:
