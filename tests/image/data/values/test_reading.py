@@ -202,7 +202,7 @@ def test_given_and_made_pictures_may_have_different_windows(tmp_path):
     assert (found.info["window"], found.info["given"]["window"]) == ([-300, -150], [0, 100])
     sample = found.decode(2)
     assert (sample["image"].dtype, sample["given"].dtype) == (np.float32, np.float32)
-    batch = {name: torch.from_numpy(value)[None] for name, value in sample.items()}
+    batch = {name: torch.from_numpy(value.copy())[None] for name, value in sample.items()}
     made = DOMAIN.prepare(batch, found.info)
     assert (float(made["given"][0, 0, -1, -1]), float(made["image"][0, 0, -1, -1])) == (1, 1)
     torch.testing.assert_close(made["image"][0, 0, 0, 1], torch.tensor(-1 + 2 * (150 / 63) / 150))
