@@ -5,9 +5,24 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from polygan import CommandSpec, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+
+if TYPE_CHECKING:
+    from .dreaming.ascent import dream, zoom
 
 POLYGAN_API = 2
+
+__all__ = ["dream", "zoom"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dreaming import ascent
+
+    return getattr(ascent, name)
 
 
 @hookimpl
@@ -86,6 +101,15 @@ def polygan_datasets() -> list[DatasetSpec]:
             "600 made-up streets with their label maps of 10 classes as the given side, 128x64, resizable from 32 to 512 pixels",
             settings="polygan_image.data.pairs.streets:StreetsSettings",
         ),
+    ]
+
+
+@hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "dream", "excite the layers of a network by changing a picture", "polygan_image.dreaming.command:main"
+        )
     ]
 
 
