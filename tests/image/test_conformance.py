@@ -36,6 +36,14 @@ def pictures(folder):
     return folder
 
 
+def scans(folder):
+    """Crops of 20 pictures of different sizes with five channels of int16."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        np.save(folder / f"{i}.npy", rng.integers(-900, 900, (34 + i % 3, 36, 5), dtype=np.int16))
+    return {"source": str(folder), "crop": 32, "flip": True, "scale": 1.1}
+
+
 def labelled(folder):
     return {"source": str(pictures(folder)), "labels": "folders"}
 
@@ -49,6 +57,7 @@ class Pool(torch.nn.Module):
 
 FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
 RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
+RECIPES.append(Case("image/dcgan", scans, NARROW))
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")
@@ -65,6 +74,6 @@ def _features():
     shutil.rmtree(FEATURES.parent)
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])
+@parametrize_with_checks([*RECIPES, *(Case("image", made, kind="domain") for made in (pictures, scans)), *METRICS])
 def test_contract(check):
     check()
