@@ -107,6 +107,7 @@ def polygan_datasets() -> list[DatasetSpec]:
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(
             "image/pix2pix",
