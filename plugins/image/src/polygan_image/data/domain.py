@@ -217,7 +217,8 @@ class ImageDomain(Domain):
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
         """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
         named = [("given", given), ("made", made), *([] if truth is None else [("real", truth)])]
-        sides = [(name, _in_colours(samples).data) for name, samples in named]
+        coloured = [(name, _in_colours(samples)) for name, samples in named]
+        sides = [(name, showing.shown(samples.data, samples.extra)) for name, samples in coloured]
         return [view(sides)] if all(len(data) for _, data in sides) else []
 
     def features(self, samples: Samples) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -186,8 +187,9 @@ class ResNetGenerator(nn.Module):
                     nn.init.normal_(module.weight, 0.0, 0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if norm == "none" and isinstance(module, Residual):
-                nn.init.zeros_(module.conv2.weight)
+        if norm == "none":
+            for block in cast("Iterable[Residual]", self.blocks):
+                nn.init.zeros_(block.conv2.weight)
 
     def _encode(self, image: Tensor) -> Iterator[Tensor]:
         """The picture, the map of each halving convolution before its norm, and the map after each block."""
@@ -206,19 +208,23 @@ class ResNetGenerator(nn.Module):
 
         The picture, the maps of the two halving convolutions, and the maps after block 1 and block 5 (or the last).
         """
-        found: list[Tensor] = []
+        steps = itertools.islice(enumerate(self._encode(image)), self.places[-1] + 1)
+        return [x for place, x in steps if place in self.places]
+
+    def with_features(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The made pictures, and the `features` of the given ones from the same pass."""
+        found, x = [], image
         for place, x in enumerate(self._encode(image)):
             if place in self.places:
                 found.append(x)
-            if place == self.places[-1]:
-                break
-        return found
+        return self._decode(x), found
 
     def forward(self, image: Tensor) -> Tensor:
         """Pictures (n, outputs, H, W)."""
-        x = image
-        for place in self._encode(image):  # one map at a time stays in memory
-            x = place
+        (x,) = deque(self._encode(image), maxlen=1)  # one map at a time stays in memory
+        return self._decode(x)
+
+    def _decode(self, x: Tensor) -> Tensor:
         for up in self.up:
             x = up(x)
         return torch.tanh(self.last(x))

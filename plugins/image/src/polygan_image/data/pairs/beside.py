@@ -24,7 +24,7 @@ _GAP, _PAD = 2, 8  # white pixels within a group, and behind a group
 
 
 def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
-    """One picture of named sides, each (n, C, H, W) in [-1, 1] with its own C, H and W: sample i of each side stands in one group.
+    """One picture of named sides, each (n, 1, 3 or 4, H, W) in [-1, 1] with its own channels and size: sample i of each side stands in one group.
 
     Smaller sides are enlarged by repeating pixels; small pictures are enlarged together.
     """
@@ -35,7 +35,7 @@ def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
     columns = min(n, max(1, _WIDE // group))
     rows = max(2, _PIXELS // (columns * group * (factor * height + _GAP)))
     n = min(n - n % columns, rows * columns)
-    cells = [_sized(_shown(data[:n].float()), (factor * height, factor * width)) for _, data in sides]
+    cells = [_sized(in_colour(data[:n].float()), (factor * height, factor * width)) for _, data in sides]
     gap = torch.ones(n, 3, factor * height, _GAP)
     joined = [piece for cell in cells for piece in (cell, gap)]
     joined[-1] = torch.ones(n, 3, factor * height, _PAD if columns > 1 else 0)
@@ -48,10 +48,3 @@ def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
 def _sized(data: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures (n, 3, H, W) of this (height, width), by repeating pixels."""
     return data.cpu() if tuple(data.shape[2:]) == size else F.interpolate(data.cpu(), size=size, mode="nearest-exact")
-
-
-def _shown(data: Tensor) -> Tensor:
-    """Pictures (n, C, H, W) as colour (n, 3, H, W). Of channels that are no colours, the first are shown."""
-    if data.shape[1] in pictures.MODES:
-        return in_colour(data)
-    return data[:, :3] if data.shape[1] > 3 else in_colour(data[:, :1])

@@ -80,4 +80,4 @@ def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     if facts.get("keeps_size", False):
         size = values.shape[1], values.shape[0]
     made = fitting.fitted(reading.as_type(values, facts.get("dtype", "uint8")), size, facts.get("fit", "crop"))
-    return to_unit(torch.from_numpy(np.ascontiguousarray(made.transpose(2, 0, 1)))[None], info)
+    return to_unit(torch.from_numpy(made.transpose(2, 0, 1).copy())[None], info)

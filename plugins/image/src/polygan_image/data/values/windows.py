@@ -55,9 +55,9 @@ def window_of(facts: Mapping[str, Any]) -> tuple[float, float]:
 def to_unit(values: Tensor, facts: Mapping[str, Any]) -> Tensor:
     """float32 in [-1, 1] of stored values, on their device. Values outside the window become -1 and 1."""
     if "window" not in facts:
-        return values.to(torch.float32).div_(127.5).sub_(1)
+        return values.to(torch.float32).div(127.5).sub_(1)
     centre, half = _parts(*window_of(facts))
-    return values.to(torch.float32).sub_(centre).div_(half).clamp_(-1, 1)
+    return values.to(torch.float32).sub(centre).div_(half).clamp_(-1, 1)
 
 
 def to_values(data: Tensor, facts: Mapping[str, Any]) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 
 from polygan import DataError, Score
 
+from ...data.values.windows import has_window, window_of
 from .trivial import answers
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ class Compared:
     @property
     def window(self) -> tuple[float, float]:
         """The values in the data's units that are -1 and 1."""
-        low, high = self.evaluation.info.get("window", (0, 255))
-        return low, high
+        return window_of(self.evaluation.info)
 
     @property
     def scale(self) -> int:
@@ -78,9 +78,9 @@ class Compared:
         return {name: self._of(e.pairs(self.n, name))[0] for name in e.recipe.variants}
 
     def rounded(self, data: Tensor) -> Tensor:
-        """Pictures as they would be written: clipped, and for data of 8 bits rounded to its 256 levels."""
+        """Pictures as they would be written: clipped, and for data of plain bytes rounded to the 256 levels."""
         data = data.clamp(-1, 1)
-        if self.evaluation.info.get("dtype", "uint8") != "uint8":
+        if has_window(self.evaluation.info):
             return data
         return ((data + 1) * 127.5).round() / 127.5 - 1
 
