@@ -31,7 +31,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, arrays or a named set; 8 or 16 bits or floats, any channels",
         )
     ]
 
