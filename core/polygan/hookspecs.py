@@ -68,12 +68,17 @@ class DatasetSpec:
 @dataclass(frozen=True)
 class MetricSpec:
     """A metric. ``id`` is ``domain/name``; ``target`` names a callable
-    `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`."""
+    `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`.
+
+    ``needs_pairs`` says that the metric asks for `polygan.Evaluation.pairs`. By default such metrics are computed where a run has
+    pairs, before all others, and nowhere else.
+    """
 
     id: str
     target: str
     summary: str
     paper: str = ""
+    needs_pairs: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Computed(NamedTuple):
-    """What the metrics of one evaluation gave. Every value and every floor is a finite float."""
+    """What the metrics of one evaluation gave. Every value, floor and baseline is a finite float."""
 
     scores: dict[str, list[Score]]
     """The scores by metric."""
@@ -54,7 +54,9 @@ def compute_scores(
     checked = {name: [_checked(e, say) for e in entries if isinstance(e, Score)] for name, entries in found.items()}
     scores = {name: [s for s in of_one if s is not None] for name, of_one in checked.items()}
     plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
-    record = {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+    record: dict[str, object] = {"scores": [vars(s) for s in flat(scores)]}
+    record |= {"plots": plots} if plots else {}
+    record |= {"paired": True} if evaluation is not None and evaluation.paired else {}
     first = checked.get(metrics[0]) if metrics else None
     return Computed(scores, record, first[0] if first else None)
 
@@ -77,7 +79,18 @@ def _checked(score: Score, say: Callable[[str], None]) -> Score | None:
     floor = None if score.floor is None else _finite(score.floor)
     if floor is None and score.floor is not None:
         say(f"the floor of {score.name} was left out: it is {score.floor}, not a finite number")
-    return replace(score, value=value, floor=floor)
+    return replace(score, value=value, floor=floor, baseline=_checked_baseline(score, say))
+
+
+def _checked_baseline(score: Score, say: Callable[[str], None]) -> tuple[float, str] | None:
+    """The baseline with a plain float. A baseline whose value is not finite is left out."""
+    if score.baseline is None:
+        return None
+    value, name = score.baseline
+    if (known := _finite(value)) is None:
+        say(f"the baseline of {score.name} ({name}) was left out: it is {value}, not a finite number")
+        return None
+    return known, str(name)
 
 
 def _drawable(drawn: Plot) -> Plot:

@@ -25,9 +25,9 @@ class TrainerSettings(Checked):
     seed: int = ranged(0, "[0, 9223372036854775808)", hint="a seed is a whole number from 0 to 2^63 - 1")
     """Seed of the initial parameters, the order of the data and all noise."""
     precision: Precision = "auto"
-    """auto: bf16 where the hardware supports it, else fp32 on the CPU and fp16 on CUDA."""
+    """auto: bf16 where the hardware supports it, else fp32 on the CPU and mps, and fp16 on CUDA."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """auto, cpu, cuda, cuda:N or mps; auto takes CUDA or, for one process, Apple's GPU (mps) where there is one."""
     compile: bool = False
     """torch.compile the networks; turns that differentiate twice stay eager."""
     deterministic: bool = True
@@ -63,7 +63,8 @@ class RunSettings(TrainerSettings):
     init_from: str = ""
     """A run, checkpoint or .safetensors file whose networks training starts from; optimizers and counters start fresh."""
     metrics: tuple[str, ...] = ()
-    """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain."""
+    """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain that fits; those of
+    pairs come first where the data has pairs."""
     features: str = ""
     """The feature network for metrics that offer a choice: a file, or a name that the domain's plugin knows; empty: the
     metric's own network."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polygan import CommandSpec, DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 if TYPE_CHECKING:
     from .dreaming.ascent import dream, zoom
@@ -67,6 +67,41 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Miyato et al. 2018, arXiv:1802.05957",
             ("conditional", "small-data"),
         ),
+        RecipeSpec(
+            "image/pix2pix",
+            "polygan_image.pix2pix:Pix2Pix",
+            "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
+            "Isola et al. 2017, arXiv:1611.07004",
+            ("pairs",),
+        ),
+        RecipeSpec(
+            "image/colorize",
+            "polygan_image.colorize:Colorize",
+            "colours for grey pictures of any size: regression in Lab, then a game that held-out checks stop",
+            "Antic et al. 2019 (NoGAN)",
+            ("pairs",),
+        ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
+        ),
+        RecipeSpec(
+            "image/cyclegan",
+            "polygan_image.cyclegan:CycleGAN",
+            "pictures of one class into another and back, learned without pairs, any size",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/cut",
+            "polygan_image.cut:CUT",
+            "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
+            "Park et al. 2020, arXiv:2007.15651",
+            ("two-sides",),
+        ),
     ]
 
 
@@ -114,8 +149,32 @@ def polygan_commands() -> list[CommandSpec]:
 
 
 @hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
+    return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "import",
+            "polygan_image.formats.pix2pix:import_pix2pix",
+            "the official code's latest_net_G.pth (U-Net), and latest_net_D.pth if that lies beside it",
+        ),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "export",
+            "polygan_image.formats.pix2pix:export_pix2pix",
+            "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
+        ),
+    ]
+
+
+@hookimpl
 def polygan_metrics() -> list[MetricSpec]:
     return [
+        *_pair_metrics(),
         MetricSpec(
             "image/frechet",
             "polygan_image.scores.metrics:frechet",
@@ -154,5 +213,62 @@ def polygan_metrics() -> list[MetricSpec]:
             "image/recognised",
             "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
+        ),
+    ]
+
+
+def _pair_metrics() -> list[MetricSpec]:
+    """The metrics of pictures that have a truth each. The first one picks the best checkpoint of a run with pairs."""
+    return [
+        MetricSpec(
+            "image/layer-distance",
+            "polygan_image.scores.pairs.layers:layer_distance",
+            "cosine distance from the truth in the layers of a network of the source, or of --features; lower is better",
+            "Zhang et al. 2018, arXiv:1801.03924",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/psnr",
+            "polygan_image.scores.pairs.similarity:signal_to_noise",
+            "peak signal-to-noise ratio to the truth in decibels, of the channels and of luma; higher is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/ssim",
+            "polygan_image.scores.pairs.similarity:structure",
+            "structural similarity to the truth, of the channels and of luma; higher is better",
+            "Wang et al. 2004, IEEE Transactions on Image Processing 13(4)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/mae",
+            "polygan_image.scores.pairs.similarity:absolute",
+            "mean absolute difference from the truth in the data's own units; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-difference",
+            "polygan_image.scores.pairs.colours:colour_difference",
+            "CIEDE2000 between made and true colours; lower is better",
+            "Sharma, Wu and Dalal 2005, Color Research and Application 30(1)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/consistency",
+            "polygan_image.scores.pairs.agreement:consistency",
+            "distance of made pictures, made grey or smaller again, from the given ones; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/flicker",
+            "polygan_image.scores.pairs.agreement:flicker",
+            "change between neighbouring made frames beyond that of the given frames; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-distribution",
+            "polygan_image.scores.pairs.colours:colour_distribution",
+            "Jensen-Shannon divergence of the colours of all made pictures from the real ones'; lower is better",
+            needs_pairs=True,
         ),
     ]
