@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 if TYPE_CHECKING:
-    from .dreaming.ascent import dream, zoom
+    from .dreaming.ascent import dream as dream
+    from .dreaming.ascent import zoom as zoom
 
 POLYGAN_API = 2
 
-__all__ = ["dream", "zoom"]
+_LAZY = ("dream", "zoom")  # torch is not imported to list recipes
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .dreaming import ascent
 
