@@ -37,6 +37,14 @@ def pictures(folder):
     return folder
 
 
+def scans(folder):
+    """Crops of 20 pictures of different sizes with five channels of int16."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        np.save(folder / f"{i}.npy", rng.integers(-900, 900, (34 + i % 3, 36, 5), dtype=np.int16))
+    return {"source": str(folder), "crop": 32, "flip": True, "scale": 1.1}
+
+
 def labelled(folder):
     return {"source": str(pictures(folder)), "labels": "folders"}
 
@@ -94,6 +102,7 @@ class Pool(torch.nn.Module):
 FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
 RECIPES = [
     *(Case(name, pictures, model) for name, model in TINY.items()),
+    Case("image/dcgan", scans, NARROW),
     Case("image/pix2pix", halves, PIX2PIX),
     Case("image/cyclegan", small_sides, SIDES),
     Case("image/cut", small_sides, CUT),
@@ -120,6 +129,9 @@ def _features():
     shutil.rmtree(FEATURES.parent)
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS, *PAIRS])
+DOMAINS = [Case("image", made, kind="domain") for made in (pictures, scans)]
+
+
+@parametrize_with_checks([*RECIPES, *DOMAINS, *METRICS, *PAIRS])
 def test_contract(check):
     check()

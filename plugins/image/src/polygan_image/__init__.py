@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 if TYPE_CHECKING:
-    from .dreaming.ascent import dream, zoom
+    from .dreaming.ascent import dream as dream
+    from .dreaming.ascent import zoom as zoom
 
 POLYGAN_API = 2
 
-__all__ = ["dream", "zoom"]
+_LAZY = ("dream", "zoom")  # torch is not imported to list recipes
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .dreaming import ascent
 
@@ -31,7 +32,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, arrays or a named set; 8 or 16 bits or floats, any channels",
         )
     ]
 
@@ -152,6 +153,7 @@ def polygan_commands() -> list[CommandSpec]:
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(
             "image/pix2pix",
