@@ -122,6 +122,22 @@ def polygan_formats() -> list[FormatSpec]:
             "polygan_image.formats.pix2pix:export_pix2pix",
             "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
         ),
+        FormatSpec("image/cyclegan", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cyclegan",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cyclegan",
+            "the official code's latest_net_G_A.pth as to_b, with latest_net_G_B.pth, D_A and D_B if they lie beside it",
+        ),
+        FormatSpec("image/cut", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cut",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cut",
+            "the official code's latest_net_G.pth",
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import torch
 import torch.nn.functional as F
 
-from polygan import Checked, Player, Turn, losses, ranged
+from polygan import Checked, ConfigError, Player, Turn, losses, ranged
 
 from .game import Game
 from .networks.patches import PatchDiscriminator, PatchNorm, smallest_side
@@ -191,7 +191,11 @@ class CycleGAN(PictureToPicture[Config]):
         self, networks: Mapping[str, nn.Module], options: ToSide
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """The generator of the class that ``options`` name, and its geometry."""
-        network = networks["to_b" if self.sides(options).made == self.classes[1] else "to_a"]
+        name = "to_b" if self.sides(options).made == self.classes[1] else "to_a"
+        if name not in networks:  # imported weights may hold one direction
+            other = self.classes[name == "to_a"]
+            raise ConfigError(f"this model makes pictures of the class {other} alone; type --to {other}")
+        network = networks[name]
         return network, cast("Geometry", network.geometry)
 
 
