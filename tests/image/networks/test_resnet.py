@@ -92,8 +92,8 @@ def test_enlarging_is_repeated_pixels_and_then_a_convolution():
 def test_filters_keep_a_flat_picture_and_store_nothing():
     flat = torch.full((1, 2, 6, 4), 0.7)
     for up, size in ((True, (12, 8)), (False, (3, 2))):
-        assert torch.allclose(Blur(up=up)(flat), torch.full((1, 2, *size), 0.7))
-        assert not Blur(up=up).state_dict()
+        assert torch.allclose(Blur(2, up=up)(flat), torch.full((1, 2, *size), 0.7))
+        assert not Blur(2, up=up).state_dict()
 
 
 def test_pixel_norm_brings_each_position_to_mean_0_and_variance_1():

@@ -191,11 +191,11 @@ class CycleGAN(PictureToPicture[Config]):
         self, networks: Mapping[str, nn.Module], options: ToSide
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """The generator of the class that ``options`` name, and its geometry."""
-        name = "to_b" if self.sides(options).made == self.classes[1] else "to_a"
-        if name not in networks:  # imported weights may hold one direction
-            other = self.classes[name == "to_a"]
-            raise ConfigError(f"this model makes pictures of the class {other} alone; type --to {other}")
-        network = networks[name]
+        made = self.sides(options).made
+        if made not in self.facts.get("makes", self.classes):
+            other = self.classes[made == self.classes[0]]
+            raise ConfigError(f"the imported weights make pictures of the class {other} alone; type --to {other}")
+        network = networks["to_b" if made == self.classes[1] else "to_a"]
         return network, cast("Geometry", network.geometry)
 
 

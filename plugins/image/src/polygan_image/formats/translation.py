@@ -44,13 +44,17 @@ def import_cyclegan(path: Path) -> ImportedWeights:
         if model and found != model:
             raise CheckpointError(f"{file} has other sizes than {path}: {found} and {model}; import one of them alone")
         model = found
+    makes = [side for side in "AB" if f"to_{side.lower()}" in networks]
     for name, official in (("discriminator_b", "D_A"), ("discriminator_a", "D_B")):
         beside = path.with_name(_SIDE.sub(f"_{official}", path.name))
         if beside != path and beside.is_file():
             settings, tensors = read_discriminator(read_state(beside), beside, channels)
             model |= settings
             networks[name] = {key.removeprefix("scales.0."): tensor for key, tensor in tensors.items()}
-    return ImportedWeights(model, _info(channels), networks)
+    info = _info(channels)
+    if len(makes) == 1:
+        info["makes"] = makes
+    return ImportedWeights(model, info, networks)
 
 
 def import_cut(path: Path) -> ImportedWeights:
@@ -127,7 +131,7 @@ def resnet_layers(state: Mapping[str, Tensor], blocks: int, up: str, normed: boo
 def _check_filters(state: State, names: set[str], path: Path) -> None:
     """Refuse filters other than the paper's, which are not kept but computed."""
     for name in sorted(names):
-        taps = Blur(up=state[name].shape[-1] == 4).taps.float()
+        taps = Blur(1, up=state[name].shape[-1] == 4).taps.float()
         expected = (taps / taps.sum() * (4 if taps.shape[-1] == 4 else 1)).expand_as(state[name][:, :1])
         if state[name].shape != expected.shape or not torch.allclose(state[name], expected):
             raise CheckpointError(f"{path}: {name} is another filter than CUT's; only the official filters are known")

@@ -59,15 +59,15 @@ class Blur(nn.Module):
 
     taps: Tensor
 
-    def __init__(self, *, up: bool) -> None:
+    def __init__(self, channels: int, *, up: bool) -> None:
         super().__init__()
         taps = torch.tensor([1, 3, 3, 1] if up else [1, 2, 1])
         # Whole numbers, because processes average buffers of floats.
         self.register_buffer("taps", torch.outer(taps, taps)[None, None], persistent=False)
-        self.up, self.gain = up, 1 / 16
+        self.channels, self.up, self.gain = channels, up, 1 / 16
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
+        channels = self.channels
         taps = (self.taps.to(x.dtype) * self.gain).expand(channels, 1, *self.taps.shape[2:])
         if self.up:
             x = F.pad(x, [1] * 4, mode="replicate")
@@ -116,7 +116,7 @@ class Down(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, 1 if antialias else 2, 1, bias=norm != "batch")
         self.norm = normalisation(norm, outputs)
-        self.blur = Blur(up=False) if antialias else nn.Identity()
+        self.blur = Blur(outputs, up=False) if antialias else nn.Identity()
 
     def finish(self, convolved: Tensor) -> Tensor:
         """What follows the convolution."""
@@ -129,7 +129,7 @@ class UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, up: Up) -> None:
         super().__init__()
         bias = norm != "batch"
-        self.blur = Blur(up=True) if up == "antialias" else nn.Identity()
+        self.blur = Blur(inputs, up=True) if up == "antialias" else nn.Identity()
         self.conv: nn.Module = (
             Enlarged(inputs, outputs, bias=bias)
             if up == "resize"
