@@ -245,6 +245,10 @@ def sum_of(terms: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, terms)
 
 
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def _flat(maps: list[Tensor]) -> Tensor:
     return torch.cat([m.flatten() for m in maps])
 
@@ -275,5 +279,5 @@ def feature_matching(true: list[list[Tensor]], made: list[list[Tensor]]) -> Tens
     found = []
     for t, m in zip(true, made, strict=True):
         maps = list(zip(t[:-1], m[:-1], strict=True))  # without the logits
-        found.append(sum_of(F.l1_loss(b.float(), a.float()) for a, b in maps) * (4 / len(maps)))
+        found.append(sum_of(F.l1_loss(_wide(b), _wide(a)) for a, b in maps) * (4 / len(maps)))
     return sum_of(found) / len(found)

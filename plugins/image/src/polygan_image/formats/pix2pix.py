@@ -10,7 +10,7 @@ import torch
 
 from polygan import ConfigError, ImportedWeights
 
-from ..networks.patches import PatchDiscriminator
+from ..networks.patches import PatchDiscriminator, smallest_side
 from ..networks.unet import UNet
 from .weights import COUNTER, State, read_state, renamed, shape_of
 
@@ -38,6 +38,8 @@ def import_pix2pix(path: Path) -> ImportedWeights:
     if beside != path and beside.is_file():
         settings, judges = read_discriminator(read_state(beside), beside, info["channels"] + info["given"]["channels"])
         model, networks["discriminator"] = model | settings, judges
+    side = max(2 ** model["depth"], smallest_side(model.get("discriminator_layers", 3)))
+    info |= {"height": side, "width": side}
     return ImportedWeights(model, info, networks)
 
 
@@ -48,15 +50,14 @@ def read_unet(state: State, path: Path) -> tuple[dict[str, Any], dict[str, Any],
     depth = 1
     while depth < DEEPEST and f"{_block(depth)}.model.1.weight" in state:
         depth += 1
-    norm = "batch" if f"{_block(1)}.model.2.weight" in state else "instance"
+    norm = "batch" if f"{_block(depth - 1)}.model.4.weight" in state else "instance"  # after the deepest map
     if norm == "instance":  # files of old versions keep means that instance norm never used
         state = {name: t for name, t in state.items() if not name.endswith(("running_mean", "running_var", COUNTER))}
     model = {"generator": "unet", "width": width, "depth": depth, "norm": norm, "up": "transposed"}
     with torch.device("meta"):  # nothing is allocated for what a file claims
         network = UNet(inputs, outputs, width, depth, norm=norm, up="transposed")
     tensors = renamed(state, unet_layers(depth, norm == "batch"), network, path, WHAT)
-    side = 2**depth
-    info = {"channels": outputs, "height": side, "width": side, "pairs": "folders", "given": {"channels": inputs}}
+    info = {"channels": outputs, "pairs": "folders", "given": {"channels": inputs}}
     return model | ({"statistics": "picture"} if norm == "batch" else {}), info, tensors
 
 
