@@ -52,6 +52,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Miyato et al. 2018, arXiv:1802.05957",
             ("conditional", "small-data"),
         ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
+        ),
     ]
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from polygan import ConfigError
 
+from ..translation.degrade import shrink
 from . import pictures
-from .pairs.given import check_factor, smaller
+from .pairs.given import check_factor
 from .pairs.labels import classes_of
 from .pairs.maps import read_map, take_maps
 from .values import reading, users, windows
@@ -59,7 +60,7 @@ def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
         case "grey":
             return grey(image)
         case "smaller":
-            return smaller(image, info["given"]["factor"])
+            return shrink(image, info["given"]["factor"])
         case other:
             raise ConfigError(f"the data was paired by {other!r}, which is unknown here; upgrade polygan-image")
 
