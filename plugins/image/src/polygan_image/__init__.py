@@ -53,6 +53,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("conditional", "small-data"),
         ),
         RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
+        ),
+        RecipeSpec(
             "image/pix2pix",
             "polygan_image.pix2pix:Pix2Pix",
             "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
