@@ -106,7 +106,7 @@ RECIPES = [
     Case("image/pix2pix", halves, PIX2PIX),
     Case("image/cyclegan", small_sides, SIDES),
     Case("image/cut", small_sides, CUT),
-    Case("image/cut", small_sides, {**CUT, "fast": True, "antialias": False}),
+    Case("image/cut", small_sides, {**CUT, "fast": True, "up": "resize"}),
     Case("image/colorize", squares, COLORIZE | PHASES),
 ]
 METRICS = [

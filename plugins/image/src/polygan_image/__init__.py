@@ -69,6 +69,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("conditional", "small-data"),
         ),
         RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
+        ),
+        RecipeSpec(
             "image/pix2pix",
             "polygan_image.pix2pix:Pix2Pix",
             "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
@@ -168,6 +175,22 @@ def polygan_formats() -> list[FormatSpec]:
             "export",
             "polygan_image.formats.pix2pix:export_pix2pix",
             "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
+        ),
+        FormatSpec("image/cyclegan", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cyclegan",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cyclegan",
+            "the official code's latest_net_G_A.pth as to_b, with latest_net_G_B.pth, D_A and D_B if they lie beside it",
+        ),
+        FormatSpec("image/cut", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cut",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cut",
+            "the official code's latest_net_G.pth",
         ),
     ]
 
