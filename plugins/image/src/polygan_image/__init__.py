@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -130,5 +130,25 @@ def polygan_metrics() -> list[MetricSpec]:
             "image/recognised",
             "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    return [
+        FormatSpec(
+            "image/superres",
+            "esrgan",
+            "import",
+            "polygan_image.formats.esrgan:import_esrgan",
+            "a .pth of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
+        ),
+        FormatSpec(
+            "image/superres",
+            "esrgan",
+            "export",
+            "polygan_image.formats.esrgan:export_esrgan",
+            "a .pth of Real-ESRGAN with params_ema, for the networks rrdb and compact",
         ),
     ]

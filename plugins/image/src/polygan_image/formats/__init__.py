@@ -1,0 +1,1 @@
+"""Formats that weights of the recipes are imported from and exported to."""
