@@ -80,5 +80,8 @@ class Sides(polygan.Recipe[Config]):
         fake = ctx["generator"](inner["point"])
         return {**losses.minimax_generator(ctx["discriminator"](fake)), "near": (fake - inner["point"]).square().mean()}
 
+    def sides(self, options):
+        return polygan.Sides(*self.info["classes"])
+
     def generate(self, networks, request):
         return polygan.Samples(networks["generator"](request.given.data.to(request.device)).cpu())

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from .data.stream import Stream, Streams
     from .data.walk import left_out_files, passed_over, walk_files
     from .game.protocol import Context, Player, Turn
-    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request
+    from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
-    from .scoring.evaluation import Evaluation, Plot, Score
+    from .scoring.evaluation import Evaluation, Pairs, Plot, Score
     from .seeding import Noise, mix
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
@@ -71,12 +71,12 @@ _HOME = {
     "data.encodings": "decode_text",
     "data.walk": "left_out_files passed_over walk_files",
     "game.protocol": "Context Player Turn",
-    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request",
+    "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
-    "scoring.evaluation": "Evaluation Plot Score",
+    "scoring.evaluation": "Evaluation Pairs Plot Score",
     "seeding": "Noise mix",
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
@@ -113,6 +113,7 @@ __all__ = [
     "Listener",
     "MetricSpec",
     "Noise",
+    "Pairs",
     "Passage",
     "Picture",
     "Piece",
@@ -129,6 +130,7 @@ __all__ = [
     "RunEvent",
     "Samples",
     "Score",
+    "Sides",
     "Sound",
     "Source",
     "Split",

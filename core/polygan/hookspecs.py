@@ -68,12 +68,17 @@ class DatasetSpec:
 @dataclass(frozen=True)
 class MetricSpec:
     """A metric. ``id`` is ``domain/name``; ``target`` names a callable
-    `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`."""
+    `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`.
+
+    ``kind`` says what is compared: ``"pair"``: each sample with its own truth (`polygan.Evaluation.pairs`); ``"distribution"``: all
+    samples with all real samples. Metrics of pairs are computed by default, first of all, where a run has pairs.
+    """
 
     id: str
     target: str
     summary: str
     paper: str = ""
+    kind: Literal["", "pair", "distribution"] = ""
 
 
 @dataclass(frozen=True)

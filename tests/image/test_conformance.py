@@ -40,6 +40,33 @@ def labelled(folder):
     return {"source": str(pictures(folder)), "labels": "folders"}
 
 
+def halves(folder):
+    """Pairs in halves of one picture: the right half is given and the left half is its negative."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        given = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(np.concatenate([255 - given, given], 1)).save(folder / f"{i}.png")
+    return {"source": str(folder), "pairs": "right"}
+
+
+PIX2PIX = {"width": 2, "depth": 2, "discriminator_width": 2, "discriminator_layers": 1}
+
+
+def small_sides(folder):
+    """Two classes of small pictures, dark and bright."""
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("bright", 120)):
+        (folder / label).mkdir()
+        for i in range(16):
+            picture = rng.integers(low, low + 130, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / label / f"{i}.png")
+    return folder
+
+
+SIDES = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
+CUT = {**SIDES, "patches": 8, "projection_width": 4}
+
+
 class Pool(torch.nn.Module):
     """A feature network that takes no training: 4 x 4 means of each colour."""
 
@@ -48,7 +75,13 @@ class Pool(torch.nn.Module):
 
 
 FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
-RECIPES = [Case(name, pictures, model) for name, model in TINY.items()]
+RECIPES = [
+    *(Case(name, pictures, model) for name, model in TINY.items()),
+    Case("image/pix2pix", halves, PIX2PIX),
+    Case("image/cyclegan", small_sides, SIDES),
+    Case("image/cut", small_sides, CUT),
+    Case("image/cut", small_sides, {**CUT, "fast": True, "antialias": False}),
+]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")

@@ -13,7 +13,7 @@ from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .data_commands import COMMANDS, tell_receipt
-from .listing import list_plugins, list_registered, print_table
+from .listing import list_plugins, list_registered, print_scores
 from .output import print_json
 from .settings_files import read_layers
 
@@ -119,17 +119,7 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str])
     if arguments.json:
         print_json([vars(s) for s in scores])
         return
-    rows = [
-        (
-            s.name,
-            f"{s.value:.4g}",
-            "" if s.floor is None else f"{s.floor:.4g}",
-            f"{s.better} is better",
-            s.note,
-        )
-        for s in scores
-    ]
-    print_table(f"scores of {loaded.folder} at step {loaded.step}", ("name", "value", "floor", "", "note"), rows)
+    print_scores(f"scores of {loaded.folder} at step {loaded.step}", scores)
 
 
 def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:

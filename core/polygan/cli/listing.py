@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..plugins.catalogue import Catalogue
     from ..plugins.kinds import Kind, Spec
+    from ..scoring.evaluation import Score
     from .command import Arguments
 
 
@@ -78,6 +79,19 @@ def list_plugins(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str
         for p in catalogue.plugins
     ]
     print_table("plugins", ("name", "distribution", "status", "brings, or why not"), rows)
+
+
+def print_scores(title: str, scores: Sequence[Score]) -> None:
+    """Print scores as a table, each beside its floor, and beside its baseline where some score has a baseline."""
+    compared = any(s.baseline for s in scores)
+
+    def row(s: Score) -> list[str]:
+        baseline = "" if s.baseline is None else f"{s.baseline[0]:.4g} ({s.baseline[1]})"
+        floor = "" if s.floor is None else f"{s.floor:.4g}"
+        return [s.name, f"{s.value:.4g}", floor, *([baseline] if compared else []), f"{s.better} is better", s.note]
+
+    header = ("name", "value", "floor", *(["baseline"] if compared else []), "", "note")
+    print_table(title, header, [row(s) for s in scores])
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -138,6 +138,13 @@ class Domain(ABC):
         """What a recipe is given to make the samples of these rows, in the form that `read` yields. Default: `real`."""
         return self.real(split, rows)
 
+    def paired(self, info: Facts) -> bool:
+        """Whether `real` of a row is the truth for what is made from `given` of this row. Default: True.
+
+        False for data whose rows have no truth: two sides, of which no sample belongs to a sample of the other side.
+        """
+        return True
+
     def read(self, path: Path, info: Facts) -> Iterator[Samples]:
         """The samples of a user's file, with their names. A long sample comes in pieces, so that memory stays bounded.
 
@@ -222,6 +229,13 @@ class Domain(ABC):
     @abstractmethod
     def render(self, samples: Samples) -> list[Piece]:
         """The pictures, sounds or texts by which a report shows the samples."""
+
+    def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Facts) -> list[Piece]:
+        """Pieces for a report that show each given sample beside the sample made from it, and beside its truth.
+
+        ``info`` are the facts of the run's data. Default: none, so that a report shows what was made beside what is real.
+        """
+        return []
 
     @abstractmethod
     def features(self, samples: Samples) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -42,6 +42,13 @@ class Request:
 @dataclass(frozen=True)
 class NoOptions:
     """Generation without options."""
+
+
+class Sides(NamedTuple):
+    """Two classes of the data: samples of the one are made into samples of the other, without pairs."""
+
+    given: str
+    made: str
 
 
 class Recipe(Generic[C]):
@@ -97,6 +104,13 @@ class Recipe(Generic[C]):
         """The size of the fixed latent batch that is shown during training, and its ``Sampling`` options."""
         return 64, self.Sampling()
 
+    def sides(self, options: object) -> Sides | None:
+        """The classes that samples are made from and made into, for these options; None: any sample of the data can be given.
+
+        Previews and scores then hand in samples of the class ``given``, and compare the results with samples of the class ``made``.
+        """
+        return None
+
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """What the recipe chose by itself from its data and settings, in sentences. Shown at the start and in the report."""
         return ()
@@ -142,3 +156,12 @@ class HasLikelihood(Protocol):
     ) -> Tensor:
         """Log-likelihoods in nats: (n,) of whole samples, or (n, L) of the parts of each (tokens)."""
         ...
+
+
+def swapped(networks: Mapping[str, nn.Module], stands_in: Mapping[str, str]) -> dict[str, nn.Module]:
+    """The networks, with other networks (or parts of networks, ``name.part``) in the place of some (`Recipe.variants`)."""
+    found = dict(networks)
+    for name, path in stands_in.items():
+        network, _, part = path.partition(".")
+        found[name] = networks[network].get_submodule(part)
+    return found

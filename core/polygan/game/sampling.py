@@ -16,6 +16,7 @@ import torch
 from ..errors import ConfigError, did_you_mean
 from ..seeding import Noise, mix, preserved_generators, seed_everything
 from .recipe import HasStream, Request
+from .sides import compared, of_class, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -162,23 +163,36 @@ def _finished(recipe: AnyRecipe, made: Samples, given: Samples | None, domain: D
     return made.domain.complete(made, given, recipe.info) if made.domain is not None else made
 
 
-def given_of(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int) -> Samples | None:
+def given_of(
+    recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int, options: object = None
+) -> Samples | None:
     """The given samples for the first ``n`` samples of a run; None where the recipe can make samples from noise.
 
-    Held-out samples are preferred, since samples that a network was trained on prove little.
+    Held-out samples are preferred, since samples that a network was trained on prove little. A recipe with two sides gets samples
+    of the class that ``options`` translate.
     """
     if recipe.given is None or recipe.invents:
         return None
+    if (sides := sides_of(recipe, options)) is not None:
+        splits = {name: of_class(split, sides.given) for name, split in splits.items()}
     split = _shown_split(recipe, splits)
     return domain.given(split, split.rows[: min(n, len(split))])
 
 
-def shown_beside(recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], generated: Samples) -> Samples:
+def has_truth(recipe: AnyRecipe, domain: Domain, info: Facts) -> bool:
+    """Whether what a recipe makes from the given sample of a row can be compared with the real sample of the row."""
+    return recipe.given is not None and not recipe.invents and domain.paired(info)
+
+
+def shown_beside(
+    recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], generated: Samples, options: object = None
+) -> Samples:
     """Real samples to show beside generated samples, of the same classes in the same order where the data has classes.
 
-    They come from the same split as those of `given_of`. Rows of a grid stay rows of a grid.
+    They come from the same split as those of `given_of`. Rows of a grid stay rows of a grid. Beside samples of a recipe with two
+    sides stand real samples of the class that ``options`` make.
     """
-    split, labels = _shown_split(recipe, splits), generated.labels
+    split, labels = _shown_split(recipe, compared(recipe, splits, options)), generated.labels
     if labels is None or recipe.given is not None or "label" not in split.store.fields:
         return domain.real(split, split.rows[: min(len(generated), len(split))])
     of_rows, order = split.store.gather("label", split.rows).numpy(), labels.tolist()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.build import cache_folder
-from ..game.sampling import given_of, make_samples, shown_beside
+from ..game.sampling import given_of, has_truth, make_samples, shown_beside
+from ..game.sides import compared
 from ..scoring.evaluation import Evaluation
 from ..scoring.trust import NO_TRUST, Trust
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..data.domain import Domain, Samples
+    from ..data.pieces import Piece
     from ..data.source import Batch
     from ..data.store import Split
     from ..game.recipe import Recipe
@@ -46,18 +48,31 @@ class Job:
         """The facts of the data."""
         return self.splits["train"].store.info
 
+    @property
+    def compared(self) -> dict[str, Split]:
+        """The part of each split that generated samples are compared with."""
+        return compared(self.recipe, self.splits)
+
     def prepare(self, batch: Batch) -> Batch:
         """A collated batch in the form that the networks take."""
         return self.domain.prepare(batch, self.info)
 
     def samples(self, networks: Mapping[str, torch.nn.Module], n: int, seed: int, options: object = None) -> Samples:
         """``n`` samples by seed; a recipe that needs something given makes at most one from each held-out sample."""
-        given = given_of(self.recipe, self.domain, self.splits, n)
+        given = given_of(self.recipe, self.domain, self.splits, n, options)
         return make_samples(self.recipe, networks, n, seed, options, given=given, domain=self.domain)
 
-    def real(self, generated: Samples) -> Samples:
+    def real(self, generated: Samples, options: object = None) -> Samples:
         """Real samples to show beside generated ones: as many, of the same classes in the same order."""
-        return shown_beside(self.recipe, self.domain, self.splits, generated)
+        return shown_beside(self.recipe, self.domain, self.splits, generated, options)
+
+    def beside(self, generated: Samples, options: object = None) -> list[Piece]:
+        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view."""
+        given = given_of(self.recipe, self.domain, self.splits, len(generated), options)
+        if given is None:
+            return []
+        truth = self.real(generated) if has_truth(self.recipe, self.domain, self.info) else None
+        return self.domain.beside(given, generated, truth, self.info)
 
     @property
     def features(self) -> str:
@@ -71,8 +86,8 @@ class Job:
         return Evaluation(
             domain=self.domain,
             info=self.info,
-            train=self.splits["train"],
-            held_out=self.splits["held_out"],
+            **self.compared,
+            splits=self.splits,
             cache=cache_folder(self.settings.data),
             device=device,
             samples=run.evaluate_samples,

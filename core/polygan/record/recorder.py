@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..data.domain import Samples
+    from ..data.pieces import Piece
     from ..data.source import Batch
     from ..data.store import Split
     from ..training.trainer import Trainer
@@ -89,14 +90,23 @@ class Recorder(Listener):
         save_pieces(folder, pieces)
         real = self.folder / "samples" / "real"
         if not real.exists():
-            save_pieces(real, job.domain.render(job.real(samples)))
+            save_pieces(real, job.domain.render(job.real(samples, options)))
+        self._save_beside(trainer.step, job.beside(samples, options))
         self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
         self.job.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)
 
+    def _save_beside(self, step: int, pieces: list[Piece]) -> None:
+        """Save the view of this step's samples beside what they were made from, in the place of an earlier step's view."""
+        if pieces:
+            save_pieces(self.folder / "samples" / f"beside-{step:08d}", pieces)
+        for earlier in (self.folder / "samples").glob("beside-*"):
+            if earlier.name != f"beside-{step:08d}":
+                shutil.rmtree(earlier, ignore_errors=True)
+
     def _health(self, trainer: Trainer, networks: Mapping[str, torch.nn.Module], fakes: Samples) -> dict[str, float]:
         domain, recipe = self.job.domain, self.job.recipe
-        train, held_out = self.job.splits["train"], self.job.splits["held_out"]
+        train, held_out = (self.job.compared[name] for name in ("train", "held_out"))
         n = min(len(fakes), len(train))
         real = domain.real(train, np.sort(train.rows[:n]))
         signals = collapse_signals(domain.features(fakes), domain.features(real))
@@ -133,8 +143,7 @@ class Recorder(Listener):
         scores, leading = flat(computed.scores), computed.leading
         self.write(trainer, "evaluated", **computed.record)
         for s in scores:
-            floor = "" if s.floor is None else f" (floor {s.floor:.4g})"
-            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{floor}")
+            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{s.beside()}")
         self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
         if leading is None:
             return None

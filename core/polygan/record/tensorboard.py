@@ -80,12 +80,14 @@ def polygan_sampled(event: RunEvent, pieces: Sequence[Piece]) -> None:
 
 @hookimpl
 def polygan_evaluated(event: RunEvent, scores: Sequence[Score]) -> None:
-    """Write the scalars ``score/NAME`` and, for a score with a floor, ``floor/NAME``."""
+    """Write the scalars ``score/NAME`` and, for a score with a floor or a baseline, ``floor/NAME`` and ``baseline/NAME``."""
     if writer := _writers.get(event.folder):
         for score in scores:
             writer.add_scalar(f"score/{score.name}", score.value, event.step)
             if score.floor is not None:
                 writer.add_scalar(f"floor/{score.name}", score.floor, event.step)
+            if score.baseline is not None:
+                writer.add_scalar(f"baseline/{score.name}", score.baseline[0], event.step)
         writer.flush()
 
 

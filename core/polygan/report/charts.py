@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..messages import printable
+from ..scoring.judged import stored_scores
 from .html import duration, finite, number, soft
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
     return np.where(finite, total / np.maximum(count, 1), np.nan)
 
 
-def chart(points: Points, name: str) -> str:
-    """An SVG element: a fainter raw line of (step, value) and a smoothed line over it.
+def chart(points: Points, name: str, level: float = math.nan) -> str:
+    """An SVG element: a fainter raw line of (step, value), a smoothed line over it, and a dotted line at ``level`` if that is a number.
 
     Charts of different names share no id. The value axis is logarithmic where positive values span more than two
     decades. The colours are the CSS variables ``--soft`` (text), ``--line`` (grid) and ``--curve``.
@@ -88,7 +89,9 @@ def chart(points: Points, name: str) -> str:
         axes = figure.add_axes((0.14, 0.13, 0.83, 0.82))
         axes.plot(x[keep], raw[keep], color=_LINE, alpha=0.28, linewidth=0.8)
         axes.plot(x[keep], line[keep], color=_LINE, linewidth=1.5, solid_capstyle="round")
-        _scale(axes, x, raw, line)
+        _scale(axes, x, raw, line, level)
+        if math.isfinite(level):
+            axes.axhline(level, color=_INK, linewidth=1, linestyle=":")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     return _inlined(file.getvalue(), escape(printable(name)))
@@ -115,14 +118,14 @@ def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: s
     return _inlined(file.getvalue(), escape(printable(name)))
 
 
-def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray) -> None:
-    """Set limits that single spikes do not stretch, and few, short tick labels."""
+def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray, level: float = math.nan) -> None:
+    """Set limits that single spikes do not stretch and that show ``level``, and few, short tick labels."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     bulk = raw[np.isfinite(raw)]
     low, high = np.percentile(bulk, (1, 99)) if len(bulk) >= 50 else (bulk.min(), bulk.max())
-    low, high = min(low, np.nanmin(line)), max(high, np.nanmax(line))
-    if bulk.min() > 0 and high > 100 * low:
+    low, high = np.nanmin([low, np.nanmin(line), level]), np.nanmax([high, np.nanmax(line), level])
+    if min(bulk.min(), low) > 0 and high > 100 * low:
         axes.set_yscale("log")
         margin = (high / low) ** 0.06
         axes.set_ylim(low / margin, high * margin)
@@ -168,20 +171,14 @@ def series_of(records: Sequence[Record]) -> Series:
         found = dict(values) if isinstance(values, dict) else {}
         if record.get("event") == "health":
             found = {f"health/{name.removeprefix('health/')}": value for name, value in found.items()}
-        found |= {f"score/{score.get('name')}": score.get("value") for score in scores_of(record)}
+        found |= {f"score/{score.get('name')}": score.get("value") for score in stored_scores(record)}
         for name, value in found.items():
             points = series.setdefault(name if "/" in name else f"other/{name}", [])
             points.append((record["step"], finite(value)))
     return series
 
 
-def scores_of(record: Record) -> list[dict[str, object]]:
-    """The scores in a record of the log."""
-    scores = record.get("scores")
-    return [s for s in scores if isinstance(s, dict)] if isinstance(scores, list) else []
-
-
-def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
+def _charts(series: Mapping[str, Points], colours: Sequence[str], levels: Mapping[str, float] | None = None) -> str:
     """Charts of the series that change, with a colour for each group of names; a sentence about the other series."""
     figures, still = [], []
     groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
@@ -194,21 +191,22 @@ def _charts(series: Mapping[str, Points], colours: Sequence[str]) -> str:
         colour = colours[groups.index(name.partition("/")[0]) % len(colours)]
         figures.append(
             f'<figure style="--curve:var(--{colour})"><figcaption><b><i>{group}/</i>{term}</b> '
-            f"<span>{number(points[-1][1])}</span></figcaption>{chart(points, name)}</figure>"
+            f"<span>{number(points[-1][1])}</span></figcaption>{chart(points, name, (levels or {}).get(name, math.nan))}</figure>"
         )
     words = f"<p class=soft>Without change so far: {', '.join(still)}.</p>" if still else ""
     return (f"<div class=curves>{''.join(figures)}</div>" if figures else "") + words
 
 
-def curves(series: Series) -> str:
-    """Charts of every series except speed; the loss terms of turns come first."""
+def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
+    """Charts of every series except speed; the loss terms of turns come first. ``levels`` are dotted lines by the series' name."""
     parts: dict[str, Series] = {"Loss terms by turn": {}, **{title: {} for title in _PARTS.values()}}
     for name, points in series.items():
         group = name.partition("/")[0]
         if group != "speed":
             parts[_PARTS.get(group, "Loss terms by turn")][name] = points
     intro = "Each chart shows steps from left to right: the smoothed line, the logged values behind it, and the last value above."
-    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS)}" for title, part in parts.items() if part]
+    intro += " A dotted line is the baseline of a score." if levels else ""
+    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS, levels)}" for title, part in parts.items() if part]
     return soft(intro) + "".join(drawn) if drawn else ""
 
 

@@ -20,7 +20,7 @@ from ..record.log import read_log
 from ..settings.bounded_yaml import parse_yaml
 from .charts import curves, series_of, speed
 from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
-from .scores import plots, score_table
+from .scores import baselines, plots, score_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,19 +99,30 @@ def _sampled(folder: Path) -> tuple[list[tuple[int, list[StoredPiece]]], list[St
         except DataError as error:
             notes.append(str(error))
     if (folder / "samples/real").is_dir():
-        try:
-            real = read_pieces(folder / "samples/real", folder)
-        except DataError as error:
-            notes.append(str(error))
+        real = _pieces_of(folder / "samples/real", folder, notes)
     return [(step, pieces) for step, pieces in history if pieces], real, notes
 
 
+def _pieces_of(place: Path, folder: Path, notes: list[str]) -> list[StoredPiece]:
+    """The pieces in a folder of the run; none, and a note, if they cannot be read."""
+    try:
+        return read_pieces(place, folder)
+    except DataError as error:
+        notes.append(str(error))
+        return []
+
+
 def _samples(
-    history: Sequence[tuple[int, list[StoredPiece]]], real: Sequence[StoredPiece], notes: Sequence[str]
+    folder: Path, history: Sequence[tuple[int, list[StoredPiece]]], real: Sequence[StoredPiece], notes: list[str]
 ) -> str:
     if not history:
         return soft("No samples have been drawn yet.") + "".join(map(soft, notes))
     step, newest = history[-1]
+    place = folder / f"samples/beside-{step:08d}"
+    beside = _pieces_of(place, folder, notes) if place.is_dir() else []
+    if beside:
+        shown = f"<h3>Held-out samples, step {step:,}</h3>{gallery(beside, BUDGET['newest'])}"
+        return f"<div>{shown}</div>" + "".join(map(soft, notes))
     columns = f"<div><h3>Generated, step {step:,}</h3>{gallery(newest, BUDGET['newest'])}</div>"
     if real:
         columns += f"<div><h3>Real</h3>{gallery(real, BUDGET['real'])}</div>"
@@ -247,11 +258,11 @@ def write_report(folder: Path) -> Path:
     body = "".join(
         (
             _header(name, config, data, environment, records),
-            section("Samples", _samples(history, real, notes)),
+            section("Samples", _samples(folder, history, real, notes)),
             section("Scores", score_table(records) + plots(records)),
             section("Health", soft(log_note) + _health(records) + _events(records)),
             section("Samples over time", _history(history)),
-            section("Curves", curves(series)),
+            section("Curves", curves(series, baselines(records))),
             section("Speed", speed(series, _seconds(records))),
             section("Settings", _facts(config, config_note)),
             section("Data", _facts(about, data_note)),

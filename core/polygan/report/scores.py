@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .charts import PLOT_COLOURS, plot, scores_of
+from ..scoring.judged import baseline_of, beats_baseline, claim, newest_scores
+from .charts import PLOT_COLOURS, plot
 from .html import finite, number, safe, soft
 
 if TYPE_CHECKING:
@@ -20,21 +21,28 @@ _FAR_BEYOND = 10
 
 
 def score_table(records: Sequence[Record]) -> str:
-    """A table of the newest value of each score, next to its floor."""
-    newest: dict[str, tuple[int, Mapping[str, object]]] = {}
-    for record in records:
-        newest |= {str(score.get("name")): (record["step"], score) for score in scores_of(record)}
+    """A table of the newest value of each score, next to its floor and its baseline, and which claims the scores carry."""
+    newest = newest_scores(records)
     if not newest:
         return soft("No scores have been computed yet.")
     rows = "".join(
         f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {_better(score)} is better</div></th>"
-        f"<td>{number(score.get('value'))}{_bar(score)}</td>"
+        f"<td>{number(score.get('value'))}{_bar(score)}{_baseline(score)}</td>"
         f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
         for name, (step, score) in newest.items()
     )
-    head = "<thead><tr><th>Score</th><th>Value and floor</th><th>Note</th></tr></thead>"
-    floor = "The floor, marked by a stroke, is the score of held-out real samples against other real samples."
-    return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(floor)}"
+    compared = any(baseline_of(score) for _, score in newest.values())
+    value = "Value, floor and baseline" if compared else "Value and floor"
+    head = f"<thead><tr><th>Score</th><th>{value}</th><th>Note</th></tr></thead>"
+    said = "The floor, marked by a stroke, is the score of held-out real samples against other real samples."
+    said += " The baseline, marked by a dotted stroke, is the score of the best trivial answer." if compared else ""
+    return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(said)}{soft(claim(records))}"
+
+
+def baselines(records: Sequence[Record]) -> dict[str, float]:
+    """The newest baseline of each score, by the name of the score's curve."""
+    found = {f"score/{name}": baseline_of(score) for name, (_, score) in newest_scores(records).items()}
+    return {name: baseline[0] for name, baseline in found.items() if baseline}
 
 
 def plots(records: Sequence[Record]) -> str:
@@ -68,17 +76,39 @@ def _better(score: Mapping[str, object]) -> str:
 def _bar(score: Mapping[str, object]) -> str:
     """The value as a bar with a stroke at the floor, and the two compared in words; only the floor's number where a bar has no sense."""
     value, floor = finite(score.get("value")), finite(score.get("floor"))
+    higher = _better(score) == "higher"
     if math.isnan(floor):
         return ""
-    higher = _better(score) == "higher"
     if not (value >= 0 and floor > 0) or (higher and value > _FAR_BEYOND * floor):
         return f" <span class=soft>floor {number(floor)}</span>"
     # The floor is as good as a score can mean, so a bar of "higher is better" is full at the floor and ends there.
-    most = floor if higher else max(value, floor)
-    length, stroke = (100 * min(x / most, 1) for x in (value, floor))
-    bar = f'<i style="width:{length:.1f}%"></i><b style="left:calc({stroke:.1f}% - 1px)"></b>'
+    baseline = (baseline_of(score) or (math.nan, ""))[0]
+    most = floor if higher else max(value, floor, baseline if baseline >= 0 else 0)
     words = _compared(value / floor, higher=higher)
-    return f" <span class=soft>{words} ({number(floor)})</span><span class=bar>{bar}</span>"
+    return f" <span class=soft>{words} ({number(floor)})</span>{_drawn(value, most, floor=floor, baseline=baseline)}"
+
+
+def _baseline(score: Mapping[str, object]) -> str:
+    """The baseline in words, whether the value is better, and a bar of both where no bar shows the floor."""
+    found, beats = baseline_of(score), beats_baseline(score)
+    if found is None or beats is None:
+        return ""
+    baseline, name = found
+    value, alone = finite(score.get("value")), math.isnan(finite(score.get("floor")))
+    words = "better than" if beats else "as good as" if value == baseline else "worse than"
+    said = f"<div class=soft>{words} {safe(name, 80)} ({number(baseline)})</div>"
+    if alone and min(value, baseline) >= 0 and max(value, baseline) > 0:
+        said += _drawn(value, max(value, baseline), baseline=baseline)
+    return said
+
+
+def _drawn(value: float, most: float, *, floor: float = math.nan, baseline: float = math.nan) -> str:
+    """A bar of ``value`` where ``most`` is the whole length, with a stroke at the floor and a dotted stroke at the baseline."""
+    bar = f'<i style="width:{100 * min(value / most, 1):.1f}%"></i>'
+    for at, kind in ((baseline, " class=dotted"), (floor, "")):
+        if 0 <= at <= most:
+            bar += f'<b{kind} style="left:calc({100 * at / most:.1f}% - 1px)"></b>'
+    return f"<span class=bar>{bar}</span>"
 
 
 def _compared(ratio: float, *, higher: bool) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
+from ..game.sampling import has_truth
 from ..messages import plural, say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
@@ -119,8 +120,11 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
     return domain.open(settings)
 
 
-def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> list[str]:
-    """The ids of the named metrics; without names, the ids of all metrics of the domain. ConfigError for another domain's metric."""
+def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue, *, paired: bool | None = None) -> list[str]:
+    """The ids of the named metrics; without names, the ids of the domain's metrics. ConfigError for another domain's metric.
+
+    Without names, metrics of pairs come first where the run has pairs (``paired``), and are left out where the run has none.
+    """
     known = [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
     ids = [catalogue.metric(name).id for name in names]
     for name in ids:
@@ -128,7 +132,10 @@ def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue) -> li
         if other != domain.id and other in catalogue.domains:
             fits = f"the metrics of this run are {', '.join(known)}" if known else "no metric is installed for this run"
             raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
-    return ids or known
+    if ids or paired is None:
+        return ids or known
+    pairs = [name for name in known if catalogue.metric(name).kind == "pair"]
+    return [*(pairs if paired else []), *(name for name in known if name not in pairs)]
 
 
 def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:
@@ -184,7 +191,7 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
     """
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
-    metrics = metric_ids(settings.run.metrics, domain, catalogue)
+    metric_ids(settings.run.metrics, domain, catalogue)  # refuses unknown names before the data is opened
     source, data, base = open_data(settings.data, domain, run)
     receipt = receipt_of(source, data, domain.id)
     if progress is not False:
@@ -193,7 +200,10 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
     if len(source) and not store_path(source, data).exists():
         refuse_early(kind, settings, source)
     splits = _decoded(source, data, base, domain, progress, receipt)
-    return Job(settings, catalogue, domain, kind(settings.model, splits["train"].store.info), splits, metrics)
+    info = splits["train"].store.info
+    recipe = kind(settings.model, info)
+    metrics = metric_ids(settings.run.metrics, domain, catalogue, paired=has_truth(recipe, domain, info))
+    return Job(settings, catalogue, domain, recipe, splits, metrics)
 
 
 def read_receipt(settings: Settings) -> Receipt:

@@ -12,7 +12,8 @@ import torch
 from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean, one_line
-from ..game.sampling import make_samples
+from ..game.recipe import swapped
+from ..game.sampling import has_truth, make_samples
 from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
@@ -28,7 +29,7 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_lines
-from .networks.variants import best_step, swapped
+from .networks.variants import best_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -262,7 +263,8 @@ class Run:
         trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
         trust.check(self.settings.run.features, self.folder)  # before any data is decoded
         job = dataclasses.replace(self._whole_job(), trust=trust)
-        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue)
+        paired = has_truth(self.recipe, self.domain, job.info)
+        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, paired=paired)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device)
         if samples is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from ..game.sampling import given_of, make_samples
+from ..errors import ConfigError, DataError, did_you_mean
+from ..game.recipe import swapped
+from ..game.sampling import given_of, has_truth, make_samples
+from ..game.sides import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain, Samples
     from ..data.store import Split
-    from ..game.recipe import Recipe
+    from ..game.recipe import Recipe, Sides
 
 T = TypeVar("T")
 
@@ -29,6 +32,24 @@ class Score:
     floor: float | None = None
     better: str = "lower"
     note: str = ""
+    baseline: tuple[float, str] | None = None
+    """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""
+    kind: Literal["", "pair", "distribution"] = ""
+    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: as `MetricSpec.kind` says."""
+
+    def beside(self) -> str:
+        """The floor and the baseline in words, to stand behind the value; empty without both."""
+        floor = [] if self.floor is None else [f"floor {self.floor:.4g}"]
+        baseline = [] if self.baseline is None else [f"{self.baseline[1]} {self.baseline[0]:.4g}"]
+        return f" ({', '.join([*floor, *baseline])})" if floor or baseline else ""
+
+
+class Pairs(NamedTuple):
+    """Held-out samples in one order: sample i was made from given sample i, and should have been truth i."""
+
+    given: Samples
+    made: Samples
+    truth: Samples
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,9 @@ class Evaluation:
     info: Mapping[str, Any]
     """The facts of the data (`Source.info`)."""
     train: Split
+    """The training samples that generated samples are compared with; for a recipe with two sides, those of the class it makes."""
     held_out: Split
+    """The held-out samples, of the same class."""
     recipe: Recipe[Any]
     networks: Mapping[str, torch.nn.Module]
     """The networks by name; averaged weights where the recipe averages."""
@@ -67,6 +90,8 @@ class Evaluation:
     """The feature network (or recogniser) to measure with, where a metric has a choice: a file or a name; empty: its own."""
     allow_code: bool = False
     """Whether the user allows files that run code when they are loaded (``--allow-code``). Ask before such a file is opened."""
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    """The whole ``train`` and ``held_out``, from which given samples are taken; empty: the two above."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """The values that `once` keeps; all evaluations of a run share this dict."""
 
@@ -85,9 +110,48 @@ class Evaluation:
         samples, unless ``given`` holds others; the result then has at most as many samples as there are given ones.
         """
         if given is None:
-            splits = {"train": self.train, "held_out": self.held_out}
-            given = given_of(self.recipe, self.domain, splits, n)
+            splits = self.splits or {"train": self.train, "held_out": self.held_out}
+            given = given_of(self.recipe, self.domain, splits, n, options)
         return make_samples(self.recipe, networks or self.networks, n, seed, options, given=given, domain=self.domain)
+
+    @property
+    def sides(self) -> Sides | None:
+        """The classes that samples are made from and made into; None for a recipe without two sides."""
+        return sides_of(self.recipe)
+
+    @property
+    def paired(self) -> bool:
+        """Whether `pairs` can be had: the recipe makes samples from something, and the data has the truth of each."""
+        return has_truth(self.recipe, self.domain, self.info)
+
+    def pairs(self, n: int, variant: str = "") -> Pairs:
+        """``n`` held-out pairs, or all if there are fewer; the same rows for every evaluation. Metrics share them.
+
+        ``variant`` makes the samples with other networks of the run (`Recipe.variants`). Raises DataError where there are no pairs,
+        and ConfigError for an unknown variant.
+        """
+        if not self.paired:
+            raise DataError(
+                "the score compares what is made from something with its truth, and this run has no such pairs; take a recipe that "
+                "makes samples from something, and data with pairs"
+            )
+        if not len(self.held_out):
+            raise DataError("the score needs held-out pairs, and none were kept; train with --data.held_out 0.1")
+        if variant and variant not in self.recipe.variants:
+            raise ConfigError(f"variant = {variant!r}: no such networks{did_you_mean(variant, self.recipe.variants)}")
+        latest: list[tuple[Evaluation, dict[Hashable, Pairs]]] = self.once(("polygan/pairs",), list)
+        if not latest or latest[0][0] is not self:  # the pairs of an earlier evaluation leave the memory
+            latest[:] = [(self, {})]
+        known, n = latest[0][1], min(n, len(self.held_out))
+        if (variant, n) not in known:
+            known[variant, n] = self._pairs(n, variant)
+        return known[variant, n]
+
+    def _pairs(self, n: int, variant: str) -> Pairs:
+        rows = self.held_out.rows[:n]
+        given, truth = self.domain.given(self.held_out, rows), self.domain.real(self.held_out, rows)
+        networks = swapped(self.networks, self.recipe.variants[variant]) if variant else self.networks
+        return Pairs(given, self.generate(n, self.seed, networks=networks, given=given), truth)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value of ``make()``, which is called once for each key: metrics share costly values this way."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..messages import plural
+from .finding import Finding, Level
+from .judged import FAR_TITLE, judged, many
 from .sides import GAP, R_T_TARGET, Side, number, sides_of
 
 if TYPE_CHECKING:
@@ -14,20 +16,6 @@ if TYPE_CHECKING:
     from .records import Record
 
     Values = Mapping[str, object]
-
-Level = Literal["good", "info", "warn", "bad"]
-
-FAR = 10
-"""A score that is this many times its floor is far from real. The best recipes reach 2 to 4 times the floor."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One or two sentences about a run."""
-
-    level: Level
-    title: str
-    text: str
 
 
 def describe(records: Sequence[Record]) -> list[Finding]:
@@ -40,7 +28,7 @@ def describe(records: Sequence[Record]) -> list[Finding]:
     gap = number(newest.get("held_out_gap"))
     gap = None if any(side.blind or side.guesses for side in sides) else gap  # a gap between equal logits is noise
     findings = [
-        *_scores(records),
+        *judged(records),
         *_numbers(records, logged),
         *_remarks(records),
         *(finding for side in sides for finding in _discriminator(side, gap, several=len(sides) > 1)),
@@ -48,7 +36,7 @@ def describe(records: Sequence[Record]) -> list[Finding]:
         *_samples(newest),
         *([] if gap is None else [_generalisation(gap)]),
     ]
-    if any(f.title == _FAR_TITLE for f in findings):
+    if any(f.title == FAR_TITLE for f in findings):
         # What is in order does not make samples real: no tick stands beside a score that is far from its floor.
         findings = [replace(f, level="info") if f.level == "good" else f for f in findings]
     if not any(f.level in ("warn", "bad") for f in findings):
@@ -60,35 +48,7 @@ def describe(records: Sequence[Record]) -> list[Finding]:
     return sorted(findings, key=lambda f: order[f.level])
 
 
-# The scores
-
-_FAR_TITLE = "The samples are far from real"
-
-
-def _scores(records: Sequence[Record]) -> list[Finding]:
-    """Whether the newest scores are far from their floors: the first score decides, or most of all scores."""
-    newest: dict[str, tuple[float, str]] = {}
-    for record in records:
-        found = record.get("scores")
-        for score in found if isinstance(found, list) else ():
-            if isinstance(score, dict) and (worse := _times_worse(score)) is not None:
-                name, of = str(score.get("name")), f"{score.get('name')} at step {record['step']:,}"
-                said = f"{of} is {many(worse)} times its floor"
-                if score.get("better") == "higher":
-                    value, floor = number(score.get("value")), number(score.get("floor"))
-                    said = f"{of} is {value:.3g}, and its floor is {floor:.3g}"
-                newest[name] = worse, said
-    far = {name: said for name, (worse, said) in newest.items() if worse >= FAR}
-    leading = next(iter(newest), "")
-    if leading in far or 2 * len(far) > len(newest):
-        said = "; ".join(list(far.values())[:3])
-        text = f"{said[:1].upper()}{said[1:]}. The floor is the score of held-out real samples. The samples are not like the data yet."
-        return [Finding("warn", _FAR_TITLE, text)]
-    if newest and 0.7 <= newest[leading][0] <= 2:
-        said = newest[leading][1]
-        text = f"{said[:1].upper()}{said[1:]}. The floor is the score of held-out real samples."
-        return [Finding("good", "The samples are near real ones", text)]
-    return []
+# What the recipe says
 
 
 def _remarks(records: Sequence[Record]) -> list[Finding]:
@@ -96,23 +56,6 @@ def _remarks(records: Sequence[Record]) -> list[Finding]:
     found = [r.get("remarks") for r in records if r.get("event") == "logged"]
     said = dict.fromkeys(str(remark) for remarks in found if isinstance(remarks, list) for remark in remarks)
     return [Finding("warn", "The recipe noticed", f"{remark[:1].upper()}{remark[1:]}.") for remark in said]
-
-
-def _times_worse(score: Mapping[str, object]) -> float | None:
-    """How many times worse a score is than its floor; None where the ratio has no meaning."""
-    value, floor = number(score.get("value")), number(score.get("floor"))
-    if value is None or floor is None or floor <= 0 or value < 0:
-        return None
-    if score.get("better") != "higher":
-        return value / floor
-    return floor / value if value * 1e9 > floor else 1e9
-
-
-def many(ratio: float) -> str:
-    """A ratio in at most nine characters: ``1.2``, ``90``, ``12,000``, ``over a million``."""
-    if ratio > 1e6:
-        return "over a million"
-    return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def share(part: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
+from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsFloat
 
 from ..errors import PluginError, PolyganError, one_line
 from ..plugins.importing import where
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Computed(NamedTuple):
-    """What the metrics of one evaluation gave. Every value and every floor is a finite float."""
+    """What the metrics of one evaluation gave. Every value, floor and baseline is a finite float."""
 
     scores: dict[str, list[Score]]
     """The scores by metric."""
@@ -40,8 +40,9 @@ def compute_scores(
     left_out: dict[str, list[str]] = {}  # names by reason
     for name in metrics:
         try:
-            entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
-            found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in entries]
+            spec = catalogue.metric(name)
+            entries = [*catalogue.resolve(spec)(evaluation)]
+            found[name] = [_drawable(e) if isinstance(e, Plot) else _of_kind(e, spec.kind) for e in entries]
         except PolyganError as error:
             left_out.setdefault(str(error), []).append(name)
         except Exception as error:  # a fault of the plugin must not end the run or hide the other scores
@@ -55,6 +56,8 @@ def compute_scores(
     scores = {name: [s for s in of_one if s is not None] for name, of_one in checked.items()}
     plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
     record = {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
+    if evaluation is not None and evaluation.paired:
+        record["paired"] = True
     first = checked.get(metrics[0]) if metrics else None
     return Computed(scores, record, first[0] if first else None)
 
@@ -77,7 +80,23 @@ def _checked(score: Score, say: Callable[[str], None]) -> Score | None:
     floor = None if score.floor is None else _finite(score.floor)
     if floor is None and score.floor is not None:
         say(f"the floor of {score.name} was left out: it is {score.floor}, not a finite number")
-    return replace(score, value=value, floor=floor)
+    return replace(score, value=value, floor=floor, baseline=_checked_baseline(score, say))
+
+
+def _checked_baseline(score: Score, say: Callable[[str], None]) -> tuple[float, str] | None:
+    """The baseline with a plain float. A baseline whose value is not finite is left out."""
+    if score.baseline is None:
+        return None
+    value, name = score.baseline
+    if (known := _finite(value)) is None:
+        say(f"the baseline of {score.name} ({name}) was left out: it is {value}, not a finite number")
+        return None
+    return known, str(name)
+
+
+def _of_kind(entry: object, kind: Literal["", "pair", "distribution"]) -> object:
+    """What a metric returned; a score without a kind gets the metric's."""
+    return replace(entry, kind=kind) if isinstance(entry, Score) and not entry.kind else entry
 
 
 def _drawable(drawn: Plot) -> Plot:

@@ -246,6 +246,12 @@ def check_metric_returns_finite_scores(bench: Bench) -> None:
                     isinstance(value, (int, float)) and math.isfinite(value)
                 ):
                     raise broken(where, f"{name} must be a finite number", "int or float", repr(value))
+            if entry.baseline is not None:
+                value, label = entry.baseline
+                if not (isinstance(value, (int, float)) and math.isfinite(value) and isinstance(label, str) and label):
+                    raise broken(where, "a baseline must be a finite number and a name", "(float, str)", entry.baseline)
+            if entry.kind not in ("", "pair", "distribution"):
+                raise broken(where, "kind must be known", "'', 'pair' or 'distribution'", repr(entry.kind))
             if entry.better not in ("lower", "higher"):
                 raise broken(where, "better must be known", "'lower' or 'higher'", repr(entry.better))
         else:

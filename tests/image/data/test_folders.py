@@ -73,6 +73,28 @@ def test_splits_are_no_classes_but_held_out(tmp_path):
     assert source(tmp_path, labels="folders").fingerprint() != found.fingerprint()
 
 
+def test_the_sides_of_cyclegan_are_two_classes_with_their_own_held_out_pictures(tmp_path):
+    save(tmp_path, {"trainA": 3, "trainB": 4, "testA": 1, "test_B": 2, "sketches": 1, ".": 1})
+    found = source(tmp_path, labels="folders")
+    assert (found.info["classes"], found.info["class_counts"]) == (["A", "B"], [4, 6])
+    assert left(found) == {"pictures outside the class folders": 2}
+    assert facts(found)["held out"] == "the 3 pictures in testA and test_B, instead of a share of all (data.held_out)"
+    splits = split_store(build_store(found, ImageSettings(), progress=False), 0.5)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 7, "held_out": 3}
+    named = "none; --data.labels folders would take A and B from testA, test_B, trainA, trainB"
+    assert facts(source(tmp_path))["classes"] == named
+
+
+def test_a_side_without_a_training_folder_is_named(tmp_path):
+    save(tmp_path, {"trainA": 2, "trainB": 2, "testC": 1})
+    with pytest.raises(DataError, match=r"has testC, but no trainC; add the folder, or move testC away"):
+        source(tmp_path, labels="folders")
+    save(tmp_path / "one", {"trainA": 2, "testA": 2})
+    assert source(tmp_path / "one", labels="folders").info["classes"] == ["A"]
+    save(tmp_path / "others", {"trainA": 2, "planes": 2})
+    assert source(tmp_path / "others", labels="folders").info["classes"] == ["planes", "trainA"]
+
+
 def test_a_training_split_alone_gives_the_classes_below(tmp_path):
     save(tmp_path, {"train/cats": 2, "train/dogs": 2})
     found = source(tmp_path, labels="folders")

@@ -75,9 +75,9 @@ def test_averaged_weights_come_before_the_last(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_import_and_an_export_give_the_file_back(tmp_path, name):
     state, image, _ = golden(name)
-    polygan.import_weights("image/superres", saved(tmp_path, state), tmp_path / "ours", format="esrgan")
+    polygan.import_weights("image/superres", saved(tmp_path, state), tmp_path / "ours")
     model = polygan.load(tmp_path / "ours.safetensors", device="cpu")
-    (written,) = model.export(tmp_path / "back", "esrgan")
+    (written,) = model.export(tmp_path / "back.pth")
     assert written.name == "back.pth"
     back = torch.load(written, weights_only=True)["params_ema"]
     assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in state.items()}

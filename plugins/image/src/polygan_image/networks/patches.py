@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from polygan.losses import spectral_norm
 
-from .unet import SLOPE, initialise, normalisation
+from .resnet import normalisation
+from .unet import SLOPE, initialise
 
-PatchNorm = Literal["none", "batch", "instance", "spectral"]
+PatchNorm = Literal["none", "pixel", "batch", "instance", "spectral"]
 """Normalisation of a discriminator's maps, or of its weights (``spectral``)."""
 
 

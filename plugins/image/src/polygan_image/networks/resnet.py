@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -84,11 +85,15 @@ class Enlarged(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(n, inputs, H, W) to (n, outputs, 2H, 2W)."""
+    def folded(self) -> Tensor:
+        """The kernel (inputs, outputs, 4, 4) of the transposed convolution of stride 2 and padding 1."""
         flipped = F.pad(self.weight.flip(2, 3).transpose(0, 1), [1] * 4)  # (inputs, outputs, 5, 5)
         rows = flipped[:, :, 1:] + flipped[:, :, :-1]  # (inputs, outputs, 4, 5)
-        return F.conv_transpose2d(input, rows[..., 1:] + rows[..., :-1], self.bias, stride=2, padding=1)
+        return rows[..., 1:] + rows[..., :-1]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, inputs, H, W) to (n, outputs, 2H, 2W)."""
+        return F.conv_transpose2d(input, self.folded(), self.bias, stride=2, padding=1)
 
 
 class Residual(nn.Module):
@@ -182,8 +187,9 @@ class ResNetGenerator(nn.Module):
                     nn.init.normal_(module.weight, 0.0, 0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if norm == "none" and isinstance(module, Residual):
-                nn.init.zeros_(module.conv2.weight)
+        if norm == "none":
+            for block in cast("Iterable[Residual]", self.blocks):
+                nn.init.zeros_(block.conv2.weight)
 
     def _encode(self, image: Tensor) -> Iterator[Tensor]:
         """The picture, the map of each halving convolution before its norm, and the map after each block."""
@@ -202,19 +208,23 @@ class ResNetGenerator(nn.Module):
 
         The picture, the maps of the two halving convolutions, and the maps after block 1 and block 5 (or the last).
         """
-        found: list[Tensor] = []
+        steps = itertools.islice(enumerate(self._encode(image)), self.places[-1] + 1)
+        return [x for place, x in steps if place in self.places]
+
+    def with_features(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The made pictures, and the `features` of the given ones from the same pass."""
+        found, x = [], image
         for place, x in enumerate(self._encode(image)):
             if place in self.places:
                 found.append(x)
-            if place == self.places[-1]:
-                break
-        return found
+        return self._decode(x), found
 
     def forward(self, image: Tensor) -> Tensor:
         """Pictures (n, outputs, H, W)."""
-        x = image
-        for place in self._encode(image):  # one map at a time stays in memory
-            x = place
+        (x,) = deque(self._encode(image), maxlen=1)  # one map at a time stays in memory
+        return self._decode(x)
+
+    def _decode(self, x: Tensor) -> Tensor:
         for up in self.up:
             x = up(x)
         return torch.tanh(self.last(x))

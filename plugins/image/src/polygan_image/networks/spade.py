@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..translation.geometry import Geometry
-from .unet import SLOPE, Norm, is_local
+from .resnet import Norm, PixelNorm
+from .unet import SLOPE, is_local
 
 
 class Spade(nn.Module):
@@ -17,10 +18,13 @@ class Spade(nn.Module):
 
     def __init__(self, channels: int, given: int, hidden: int, norm: Norm) -> None:
         super().__init__()
-        if norm == "batch":
-            self.norm: nn.Module = nn.BatchNorm2d(channels, affine=False)
-        else:
-            self.norm = nn.InstanceNorm2d(channels) if norm == "instance" else nn.Identity()
+        layers = {
+            "batch": lambda: nn.BatchNorm2d(channels, affine=False),
+            "instance": lambda: nn.InstanceNorm2d(channels),
+            "pixel": lambda: PixelNorm(channels, elementwise_affine=False),
+            "none": nn.Identity,
+        }
+        self.norm: nn.Module = layers[norm]()
         self.shared = nn.Conv2d(given, hidden, 3, padding=1)
         self.modulation = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
 
@@ -54,14 +58,14 @@ class SpadeGenerator(nn.Module):
     """Label maps (n, inputs, H, W), one-hot, to pictures (n, outputs, H, W) in [-1, 1]; sides are multiples of 2^depth.
 
     The label map at 1 / 2^depth of its size starts the picture; `SpadeBlock`s see the map again at each size. ``width``: channels
-    of the finest map; coarser maps have up to 16 times as many.
+    of the finest map; coarser maps have up to 8 times as many.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int = 32, depth: int = 5, *, hidden: int = 64, norm: Norm = "batch"
+        self, inputs: int, outputs: int, width: int = 64, depth: int = 5, *, hidden: int = 64, norm: Norm = "pixel"
     ) -> None:
         super().__init__()
-        sizes = [width * min(16, 2**level) for level in reversed(range(depth + 1))]
+        sizes = [width * min(8, 2**level) for level in reversed(range(depth + 1))]
         self.start = nn.Conv2d(inputs, sizes[0], 3, padding=1)
         self.blocks = nn.ModuleList(
             SpadeBlock(i, o, inputs, hidden, norm) for i, o in zip([sizes[0], *sizes[:-1]], sizes, strict=True)

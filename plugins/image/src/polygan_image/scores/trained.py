@@ -154,5 +154,7 @@ class SelfSupervisedFeatures(TrainedFeatures["SelfSupervised"]):
 
 
 def has_labels(evaluation: Evaluation) -> bool:
-    """Whether the source has labels of two classes or more."""
+    """Whether the pictures that are compared have labels of two classes or more."""
+    if evaluation.sides is not None:  # all of them are of the class that is made
+        return False
     return len(evaluation.info.get("classes") or ()) >= 2 and "label" in evaluation.train.store.fields
