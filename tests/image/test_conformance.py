@@ -65,6 +65,17 @@ def small_sides(folder):
 
 SIDES = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
 CUT = {**SIDES, "patches": 8, "projection_width": 4}
+COLORIZE = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
+PHASES = {"regression_steps": 2, "check_every": 2, "check_batches": 1}
+
+
+def squares(folder):
+    """Squares of 24 pixels, cut from pictures of two sizes."""
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        picture = rng.integers(0, 255, (32, 28 + i % 2, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    return {"source": str(folder), "crop": 24}
 
 
 class Pool(torch.nn.Module):
@@ -81,6 +92,7 @@ RECIPES = [
     Case("image/cyclegan", small_sides, SIDES),
     Case("image/cut", small_sides, CUT),
     Case("image/cut", small_sides, {**CUT, "fast": True, "antialias": False}),
+    Case("image/colorize", squares, COLORIZE | PHASES),
 ]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})

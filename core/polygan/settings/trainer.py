@@ -27,7 +27,7 @@ class TrainerSettings(Checked):
     precision: Precision = "auto"
     """auto: bf16 where the hardware supports it, else fp32 on the CPU and fp16 on CUDA."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """auto, cpu, cuda, cuda:N or mps; auto takes CUDA or, for one process, Apple's GPU (mps) where there is one."""
     compile: bool = False
     """torch.compile the networks; turns that differentiate twice stay eager."""
     deterministic: bool = True
