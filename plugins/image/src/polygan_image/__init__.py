@@ -67,13 +67,6 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("pairs",),
         ),
         RecipeSpec(
-            "image/superres",
-            "polygan_image.superres:SuperResolution",
-            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
-            "Wang et al. 2018, arXiv:1809.00219",
-            ("pairs",),
-        ),
-        RecipeSpec(
             "image/cyclegan",
             "polygan_image.cyclegan:CycleGAN",
             "pictures of one class into another and back, learned without pairs, any size",
