@@ -235,6 +235,8 @@ class SuperResolution(PictureToPicture[Config]):
             raise ConfigError(
                 f"strength = {strength:g} blends with the network start, and this model has none; leave --strength out"
             )
+        if strength == 0:
+            return start, geometry
         return lambda image: torch.lerp(start(image), generator(image), strength), geometry
 
 
