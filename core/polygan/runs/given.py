@@ -93,8 +93,8 @@ def targets_of(
 ) -> list[Path]:
     """The output file of each input: ``out`` itself if ``domain`` writes files of its suffix, else a file in the folder ``out``.
 
-    The name of an input is kept. The suffix is ``suffix``; if empty, what ``usual`` says of the input, else the domain's usual one. Where two inputs would have the same output, the second keeps its own
-    suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
+    The name of an input is kept. The suffix is ``suffix``; if empty, what ``usual`` says of the input, else the domain's usual one.
+    Where two inputs would have the same output, the second keeps its own suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
     """
     if not domain.writes:
         raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
