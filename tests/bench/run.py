@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [audio]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [enlarging] [audio]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from audio import bench_audio
 from e2e.test_startup import install_hundred
+from enlarging import bench_enlarging
 from image import bench_image
 from plain_loops import dcgan_step
 from text import bench_text
@@ -272,6 +273,7 @@ def main():
         "start": bench_start,
         "text": bench_text,
         "image": bench_image,
+        "enlarging": bench_enlarging,
         "audio": bench_audio,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
