@@ -74,10 +74,12 @@ def bands_of(first: Samples, made: Iterable[Tensor], height: int) -> Iterator[Sa
     """Made pieces of rows as bands of a picture of ``height`` rows; each has `BAND` rows at most, and few pixels."""
     top = 0
     for piece in made:
+        # Copies: a view would keep the whole piece in memory.
         for band in piece.split(max(1, min(BAND, _BAND_PIXELS // piece.shape[3])), 2):
-            yield carried(first, band.clone(), (top, height))  # a view would keep the whole piece in memory
+            yield carried(first, band.clone(), (top, height))
             top += band.shape[2]
-        del piece, band  # before the next piece is made
+            del band
+        del piece  # before the next piece is made
 
 
 def join(pieces: list[Samples]) -> list[Samples]:
