@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BAND = 256
 """Rows of a band that is read."""
+_BAND_PIXELS = 2**21  # of a made band: the writer makes several copies
 LARGE = 2**22
 """Pixels of a picture that stays whole."""
 _LONG = 16_000  # pixels of a side of a picture that stays whole
@@ -70,12 +71,13 @@ def carried(first: Samples, made: Tensor, rows: tuple[int, int] | None = None) -
 
 
 def bands_of(first: Samples, made: Iterable[Tensor], height: int) -> Iterator[Samples]:
-    """Made pieces of rows as bands of a picture of ``height`` rows; each has `BAND` rows at most."""
+    """Made pieces of rows as bands of a picture of ``height`` rows; each has `BAND` rows at most, and few pixels."""
     top = 0
     for piece in made:
-        for band in piece.split(BAND, 2):
-            yield carried(first, band, (top, height))
+        for band in piece.split(max(1, min(BAND, _BAND_PIXELS // piece.shape[3])), 2):
+            yield carried(first, band.clone(), (top, height))  # a view would keep the whole piece in memory
             top += band.shape[2]
+        del piece, band  # before the next piece is made
 
 
 def join(pieces: list[Samples]) -> list[Samples]:
