@@ -101,16 +101,62 @@ def test_npz_layouts(tmp_path, keys, shape, facts):
     np.testing.assert_array_equal(sample["image"], planar[5])
 
 
-def test_npz_types(tmp_path):
+def test_arrays_keep_their_values(tmp_path):
     path, values = tmp_path / "a.npz", np.array([0.0, 0.5, 1.0, 0.25]).reshape(1, 2, 2)
-    for images in (values.astype(np.float32), (values * 65_535).astype(np.uint16)):
+    kinds = [(np.uint16, "uint16"), (">u2", "uint16"), (np.int16, "int16"), (">f8", "float32"), (np.float16, "float32")]
+    for dtype, kept in kinds:
+        images = values.astype(dtype) if kept == "float32" else (values * 4000 - 5 * (kept == "int16")).astype(dtype)
         np.savez(path, images=images)
-        assert source(path).decode(0)["image"].ravel().tolist() in ([0, 128, 255, 64], [0, 127, 255, 64])
-    np.savez(path, images=values * 2 - 1)
-    with pytest.raises(DataError, match=r"floats from -1 to 1; \[0, 1\]"):
-        source(path).decode(0)
+        found = source(path)
+        image = found.decode(0)["image"]
+        assert (found.fields["image"].dtype, found.info["dtype"], image.dtype.name) == (kept, kept, kept)
+        np.testing.assert_array_equal(image, images)
+        assert found.info["window"] == [images.min(), images.max()]
     np.savez(path, images=np.zeros((2, 2, 2), np.int64))
-    with pytest.raises(DataError, match="int64"):
+    with pytest.raises(DataError, match=r"int64; uint8, uint16, int16, float32 .*convert"):
+        source(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "facts"),
+    [((2, 8, 9, 5), (5, 8, 9)), ((2, 5, 8, 9), (5, 8, 9)), ((2, 8, 8, 2), (2, 8, 8)), ((2, 9, 8), (1, 9, 8))],
+)
+@pytest.mark.parametrize("file", ["a.npz", "a.npy"])
+def test_any_number_of_channels(tmp_path, file, shape, facts):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = tmp_path / file
+    np.save(path, images) if file.endswith("npy") else np.savez(path, images=images)
+    found = source(path)
+    assert len(found) == 2
+    assert found.decode(1)["image"].shape == facts
+    expected = images[1] if shape[1:] == facts else images[1].reshape(*shape[1:3], facts[0]).transpose(2, 0, 1)
+    np.testing.assert_array_equal(found.decode(1)["image"], expected.reshape(facts))
+    assert "window" not in found.info
+    if facts[0] != 1:
+        with pytest.raises(ConfigError, match=r"data.channels = 1: .* keep their channels; leave --data.channels out"):
+            source(path, channels=1)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 8, 5), (2, 8, 8, 8), (2, 9, 9, 200), (8, 8)])
+def test_an_array_whose_channels_are_not_clear_is_refused(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint16))
+    np.savez(tmp_path / "b.npz", images=np.zeros(shape, np.uint16))
+    for name in ("a.npy", "b.npz"):
+        with pytest.raises(DataError, match=rf"{name}: an array of shape .*\(n, H, W, C\)"):
+            source(tmp_path / name)
+
+
+def test_an_npy_file_that_is_cut_off_or_none_is_named(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((3, 8, 8), np.uint16))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="375 bytes where its header promises 384"):
+        source(path)
+    path.write_bytes(b"no array at all")
+    with pytest.raises(DataError, match=r"a\.npy: not a readable \.npy file"):
+        source(path)
+    np.save(path, np.array([{}, {}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match=r"a\.npy"):
         source(path)
 
 

@@ -175,6 +175,9 @@ def test_samples_are_written_under_their_names(tmp_path):
     assert set(DOMAIN.writes) >= {".png", ".jpg", ".webp"}
     for suffix in DOMAIN.writes:
         DOMAIN.write_file(iter([Samples(data[:1], DOMAIN)]), tmp_path / f"one{suffix}")
+        if suffix == ".npy":
+            assert np.load(tmp_path / "one.npy").shape == (8, 6, 3)
+            continue
         with Image.open(Path(tmp_path / f"one{suffix}")) as picture:
             assert picture.size == (6, 8)
 

@@ -23,8 +23,9 @@ def test_grey_and_colour_are_kept(tmp_path):
     np.testing.assert_array_equal(one(tmp_path / "c", "a.png", Image.fromarray(colour)), colour.transpose(2, 0, 1))
 
 
-def test_sixteen_bits_are_scaled(tmp_path):
+def test_sixteen_bits_beside_eight_are_scaled(tmp_path):
     values = np.linspace(0, 65_535, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(gradient()).save(tmp_path / "z.png")
     image = one(tmp_path, "a.png", Image.fromarray(values))
     np.testing.assert_allclose(image[0], values / 257, atol=0.51)
     assert image.max() == 255  # clipping would make three quarters of them 255
@@ -34,14 +35,17 @@ def test_sixteen_bits_are_scaled(tmp_path):
 def test_sixteen_bits_are_resized_without_overshoot(tmp_path):
     values = np.zeros((16, 16), np.uint16)
     values[:, 8:] = 65_535
+    Image.fromarray(gradient()).save(tmp_path / "z.png")
     image = one(tmp_path, "a.png", Image.fromarray(values), resolution=8)
+    assert image.dtype == np.uint8
     assert image.shape == (1, 8, 8)
     assert image[0, :, 0].max() < 20
     assert image[0, :, -1].min() > 235
 
 
-def test_float_picture_outside_its_range_is_named(tmp_path):
+def test_float_picture_outside_its_range_beside_bytes_is_named(tmp_path):
     Image.fromarray(np.full((4, 4), 3.5, np.float32)).save(tmp_path / "a.tif")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "b.tif")
     with pytest.raises(DataError, match=r"from 3\.5 to 3\.5.*\[0, 1\]"):
         source(tmp_path).decode(0)
 

@@ -15,8 +15,8 @@ from made_pairs import DOMAIN, batch, facts, folders, photo, save, source, store
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store
-from polygan_image.data.pairs.given import smaller
 from polygan_image.domain import ImageSettings
+from polygan_image.translation.degrade import shrink
 
 
 def values(picture):
@@ -152,7 +152,7 @@ def test_smaller_pictures_are_pillows_bicubic():
     picture = photo(0, 16, 24)
     for factor in (2, 4):
         expected = floats(picture.resize((24 // factor, 16 // factor), Image.Resampling.BICUBIC))
-        found = smaller(floats(picture), factor)
+        found = shrink(floats(picture), factor)
         assert (found - expected).abs().max() <= 2.01 / 127.5  # Pillow rounds to bytes twice
 
 
@@ -162,7 +162,7 @@ def test_pairs_by_smaller_are_derived(tmp_path):
     opened, splits = stored(tmp_path, "smaller", factor=4)
     assert (opened.info["pairs"], opened.info["given"]) == ("smaller", {"channels": 3, "factor": 4})
     both = batch(splits["train"], 2)
-    assert torch.equal(both["given"], smaller(both["image"], 4))
+    assert torch.equal(both["given"], shrink(both["image"], 4))
     assert DOMAIN.given(splits["train"], splits["train"].rows[:2]).data.shape == (2, 3, 2, 3)
     assert opened.fingerprint() == source(tmp_path, "").fingerprint()  # one store for all derived pairs
     with pytest.raises(ConfigError, match=r"multiples of 4, and the pictures are 10x8; .*--data.resolution 8x8"):

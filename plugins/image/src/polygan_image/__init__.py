@@ -5,9 +5,25 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+
+if TYPE_CHECKING:
+    from .dreaming.ascent import dream as dream
+    from .dreaming.ascent import zoom as zoom
 
 POLYGAN_API = 2
+
+_LAZY = ("dream", "zoom")  # torch is not imported to list recipes
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dreaming import ascent
+
+    return getattr(ascent, name)
 
 
 @hookimpl
@@ -16,7 +32,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, arrays or a named set; 8 or 16 bits or floats, any channels",
         )
     ]
 
@@ -60,6 +76,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("pairs",),
         ),
         RecipeSpec(
+            "image/colorize",
+            "polygan_image.colorize:Colorize",
+            "colours for grey pictures of any size: regression in Lab, then a game that held-out checks stop",
+            "Antic et al. 2019 (NoGAN)",
+            ("pairs",),
+        ),
+        RecipeSpec(
             "image/cyclegan",
             "polygan_image.cyclegan:CycleGAN",
             "pictures of one class into another and back, learned without pairs, any size",
@@ -72,6 +95,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
             "Park et al. 2020, arXiv:2007.15651",
             ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("pairs",),
         ),
     ]
 
@@ -111,9 +141,19 @@ def polygan_datasets() -> list[DatasetSpec]:
 
 
 @hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "dream", "excite the layers of a network by changing a picture", "polygan_image.dreaming.command:main"
+        )
+    ]
+
+
+@hookimpl
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(
             "image/pix2pix",
@@ -129,12 +169,44 @@ def polygan_formats() -> list[FormatSpec]:
             "polygan_image.formats.pix2pix:export_pix2pix",
             "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
         ),
+        FormatSpec("image/cyclegan", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cyclegan",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cyclegan",
+            "the official code's latest_net_G_A.pth as to_b, with latest_net_G_B.pth, D_A and D_B if they lie beside it",
+        ),
+        FormatSpec("image/cut", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cut",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cut",
+            "the official code's latest_net_G.pth",
+        ),
+        FormatSpec("image/superres", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "import",
+            "polygan_image.formats.esrgan:import_esrgan",
+            "weights of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
+        ),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "export",
+            "polygan_image.formats.esrgan:export_esrgan",
+            "the networks rrdb and compact as Real-ESRGAN's .pth with params_ema",
+        ),
     ]
 
 
 @hookimpl
 def polygan_metrics() -> list[MetricSpec]:
     return [
+        *_pair_metrics(),
         MetricSpec(
             "image/frechet",
             "polygan_image.scores.metrics:frechet",
@@ -173,5 +245,62 @@ def polygan_metrics() -> list[MetricSpec]:
             "image/recognised",
             "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
+        ),
+    ]
+
+
+def _pair_metrics() -> list[MetricSpec]:
+    """The metrics of pictures that have a truth each. The first one picks the best checkpoint of a run with pairs."""
+    return [
+        MetricSpec(
+            "image/layer-distance",
+            "polygan_image.scores.pairs.layers:layer_distance",
+            "cosine distance from the truth in the layers of a network of the source, or of --features; lower is better",
+            "Zhang et al. 2018, arXiv:1801.03924",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/psnr",
+            "polygan_image.scores.pairs.similarity:signal_to_noise",
+            "peak signal-to-noise ratio to the truth in decibels, of the channels and of luma; higher is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/ssim",
+            "polygan_image.scores.pairs.similarity:structure",
+            "structural similarity to the truth, of the channels and of luma; higher is better",
+            "Wang et al. 2004, IEEE Transactions on Image Processing 13(4)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/mae",
+            "polygan_image.scores.pairs.similarity:absolute",
+            "mean absolute difference from the truth in the data's own units; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-difference",
+            "polygan_image.scores.pairs.colours:colour_difference",
+            "CIEDE2000 between made and true colours; lower is better",
+            "Sharma, Wu and Dalal 2005, Color Research and Application 30(1)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/consistency",
+            "polygan_image.scores.pairs.agreement:consistency",
+            "distance of made pictures, made grey or smaller again, from the given ones; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/flicker",
+            "polygan_image.scores.pairs.agreement:flicker",
+            "change between neighbouring made frames beyond that of the given frames; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-distribution",
+            "polygan_image.scores.pairs.colours:colour_distribution",
+            "Jensen-Shannon divergence of the colours of all made pictures from the real ones'; lower is better",
+            needs_pairs=True,
         ),
     ]

@@ -13,14 +13,13 @@ import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Noise, Samples, in_chunks, ranged
 
-from .data import pictures
+from .data import given
 from .sampling import Sampling, arrange, keys_of_walk, latents, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from PIL import Image
     from torch import Tensor
 
     from polygan import Request
@@ -205,14 +204,9 @@ def pyramid_distance(a: Tensor, b: Tensor) -> Tensor:
 
 def read_target(generator: Generator, path: str, info: Mapping[str, Any]) -> Tensor:
     """A picture file as (1, C, R, R) in [-1, 1], fitted as the data was. `DataError` names a file that cannot be read."""
-    size, channels = generator.resolution, generator.image_bias.shape[1]
-
-    def read(picture: Image.Image) -> np.ndarray:
-        fit, background = info.get("fit", "crop"), info.get("background", "")
-        return pictures.to_array(picture, (size, size), channels, fit, background=background)
-
+    own = {name: info[name] for name in ("fit", "background", "dtype", "window") if name in info}
+    size = generator.resolution
     try:
-        values = pictures.open_picture(Path(path), None, read)
+        return given.read(Path(path), {**own, "channels": generator.image_bias.shape[1], "height": size, "width": size})
     except (DataError, OSError) as error:
         raise DataError(f"project = {path}: {getattr(error, 'strerror', None) or error}") from None
-    return torch.from_numpy(values)[None].float() / 127.5 - 1

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from polygan import DataError, LeftOut, cache_folder, passed_over, remembered, walk_files
 
-from .formats import is_picture, most_bytes, most_unpacked
+from .formats import ARRAY, is_array, is_picture, most_bytes, most_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,8 @@ class Place(ABC):
     root: Path
     files: list[str]
     """Pictures, sorted."""
+    arrays = False
+    """Whether the pictures are .npy arrays. Beside other pictures such arrays are left out."""
     others: Counter[str]
     """How many other files have which suffix (or name)."""
     left_out: Sequence[LeftOut] = ()
@@ -78,6 +80,8 @@ class Folder(Place):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files, self.others = walk_files(root, is_picture)
+        if not self.files and self.others[ARRAY]:
+            self.arrays, (self.files, self.others) = True, walk_files(root, is_array)
 
     def open(self, file: str) -> Path:
         path = self.root / file
@@ -119,8 +123,9 @@ class Archive(Place):
             names = [n for n in self._members(settings) if not _of_systems(n)]
         except _DAMAGE as error:
             raise DataError(f"{path}: not a readable archive ({error}); fetch it again") from None
-        pictures = [n for n in names if is_picture(n)]
-        others = (n.rpartition("/")[2] for n in names if not is_picture(n))
+        self.arrays = not any(map(is_picture, names)) and any(map(is_array, names))
+        pictures = [n for n in names if (is_array if self.arrays else is_picture)(n)]
+        others = (n.rpartition("/")[2] for n in set(names).difference(pictures))
         self.others = Counter(os.path.splitext(n)[1].lower() or n for n in others)
         self._base = _shared_folder(pictures)
         self._all = set(names)

@@ -18,13 +18,15 @@ from polygan import DataError, LeftOut, left_out_files
 
 from . import pictures
 from .formats import most_unpacked
-from .sources import ArraySource
+from .values.array_source import ArraySource
+from .values.reading import kind_of, npy_header
+from .values.windows import DTYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .settings import ImageSettings
-    from .sources import Arrays
+    from .values.array_source import Arrays
 
 
 def file_identity(*paths: Path) -> str:
@@ -135,7 +137,7 @@ _NPZ_KEYS = (("images", "labels"), ("train_images", "train_labels"), ("x", "y"),
 def npz_source(path: Path, settings: ImageSettings) -> ArraySource:
     """Pictures of an NPZ file with keys images and labels, train_images ... (MedMNIST), x and y, x_train ...
 
-    uint8, uint16 (scaled) or floats in [0, 1]; (n, H, W), (n, H, W, C) or (n, C, H, W).
+    uint8, uint16, int16 or floats; (n, H, W), (n, H, W, C) or (n, C, H, W).
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -147,18 +149,45 @@ def npz_source(path: Path, settings: ImageSettings) -> ArraySource:
         known, found = ", ".join(k for k, _ in _NPZ_KEYS), ", ".join(sorted(names)) or "none"
         raise DataError(f"{path}: no array named {known}; found {found}")
     shape, dtype = _npz_member(path, keys[0], header_only=True)
-    whole, planar = _picture_shape(path, shape)
-    if dtype.kind not in "uf" or (dtype.kind == "u" and dtype.itemsize > 2):
-        raise DataError(f"{path}: pictures of type {dtype}; uint8, uint16 and floats in [0, 1] are read")
+    (whole, planar), kind = _picture_shape(path, shape), _kind(path, dtype)
     indices, classes = None, None
     if settings.labels == "auto" and keys[1] in names:
         indices, classes = class_indices(_npz_member(path, keys[1]), str(path), whole[0])
 
     def load() -> Arrays:
         images = _npz_member(path, keys[0])
-        return _to_uint8(path, np.moveaxis(images, 1, -1) if planar else images), indices
+        return (np.moveaxis(images, 1, -1) if planar else images).astype(kind, copy=False), indices
 
-    return ArraySource(str(path), whole, load, classes, file_identity(path), settings, indices)
+    return ArraySource(str(path), whole, load, classes, file_identity(path), settings, indices, kind)
+
+
+def npy_source(path: Path, settings: ImageSettings) -> ArraySource:
+    """Pictures of a .npy file: (n, H, W), (n, H, W, C) or (n, C, H, W) of uint8, uint16, int16 or floats, without labels."""
+    try:
+        with path.open("rb") as file:
+            shape, dtype = npy_header(file)
+            promised, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+    except (*_DAMAGE, TypeError, SyntaxError) as error:
+        raise DataError(f"{path}: not a readable .npy file ({error}); save it again with numpy.save") from None
+    (whole, planar), kind = _picture_shape(path, shape), _kind(path, dtype)
+    if promised != there:
+        raise DataError(f"{path}: {there:,} bytes where its header promises {promised:,}; save it again")
+
+    def load() -> Arrays:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)  # a picture is read when it is decoded
+        images = np.moveaxis(images, 1, -1) if planar else images
+        return images if images.dtype.newbyteorder("=") == kind else images.astype(kind), None
+
+    return ArraySource(str(path), whole, load, None, file_identity(path), settings, dtype=kind)
+
+
+def _kind(path: Path, dtype: np.dtype[Any]) -> str:
+    """The type in which values are stored."""
+    if dtype.hasobject:
+        raise DataError(f"{path}: holds Python objects, which are not read; save an array of numbers")
+    if kind := kind_of(dtype):
+        return kind
+    raise DataError(f"{path}: pictures of type {dtype}; {', '.join(DTYPES)} and other floats are read, so convert them")
 
 
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
@@ -176,7 +205,7 @@ def _npz_member(path: Path, key: str, header_only: bool = False) -> Any:
                     "save it again with numpy.savez if you trust it"
                 )
             with archive.open(info) as member:
-                shape, dtype = _npy_header(member)
+                shape, dtype = npy_header(member)
                 promised, there = math.prod(shape) * dtype.itemsize, info.file_size - member.tell()
             if dtype.hasobject:
                 raise DataError(f"{path}: {key} holds Python objects, which are not read; save an array of numbers")
@@ -192,13 +221,6 @@ def _npz_member(path: Path, key: str, header_only: bool = False) -> Any:
         raise DataError(f"{path}: {key} cannot be read ({error}); fetch it again") from None
 
 
-def _npy_header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(member)
-    return shape, dtype
-
-
 def _picture_shape(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int], bool]:
     """(n, H, W, C) and whether the array has the channels before height and width."""
     if len(shape) == 3:
@@ -207,23 +229,11 @@ def _picture_shape(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, 
         return (shape[0], shape[1], shape[2], shape[3]), False
     if len(shape) == 4 and shape[1] in pictures.MODES:
         return (shape[0], shape[2], shape[3], shape[1]), True
+    if len(shape) == 4 and shape[3] < shape[1] and shape[3] < shape[2]:
+        return (shape[0], shape[1], shape[2], shape[3]), False
+    if len(shape) == 4 and shape[1] < shape[2] and shape[1] < shape[3]:
+        return (shape[0], shape[2], shape[3], shape[1]), True
+    why = "; which side holds the channels is not clear" if len(shape) == 4 else ""
     raise DataError(
-        f"{path}: an array of shape {shape}; (n, H, W), (n, H, W, C) or (n, C, H, W) with C 1, 3 or 4 is read"
+        f"{path}: an array of shape {shape}{why}; (n, H, W), (n, H, W, C) and (n, C, H, W) with fewer channels than pixels a side are read"
     )
-
-
-def _to_uint8(path: Path, images: np.ndarray) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind == "u":
-        return ((images.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
-    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
-    if not finite.all():
-        raise DataError(
-            f"{path}: picture {int(finite.argmin())} holds numbers that are not finite ({int((~finite).sum())} such pictures)"
-        )
-    if not (images.min() >= 0 and images.max() <= 1):
-        raise DataError(
-            f"{path}: floats from {images.min():g} to {images.max():g}; [0, 1] is read, or uint8 for [0, 255]"
-        )
-    return (images * 255).round().astype(np.uint8)

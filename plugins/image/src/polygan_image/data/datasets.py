@@ -16,13 +16,14 @@ from polygan import ConfigError, DataError, LeftOut
 
 from .arrays import file_identity
 from .folders import FolderSource, Layout
-from .sources import ArraySource, FileSource, large_enough
+from .sources import FileSource, large_enough
+from .values.array_source import ArraySource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .settings import ImageSettings
-    from .sources import Arrays
+    from .values.array_source import Arrays
 
 _EMOJI_LEAST, _EMOJI_SIDE = 32, 72
 

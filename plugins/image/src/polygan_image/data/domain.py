@@ -7,23 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from . import given, pictures
-from .arrays import idx_of_folder, idx_source, is_idx, npz_source
+from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
-from .formats import ARCHIVES, SUFFIXES, is_archive
+from .formats import ARCHIVES, ARRAY, SUFFIXES, is_archive
 from .pairs import labels
+from .pairs.beside import view
 from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
+from .values import crops, files, showing, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from PIL import Image
@@ -36,19 +37,23 @@ _SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is
 
 
 class ImageDomain(Domain):
-    """Pictures: uint8 (C, H, W) in the store, float32 (n, C, H, W) in [-1, 1] for networks and `Samples`."""
+    """Pictures: values (C, H, W) in the store, float32 (n, C, H, W) in [-1, 1] for networks and `Samples`.
+
+    The store holds uint8, uint16, int16 or float32. ``Samples.extra`` has ``window`` and ``dtype`` where values are no plain bytes.
+    """
 
     id: ClassVar[str] = "image"
     Settings = ImageSettings
-    reads = SUFFIXES
+    reads = (*SUFFIXES, ARRAY)
     opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz")
-    writes = (".png", ".jpg", ".webp", ".jpeg")
+    writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES)
     animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
-        """A folder of pictures or IDX files, an IDX, NPZ, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
+        """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read.
+        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
+        other pictures may hold .npy files (H, W) or (H, W, C).
         """
         source = settings.source
         if not source:
@@ -67,21 +72,32 @@ class ImageDomain(Domain):
             )
         if path.suffix.lower() == ".npz":
             return npz_source(path, settings)
+        if path.suffix.lower() == ARRAY:
+            return npy_source(path, settings)
         if is_idx(path.name) or "ubyte" in path.name:
             return idx_source(path, settings)
         if is_archive(path.name):
             return ArchiveSource(path, settings)
         raise DataError(
-            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, zip or tar file; "
+            f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, .npy, zip or tar file; "
             "put pictures into a folder and name the folder"
         )
 
+    def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
+        """Stored values ``image`` (n, C, H, W); of crops and mirrored pictures, what ``draws`` (n, 4) choose: y, x, scale, flip.
+
+        A stored ``given`` is cropped and mirrored as its picture is.
+        """
+        info = split.store.info
+        changed = info.get("crop") or info.get("flip")
+        return crops.batch(split, rows, draws) if changed else super().collate(split, rows, draws)
+
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """uint8 ``image`` to float32 in [-1, 1] on its device, and ``given`` if the data has pairs: stored, or derived from ``image``.
+        """``image`` to float32 in [-1, 1] on its device by the window of the data, and ``given`` if the data has pairs: stored, or derived from ``image``.
 
         A given label map becomes one-hot (n, K, H, W) in {0, 1}.
         """
-        image = _floats(batch["image"])
+        image = windows.to_unit(batch["image"], info)
         theirs = _stored_given(batch["given"], info) if "given" in batch else given.pair(image, info)
         return {**batch, "image": image, **({} if theirs is None else {"given": theirs})}
 
@@ -91,18 +107,24 @@ class ImageDomain(Domain):
         return {"image": samples.data, **labels}
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Real pictures of store rows (n,), with labels if the source has labels."""
-        store = split.store
+        """Real pictures of store rows (n,), with labels if the source has labels. Of crops, the middle of each picture."""
+        store, info = split.store, split.store.info
         labels = store.gather("label", rows) if "label" in store.fields else None
-        return Samples(_floats(store.gather("image", rows)), self, labels, tuple(store.info.get("classes", ())))
+        data = windows.to_unit(crops.centres(store, "image", rows), info)
+        return Samples(data, self, labels, tuple(info.get("classes", ())), extra=windows.extra_of(info))
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
         """The given sides of these rows: their pairs, or the pictures themselves if the data has no pairs. Label maps are one-hot."""
         real, info = self.real(split, rows), split.store.info
         if "given" in split.store.fields:
-            return replace(real, data=_stored_given(split.store.gather("given", rows), info), extra=_extra(info))
+            values = crops.centres(split.store, "given", rows)
+            return replace(real, data=_stored_given(values, info), extra=_extra(info))
         derived = given.pair(real.data, info)
         return real if derived is None else replace(real, data=derived)
+
+    def paired(self, info: Mapping[str, Any]) -> bool:
+        """Whether the data has pairs, stored or derived."""
+        return bool(info.get("pairs") or info.get("given"))
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
@@ -116,15 +138,29 @@ class ImageDomain(Domain):
         yield Samples(data, self, names=(path.stem,), extra=_extra(info))
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
-        """Pictures of a caller in Python: uint8 (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
+        """Pictures of a caller in Python: values (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
 
-        Bytes and PIL pictures are brought to the run's size; floats keep their own size.
+        Whole numbers mean what the values of the data mean. They and PIL pictures are brought to the run's size; floats keep their own.
         """
         return Samples(given.take(value, as_given(info)), self, extra=_extra(info))
 
-    def write(self, samples: Samples, path: Path) -> list[Path]:
-        """One grid for ``.png .jpg .jpeg .webp``; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
+    def complete(self, made: Samples, given: Samples | None, info: Mapping[str, Any]) -> Samples:
+        """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
+        own = ("window", "dtype", "label_map")
+        theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
+        return replace(made, extra={**theirs, **windows.extra_of(info), **made.extra})
 
+    def part(self, samples: Samples, rows: Sequence[int]) -> Samples:
+        """Some of the pictures. The two numbers of a window are no values of two pictures."""
+        some = super().part(samples, rows)
+        window = samples.extra.get("window")
+        return some if window is None else replace(some, extra={**some.extra, "window": window})
+
+    def write(self, samples: Samples, path: Path) -> list[Path]:
+        """One grid for a suffix; else a folder with 00000.png, 00001.png, ... (or the samples' names) and grid.png.
+
+        Single pictures have the values of the data: 16-bit grey as PNG, and .npy (H, W) or (H, W, C) where PNG cannot hold the values.
+        A grid is for the eye, and has 8 bits; only .npy (n, H, W, C) keeps the values of several pictures.
         grid.png shows as many of the first samples as fit; labels.csv names the class of each picture if there are classes. Samples
         of kind ``"frames"`` become an animation as ``.webp .gif``, and a folder of frames has animation.webp too. Raises
         `ConfigError` for no samples, an unknown suffix, or more samples than one grid holds.
@@ -133,28 +169,41 @@ class ImageDomain(Domain):
             raise ConfigError(f"no samples to write to {path}")
         samples = _in_colours(samples)
         suffix, moving = self.suffix_of(path, samples.kind), samples.kind == "frames"
+        extra, channels = samples.extra, samples.data.shape[1]
         if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
             if moving and suffix in self.animates:
-                pictures.save_animation(samples.data, path)
+                pictures.save_animation(showing.shown(samples.data, extra), path)
+            elif suffix == files.ARRAY or (
+                len(samples) == 1 and windows.has_window(extra) and files.keeps(suffix, channels, extra)
+            ):
+                files.save(samples.data, extra, path)
             else:
-                pictures.save(pictures.grid(samples.data, _columns(samples)), path)
+                pictures.save(pictures.grid(showing.shown(samples.data, extra), _columns(samples)), path)
             return [path]
         path.mkdir(parents=True, exist_ok=True)
-        files = [path / f"{name}.png" for name in _names(samples)]
-        for i, file in enumerate(files):
-            pictures.save(pictures.to_picture(pictures.to_bytes(samples.data[i : i + 1])[0]), file)
+        each = files.usual_suffix(channels, extra)
+        written = [path / f"{name}{each}" for name in _names(samples)]
+        for i, file in enumerate(written):
+            files.save(samples.data[i : i + 1], extra, file)
         pictures.save(_overview(samples, 1), path / "grid.png")
         more = [path / "grid.png"]
         if moving:
             more.append(path / "animation.webp")
-            pictures.save_animation(samples.data, more[-1])
+            pictures.save_animation(showing.shown(samples.data, extra), more[-1])
         if names := samples.class_names():
             more.append(path / "labels.csv")
-            rows = [(file.name, name) for file, name in zip(files, names, strict=True)]
+            rows = [(file.name, name) for file, name in zip(written, names, strict=True)]
             with more[-1].open("w", encoding="utf-8", errors="replace", newline="") as table:
                 csv.writer(table, lineterminator="\n").writerows([("file", "class"), *rows])
-        return [*files, *more]
+        return [*written, *more]
+
+    def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
+        """Write what was made from one file. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        made = self.join(pieces)
+        if windows.has_window(made.extra) or made.data.shape[1] not in pictures.MODES:
+            files.check_keeps(path.suffix.lower(), made.data.shape[1], made.extra, path)
+        self.write(made, path)
 
     def render(self, samples: Samples) -> list[Piece]:
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""
@@ -164,6 +213,13 @@ class ImageDomain(Domain):
         height, width = samples.data.shape[2:]
         sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
         return [Picture(pictures.png(sheet), _caption(samples))]
+
+    def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
+        """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
+        named = [("given", given), ("made", made), *([] if truth is None else [("real", truth)])]
+        coloured = [(name, _in_colours(samples)) for name, samples in named]
+        sides = [(name, showing.shown(samples.data, samples.extra)) for name, samples in coloured]
+        return [view(sides)] if all(len(data) for _, data in sides) else []
 
     def features(self, samples: Samples) -> Tensor:
         """(n, d): pictures shrunk by area to at most 16x16, scaled by d^-1/2.
@@ -175,20 +231,16 @@ class ImageDomain(Domain):
         return small / small.shape[1] ** 0.5
 
 
-def _floats(image: Tensor) -> Tensor:
-    return image.to(torch.float32).div_(127.5).sub_(1)
-
-
 def _stored_given(values: Tensor, info: Mapping[str, Any]) -> Tensor:
     """Stored given pictures (n, C, H, W) as networks see them: in [-1, 1], or one-hot label maps."""
     classes = labels.classes_of(info["given"])
-    return _floats(values) if classes is None else labels.one_hot(values, len(classes.values))
+    return windows.to_unit(values, info["given"]) if classes is None else labels.one_hot(values, len(classes.values))
 
 
 def _extra(info: Mapping[str, Any]) -> dict[str, Any]:
-    """`Samples.extra` of given pictures: the classes of label maps, which `render` and `write` show in colours."""
+    """`Samples.extra` of given pictures: their window and type, or the classes of label maps, which are shown in colours."""
     classes = labels.classes_of(info.get("given", {}))
-    return {} if classes is None else {"label_map": classes._asdict()}
+    return windows.extra_of(as_given(info)) if classes is None else {"label_map": classes._asdict()}
 
 
 def _in_colours(samples: Samples) -> Samples:
@@ -215,18 +267,18 @@ def _columns(samples: Samples) -> int:
 def _overview(samples: Samples, factor: int) -> Image.Image:
     """The grid of as many of the first samples as a page can take."""
     height, width = (s * factor for s in samples.data.shape[2:])
-    columns = _columns(samples)
+    columns, data = _columns(samples), showing.shown(samples.data, samples.extra)
     if columns and not pictures.grid_capacity(height, width, columns):
         columns = 0  # a row is wider than a picture may be
     room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
     if columns:
         room -= room % columns
-    return pictures.grid(samples.data[: max(1, room)], columns, factor)
+    return pictures.grid(data[: max(1, room)], columns, factor)
 
 
 def _caption(samples: Samples) -> str:
-    n, (_, height, width) = len(samples), samples.data.shape[1:]
-    text = f"{n} picture{'s' if n > 1 else ''} of {width}x{height}"
+    n, (channels, height, width) = len(samples), samples.data.shape[1:]
+    text = f"{n} picture{'s' if n > 1 else ''} of {width}x{height}{showing.caption(channels, samples.extra)}"
     if samples.labels is None or samples.kind != "grid" or not samples.columns:
         return text
     rows = samples.labels.split(samples.columns)

@@ -196,12 +196,12 @@ class PlaceSource(FileSource):
     folders_are_labels = True
 
     def __init__(self, place: Place, settings: ImageSettings) -> None:
-        self.place = place
+        self.place, self.arrays = place, place.arrays
         if not place.files:
             others = sorted(place.others)
             found = f"only {', '.join(others[:5])} files" if others else "no files"
             raise DataError(
-                f"no pictures in {place.root}: {found}; looked for {formats.LOOKED_FOR}, IDX, NPZ, zip and tar files"
+                f"no pictures in {place.root}: {found}; looked for {formats.LOOKED_FOR}, .npy, IDX, NPZ, zip and tar files"
             )
         layout = self._layout(settings)
         self.files, self.held_out, classes = list(layout.files), layout.held_out, None

@@ -64,6 +64,7 @@ def _suffixes() -> tuple[str, ...]:
 SUFFIXES = _suffixes()
 LOOKED_FOR = f"{' '.join(SUFFIXES[:8])} and {len(SUFFIXES) - 8} more suffixes of pictures"
 
+ARRAY = ".npy"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 _REASONS = {
@@ -75,7 +76,8 @@ _REASONS = {
     "an archive is read on its own; name the archive with --data": (
         ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".tbz2", ".txz",
     ),
-    "arrays are read on their own; name the file with --data": (".npz", ".npy"),
+    "an array is read on its own; name the file with --data": (".npz",),
+    "arrays are pictures only in a folder without other pictures": (".npy",),
 }  # fmt: skip
 _WHY = {suffix: reason for reason, suffixes in _REASONS.items() for suffix in suffixes}
 
@@ -83,6 +85,11 @@ _WHY = {suffix: reason for reason, suffixes in _REASONS.items() for suffix in su
 def is_picture(name: str) -> bool:
     """Whether a file is named like a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_array(name: str) -> bool:
+    """Whether a file is named like an array."""
+    return name.lower().endswith(ARRAY)
 
 
 def is_archive(name: str) -> bool:

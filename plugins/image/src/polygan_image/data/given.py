@@ -11,10 +11,12 @@ from PIL import Image
 
 from polygan import ConfigError
 
+from ..translation.degrade import shrink
 from . import pictures
-from .pairs.given import check_factor, smaller
+from .pairs.given import check_factor
 from .pairs.labels import classes_of
 from .pairs.maps import read_map, take_maps
+from .values import reading, users, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601), the grey of Pillow and JPEG files."""
-_KINDS = "uint8 (H, W), (H, W, C) or (n, H, W, C), floats (n, C, H, W) in [-1, 1], or PIL pictures"
+_KINDS = "values of the data's type (H, W), (H, W, C) or (n, H, W, C), floats (n, C, H, W) in [-1, 1], or PIL pictures"
 
 
 def in_colour(x: Tensor) -> Tensor:
-    """Pictures (n, 1, 3 or 4, H, W) in [-1, 1] as colour (n, 3, H, W): grey repeated, transparency laid on white."""
-    if x.shape[1] == 1:
-        return x.expand(-1, 3, -1, -1)
-    if x.shape[1] == 3:
-        return x
+    """Pictures (n, C, H, W) in [-1, 1] as colour (n, 3, H, W): grey repeated, and the transparency of 4 channels laid on white.
+
+    Of 2 channels the first is repeated; of more than 4 the first three are the colours.
+    """
+    if x.shape[1] < 3:
+        return x[:, :1].expand(-1, 3, -1, -1)
+    if x.shape[1] != 4:
+        return x[:, :3]
     alpha = (x[:, 3:].clamp(-1, 1) + 1) / 2
     return x[:, :3] * alpha + (1 - alpha)
 
@@ -55,7 +60,7 @@ def pair(image: Tensor, info: Mapping[str, Any]) -> Tensor | None:
         case "grey":
             return grey(image)
         case "smaller":
-            return smaller(image, info["given"]["factor"])
+            return shrink(image, info["given"]["factor"])
         case other:
             raise ConfigError(f"the data was paired by {other!r}, which is unknown here; upgrade polygan-image")
 
@@ -64,10 +69,12 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     """(1, C, H, W) in [-1, 1] of a picture file, in the form of the given pictures of a run with these facts.
 
     The picture gets the size of the run's data, like the data: cropped to the centre, or padded. With ``info["keeps_size"]`` it keeps
-    its own size. A label map becomes one-hot.
+    its own size. A label map becomes one-hot. A file of deep values keeps them, and the run's window makes them floats.
     """
     if (classes := classes_of(info)) is not None:
         return read_map(path, classes, info)
+    if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
+        return _channels(users.read(path, info), info)
     values = pictures.open_picture(path, None, _fitting(info))
     return _formed(values[None], info)
 
@@ -75,13 +82,14 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     """(n, C, H, W) in [-1, 1] of arrays or PIL pictures, in the form of the given pictures of a run with these facts.
 
-    Bytes and PIL pictures are brought to the run's size, unless ``info["keeps_size"]``. Floats (n, C, H, W) in [-1, 1] keep their own
-    size. Raises ConfigError for anything else.
+    Whole numbers and PIL pictures have the values of the data, and are brought to the run's size, unless ``info["keeps_size"]``. Floats
+    (n, C, H, W) in [-1, 1] keep their own size. Raises ConfigError for anything else.
     """
     if (classes := classes_of(info)) is not None:
         return take_maps(value, classes, info)
+    own = users.has_own_values(info)
     if isinstance(value, Image.Image):
-        return _formed(_fitting(info)(value)[None], info)
+        return _channels(users.take_picture(value, info), info) if own else _formed(_fitting(info)(value)[None], info)
     if isinstance(value, torch.Tensor) and value.is_floating_point():
         return _floats(value.detach().float().cpu(), info)
     if isinstance(value, torch.Tensor):
@@ -89,7 +97,7 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             return _floats(torch.from_numpy(np.ascontiguousarray(value, np.float32)), info)
-        return _bytes(value, info)
+        return _channels(users.take(value, info), info) if own else _bytes(value, info)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes) and (many := list(value)):
         return torch.cat([take(one, info) for one in many])
     raise ConfigError(f"given = {type(value).__name__} is no picture; hand over {_KINDS}")
@@ -117,7 +125,7 @@ def _fitting(info: Mapping[str, Any]) -> Any:
 
 def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     """uint8 (n, C, H, W) in the form of a recipe's given pictures."""
-    return _channels(torch.from_numpy(values).float().div_(127.5).sub_(1), info)
+    return _channels(windows.to_unit(torch.from_numpy(values), info), info)
 
 
 def _channels(image: Tensor, info: Mapping[str, Any]) -> Tensor:
@@ -129,6 +137,10 @@ def _channels(image: Tensor, info: Mapping[str, Any]) -> Tensor:
         return image
     if wanted == 1:
         return grey(image)
+    if wanted not in pictures.MODES or image.shape[1] not in pictures.MODES:
+        raise ConfigError(
+            f"given = a picture of {image.shape[1]} channels, and the data has {wanted}; hand over as many"
+        )
     colour = in_colour(image)
     return colour if wanted == 3 else torch.cat([colour, torch.ones_like(colour[:, :1])], 1)
 
@@ -136,7 +148,7 @@ def _channels(image: Tensor, info: Mapping[str, Any]) -> Tensor:
 def _floats(data: Tensor, info: Mapping[str, Any]) -> Tensor:
     if data.dim() == 3:
         data = data[None]
-    if data.dim() != 4 or data.shape[1] not in pictures.MODES or not len(data):
+    if data.dim() != 4 or data.shape[1] not in (info["channels"], *pictures.MODES) or not len(data):
         raise ConfigError(f"given = floats {tuple(data.shape)} are no pictures; hand over {_KINDS}")
     if not bool(data.isfinite().all()) or float(data.abs().max()) > 1.001:
         raise ConfigError("given = floats outside [-1, 1]; scale them, or hand over uint8 for [0, 255]")

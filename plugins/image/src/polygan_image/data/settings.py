@@ -10,6 +10,8 @@ from PIL import ImageColor
 
 from polygan import ConfigError, DataSettings, ranged
 
+from .values import windows
+
 LARGEST = 8192
 """Most pixels of a side."""
 
@@ -39,7 +41,7 @@ class ImageInfo(TypedDict):
     """The facts of a source of pictures (`Source.info`): networks are built from them, and runs keep them as JSON."""
 
     channels: int
-    """1 (grey), 3 (colour) or 4 (colour and alpha)."""
+    """1 (grey), 3 (colour), 4 (with 8 bits: colour and alpha), or any number of values a pixel."""
     height: int
     width: int
     count: NotRequired[int]
@@ -60,6 +62,10 @@ class ImageInfo(TypedDict):
     """The values (low, high) that become -1 and 1; absent: 0 and 255."""
     crop: NotRequired[int]
     """The side in pixels of the squares that training sees, which ``height`` and ``width`` repeat; absent: whole pictures."""
+    flip: NotRequired[bool]
+    """Whether training sees half of the pictures mirrored; absent: no."""
+    scale: NotRequired[float]
+    """Training squares are cut from up to this many times their side, and shrunk; absent: 1."""
     keeps_size: NotRequired[bool]
     """Whether pictures that a user hands in keep their own size. `PictureToPicture` adds this fact."""
     pairs: NotRequired[str]
@@ -67,6 +73,8 @@ class ImageInfo(TypedDict):
     half of a picture; absent: pictures are not paired."""
     given: NotRequired[Given]
     """The facts of ``given``."""
+    makes: NotRequired[list[str]]
+    """The classes that imported weights with two sides can make; absent: both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +83,18 @@ class ImageSettings(DataSettings):
 
     resolution: int | str = ranged(0, "[0, 8192]", hint="0 keeps the source's own")
     """Width and height of pictures in pixels, ``64`` or ``96x64`` (width x height), resized by Lanczos; 0: the pictures' own size, if all
-    have the same."""
+    have the same, or if data.crop is set."""
+    crop: int = ranged(0, "[0, 8192]", hint="0 crops nothing")
+    """Training sees squares of this many pixels a side from anywhere in the pictures; 0: whole pictures."""
+    flip: bool = False
+    """Training sees half of the pictures mirrored, left for right."""
+    scale: float = ranged(1.0, "[1, 64]", usual=1)
+    """With a crop: squares are cut from 1 to this many times the crop's side, and shrunk to it."""
+    window: str = ""
+    """The values that become black and white: ``"LOW HIGH"``; full: the smallest and the largest value of the data; percentile: 0.5 % of
+    the values lie outside at each end. Empty: 0 and 255 for 8 bits, full for other values."""
+    given_window: str = ""
+    """As window, for the given pictures of pairs."""
     channels: int = ranged(0, "0 or 1 or 3 or 4")
     """1 (grey), 3 (colour) or 4 (colour and alpha); 0: 4 if more than half of the pictures have alpha, 1 if all are grey, else 3."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -83,8 +102,9 @@ class ImageSettings(DataSettings):
     background: str = ""
     """The colour under transparency that is left out, and of padding: ``white``, ``black``, ``"#rrggbb"``; empty: white for a picture with
     transparent pixels, else black. With 4 channels pictures stay transparent."""
-    smaller: Literal["enlarge", "refuse"] = "enlarge"
-    """What becomes of a picture with fewer pixels than the resolution: enlarged, or refused, so that it counts as unreadable."""
+    smaller: Literal["enlarge", "refuse", "auto"] = "auto"
+    """What becomes of a picture with fewer pixels than the resolution or the crop: enlarged, or refused, so that it counts as unreadable.
+    auto: enlarged to a resolution, refused for a crop."""
     labels: Literal["auto", "folders", "none"] = "auto"
     """auto: the labels of IDX, NPZ, dataset.json and named sets; folders: the subfolder is the class; none: no labels."""
     min_class: int = ranged(0, "[0, inf)")
@@ -116,6 +136,22 @@ class ImageSettings(DataSettings):
         if self.min_class and self.labels == "none":
             raise ConfigError("data.min_class needs classes, and data.labels = none leaves them out; drop one of both")
         self._check_pairs()
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Refuse windows that are none, and crops that do not fit."""
+        windows.said(self.window)
+        windows.said(self.given_window, "given_window")
+        if self.given_window and not self.pairs:
+            raise ConfigError("data.given_window belongs to data.pairs; set both, or leave --data.given_window out")
+        if self.scale != 1 and not self.crop:
+            raise ConfigError(
+                "data.scale needs data.crop, the side of the squares; set both, or leave --data.scale out"
+            )
+        if self.resolution and self.crop > min(self.size):
+            raise ConfigError(
+                f"data.crop = {self.crop} is larger than data.resolution = {self.resolution}; lower the crop, or raise the resolution"
+            )
 
     def _check_pairs(self) -> None:
         """Refuse settings of pairs that these pairs do not have."""
@@ -129,6 +165,16 @@ class ImageSettings(DataSettings):
             )
         if self.given_labels is True and self.fit == "pad":
             raise ConfigError("data.fit = pad has no class for the bars of a label map; use data.fit = crop or stretch")
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether pictures that are too small are enlarged."""
+        return self.smaller == "enlarge" or (self.smaller == "auto" and not self.keeps_sizes)
+
+    @property
+    def keeps_sizes(self) -> bool:
+        """Whether pictures of different sizes lie in the store at their own size: there is a crop, and no resolution."""
+        return bool(self.crop) and not self.resolution
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,12 +1,11 @@
-"""Sources of pictures: what all share, pictures that are files, and pictures in one array."""
+"""Sources of pictures: what all share, and pictures that are files."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
 from abc import abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -15,9 +14,11 @@ from polygan import ConfigError, DataError, Fact, Field, LeftOut, Source
 
 from . import pictures, survey
 from .given import derived_facts
+from .values import fitting, kinds, ranges, reading, windows
+from .values.facts import crop_facts, value_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .settings import ImageInfo, ImageSettings
 
@@ -26,7 +27,11 @@ _ALPHA_VERSION = 1  # of what becomes of transparency
 
 
 class PictureSource(Source):
-    """The common part of all sources: the fields ``image`` uint8 (C, H, W) and, with labels, ``label`` int64 ()."""
+    """The common part of all sources: the fields ``image`` (C, H, W) and, with labels, ``label`` int64 ().
+
+    Pictures that keep their own size are rows (H * W, C) of ``image``, with their (H, W) in ``size`` int32. A subclass sets ``dtype``,
+    ``ragged`` and ``least_side`` before it calls `_settle`, and `decode` and `fingerprint` work from there on.
+    """
 
     folders_are_labels = False
     settings: ImageSettings
@@ -35,21 +40,31 @@ class PictureSource(Source):
     """1 for each picture that the source itself keeps from training, else 0; None: the core splits."""
     transparent = False
     """Whether a picture may have alpha."""
+    dtype = "uint8"
+    """The type of the stored values: uint8, uint16, int16 or float32."""
+    ragged = False
+    """Whether pictures keep their own size in the store."""
+    least_side = 0
+    """The shortest side of all pictures in pixels; 0: not known."""
 
     def _settle(
         self, settings: ImageSettings, size: tuple[int, int], channels: int, classes: Sequence[str] | None
     ) -> None:
         """Set ``fields`` and ``info`` from (width, height), channels and class names (None: unlabelled).
 
-        Labels, if they are known already, are counted in ``info``.
+        Labels, if they are known already, are counted in ``info``. The size of ragged pictures is not looked at. Where the data decides
+        the window, every sample is decoded, unless the cache knows the range of the values.
         """
         if settings.labels == "folders" and not self.folders_are_labels:
             raise ConfigError("data.labels = folders fits a folder or an archive of pictures only; use auto or none")
         if settings.min_class and classes is None:
             raise ConfigError("data.min_class needs classes; set --data.labels folders, or leave --data.min_class out")
-        width, height = size
-        self.settings, self._size, self._channels = settings, size, channels
-        self.fields = {"image": Field("uint8", (channels, height, width))}
+        crop = settings.crop
+        self.settings, self._channels = settings, channels
+        self._size = width, height = (0, 0) if self.ragged else self._large_enough(*size)
+        self.fields = {"image": Field(self.dtype, (channels, height, width))}
+        if self.ragged:
+            self.fields = {"image": Field(self.dtype, (None, channels)), "size": Field("int32", (2,))}
         if classes is not None:
             self.fields["label"] = Field("int64", ())
         if self.held_out is not None:
@@ -60,14 +75,64 @@ class PictureSource(Source):
         }  # fmt: skip
         if classes is not None and self.labels is not None:
             info["class_counts"] = self._class_counts(len(names), ())
+        if self.dtype != "uint8":
+            info["dtype"] = self.dtype
         self._decoded = dict(info)
+        if (
+            self.ragged
+        ):  # one store serves crops of all sizes, unless the crop decides which pictures are refused or enlarged
+            self._decoded["crop"] = 0 if self.least_side >= crop else crop
         info["fit"] = settings.fit
         if settings.background:
             info["background"] = settings.background
+        info |= self._crop_facts(width, height)
         if settings.pairs:
+            size = info["width"], info["height"]
             info["given"] = derived_facts(settings.pairs, settings.factor, channels, size)
             info["pairs"] = settings.pairs
         self.info = dict(info)
+        if window := self._window():
+            self.info["window"] = list(window)
+
+    def _crop_facts(self, width: int, height: int) -> ImageInfo:
+        """The facts of what training sees of a stored picture of this size."""
+        s, found = self.settings, dict[str, Any](width=width, height=height)
+        if s.crop:
+            found |= {"width": s.crop, "height": s.crop, "crop": s.crop}
+        if s.flip:
+            found["flip"] = True
+        if s.scale != 1:
+            found["scale"] = float(s.scale)
+        return cast("ImageInfo", found)
+
+    def _window(self) -> tuple[float, float] | None:
+        """The values that become -1 and 1; None: 0 and 255."""
+        text = self.settings.window
+        if (fixed := windows.said(text)) or (not text and self.dtype == "uint8"):
+            return fixed
+        found = ranges.range_of(self.settings, self.fingerprint(), len(self), lambda i: self.decode(i)["image"])
+        low, high = found[2:] if text == "percentile" else found[:2]
+        if not low < high:
+            raise DataError(
+                f"data.window = {text or 'full'} has no width: {'nearly all' if found.low < found.high else 'all'} values of the data are "
+                f"{low:g}; type --data.window 'LOW HIGH', or use other data"
+            )
+        return low, high
+
+    def _large_enough(self, width: int, height: int) -> tuple[int, int]:
+        """The size at which a picture is stored: its own, or a larger one that holds the crop. DataError for one that stays too small."""
+        crop, least = self.settings.crop, min(width, height)
+        if least >= crop:
+            return width, height
+        if not self.settings.enlarges:
+            raise DataError(
+                f"{width}x{height} pixels are smaller than data.crop = {crop}; lower --data.crop, or set --data.smaller enlarge"
+            )
+        return max(crop, round(width * crop / least)), max(crop, round(height * crop / least))
+
+    def _target(self, width: int, height: int) -> tuple[int, int]:
+        """The (width, height) at which a picture of this size is stored."""
+        return self._large_enough(width, height) if self.ragged else self._size
 
     def _class_counts(self, classes: int, skipped: Sequence[int]) -> list[int]:
         """How many pictures each class has without the skipped indices."""
@@ -83,8 +148,33 @@ class PictureSource(Source):
         return {**self.info, "class_counts": self._class_counts(len(self.info["classes"]), skipped)}
 
     def _fitted(self, picture: Image.Image) -> np.ndarray:
-        s, enlarge = self.settings, self.settings.smaller == "enlarge"
-        return pictures.to_array(picture, self._size, self._channels, s.fit, enlarge=enlarge, background=s.background)
+        """The values (C, H, W) of a Pillow picture as they are stored."""
+        if self.dtype != "uint8":
+            return self._of_values(reading.of_picture(picture, self.dtype))
+        return self._bytes(picture)
+
+    def _bytes(self, picture: Image.Image) -> np.ndarray:
+        s = self.settings
+        size = self._target(*pictures.upright_size(picture))
+        return pictures.to_array(picture, size, self._channels, s.fit, enlarge=s.enlarges, background=s.background)
+
+    def _of_values(self, values: np.ndarray) -> np.ndarray:
+        """The values (C, H, W) as they are stored, of a picture (H, W, C)."""
+        if self.dtype == "uint8" and self._channels in pictures.MODES:
+            return self._bytes(Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values))
+        size = self._target(values.shape[1], values.shape[0])
+        made = fitting.fitted(
+            reading.as_type(values, self.dtype), size, self.settings.fit, enlarge=self.settings.enlarges
+        )
+        return np.ascontiguousarray(made.transpose(2, 0, 1))
+
+    def _as_fields(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """The fields of a picture (C, H, W) of the stored type and size."""
+        if not self.ragged:
+            return {"image": image}
+        channels, height, width = image.shape
+        rows = np.ascontiguousarray(image.transpose(1, 2, 0)).reshape(height * width, channels)
+        return {"image": rows, "size": np.array([height, width], np.int32)}
 
     def _labelled(self, index: int) -> dict[str, np.ndarray]:
         """The fields of a sample beside its picture."""
@@ -101,8 +191,9 @@ class PictureSource(Source):
 
     def _fingerprint(self, *facts: object) -> str:
         s = self.settings
-        # Pairs are derived when pictures are used: one store serves runs with and without pairs.
-        facts = (_VERSION, self._decoded, s.fit, s.labels, s.max_pixels, s.smaller, *facts)
+        # Pairs, crops and windows are made when pictures are used: one store serves runs with and without them.
+        smaller = "enlarge" if s.enlarges else "refuse"
+        facts = (_VERSION, self._decoded, s.fit, s.labels, s.max_pixels, smaller, *facts)
         if self.transparent or self._channels == 4 or s.background:
             facts = (*facts, _ALPHA_VERSION, s.background)
         if self.held_out is not None:
@@ -138,6 +229,9 @@ def large_enough(
 class FileSource(PictureSource):
     """Pictures that are files or their bytes. `decode` reads one; the constructor looks at headers only."""
 
+    arrays = False
+    """Whether the files are .npy arrays."""
+
     @abstractmethod
     def _file(self, index: int) -> Any:
         """A path or a binary stream of one encoded picture."""
@@ -150,18 +244,25 @@ class FileSource(PictureSource):
             raise DataError(
                 f"{where}: none of {len(self):,} pictures can be read, e.g. {self.name(0)}: {self._fault(0)}"
             )
-        self.transparent = 4 in self.seen.channels
-        size = settings.size if settings.resolution else survey.one_size(self.seen, self.name)
-        self._settle(settings, size, settings.channels or self.seen.decided_channels(), classes)
+        self.dtype = kinds.one_type(self.seen, self.name, arrays=self.arrays)
+        channels = kinds.one_channels(self.seen, self.name, settings.channels, self.dtype)
+        self.transparent = 4 in self.seen.channels and self.dtype == "uint8"
+        self.ragged, self.least_side = settings.keeps_sizes, self.seen.least_side
+        size = settings.size
+        if not (settings.resolution or self.ragged):
+            size = survey.one_size(self.seen, self.name)
         self.left_out = [*self.left_out, *survey.frames_left_out(self.seen, self.name)]
+        self._settle(settings, size, channels, classes)
 
     def _header(self, index: int) -> survey.Header | None:
         def read(picture: Image.Image) -> survey.Header:
-            return survey.Header(
-                *pictures.upright_size(picture), pictures.kind(picture), pictures.has_more_frames(picture)
-            )
+            size, frames = pictures.upright_size(picture), pictures.has_more_frames(picture)
+            return survey.Header(*size, pictures.kind(picture), frames, reading.depth(picture))
 
         try:
+            if self.arrays:
+                (height, width, channels), dtype = reading.npy_facts(self._file(index), self.settings.max_pixels)
+                return survey.Header(width, height, channels, False, dtype)
             return pictures.open_picture(self._file(index), self.settings.max_pixels, read)
         except DataError:  # `decode` names the file
             return None
@@ -169,114 +270,31 @@ class FileSource(PictureSource):
     def _fault(self, index: int) -> str:
         """What is wrong with a picture."""
         try:
-            pictures.open_picture(self._file(index), self.settings.max_pixels, lambda picture: None)
+            if self.arrays:
+                reading.npy_facts(self._file(index), self.settings.max_pixels)
+            else:
+                pictures.open_picture(self._file(index), self.settings.max_pixels, lambda picture: None)
         except (DataError, OSError) as error:
             return str(getattr(error, "strerror", None) or error)
         return "cannot be read"
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one picture; `DataError` says what is wrong with the file that `name` gives."""
-        image = pictures.open_picture(self._file(index), self.settings.max_pixels, self._fitted)
-        return {"image": image, **self._labelled(index)}
+        if self.arrays:
+            image = self._of_values(reading.npy_values(self._file(index), self.settings.max_pixels))
+        else:
+            image = pictures.open_picture(self._file(index), self.settings.max_pixels, self._fitted)
+        return {**self._as_fields(image), **self._labelled(index)}
 
     def describe(self) -> Sequence[Fact]:
-        """Sizes, channels, transparency and classes, as headers and names say."""
+        """Sizes, channels, values, transparency and classes, as headers and names say."""
         facts = [
-            *survey.size_facts(self.seen, self._size, self.settings.fit),
+            *survey.size_facts(self.seen, None if self.ragged else self._size, self.settings.fit),
+            *crop_facts(self.seen, self.settings),
             *survey.channel_facts(self.seen, self.settings, self._channels),
+            *value_facts(self.seen, self.dtype, self.info.get("window"), self.settings.window),
             *survey.unread_fact(self.seen, self.name),
         ]
-        if "class_counts" in self.info:
-            facts.append(survey.class_fact(self.info["classes"], self.info["class_counts"]))
-        return facts
-
-
-Arrays = tuple[np.ndarray, np.ndarray | None]
-"""Pictures (n, H, W) or (n, H, W, C) of uint8, and class indices (n,) or None."""
-
-
-class ArraySource(PictureSource):
-    """Pictures in one array, which is read when the first picture is decoded.
-
-    ``shape`` is (n, height, width, channels); ``load`` returns `Arrays` of that shape or raises `DataError`;
-    ``identity`` is a string that changes with the data; ``labels`` (n,), if already known, are counted.
-    """
-
-    def __init__(
-        self,
-        where: str,
-        shape: tuple[int, int, int, int],
-        load: Callable[[], Arrays],
-        classes: Sequence[str] | None,
-        identity: str,
-        settings: ImageSettings,
-        labels: np.ndarray | None = None,
-    ) -> None:
-        count, height, width, channels = shape
-        if channels not in pictures.MODES:
-            raise DataError(f"{where}: {channels} channels; pictures have 1, 3 or 4")
-        if min(shape) < 1:
-            raise DataError(f"{where} holds no pictures (shape {shape})")
-        if height * width > settings.max_pixels:
-            raise DataError(
-                f"{where}: {width}x{height} are more than data.max_pixels = {settings.max_pixels:,} pixels; "
-                f"type --data.max_pixels {height * width} if you trust the file"
-            )
-        self.where, self._load, self._identity = where, load, identity
-        self._arrays: Arrays | DataError | None = None
-        self._lock = threading.Lock()
-        self._rows: Sequence[int] = range(count)
-        self.transparent = channels == 4
-        classes = None if settings.labels == "none" else classes
-        if settings.min_class and classes is not None:
-            labels = self._read()[1] if labels is None else labels
-            known = [] if labels is None else labels.tolist()
-            self._rows, self.labels, classes, self.left_out = large_enough(known, classes, settings.min_class)
-        elif labels is not None:
-            self.labels = labels.tolist()
-        self._seen = survey.of_one_kind(len(self._rows), (width, height), channels)
-        size = settings.size if settings.resolution else (width, height)
-        self._settle(settings, size, settings.channels or channels, classes)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def name(self, index: int) -> str:
-        """The row; messages name the file themselves."""
-        return f"picture {self._rows[index]}"
-
-    def fingerprint(self) -> str:
-        """A key of the data and the settings."""
-        rows = () if isinstance(self._rows, range) else (self._rows,)
-        return self._fingerprint(self.where, self._identity, *rows)
-
-    def _read(self) -> Arrays:
-        with self._lock:
-            if self._arrays is None:
-                try:
-                    self._arrays = self._load()
-                except DataError as error:
-                    self._arrays = error
-            if isinstance(self._arrays, DataError):
-                raise DataError(str(self._arrays))
-            return self._arrays
-
-    def decode(self, index: int) -> dict[str, np.ndarray]:
-        """The arrays of one picture. Raises `DataError` if the file is damaged."""
-        images, labels = self._read()
-        row = self._rows[index]
-        image = images[row]
-        if image.ndim == 3 and image.shape[-1] == 1:
-            image = image[..., 0]
-        sample = {"image": self._fitted(Image.fromarray(image)), **self._labelled(index)}
-        if "label" in self.fields and self.labels is None and labels is not None:
-            sample["label"] = np.asarray(labels[row], np.int64)
-        return sample
-
-    def describe(self) -> Sequence[Fact]:
-        """The file, sizes, channels and classes."""
-        facts = [Fact("from", self.where), *survey.size_facts(self._seen, self._size, self.settings.fit)]
-        facts += survey.channel_facts(self._seen, self.settings, self._channels)
         if "class_counts" in self.info:
             facts.append(survey.class_fact(self.info["classes"], self.info["class_counts"]))
         return facts

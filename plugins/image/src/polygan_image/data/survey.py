@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .settings import ImageSettings
 
-_VERSION = 1  # of what is found in the same headers
+_VERSION = 2  # of what is found in the same headers
 _PIECE = 1024  # headers that are asked for at once
 _SHOWN = 12  # classes that are named
 KINDS = {1: "grey", 3: "colour", 4: "colour and alpha"}
@@ -29,6 +29,8 @@ class Header(NamedTuple):
     channels: int
     several: bool
     """Whether the file has further frames or pages."""
+    dtype: str = "uint8"
+    """The type of the values."""
 
 
 class Group(NamedTuple):
@@ -47,6 +49,8 @@ class Survey(NamedTuple):
     several: Group
     """Files with further frames or pages."""
     unread: Group
+    dtypes: Mapping[str, Group]
+    """By the type of the values."""
 
     @property
     def readable(self) -> int:
@@ -59,6 +63,11 @@ class Survey(NamedTuple):
         if 2 * counts.get(4, 0) > self.readable:
             return 4
         return 1 if counts.keys() == {1} else 3
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side of all pictures."""
+        return min((min(size) for size in self.sizes), default=0)
 
 
 class _Passing(Exception):
@@ -92,6 +101,7 @@ def _collected(count: int, header: Callable[[int], Header | None]) -> tuple[dict
     """The survey as plain data, and whether every file could be opened."""
     sizes: dict[tuple[int, int], list[int]] = {}
     channels: dict[int, list[int]] = {}
+    dtypes: dict[str, list[int]] = {}
     several, unread, sure = [0, 0], [0, 0], True
 
     def safe(index: int) -> Header | OSError | None:
@@ -114,6 +124,7 @@ def _collected(count: int, header: Callable[[int], Header | None]) -> tuple[dict
                     continue
                 one_more(sizes.setdefault((found.width, found.height), [0, 0]), index)
                 one_more(channels.setdefault(found.channels, [0, 0]), index)
+                one_more(dtypes.setdefault(found.dtype, [0, 0]), index)
                 if found.several:
                     one_more(several, index)
     plain = {
@@ -121,6 +132,7 @@ def _collected(count: int, header: Callable[[int], Header | None]) -> tuple[dict
         "channels": [[kind, *group] for kind, group in channels.items()],
         "several": several,
         "unread": unread,
+        "dtypes": dtypes,
     }
     return plain, sure
 
@@ -128,11 +140,13 @@ def _collected(count: int, header: Callable[[int], Header | None]) -> tuple[dict
 def _read(found: Mapping[str, object]) -> Survey:
     """The survey from plain data. Raises TypeError or KeyError for data of another form."""
     sizes, channels, several, unread = (found[name] for name in ("sizes", "channels", "several", "unread"))
+    dtypes = cast("dict[str, list[int]]", found["dtypes"])
     return Survey(
         {(w, h): Group(count, first) for w, h, count, first in _rows(sizes, 4)},
         {kind: Group(count, first) for kind, count, first in _rows(channels, 3)},
         Group(*_rows([several], 2)[0]),
         Group(*_rows([unread], 2)[0]),
+        {name: Group(*_rows([group], 2)[0]) for name, group in dtypes.items()},
     )
 
 
@@ -143,10 +157,10 @@ def _rows(value: object, length: int) -> list[list[int]]:
     return rows
 
 
-def of_one_kind(count: int, size: tuple[int, int], channels: int) -> Survey:
-    """The survey of an array: all pictures have the same size and channels."""
+def of_one_kind(count: int, size: tuple[int, int], channels: int, dtype: str = "uint8") -> Survey:
+    """The survey of an array: all pictures have the same size, channels and type of values."""
     all_of_them, none = Group(count, 0), Group(0, 0)
-    return Survey({size: all_of_them}, {channels: all_of_them}, none, none)
+    return Survey({size: all_of_them}, {channels: all_of_them}, none, none, {dtype: all_of_them})
 
 
 def one_size(survey: Survey, name: Callable[[int], str]) -> tuple[int, int]:
@@ -155,15 +169,17 @@ def one_size(survey: Survey, name: Callable[[int], str]) -> tuple[int, int]:
     if others:
         other, there = others[0]
         one, two = (f"{name(g.first)} is {w}x{h}" for g, (w, h) in ((group, size), (there, other)))
-        raise DataError(f"pictures differ in size ({one}, {two}); set data.resolution, e.g. --data.resolution 64")
+        raise DataError(
+            f"pictures differ in size ({one}, {two}); set data.resolution, e.g. --data.resolution 64, or --data.crop 64"
+        )
     return size
 
 
 # Facts
 
 
-def size_facts(survey: Survey, made: tuple[int, int], fit: str) -> list[Fact]:
-    """The sizes of the pictures, and what becomes of them at the size ``made`` (width, height)."""
+def size_facts(survey: Survey, made: tuple[int, int] | None, fit: str) -> list[Fact]:
+    """The sizes of the pictures, and what becomes of them at the size ``made`` (width, height); None: they keep their size."""
     sizes = survey.sizes
     if not sizes:
         return []
@@ -172,7 +188,7 @@ def size_facts(survey: Survey, made: tuple[int, int], fit: str) -> list[Fact]:
     text = f"{_by(usual)}, all pictures"
     if len(sizes) > 1:
         text = f"from {_by(small)} to {_by(large)}, most often {_by(usual)} ({sizes[usual].number:,} of {survey.readable:,})"
-    return [Fact("sizes", text), Fact("made", f"{_by(made)}{_lost(survey, made, fit)}")]
+    return [Fact("sizes", text), *([Fact("made", f"{_by(made)}{_lost(survey, made, fit)}")] if made else [])]
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -200,9 +216,11 @@ def _lost(survey: Survey, made: tuple[int, int], fit: str) -> str:
 
 def channel_facts(survey: Survey, settings: ImageSettings, channels: int) -> list[Fact]:
     """Which channels pictures have, which are made and why, and what becomes of transparency."""
-    counts = {kind: survey.channels[kind].number for kind in KINDS if kind in survey.channels}
-    found = ", ".join(f"{n:,} {KINDS[kind]}" for kind, n in counts.items())
-    text = f"{channels} ({KINDS[channels]})"
+    counts = {kind: survey.channels[kind].number for kind in sorted(survey.channels)}
+    if "uint8" not in survey.dtypes:  # nothing says what the channels are
+        return [Fact("channels", str(channels))]
+    found = ", ".join(f"{n:,} {kind_of(kind)}" for kind, n in counts.items())
+    text = f"{channels} ({kind_of(channels)})"
     if counts.keys() != {channels}:
         text += f"; pictures are {found}"
     if len(counts) > 1 and not settings.channels:
@@ -213,6 +231,11 @@ def channel_facts(survey: Survey, settings: ImageSettings, channels: int) -> lis
             Fact("alpha", f"{clear / survey.readable:.1%} of the pictures{_paper(survey, settings, channels)}")
         )
     return facts
+
+
+def kind_of(channels: int) -> str:
+    """What pictures with so many channels are."""
+    return KINDS.get(channels, f"{channels} channels")
 
 
 def _paper(survey: Survey, settings: ImageSettings, channels: int) -> str:

@@ -1,7 +1,7 @@
 """Augmentation of pictures before the discriminator, which then cannot learn few pictures by heart.
 
 Every augmentation is differentiable any number of times in the pictures, takes its random numbers as arguments, and keeps the
-size of a picture. Pictures are (n, C, H, W) in about [-1, 1], C in 1, 3, 4; an alpha channel keeps its values.
+size of a picture. Pictures are (n, C, H, W) in about [-1, 1]; an alpha channel keeps its values.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def adaptive_augment(images: Tensor, p: Tensor, uniform: Tensor, normal: Tensor)
     """
     _, _, height, width = images.shape
     images = resample(images, geometric_matrix(p, uniform[:, :14], normal[:, :4], height, width))
-    return recolour(images, colour_matrix(p, uniform[:, 14:], normal[:, 4:], flips=images.shape[1] > 1))
+    return recolour(images, colour_matrix(p, uniform[:, 14:], normal[:, 4:], flips=images.shape[1] in (3, 4)))
 
 
 def _matrix(rows: list[list[Tensor | float]], like: Tensor) -> Tensor:
@@ -173,9 +173,12 @@ def _hue(angle: Tensor, one: Tensor) -> Tensor:
 
 
 def recolour(images: Tensor, matrix: Tensor) -> Tensor:
-    """Pictures with their colours mapped by ``matrix`` (n, 4, 4); grey pictures as colours with equal channels."""
+    """Pictures with their colours mapped by ``matrix`` (n, 4, 4); grey pictures as colours with equal channels.
+
+    Each of 2 channels, or of more than 4, is mapped as a grey picture: the channels are no colours.
+    """
     matrix = matrix.to(images.dtype)
-    if images.shape[1] == 1:
+    if images.shape[1] not in (3, 4):
         matrix = matrix[:, :3].mean(1, keepdim=True)  # (n, 1, 4)
         return images * matrix[:, :, :3].sum(2)[..., None, None] + matrix[:, :, 3, None, None]
     colour = torch.einsum("nij,njhw->nihw", matrix[:, :3, :3], images[:, :3]) + matrix[:, :3, 3, None, None]

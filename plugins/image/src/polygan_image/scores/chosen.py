@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..data.values.windows import seen_as
 from . import cache
 from .feature_networks import RESIZE, load_network
 from .features import Features, PictureFeatures
@@ -66,6 +67,7 @@ class ChosenFeatures(PictureFeatures):
         key = hashlib.blake2b(
             f"{self.evaluation.features} {self.digest} {split.store.key} ".encode() + rows, digest_size=10
         )
+        key.update(seen_as(self.evaluation.info).encode())
         path = self.evaluation.cache / f"image-features-{key.hexdigest()}.safetensors"
         return self.once(("image/features", path.name), lambda: self._kept(path, split, kind))
 

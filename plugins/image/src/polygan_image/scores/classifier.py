@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from ..data.values.windows import seen_as
 from . import cache
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def cache_file(evaluation: Evaluation, kind: str = "classifier", version: int = 
     train = evaluation.train
     digest = hashlib.blake2b(f"{version} {train.store.key} ".encode(), digest_size=10)
     digest.update(np.ascontiguousarray(train.rows, dtype="<i8").tobytes())
+    digest.update(seen_as(evaluation.info).encode())
     return evaluation.cache / f"image-{kind}-{digest.hexdigest()}.safetensors"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import torch
 
-from polygan import Checked, Recipe, Samples, in_chunks
+from polygan import Checked, Recipe, Samples, in_chunks, ranged
 
 from .geometry import Geometry, padded
 
@@ -27,6 +27,9 @@ C = TypeVar("C")
 @dataclass(frozen=True, kw_only=True)
 class Translation(Checked):
     """Options of pictures that are made from pictures."""
+
+    strength: float = ranged(1.0, "[0, 1]")
+    """1: the trained network's picture; 0: the picture of the start of its game; between: a blend."""
 
 
 class PictureToPicture(Recipe[C]):

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import torch.nn.functional as F
-
 from polygan import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
-
     from ..settings import ImageInfo
-
-
-def smaller(image: Tensor, factor: int) -> Tensor:
-    """(n, C, H / factor, W / factor) in [-1, 1]: pictures (n, C, H, W) shrunk by antialiased bicubic, as Pillow's BICUBIC does."""
-    height, width = image.shape[2] // factor, image.shape[3] // factor
-    cut = image[:, :, : height * factor, : width * factor]
-    return F.interpolate(cut, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
 
 
 def check_factor(factor: int, width: int, height: int) -> None:

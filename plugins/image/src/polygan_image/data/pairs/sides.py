@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from polygan import DataError
@@ -43,7 +44,7 @@ class Side(FileSource):
         labels: Sequence[int] | None = None,
         classes: Sequence[str] | None = None,
     ) -> None:
-        self.place, self.files, self.half = place, list(files), half
+        self.place, self.files, self.half, self.arrays = place, list(files), half, place.arrays
         self.held_out, self.labels = held_out, labels
         self.identity = (place.facts(self.files), half)
         self._prepare(settings)
@@ -96,7 +97,14 @@ class Side(FileSource):
         return super()._fault(index)
 
     def _fitted(self, picture: Image.Image) -> Any:
-        return super()._fitted(self.cut(picture) if self.half else picture)
+        return super()._fitted(self.cut(picture) if self.half and self.dtype == "uint8" else picture)
+
+    def _of_values(self, values: np.ndarray) -> np.ndarray:
+        if not self.half:
+            return super()._of_values(values)
+        width = values.shape[1]
+        _check_width(width)
+        return super()._of_values(values[:, : width // 2] if self.half == "left" else values[:, width // 2 :])
 
 
 def _check_width(width: int) -> None:
@@ -118,13 +126,16 @@ class GivenSide(Side):
     def _settle(
         self, settings: ImageSettings, size: tuple[int, int], channels: int, classes: Sequence[str] | None
     ) -> None:
-        super()._settle(settings, size, 1 if self.counted else channels, classes)
+        if self.counted:  # the indices of classes are bytes without a window
+            settings, channels, self.dtype = replace(settings, window=""), 1, "uint8"
+        super()._settle(settings, size, channels, classes)
 
     def _fitted(self, picture: Image.Image) -> np.ndarray:
         if self.counted is None:
             return super()._fitted(picture)
         indices = labels.index_map(self.cut(picture), self.counted.classes)
-        return labels.fitted(indices, self._size, self.settings.fit, enlarge=self.settings.smaller == "enlarge")
+        size = self._target(*indices.size)
+        return labels.fitted(indices, size, self.settings.fit, enlarge=self.settings.enlarges)
 
     def fingerprint(self) -> str:
         """As of any side, with the classes of label maps."""

@@ -165,12 +165,12 @@ def paired_source(settings: ImageSettings) -> PairedSource:
     pairing = paired(place, settings.given) if settings.pairs == "folders" else _halves(place)
     rows = _rows(pairing, settings)
     half = settings.pairs if settings.pairs in _OTHER_HALF else ""
-    common = replace(settings, pairs="", given="", factor=2)
+    common = replace(settings, pairs="", given="", factor=2, given_window="")
     made = Side(
         place, [p.made for p in rows.pairs], common, _OTHER_HALF.get(half, ""),
         held_out=rows.held_out, labels=rows.labels, classes=rows.classes,
     )  # fmt: skip
-    theirs = replace(common, channels=0, labels="none", min_class=0)
+    theirs = replace(common, channels=0, labels="none", min_class=0, window=settings.given_window)
     given = GivenSide(place, [p.given for p in rows.pairs], theirs, half)
     away = [*left_out(place.others), *place.left_out, *pairing.left_out, *rows.left_out]
     return PairedSource(made, given, settings.pairs, _facts(pairing, rows, half), away)
