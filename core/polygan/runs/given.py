@@ -78,10 +78,13 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
     return paths
 
 
-def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain, suffix: str) -> list[Path]:
+def targets_of(
+    paths: list[Path], source: Path, out: str | Path, domain: Domain, suffix: str, given: Domain | None = None
+) -> list[Path]:
     """The output file of each input: ``out`` itself if ``domain`` writes files of its suffix, else a file in the folder ``out``.
 
-    The name of an input is kept, with another suffix. Where two inputs would have the same output, the second keeps its own
+    The name of an input is kept, with the suffix ``suffix``. Empty: the domain's first, or the input's own where ``given``, the domain
+    of the inputs, is the same domain and `Domain.keeps_format`. Where two inputs would have the same output, the second keeps its own
     suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
     """
     if not domain.writes:
@@ -93,6 +96,7 @@ def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain,
             raise ConfigError(f"{out} ends in {named}, and format = {suffix!r}; leave --format out, or name a folder")
         return [Path(out)]
     out = Path(out)
+    keeps = not suffix and domain.keeps_format and given is not None and given.id == domain.id
     suffix = f".{suffix.lower().lstrip('.')}" if suffix else domain.writes[0]
     if suffix not in domain.writes:
         raise ConfigError(
@@ -102,10 +106,12 @@ def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain,
     sources, taken, targets = {p.resolve() for p in paths}, set(), []
     for path in paths:
         name = path.relative_to(base)
-        target = out / name.with_suffix(suffix)
+        own = name.suffix.lower()
+        ending = own if keeps and own in domain.writes else suffix
+        target = out / name.with_suffix(ending)
         there = target.resolve()
         if target in taken or (there in sources and there != path.resolve()):
-            target = out / name.with_name(f"{name.name}{suffix}")
+            target = out / name.with_name(f"{name.name}{ending}")
         taken.add(target)
         targets.append(target)
     return targets
@@ -118,7 +124,7 @@ def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> I
     work, where a file in the folder ``out`` would be replaced that polygan did not write.
     """
     paths = files_of(source, maker.given)
-    targets = targets_of(paths, source, out, maker.domain, suffix)
+    targets = targets_of(paths, source, out, maker.domain, suffix, maker.given)
     # A file that the user names may be replaced. In a folder, only files that polygan wrote there may be.
     folder = None if targets == [Path(out)] else Path(out)
     names = [] if folder is None else [target.relative_to(folder).as_posix() for target in targets]

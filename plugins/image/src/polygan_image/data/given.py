@@ -75,8 +75,8 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
         return read_map(path, classes, info)
     if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
         return users.read(path, info)
-    values = pictures.open_picture(path, None, _fitting(info))
-    return _formed(values[None], info)
+    values = pictures.open_picture(path, None, fitting(info))
+    return formed(values[None], info)
 
 
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:
@@ -89,9 +89,7 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
         return take_maps(value, classes, info)
     if isinstance(value, Image.Image):
         return (
-            users.take_picture(value, info)
-            if users.has_own_values(info)
-            else _formed(_fitting(info)(value)[None], info)
+            users.take_picture(value, info) if users.has_own_values(info) else formed(fitting(info)(value)[None], info)
         )
     if isinstance(value, torch.Tensor) and value.is_floating_point():
         return _floats(value.detach().float().cpu(), info)
@@ -106,7 +104,7 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     raise ConfigError(f"given = {type(value).__name__} is no picture; hand over {_KINDS}")
 
 
-def _fitting(info: Mapping[str, Any]) -> Any:
+def fitting(info: Mapping[str, Any]) -> Any:
     """A function from a Pillow picture to uint8 (C, H, W) of the run's size, or of its own."""
     facts = cast("ImageInfo", info)
     own_size = facts.get("keeps_size", False)
@@ -126,7 +124,7 @@ def _fitting(info: Mapping[str, Any]) -> Any:
     return fitted
 
 
-def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+def formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     """uint8 (n, C, H, W) in the form of a recipe's given pictures."""
     return _channels(windows.to_unit(torch.from_numpy(values), info), info)
 
@@ -166,9 +164,9 @@ def _bytes(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     if not known or not values.size:
         raise ConfigError(f"given = {values.dtype} {values.shape} is no picture; hand over {_KINDS}")
     many = values if values.ndim == 4 else values[None]
-    fitting = _fitting(info)
+    fit = fitting(info)
     cells = [Image.fromarray(one[..., 0] if one.ndim == 3 and one.shape[-1] == 1 else one) for one in many]
-    return torch.cat([_formed(fitting(cell)[None], info) for cell in cells])
+    return torch.cat([formed(fit(cell)[None], info) for cell in cells])
 
 
 def derived_facts(pairs: str, factor: int, channels: int, size: tuple[int, int]) -> Given:
