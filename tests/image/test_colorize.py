@@ -13,6 +13,7 @@ from polygan.training.trainer import Trainer
 from polygan_image.colorize import Colorize, Config
 from polygan_image.colour import delta_e, lab_to_srgb, lightness, srgb_to_lab
 from polygan_image.data.given import grey
+from polygan_image.formats.onnx import export
 from polygan_image.translation.base import Translation
 
 INFO = {"channels": 3, "height": 32, "width": 32, "count": 9, "pairs": "grey", "given": {"channels": 1}}
@@ -69,6 +70,17 @@ def test_made_pictures_keep_size_and_lightness_in_8_bits(size):
     written = ((picture + 1) * 127.5).round() / 127.5 - 1
     assert float((srgb_to_lab(written)[:, :1] - lightness(given)).abs().max()) < 0.35
     assert float(srgb_to_lab(picture)[:, 1:].norm(dim=1).mean()) > 20
+
+
+@pytest.mark.parametrize("ab", [None, (90.0, -70.0)], ids=["within sRGB", "beyond sRGB"])
+def test_onnx_computes_the_same_pictures(tmp_path, ab):
+    pytest.importorskip("onnxruntime")
+    made = recipe()
+    networks = made.networks()
+    if ab:
+        answers(networks["generator"], ab)
+    (path,) = export(made, networks, tmp_path / "colours")  # compares with torch, and raises if pictures differ
+    assert path.suffix == ".onnx"
 
 
 def test_strength_goes_from_the_start_to_the_game():

@@ -1,206 +1,117 @@
-import itertools
-import logging
+"""Tiles give the pixels of the whole picture, and are refused where they cannot."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_networks import Enlarger, Hourglass, picture
 
 from polygan import ConfigError
-from polygan_image.networks.enlarging import Compact, RRDBNet, Small
-from polygan_image.networks.resnet import ResNetGenerator
-from polygan_image.networks.unet import UNet
-from polygan_image.translation import mosaic, tiles
-from polygan_image.translation.geometry import Geometry, measured_halo, padded
-from polygan_image.translation.mosaic import Band, Mosaic
-from polygan_image.translation.tiles import Tile, chosen, flat, spans, widest
+from polygan_image.translation.geometry import Geometry, padded
+from polygan_image.translation.tiles import ROOM, Reader, made_bands, plan, tiled
 
 CPU = torch.device("cpu")
 NETWORKS = {
-    "x1": lambda: nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1)),
-    "x2": lambda: Small(3, 2, 8, 1),
-    "x4": lambda: Compact(3, 4, 8, 2),
-    "folded": lambda: RRDBNet(3, 2, 8, 1, 4),
-    "multiple of 8": lambda: UNet(3, 3, 4, 3),
-    "reflected edges": lambda: ResNetGenerator(3, 3, 4, 1),
+    **{
+        f"x{s}-{edge}": (lambda s=s, edge=edge: Enlarger(s, edge=edge))
+        for s in (1, 2, 4)
+        for edge in ("zeros", "reflect")
+    },
+    **{f"hourglass-{edge}": (lambda edge=edge: Hourglass(edge=edge)) for edge in ("zeros", "reflect")},
 }
 
 
-def made(name):
+@pytest.fixture(params=NETWORKS)
+def network(request):
     torch.manual_seed(0)
-    network = NETWORKS[name]().eval()
-    for p in network.parameters():  # a layer that starts at 0 would hide what depends on it
-        if not p.any():
-            nn.init.normal_(p, std=0.1)
-    network.requires_grad_(False)
-    return network, getattr(network, "geometry", Geometry(halo=3))
+    return NETWORKS[request.param]().eval().requires_grad_(False)
 
 
-def picture(height, width, channels=3):
-    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(1)) * 2 - 1
+@pytest.mark.parametrize(("height", "width"), [(37, 61), (64, 40), (25, 17)])
+@pytest.mark.parametrize("tile", [16, 19, 24, 40])
+def test_tiles_of_any_size_give_the_pixels_of_the_whole_picture(network, height, width, tile):
+    image = picture(height, width, n=2)
+    whole = padded(network, image, network.geometry)
+    chosen = plan(height, width, network.geometry, tile)
+    assert not chosen.is_whole(height, width) or tile >= max(height, width)
+    made = tiled(network, image, network.geometry, chosen, CPU)
+    assert made.shape == whole.shape
+    assert (made - whole).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_tiles_of_every_size_give_the_pixels_of_the_whole_picture(name):
-    network, geometry = made(name)
-    given = picture(3 * geometry.halo + 5, 2 * geometry.halo + 23)
-    whole = padded(network, given, geometry).clamp(-1, 1)
-    assert whole.std() > 0.01
-    for more in (1, 4, 9, 200):
-        tile = geometry.halo + more
-        assert (Mosaic(network, geometry, tile=tile)(given) - whole).abs().max() < 1e-6
+def test_tiles_are_equal_up_to_the_last_bits_of_float64(network):
+    network, image = network.double(), picture(53, 45).double()
+    made = tiled(network, image, network.geometry, plan(53, 45, network.geometry, 16), CPU)
+    torch.testing.assert_close(made, padded(network, image, network.geometry), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_bands_give_the_pixels_of_the_whole_picture(name, rows):
-    network, geometry = made(name)
-    given = picture(3 * geometry.halo + 5, geometry.halo + 15)
-    height = given.shape[2]
-    bands = (Band(given[:, :, top : top + rows], top, height) for top in range(0, height, rows))
-    out = list(Mosaic(network, geometry, tile=geometry.halo + 3).bands(bands))
-    assert len(out) > 1
-    assert [b.top for b in out] == [0, *itertools.accumulate(b.data.shape[2] for b in out[:-1])]
-    assert {b.height for b in out} == {height * geometry.scale}
-    whole = padded(network, given, geometry).clamp(-1, 1)
-    assert (torch.cat([b.data for b in out], 2) - whole).abs().max() < 1e-6
+def test_a_halo_that_is_too_small_gives_seams():
+    torch.manual_seed(0)
+    network = Enlarger(2).requires_grad_(False)
+    geometry, image = network.geometry._replace(halo=2), picture(40, 40)
+    made = tiled(network, image, geometry, plan(40, 40, geometry, 16), CPU)
+    assert (made - padded(network, image, geometry)).abs().max() > 1e-4
 
 
-def test_chosen_tiles_are_exact_too(monkeypatch):
-    network, geometry = made("x2")
-    monkeypatch.setattr(mosaic, "_SMALL", 0)
-    monkeypatch.setattr(tiles, "_QUICK", 2**17)
-    monkeypatch.setattr(tiles, "_SLOWER", 9.0)
-    given, calls = picture(90, 110), []
-
-    def counted(image):
-        calls.append(image.shape)
-        return network(image)
-
-    out = Mosaic(counted, geometry)(given)
-    assert len(calls) > 4  # the small picture that is measured first, and the tiles
-    assert (out - padded(network, given, geometry).clamp(-1, 1)).abs().max() < 1e-6
+@pytest.mark.parametrize("rows", [1, 7, 16, 100])
+def test_a_picture_that_comes_in_bands_gives_the_same_bands(network, rows):
+    image, geometry = picture(50, 33), network.geometry
+    chosen = plan(50, 33, geometry, 16)
+    made = list(made_bands(network, Reader(iter(image.split(rows, 2)), 50), geometry, chosen, CPU))
+    assert len(made) > 1
+    assert (torch.cat(made, 2) - padded(network, image, geometry)).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_halo_of_each_network_is_the_smallest_exact_halo(name):
-    network, geometry = made(name)
-    assert measured_halo(network, 3, geometry, geometry.halo + 5) == geometry.halo
+def test_the_reader_forgets_rows_above():
+    reader = Reader(iter(picture(100, 4).split(10, 2)), 100)
+    assert reader.rows(35, 62).shape[2] == 27
+    assert len(reader.held) <= 4
+    assert torch.equal(reader.rows(90, 100), picture(100, 4)[:, :, 90:])
 
 
-def test_a_halo_that_is_too_small_is_measured():
-    network = nn.Conv2d(1, 1, 7, padding=3)
-    nn.init.zeros_(network.weight)  # zeros hide nothing
-    assert measured_halo(network, 1, Geometry(halo=2), 9) == 3
-    down = nn.Sequential(nn.Conv2d(1, 1, 4, 2, 1), nn.ConvTranspose2d(1, 1, 4, 2, 1))
-    assert measured_halo(down, 1, Geometry(multiple=2), 9) == 3
-    tall = nn.Conv2d(1, 1, (5, 1), padding=(2, 0))
-    assert measured_halo(tall, 1, Geometry(), 9) == 2
+def test_the_network_sees_no_more_than_the_room():
+    seen = []
+
+    def network(x):
+        seen.append(x.shape[2] * x.shape[3])
+        return x
+
+    geometry = Geometry(1, 4, 18)
+    image = picture(700, 900, 1)
+    assert torch.equal(tiled(network, image, geometry, plan(700, 900, geometry), CPU), image)
+    assert len(seen) > 1
+    assert max(seen) <= ROOM["cpu"]
+    assert sum(seen) < 1.35 * 700 * 900
 
 
-def test_a_halo_that_is_too_small_leaves_seams():
-    network, geometry = made("x1")
-    given = picture(40, 40)
-    whole = padded(network, given, geometry).clamp(-1, 1)
-    assert (Mosaic(network, geometry._replace(halo=2), tile=10)(given) - whole).abs().max() > 1e-4
+@pytest.mark.parametrize("size", [(5000, 900), (3000, 4000), (700, 10**5)])
+@pytest.mark.parametrize("geometry", [Geometry(4, 2, 18), Geometry(1, 256, 511), Geometry(4, 1, 349)])
+def test_chosen_tiles_start_on_the_multiple_and_are_not_all_halo(size, geometry):
+    chosen = plan(*size, geometry)
+    assert chosen.rows % geometry.multiple == chosen.columns % geometry.multiple == chosen.halo % geometry.multiple == 0
+    assert not chosen.is_whole(*size)
+    assert chosen.halo >= geometry.halo
+    assert min(chosen.rows, chosen.columns) >= min(geometry.halo, *size) / 2
 
 
-def test_batches_give_the_pictures_of_single_ones(monkeypatch):
-    network, geometry = made("multiple of 8")
-    given = torch.cat([picture(19, 21), -picture(19, 21), picture(19, 21).flip(3)])
-    monkeypatch.setattr(mosaic, "_BATCH", 2 * 19 * 21)
-    for tile in (0, 16):
-        out = Mosaic(network, geometry, tile=tile)(given)
-        single = torch.cat([padded(network, x[None], geometry) for x in given]).clamp(-1, 1)
-        assert (out - single).abs().max() < 1e-6
-    assert Mosaic(network, geometry)(given[:0]).shape == (0, 3, 19, 21)
+def test_pictures_that_fit_stay_whole():
+    assert plan(300, 400, Geometry(4, 1, 18)).is_whole(300, 400)
+    assert not plan(3000, 4000, Geometry(4, 1, 18)).is_whole(3000, 4000)
 
 
-def test_bf16_gives_float32_pictures_near_those_of_fp32():
-    network, geometry = made("x1")
-    given = picture(20, 20)
-    plain, fast = (Mosaic(network, geometry, precision=p)(given) for p in ("fp32", "bf16"))
-    assert plain.dtype == fast.dtype == torch.float32
-    assert 0 < (plain - fast).abs().max() < 0.05
+@pytest.mark.parametrize("tile", [1, 17, 18])
+def test_a_tile_that_is_not_larger_than_the_halo_is_refused(tile):
+    with pytest.raises(ConfigError, match=f"tile = {tile} is too small: this network sees 18 pixels .* --tile 64"):
+        plan(100, 100, Geometry(4, 1, 18), tile)
+    assert plan(100, 100, Geometry(4, 1, 18), 19).rows <= 19
 
 
-def test_tiles_not_larger_than_the_halo_are_refused():
-    with pytest.raises(ConfigError, match=r"tile = 18 is not larger than the 18 pixels .* type --tile 36"):
-        Mosaic(nn.Identity(), Geometry(halo=18), tile=18)
-    Mosaic(nn.Identity(), Geometry(halo=18), tile=19)
-
-
-def test_without_an_exact_halo_the_picture_is_made_whole_and_tiles_are_warned_of(caplog):
-    network, geometry, sizes = nn.InstanceNorm2d(3), Geometry(halo=None), []
-
-    def watched(image):
-        sizes.append(tuple(image.shape[2:]))
-        return network(image) / 4
-
-    given = picture(300, 300)
-    assert (Mosaic(watched, geometry)(given) - network(given) / 4).abs().max() < 1e-6
-    bands = iter([Band(given[:, :, :100], 0, 300), Band(given[:, :, 100:], 100, 300)])
-    assert [b.data.shape[2] for b in Mosaic(watched, geometry).bands(bands)] == [300]
-    assert sizes == [(300, 300)] * 2
-    assert not caplog.records
-    mosaic._warn.cache_clear()
-    with caplog.at_level(logging.WARNING, logger="polygan"):
-        for _ in range(2):  # once for a folder of pictures
-            out = Mosaic(watched, geometry, tile=100)(given)
-    assert len(caplog.records) == 1
-    assert "seams may show" in caplog.text
-    assert out.shape == given.shape
-
-
-@given(st.integers(1, 300), st.integers(1, 120), st.sampled_from([1, 2, 8]), st.integers(0, 20))
-def test_spans_cover_each_pixel_once(size, tile, multiple, halo):
-    geometry = Geometry(multiple=multiple, halo=halo)
-    found = spans(size, tile, geometry)
-    assert [s.start for s in found] == [0, *(s.end for s in found[:-1])]
-    assert found[-1].end == size
-    for s in found:
-        assert 0 < s.end - s.start <= geometry.aligned(tile)
-        assert s.start % multiple == s.low % multiple == 0
-        assert s.high == size or s.high % multiple == 0
-        assert s.low == 0 or s.start - s.low >= halo
-        assert s.high == size or s.high - s.end >= halo
-
-
-def test_the_widest_map_is_counted_for_each_input_pixel():
-    network = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 12, 3, padding=1), nn.PixelShuffle(2))
-    assert widest(network, 3, Geometry(2), CPU) == 4 * 64
-    wide = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 512, 3, 16, 1))  # weights are no maps
-    assert widest(wide, 3, Geometry(), CPU) == 4 * 4
-
-
-def test_chosen_tiles_weigh_halos_against_memory():
-    compact = Geometry(4, halo=18)
-    assert chosen((300, 300), 256, compact, CPU) == (300, 300)
-    side = chosen((1500, 2000), 256, compact, CPU).height
-    assert 250 < side < 330
-    # A large halo: tiles that fit the cache would be nearly all halo.
-    assert chosen((700, 700), 256, Geometry(halo=150), CPU) == (700, 700)
-    deep = chosen((6000, 8000), 256, Geometry(multiple=4, halo=150), CPU)
-    assert deep.height % 4 == 0
-    assert 400 < deep.height < 700
-    assert chosen((6000, 8000), 4096, Geometry(halo=349), CPU) == (698, 698)
-    assert chosen((6000, 8000), 256, Geometry(halo=None), CPU) == (6000, 8000)
-
-
-def test_rows_of_tiles_of_a_wide_picture_are_low():
-    compact = Geometry(4, halo=18)
-    assert flat(Tile(300, 300), 1000, compact) == (300, 300)
-    low = flat(Tile(300, 300), 40_000, compact)
-    assert 18 <= low.height < 60
-    assert (low.height + 36) * (low.width + 36) == pytest.approx(336**2, rel=0.05)
-
-
-def test_the_network_sees_its_own_padding_only_at_the_edges_of_the_picture():
-    def edges(image):
-        return F.pad(image, [1] * 4, value=1.0)[:, :, :-2, :-2]  # everything moves right and down, and 1 comes in
-
-    out = Mosaic(edges, Geometry(halo=1), tile=5)(torch.zeros(1, 1, 12, 12))
-    assert out[0, 0, 0].tolist() == [1.0] * 12
-    assert out[0, 0, 1:, 1:].abs().max() == 0
+def test_without_an_exact_halo_the_picture_stays_whole_unless_tiles_are_asked_for():
+    geometry = Geometry(1, 8, None)
+    assert plan(5000, 5000, geometry).is_whole(5000, 5000)
+    chosen = plan(100, 100, geometry, 32)
+    assert chosen.rows <= 32
+    assert chosen.halo == 8

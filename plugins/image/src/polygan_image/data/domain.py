@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,12 +12,12 @@ import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
+from ..translation import bands
 from . import given, pictures
 from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
 from .formats import ARCHIVES, ARRAY, SUFFIXES, is_archive
-from .large import reading, writing
 from .pairs import labels
 from .pairs.beside import view
 from .pairs.given import as_given
@@ -49,7 +50,6 @@ class ImageDomain(Domain):
     opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz")
     writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES)
     animates = (".webp", ".gif")
-    keeps_format = True
 
     def open(self, settings: ImageSettings) -> Source:
         """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
@@ -131,14 +131,18 @@ class ImageDomain(Domain):
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
-        The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``. Then a large picture
-        comes in bands: ``extra["rows"]`` is the number of the first row and the height of the picture.
+        The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``: then a large
+        picture comes in bands of rows, ``extra["rows"]`` = (top, total height).
         """
         try:
-            for data, extra in reading.parts(path, as_given(info)):
-                yield Samples(data, self, names=(path.stem,), extra={**_extra(info), **extra})
+            for data, rows in bands.read(path, as_given(info)):
+                yield Samples(data, self, names=(path.stem,), extra={**_extra(info), **rows})
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+    def join(self, pieces: Iterable[Samples]) -> Samples:
+        """The pictures of one file in a row. Bands of a large picture (``extra["rows"]``) are joined to one picture."""
+        return super().join(bands.join(list(pieces)))
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
         """Pictures of a caller in Python: values (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
@@ -149,7 +153,7 @@ class ImageDomain(Domain):
 
     def complete(self, made: Samples, given: Samples | None, info: Mapping[str, Any]) -> Samples:
         """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
-        own = ("alpha", "dtype", "label_map", "window")
+        own = ("window", "dtype", "label_map")
         theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
         return replace(made, extra={**theirs, **windows.extra_of(info), **made.extra})
 
@@ -201,27 +205,24 @@ class ImageDomain(Domain):
                 csv.writer(table, lineterminator="\n").writerows([("file", "class"), *rows])
         return [*written, *more]
 
-    def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
-        """Write what was made from one file; a PNG of a large picture is written band by band.
+    def made_suffix(self, path: Path, info: Mapping[str, Any]) -> str:
+        """The suffix of the given file if such files hold the values of the run's data; else ``.png`` or ``.npy``, which do."""
+        suffix, channels = path.suffix.lower(), info["channels"]
+        fits = suffix in self.writes and files.keeps(suffix, channels, info)
+        return suffix if fits else files.usual_suffix(channels, info)
 
-        Raises ConfigError for a suffix that would lose values of other than 8 bits, and DataError for a picture that is too large for its
-        suffix.
-        """
-        first, pieces = writing.peeked(pieces)
-        large = writing.is_large(first)
-        del first  # a band takes much memory
-        if large:
-            writing.save(pieces, path)
+    def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
+        """Write what was made from one file, a large picture band by band. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        left = iter(pieces)
+        first = next(left)
+        pieces = itertools.chain([first], left)
+        if bands.can_write(first, path.suffix.lower()):
+            bands.write(pieces, path)
             return
         made = self.join(pieces)
         if windows.has_window(made.extra) or made.data.shape[1] not in pictures.MODES:
             files.check_keeps(path.suffix.lower(), made.data.shape[1], made.extra, path)
         self.write(made, path)
-
-    def join(self, pieces: Iterable[Samples]) -> Samples:
-        """The pieces of one file: the bands of a picture as one picture, other pictures in a row."""
-        first, pieces = writing.peeked(pieces)
-        return writing.whole(pieces) if "rows" in first.extra else super().join(pieces)
 
     def render(self, samples: Samples) -> list[Piece]:
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""

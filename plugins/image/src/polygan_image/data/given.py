@@ -71,12 +71,21 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     The picture gets the size of the run's data, like the data: cropped to the centre, or padded. With ``info["keeps_size"]`` it keeps
     its own size. A label map becomes one-hot. A file of deep values keeps them, and the run's window makes them floats.
     """
+    return formed(values(path, info), info)
+
+
+def values(path: Path, info: Mapping[str, Any]) -> np.ndarray | Tensor:
+    """A picture file for `formed`, with its rows in the last dimension but one: uint8 (C, H, W), or (1, C, H, W) in its last form."""
     if (classes := classes_of(info)) is not None:
         return read_map(path, classes, info)
     if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
-        return users.read(path, info)
-    values = pictures.open_picture(path, None, fitting(info))
-    return formed(values[None], info)
+        return _channels(users.read(path, info), info)
+    return pictures.open_picture(path, None, _fitting(info))
+
+
+def formed(values: np.ndarray | Tensor, info: Mapping[str, Any]) -> Tensor:
+    """(1, C, h, W) in [-1, 1] of `values`, or of some of their rows."""
+    return values if isinstance(values, torch.Tensor) else _formed(values[None], info)
 
 
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:
@@ -87,10 +96,9 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     """
     if (classes := classes_of(info)) is not None:
         return take_maps(value, classes, info)
+    own = users.has_own_values(info)
     if isinstance(value, Image.Image):
-        return (
-            users.take_picture(value, info) if users.has_own_values(info) else formed(fitting(info)(value)[None], info)
-        )
+        return _channels(users.take_picture(value, info), info) if own else _formed(_fitting(info)(value)[None], info)
     if isinstance(value, torch.Tensor) and value.is_floating_point():
         return _floats(value.detach().float().cpu(), info)
     if isinstance(value, torch.Tensor):
@@ -98,13 +106,13 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             return _floats(torch.from_numpy(np.ascontiguousarray(value, np.float32)), info)
-        return users.take(value, info) if users.has_own_values(info) else _bytes(value, info)
+        return _channels(users.take(value, info), info) if own else _bytes(value, info)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes) and (many := list(value)):
         return torch.cat([take(one, info) for one in many])
     raise ConfigError(f"given = {type(value).__name__} is no picture; hand over {_KINDS}")
 
 
-def fitting(info: Mapping[str, Any]) -> Any:
+def _fitting(info: Mapping[str, Any]) -> Any:
     """A function from a Pillow picture to uint8 (C, H, W) of the run's size, or of its own."""
     facts = cast("ImageInfo", info)
     own_size = facts.get("keeps_size", False)
@@ -124,7 +132,7 @@ def fitting(info: Mapping[str, Any]) -> Any:
     return fitted
 
 
-def formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     """uint8 (n, C, H, W) in the form of a recipe's given pictures."""
     return _channels(windows.to_unit(torch.from_numpy(values), info), info)
 
@@ -164,9 +172,9 @@ def _bytes(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     if not known or not values.size:
         raise ConfigError(f"given = {values.dtype} {values.shape} is no picture; hand over {_KINDS}")
     many = values if values.ndim == 4 else values[None]
-    fit = fitting(info)
+    fitting = _fitting(info)
     cells = [Image.fromarray(one[..., 0] if one.ndim == 3 and one.shape[-1] == 1 else one) for one in many]
-    return torch.cat([formed(fit(cell)[None], info) for cell in cells])
+    return torch.cat([_formed(fitting(cell)[None], info) for cell in cells])
 
 
 def derived_facts(pairs: str, factor: int, channels: int, size: tuple[int, int]) -> Given:

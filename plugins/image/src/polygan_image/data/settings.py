@@ -73,6 +73,8 @@ class ImageInfo(TypedDict):
     half of a picture; absent: pictures are not paired."""
     given: NotRequired[Given]
     """The facts of ``given``."""
+    makes: NotRequired[list[str]]
+    """The classes that imported weights with two sides can make; absent: both."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,15 +59,15 @@ class Blur(nn.Module):
 
     taps: Tensor
 
-    def __init__(self, *, up: bool) -> None:
+    def __init__(self, channels: int, *, up: bool) -> None:
         super().__init__()
         taps = torch.tensor([1, 3, 3, 1] if up else [1, 2, 1])
         # Whole numbers, because processes average buffers of floats.
         self.register_buffer("taps", torch.outer(taps, taps)[None, None], persistent=False)
-        self.up, self.gain = up, 1 / 16
+        self.channels, self.up, self.gain = channels, up, 1 / 16
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
+        channels = self.channels
         taps = (self.taps.to(x.dtype) * self.gain).expand(channels, 1, *self.taps.shape[2:])
         if self.up:
             x = F.pad(x, [1] * 4, mode="replicate")
@@ -116,7 +116,7 @@ class Down(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, 1 if antialias else 2, 1, bias=norm != "batch")
         self.norm = normalisation(norm, outputs)
-        self.blur = Blur(up=False) if antialias else nn.Identity()
+        self.blur = Blur(outputs, up=False) if antialias else nn.Identity()
 
     def finish(self, convolved: Tensor) -> Tensor:
         """What follows the convolution."""
@@ -129,7 +129,7 @@ class UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, up: Up) -> None:
         super().__init__()
         bias = norm != "batch"
-        self.blur = Blur(up=True) if up == "antialias" else nn.Identity()
+        self.blur = Blur(inputs, up=True) if up == "antialias" else nn.Identity()
         self.conv: nn.Module = (
             Enlarged(inputs, outputs, bias=bias)
             if up == "resize"
@@ -146,8 +146,8 @@ class UpBlock(nn.Module):
 class ResNetGenerator(nn.Module):
     """Pictures (n, inputs, H, W) in [-1, 1] to pictures (n, outputs, H, W) in [-1, 1]; both sides are multiples of 4.
 
-    A 7x7 convolution, two halvings, ``blocks`` residual blocks, two doublings, a 7x7 convolution and tanh. ``antialias`` halves and
-    doubles with FIR filters, as CUT does; ``up`` says how maps are enlarged otherwise. The names of the state are in the order of the
+    A 7x7 convolution, two halvings, ``blocks`` residual blocks, two doublings, a 7x7 convolution and tanh. With ``up`` =
+    antialias, FIR filters halve and double, as in CUT; otherwise strides halve. The names of the state are in the order of the
     published networks' names.
     """
 
@@ -159,11 +159,10 @@ class ResNetGenerator(nn.Module):
         blocks: int = 9,
         *,
         norm: Norm = "pixel",
-        antialias: bool = False,
         up: Up = "resize",
     ) -> None:
         super().__init__()
-        up = "antialias" if antialias else up
+        antialias = up == "antialias"
         widths = [width << i for i in range(DOUBLINGS + 1)]
         self.first = Reflected(inputs, width, 7, bias=norm != "batch")
         self.first_norm = normalisation(norm, width)
@@ -174,7 +173,7 @@ class ResNetGenerator(nn.Module):
         self.places = (*range(DOUBLINGS + 1), *(DOUBLINGS + b for b in sorted({1, min(5, blocks)})))
         self.channels = (inputs, *widths[1:], *[widths[-1]] * (len(self.places) - DOUBLINGS - 1))
         exact = norm != "instance"
-        self.geometry = Geometry(1, 2**DOUBLINGS, _halo(blocks, antialias, up) if exact else None)
+        self.geometry = Geometry(1, 2**DOUBLINGS, _halo(blocks, up) if exact else None)
         self._initialise(norm)
 
     def _initialise(self, norm: Norm) -> None:
@@ -230,7 +229,7 @@ class ResNetGenerator(nn.Module):
         return torch.tanh(self.last(x))
 
 
-def _halo(blocks: int, antialias: bool, up: Up) -> int:
+def _halo(blocks: int, up: Up) -> int:
     """How far the input pixels that a tile depends on lie outside the tile, whose sides are multiples of 4.
 
     Walks from the output pixels [low, high] of the smallest tile back to the input.
@@ -247,6 +246,6 @@ def _halo(blocks: int, antialias: bool, up: Up) -> int:
     low, high = low - 2 * blocks, high + 2 * blocks
     for _ in range(DOUBLINGS):
         low, high = 2 * low - 1, 2 * high + 1
-        if antialias:
+        if up == "antialias":
             low, high = low - 1, high + 1
     return max(3 - low, high + 3 - (tile - 1))

@@ -1,4 +1,4 @@
-"""Tiles without seams: where tiles and their halos lie, and how large they are."""
+"""Pictures of any size through a network, tile by tile: the same pixels as those of the whole picture."""
 
 from __future__ import annotations
 
@@ -6,127 +6,170 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from polygan import ConfigError
 
+from .geometry import padded
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
     from .geometry import Geometry
 
-_QUICK = (
-    28 * 2**20
-)  # bytes of a map on a CPU: larger maps leave the cache, and the allocator fetches fresh pages for each
-_SLOWER = 1.35  # time of a pixel in larger maps, measured with 16 convolutions of 64 channels
-_ROOM = 192 * 2**20  # bytes of the widest map of a tile on a CPU; a network holds about four such maps
-_SHARE = 6  # of an accelerator's free memory, the part that the widest map of a tile may take
-_ROWS = 96 * 2**20  # output values of a row of tiles that is kept until its last tile is made
-_PROBE = 64
-LOOSE = 32
-"""Pixels around a tile that a network sees whose output depends on the whole picture."""
+ROOM = {"cpu": 2**17, "cuda": 2**20}
+"""Input pixels that a network sees at once, by type of device. A map of 64 channels then has 32 MB on a CPU, which is the size up
+to which the usual allocator uses memory again; beyond that, each layer of a network waits for new memory."""
+_OVERLAP = 4  # tiles of a network without an exact halo see a quarter of a tile around them
 
 
-class Span(NamedTuple):
-    """One side of a tile: its pixels [start, end), and the pixels [low, high) that its network sees."""
+class Plan(NamedTuple):
+    """Tiles of (rows, columns) input pixels, multiples of the network's; the network sees ``halo`` pixels more on each side."""
 
-    start: int
-    end: int
-    low: int
-    high: int
+    rows: int
+    columns: int
+    halo: int
 
-
-class Tile(NamedTuple):
-    """The largest height and width of tiles in pixels of the given picture, without their halo."""
-
-    height: int
-    width: int
+    def is_whole(self, height: int, width: int) -> bool:
+        """Whether one tile holds a picture of this size."""
+        return self.rows >= height and self.columns >= width
 
 
-def spans(size: int, tile: int, geometry: Geometry) -> list[Span]:
-    """Tiles of at most about ``tile`` pixels along a side of ``size`` pixels, all about equally long.
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
 
-    Each starts at a multiple of the network's multiple, and so does what its network sees. ``high`` stops at the picture's edge.
+
+def plan(height: int, width: int, geometry: Geometry, tile: int = 0, device: str = "cpu") -> Plan:
+    """The tiles of a picture: whole where ``tile`` is 0 and the picture fits; else of ``tile`` pixels a side, or of a chosen size.
+
+    Raises ConfigError for a tile that is not larger than the halo. A network without an exact halo (None) sees the whole picture, or
+    tiles of ``tile`` pixels that see a quarter of a tile more on each side.
     """
-    halo = LOOSE if geometry.halo is None else geometry.halo
-    count = -(-size // geometry.aligned(max(1, min(tile, size))))
-    step, m = geometry.aligned(-(-size // count)), geometry.multiple
-    found = []
-    for start in range(0, size, step):
-        end = min(start + step, size)
-        found.append(Span(start, end, max(0, start - halo) // m * m, min(size, geometry.aligned(end + halo))))
-    if len(found) == 1:  # the whole side, without a halo
-        return [Span(0, size, 0, size)]
-    return found
-
-
-def check_tile(tile: int, geometry: Geometry) -> None:
-    """Raise ConfigError for tiles that are not larger than their halo, since most of the work would be for halos."""
-    halo = geometry.halo or 0
-    if tile and tile <= halo:
+    m, halo = geometry.multiple, geometry.halo
+    if tile and halo is not None and tile <= halo:
         raise ConfigError(
-            f"tile = {tile} is not larger than the {halo} pixels around a tile that this network sees; type --tile {2 * halo} or "
-            "more, or leave --tile out"
+            f"tile = {tile} is too small: this network sees {halo} pixels around a tile; type --tile {_up(halo + 1, 64)} or more, "
+            "or leave --tile out"
         )
+    if tile:
+        side = _up(tile, m)
+        around = _up(side // _OVERLAP if halo is None else halo, m)
+        return Plan(_even(height, side, m), _even(width, side, m), around)
+    if halo is None or height * width <= (room := _room(geometry, halo, device)):
+        return Plan(_up(height, m), _up(width, m), 0)
+    return _cheapest(height, width, Plan(m, m, _up(halo, m)), room)
 
 
-class _Widest(TorchFunctionMode):
-    """Keeps the largest number of bytes of a map (n, C, H, W) that an operation of torch makes; weights are no maps."""
-
-    found = 0
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for x in made if isinstance(made, list | tuple) else (made,):
-            if isinstance(x, torch.Tensor) and x.dim() == 4 and min(x.shape[2:]) > 8:
-                self.found = max(self.found, x.nbytes)
-        return made
+def _room(geometry: Geometry, halo: int, device: str) -> int:
+    """Pixels of a tile with its halo. A tile has at least the side of its halo, or most pixels would be computed twice."""
+    return max(ROOM.get(device, ROOM["cuda"]), (3 * _up(halo, geometry.multiple) + geometry.multiple) ** 2)
 
 
-def widest(network: Callable[[Tensor], Tensor], channels: int, geometry: Geometry, device: torch.device) -> float:
-    """Bytes for each input pixel of the largest map that ``network`` makes, found with one small picture."""
-    side = geometry.aligned(_PROBE)
-    image = torch.zeros(1, channels, side, side, device=device)
-    with _Widest() as mode:
-        network(image)
-    return max(mode.found, image.nbytes) / side**2
+def _even(length: int, side: int, multiple: int) -> int:
+    """The side of tiles that are about equally large and at most ``side``."""
+    return _up(math.ceil(length / math.ceil(length / side)), multiple)
 
 
-def chosen(size: tuple[int, int], each: float, geometry: Geometry, device: torch.device) -> Tile:
-    """The tiles that take the least time for a picture of ``size`` (height, width): all of it, or squares within the memory.
+def _cheapest(height: int, width: int, smallest: Plan, room: int) -> Plan:
+    """The tiles that fit ``room`` with their halo, and have the fewest pixels with it."""
+    m, halo = smallest.rows, smallest.halo
 
-    ``each`` is `widest` of the network. Halos are computed twice, and maps beyond ``_QUICK`` bytes are slower.
+    def seen(length: int, side: int) -> int:
+        return min(side + 2 * halo, _up(length, m))
+
+    best: tuple[int, Plan] | None = None
+    for across in range(1, math.ceil(width / m) + 1):
+        columns = _up(math.ceil(width / across), m)
+        rows = room // seen(width, columns) - 2 * halo
+        if rows < m:
+            continue
+        rows = _even(height, rows // m * m, m)
+        down, across = math.ceil(height / rows), math.ceil(width / columns)
+        cost = (height + 2 * halo * (down - 1)) * (width + 2 * halo * (across - 1))
+        if best is None or cost < best[0]:
+            best = cost, Plan(rows, columns, halo)
+        elif columns <= halo:
+            break  # still narrower tiles cost only more
+    assert best is not None, "the room has space for one tile of the network's multiple"
+    return best[1]
+
+
+class Reader:
+    """The rows of pictures that come in bands (n, C, h, W); rows above those asked for last are forgotten."""
+
+    def __init__(self, bands: Iterator[Tensor], height: int) -> None:
+        """``height``: rows of all bands together."""
+        self.bands, self.height = bands, height
+        self.start = 0
+        self.held: list[Tensor] = []
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """Rows [top, bottom); ``top`` never falls from call to call."""
+        while self.held and self.start + self.held[0].shape[2] <= top:
+            self.start += self.held.pop(0).shape[2]
+        have = self.start + sum(band.shape[2] for band in self.held)
+        while have < bottom:
+            self.held.append(next(self.bands))
+            have += self.held[-1].shape[2]
+            if len(self.held) == 1 and have <= top:
+                self.start += self.held.pop().shape[2]
+        whole = self.held[0] if len(self.held) == 1 else torch.cat(self.held, 2)
+        return whole[:, :, top - self.start : bottom - self.start]
+
+
+def made_bands(
+    network: Callable[[Tensor], Tensor], reader: Reader, geometry: Geometry, plan: Plan, device: torch.device
+) -> Iterator[Tensor]:
+    """What ``network`` makes of the pictures, on the CPU, in bands (n, C, h * scale, W * scale) from the top.
+
+    Only at the pictures' own edges does the network see edges, and there it sees the same as in the whole picture.
     """
-    whole, halo = Tile(*size), geometry.halo
-    quick, room = _QUICK / each, _ROOM / each
-    if device.type == "cuda":
-        quick = room = torch.cuda.mem_get_info(device)[0] / _SHARE / each
-    if halo is None or size[0] * size[1] <= quick:
-        return whole
-
-    def seconds(side: float, slower: float) -> float:
-        return slower * (1 + 2 * halo / side) ** 2 if side > 0 else math.inf
-
-    small, large = math.sqrt(quick) - 2 * halo, math.sqrt(room) - 2 * halo
-    costs = {small: seconds(small, 1.0), large: seconds(large, _SLOWER)}
-    best = min(costs, key=lambda side: costs[side])
-    if size[0] * size[1] <= room and costs[best] > _SLOWER:
-        return whole
-    side = int(best) if costs[best] < math.inf else 2 * halo  # the halo alone is more than there is room for
-    side = max(side // geometry.multiple * geometry.multiple, halo, geometry.multiple)
-    return Tile(side, side)
+    height = reader.height
+    for top in range(0, height, plan.rows):
+        bottom = min(top + plan.rows, height)
+        first, last = max(0, top - plan.halo), min(_up(bottom, geometry.multiple) + plan.halo, height)
+        yield _row_of_tiles(network, reader.rows(first, last), (top - first, bottom - first), geometry, plan, device)
 
 
-def flat(tile: Tile, width: int, geometry: Geometry) -> Tile:
-    """Tiles of the same area, and so low that a row of made tiles of a picture of this ``width`` stays small."""
-    halo = geometry.halo or 0
-    low = max(halo, 16, _ROWS // (4 * width * geometry.scale**2))
-    if tile.height <= low:
-        return tile
-    across = (tile.height + 2 * halo) * (tile.width + 2 * halo) // (low + 2 * halo) - 2 * halo
-    return Tile(low, max(tile.width, across))
+def _row_of_tiles(
+    network: Callable[[Tensor], Tensor],
+    strip: Tensor,
+    rows: tuple[int, int],
+    geometry: Geometry,
+    plan: Plan,
+    device: torch.device,
+) -> Tensor:
+    """Rows [rows[0], rows[1]) of what is made of ``strip``, in its full width."""
+    width, scale = strip.shape[3], geometry.scale
+    made: Tensor | None = None
+    for left in range(0, width, plan.columns):
+        right = min(left + plan.columns, width)
+        first, last = max(0, left - plan.halo), min(_up(right, geometry.multiple) + plan.halo, width)
+        window = strip[:, :, :, first:last].to(device).contiguous(memory_format=torch.channels_last)
+        tile = padded(network, window, geometry)[:, :, rows[0] * scale : rows[1] * scale]
+        tile = tile[..., (left - first) * scale : (right - first) * scale]
+        if plan.columns >= width:
+            return tile.cpu()
+        if made is None:
+            made = torch.empty(*tile.shape[:3], width * scale, dtype=tile.dtype)
+        made[..., left * scale : right * scale] = tile
+    assert made is not None
+    return made
+
+
+def tiled(
+    network: Callable[[Tensor], Tensor], image: Tensor, geometry: Geometry, plan: Plan, device: torch.device
+) -> Tensor:
+    """What ``network`` makes of pictures (n, C, H, W), on the CPU; in one piece where the plan is one tile."""
+    height, width = image.shape[2:]
+    if plan.is_whole(height, width):
+        return padded(network, image.to(device), geometry).cpu()
+    made, top = None, 0
+    for band in made_bands(network, Reader(iter([image]), height), geometry, plan, device):
+        if made is None:
+            made = torch.empty(*band.shape[:2], height * geometry.scale, band.shape[3], dtype=band.dtype)
+        made[:, :, top : top + band.shape[2]] = band
+        top += band.shape[2]
+    assert made is not None
+    return made

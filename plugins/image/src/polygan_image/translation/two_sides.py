@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from polygan import ConfigError, Sides, class_index
+from polygan import ConfigError, Sides, did_you_mean
 
 from .base import Translation
 
@@ -21,7 +21,7 @@ class ToSide(Translation):
     """Options of pictures that are made into pictures of another class."""
 
     to: str = ""
-    """The class that pictures are made into, by name or number; empty: the second class."""
+    """The class that pictures are made into, by name; empty: the second class."""
 
 
 def two_classes(info: Mapping[str, Any], recipe: str) -> tuple[str, str]:
@@ -51,8 +51,10 @@ def two_classes(info: Mapping[str, Any], recipe: str) -> tuple[str, str]:
 
 def sides_to(to: str, classes: tuple[str, str]) -> Sides:
     """The class that is given and the class ``to`` that is made. Raises ConfigError for another class."""
-    index = class_index(to or 1, classes)
-    return Sides(classes[0], classes[1]) if index else Sides(classes[1], classes[0])
+    first, second = classes
+    if to and to not in classes:
+        raise ConfigError(f"to = {to!r}: no such class{did_you_mean(to, classes)}; there are {first} and {second}")
+    return Sides(second, first) if to == first else Sides(first, second)
 
 
 def picture_side(facts: ImageInfo, smallest: int, recipe: str) -> None:

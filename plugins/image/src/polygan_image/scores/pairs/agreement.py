@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from polygan import Evaluation
 
 _FRAMES = 64  # neighbouring frames that are compared
-_LIKE = 0.5  # neighbours that differ by more than this share of other pictures are no frames
+_LIKE, _STILL = (
+    0.5,
+    0.2,
+)  # shares of the change to a distant picture, and to the same picture turned, that frames stay below
 _WHAT = {"grey": "without their colours", "smaller": "shrunk"}
 
 
@@ -64,7 +67,8 @@ def flicker(evaluation: Evaluation) -> list[Score]:
         raise DataError(f"the score needs two held-out frames or more, and here are {len(rows)}")
     first, then = (e.domain.given(e.held_out, r) for r in (rows, rows + 1))
     given = change(first.data, then.data)
-    if given > _LIKE * change(first.data, then.data.roll(1, 0)):
+    distant, turned = then.data.roll(len(rows) // 2, 0), first.data.flip(2, 3)
+    if given > max(_LIKE * change(first.data, distant), _STILL * change(first.data, turned)):
         raise DataError(
             "the score needs frames in the order of their files, and neighbouring pictures of this data are not alike"
         )
