@@ -207,9 +207,7 @@ VERBS: dict[str, Command] = {
         {
             "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
             "format": Option(
-                str,
-                "suffix of the files made from --input, e.g. flac; without --format, the domain's, for pictures the input's",
-                "",
+                str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
             ),
             "of": Option(
                 str,

@@ -102,8 +102,6 @@ class Domain(ABC):
     """Further suffixes of files that `open` takes as data: tables, archives. `polygan data` tells the domain by both."""
     writes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `write_file` writes, the usual suffix first."""
-    keeps_format: ClassVar[bool] = False
-    """Whether a file that is made from a file of this same domain gets that file's suffix, if `writes` has it (a JPEG from a JPEG)."""
     animates: ClassVar[tuple[str, ...]] = ()
     """Further suffixes of files that `write` writes for samples of kind ``"frames"``: ``(".gif",)``."""
 

@@ -206,8 +206,8 @@ class Run:
         """Make an output file from the file ``source``, or from each file in the folder ``source``, and return the output files.
 
         ``out`` is a folder, or a file if ``source`` is a file. ``format`` is the suffix of the output files (empty: the domain's
-        first, or each input's own where `Domain.keeps_format`). Files are read and written piece by piece. Raises DataError for files
-        that cannot be read, after the other files are written.
+        first). Files are read and written piece by piece. Raises DataError for files that cannot be read, after the other files
+        are written.
         """
         maker = self._maker(seed, self._sampling(options))
         return list(convert_files(maker, Path(source), out, format))

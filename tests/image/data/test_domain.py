@@ -148,7 +148,7 @@ def test_names_that_are_not_written(tmp_path):
 
 
 def test_a_grid_too_large_is_refused_but_a_folder_shows_what_fits(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_SIDE", 30)
+    monkeypatch.setattr(pictures, "_MAX_SIDE", 30)
     with pytest.raises(ConfigError, match=r"16 pictures of 8x8 do not fit.*folder"):
         samples(16).save(tmp_path / "grid.png")
     files = samples(16).save(tmp_path / "out")
@@ -157,7 +157,7 @@ def test_a_grid_too_large_is_refused_but_a_folder_shows_what_fits(tmp_path, monk
 
 
 def test_rows_that_are_too_wide_are_shown_as_a_square(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_SIDE", 30)
+    monkeypatch.setattr(pictures, "_MAX_SIDE", 30)
     files = samples(16, kind="walk", columns=16).save(tmp_path / "out")
     assert len(files) == 17
     assert read(files[-1]).shape == (28, 28)

@@ -29,9 +29,9 @@ T = TypeVar("T")
 FILTER = "lanczos"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GAP = 2  # pixels between the cells of a grid
-MAX_SIDE = 16_383  # the largest WebP; PNG viewers and browsers stop not far above
-DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-_GREY = ("1", "L", *DEEP)
+_MAX_SIDE = 16_383  # the largest WebP; PNG viewers and browsers stop not far above
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_GREY = ("1", "L", *_DEEP)
 
 
 def has_alpha(picture: Image.Image) -> bool:
@@ -41,7 +41,7 @@ def has_alpha(picture: Image.Image) -> bool:
 
 def kind(picture: Image.Image) -> int:
     """The channels that a picture has by its header: 1 (grey), 3 (colour) or 4 (colour and alpha)."""
-    if has_alpha(picture) and picture.mode not in DEEP:
+    if has_alpha(picture) and picture.mode not in _DEEP:
         return 4
     return 1 if picture.mode in _GREY else 3
 
@@ -109,7 +109,7 @@ def _as_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 def _plain(picture: Image.Image) -> Image.Image:
     """One of the modes L, F (in [0, 255]), RGB and RGBA."""
-    if picture.mode in DEEP:
+    if picture.mode in _DEEP:
         return _deep_to_grey(picture)
     if has_alpha(picture):
         return _as_mode(picture, "RGBA")
@@ -194,7 +194,7 @@ def to_picture(values: np.ndarray) -> Image.Image:
 
 def grid_capacity(height: int, width: int, columns: int) -> int:
     """How many pictures of (height, width) a grid of ``columns`` (0: a square grid) can show."""
-    rows, across = MAX_SIDE // (height + _GAP), MAX_SIDE // (width + _GAP)
+    rows, across = _MAX_SIDE // (height + _GAP), _MAX_SIDE // (width + _GAP)
     if columns:
         return 0 if columns > across else rows * columns
     return min(rows, across) ** 2
