@@ -33,6 +33,7 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
+    from .cli.plugin_options import read_options
     from .data.build import cache_folder
     from .data.decoding import Room
     from .data.domain import Domain, Samples
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "cli.plugin_options": "read_options",
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
     "data.build": "cache_folder",
@@ -156,6 +158,7 @@ __all__ = [
     "mix",
     "passed_over",
     "ranged",
+    "read_options",
     "remembered",
     "resolve_precision",
     "resume",

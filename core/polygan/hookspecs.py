@@ -70,15 +70,15 @@ class MetricSpec:
     """A metric. ``id`` is ``domain/name``; ``target`` names a callable
     `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`.
 
-    ``kind`` says what is compared: ``"pair"``: each sample with its own truth (`polygan.Evaluation.pairs`); ``"distribution"``: all
-    samples with all real samples. Metrics of pairs are computed by default, first of all, where a run has pairs.
+    ``needs_pairs`` says that the metric asks for `polygan.Evaluation.pairs`. By default such metrics are computed where a run has
+    pairs, before all others, and nowhere else.
     """
 
     id: str
     target: str
     summary: str
     paper: str = ""
-    kind: Literal["", "pair", "distribution"] = ""
+    needs_pairs: bool = False
 
 
 @dataclass(frozen=True)

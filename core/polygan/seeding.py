@@ -26,7 +26,7 @@ def mix(*counters: int) -> int:
 
 
 def seed_everything(seed: int, device: torch.device | None = None) -> None:
-    """Seed Python's, NumPy's and torch's global generators (and the CUDA device's) with one number.
+    """Seed Python's, NumPy's and torch's global generators (and those of a CUDA device or of mps) with one number.
 
     ``torch.manual_seed`` is avoided: it visits every back end and costs a hundred times as much.
     """
@@ -36,13 +36,17 @@ def seed_everything(seed: int, device: torch.device | None = None) -> None:
     if device is not None and device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].manual_seed(seed)
+    elif device is not None and device.type == "mps":
+        torch.mps.manual_seed(seed)
 
 
 @contextmanager
 def preserved_generators(device: torch.device | None = None) -> Iterator[None]:
-    """Restore the global generators of Python, NumPy and torch (and of a CUDA device) at the end of the block."""
+    """Restore the global generators of Python, NumPy and torch (and of a CUDA device or mps) at the end of the block."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state(device) if device is not None and device.type == "cuda" else None
+    kind = device.type if device is not None else ""
+    cuda = torch.cuda.get_rng_state(device) if device is not None and kind == "cuda" else None
+    mps = torch.mps.get_rng_state() if kind == "mps" else None
     try:
         yield
     finally:
@@ -51,6 +55,8 @@ def preserved_generators(device: torch.device | None = None) -> Iterator[None]:
         torch.set_rng_state(cpu)
         if cuda is not None and device is not None:
             torch.cuda.set_rng_state(cuda, device)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
 
 
 class Noise:

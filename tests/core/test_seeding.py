@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from polygan.seeding import Noise, mix, seed_everything
+from polygan.seeding import Noise, mix, preserved_generators, seed_everything
 
 
 def test_mix_depends_on_every_counter_and_their_order():
@@ -60,3 +60,13 @@ def test_distributions():
     assert uniform.min() >= 0
     assert uniform.max() < 1
     assert torch.bincount(integers).float().div(20_000).sub(0.25).abs().max() < 0.02
+
+
+def test_the_generator_of_mps_is_seeded_and_restored(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.mps, "manual_seed", lambda seed: calls.append(("seed", seed)))
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: "before")
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: calls.append(("restored", state)))
+    with preserved_generators(torch.device("mps")):
+        seed_everything(7, torch.device("mps"))
+    assert calls == [("seed", 7), ("restored", "before")]

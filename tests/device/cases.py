@@ -65,6 +65,14 @@ CASES: dict[str, Case] = {
         inexact="gather and embeddings",
         quick={"latent_dim": 8, "channel_base": 64, "channel_max": 8},
     ),
+    "image/colorize": Case(
+        {"width": 16, "depth": 3, "discriminator_width": 16, "discriminator_layers": 1}
+        | {"check_every": 2, "check_batches": 1},
+        pictures,
+        data={"pairs": "grey", "crop": 0},
+        quick={"width": 4, "discriminator_width": 4},
+        phases=("regression_steps",),
+    ),
     "audio/hifigan": Case(
         {"variant": "v2", "channels": 32, "discriminator_width": 8}, **_VOCODER, quick={"channels": 16}
     ),

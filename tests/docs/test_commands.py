@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from polygan import read_options
 from polygan.cli.commands import VERBS, _sampling
 from polygan.plugins import get_catalogue, set_catalogue
 from polygan.runs.assembly import kinds, resolve
 from polygan.settings.parser import build
+from polygan_image.dreaming.command import Dream
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md")))]
 PAGES += [str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md"))]
 ELSEWHERE = ("--plugin", "points/mlp", "image/pix2pix", "runs/pix2pix-photos", "FILE", "RUN", "...")
 """What a command has that needs a plugin or a run which is not there."""
+OF_PLUGINS = {"dream": (Dream, "network")}
+"""The commands of plugins with the class of their options, and the option that is typed without its name."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -70,6 +74,10 @@ def test_every_command_of_a_page_is_understood(page):
     assert found or page == "docs/measured.md"
     for words in found:
         if set(ELSEWHERE) & set(words):
+            continue
+        if words[0] in OF_PLUGINS:
+            kind, first = OF_PLUGINS[words[0]]
+            assert read_options(words[0], kind, words[1:], first=first)
             continue
         if words[0] not in VERBS:
             pytest.fail(f"{page}: `polygan {shlex.join(words)}` is no command")

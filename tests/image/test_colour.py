@@ -114,6 +114,10 @@ def test_a_colour_that_srgb_lacks_keeps_its_lightness_and_hue() -> None:
     assert torch.equal(kept[:, :1], lab[:, :1])
     part = kept[:, 1:].norm(dim=1) / lab[:, 1:].norm(dim=1)
     torch.testing.assert_close(kept[:, 1:], part[:, None] * lab[:, 1:], atol=1e-3, rtol=0)
+    # no more chroma would fit: a hundredth more leaves sRGB wherever the chroma was reduced
+    more = torch.cat([kept[:, :1], kept[:, 1:] * 1.01], 1)
+    lost = (srgb_to_lab(lab_to_srgb(more)) - more).abs().amax(1)
+    assert float((lost > 0.01)[(part < 1) & (kept[:, 1:].norm(dim=1) > 5)].float().mean()) > 0.99
     # plain clipping moves the lightness of these colours
     clipped = srgb_to_lab(lab_to_srgb(lab))
     assert float((clipped[:, 0] - lab[:, 0]).abs().max()) > 5

@@ -1,6 +1,7 @@
 """Every recipe of pictures, the domain and its metrics are held to `polygan.testing`.
 
-Left out are ``image/recognised`` and ``image/diversity``: they train a classifier of the source, which takes twelve seconds.
+Left out are ``image/recognised``, ``image/diversity`` and ``image/layer-distance``: they train a network on the source, which takes
+twelve seconds. ``image/flicker`` needs frames.
 """
 
 import os
@@ -36,6 +37,14 @@ def pictures(folder):
     return folder
 
 
+def scans(folder):
+    """Crops of 20 pictures of different sizes with five channels of int16."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        np.save(folder / f"{i}.npy", rng.integers(-900, 900, (34 + i % 3, 36, 5), dtype=np.int16))
+    return {"source": str(folder), "crop": 32, "flip": True, "scale": 1.1}
+
+
 def labelled(folder):
     return {"source": str(pictures(folder)), "labels": "folders"}
 
@@ -65,6 +74,22 @@ def small_sides(folder):
 
 SIDES = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
 CUT = {**SIDES, "patches": 8, "projection_width": 4}
+COLORIZE = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
+PHASES = {"regression_steps": 2, "check_every": 2, "check_batches": 1}
+
+
+def squares(folder):
+    """Squares of 24 pixels, cut from pictures of two sizes."""
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        picture = rng.integers(0, 255, (32, 28 + i % 2, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    return {"source": str(folder), "crop": 24}
+
+
+def grey(folder):
+    """Colour to be made from grey."""
+    return {"source": str(pictures(folder)), "pairs": "grey"}
 
 
 class Pool(torch.nn.Module):
@@ -77,14 +102,20 @@ class Pool(torch.nn.Module):
 FEATURES = Path(tempfile.gettempdir()) / f"polygan-features-{os.getpid()}/pool.pt"
 RECIPES = [
     *(Case(name, pictures, model) for name, model in TINY.items()),
+    Case("image/dcgan", scans, NARROW),
     Case("image/pix2pix", halves, PIX2PIX),
     Case("image/cyclegan", small_sides, SIDES),
     Case("image/cut", small_sides, CUT),
     Case("image/cut", small_sides, {**CUT, "fast": True, "up": "resize"}),
+    Case("image/colorize", squares, COLORIZE | PHASES),
 ]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})
     for name in ("frechet", "kid", "precision-recall", "density-coverage", "duplicates")
+]
+PAIRS = [
+    Case(f"image/{name}", grey, PIX2PIX, "metric", "image/pix2pix")
+    for name in ("psnr", "ssim", "mae", "colour-difference", "colour-distribution", "consistency")
 ]
 
 
@@ -98,6 +129,9 @@ def _features():
     shutil.rmtree(FEATURES.parent)
 
 
-@parametrize_with_checks([*RECIPES, Case("image", pictures, kind="domain"), *METRICS])
+DOMAINS = [Case("image", made, kind="domain") for made in (pictures, scans)]
+
+
+@parametrize_with_checks([*RECIPES, *DOMAINS, *METRICS, *PAIRS])
 def test_contract(check):
     check()

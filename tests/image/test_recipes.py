@@ -53,6 +53,26 @@ def test_every_setting_is_read_outside_its_validation_and_documented(name):
     assert documented == names
 
 
+@pytest.mark.parametrize("channels", [2, 5])
+@pytest.mark.parametrize("name", MODULES)
+def test_pictures_may_have_any_number_of_channels(name, channels):
+    module = MODULES[name]
+    info = {
+        "channels": channels,
+        "height": 32,
+        "width": 32,
+        "classes": [],
+        "count": 50,
+        "dtype": "int16",
+        "window": [-9, 9],
+    }
+    made = getattr(module, name)(module.Config(**SMALL[name]), info)
+    networks = made.networks()
+    samples = make_samples(made, networks, 2)
+    assert samples.data.shape == (2, channels, 32, 32)
+    assert networks["discriminator"](samples.data, None).shape == (2,)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_classes_are_told_if_there_are_any(name):
     assert recipe(name).classes == ("a", "b")

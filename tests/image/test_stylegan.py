@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from small_stylegan import awake, recipe
 
-from polygan import ConfigError, Noise, TrainerSettings, make_samples, testing
+from polygan import ConfigError, DataError, Noise, TrainerSettings, make_samples, testing
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.trainer import Trainer
 from polygan_image import latent
@@ -265,3 +266,14 @@ def test_small_micro_batches_are_said():
     for accumulate, said in ((1, False), (8, True)):
         notes = made.notes(TrainerSettings(batch_size=8, accumulate=accumulate))
         assert any("no group of 2 to 4 fits micro-batches of 1 " in note for note in notes) is said
+
+
+def test_a_picture_to_project_keeps_deep_values(tmp_path):
+    g = recipe().networks()["generator"]
+    np.save(tmp_path / "target.npy", np.full((32, 32, 3), 1000, np.uint16))
+    facts = {"dtype": "uint16", "window": [0, 4000]}
+    found = latent.read_target(g, str(tmp_path / "target.npy"), facts)
+    assert found.unique().tolist() == [-0.5]
+    np.save(tmp_path / "target.npy", np.zeros((32, 32, 3), np.float32))
+    with pytest.raises(DataError, match=r"target\.npy: has fractions"):
+        latent.read_target(g, str(tmp_path / "target.npy"), facts)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from worlds import launch
 
 WORKER = Path(__file__).with_name("world_worker.py")
-CASES = ["stylegan-ada-path", "r3gan-ada"]
+CASES = ["stylegan-ada-path", "r3gan-ada", "colorize"]
 WITH_BATCH_NORM = "dcgan"  # measured a process: its numbers depend on how many there are
 
 
@@ -44,6 +44,8 @@ def test_the_buffers_have_moved(worlds, size):
     }
     assert state["path_mean"] > 0
     assert state["mean_latent"].abs().min() > 0
+    assert worlds[size]["colorize/0/stopFalse.worse"].item() == 2
+    assert worlds[size]["colorize/0/stopFalse.stopped"].item() == 1
 
 
 @pytest.mark.parametrize("case", [*CASES, WITH_BATCH_NORM])

@@ -11,13 +11,16 @@ from polygan import Noise, TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
-from polygan_image import base, dcgan, r3gan, stylegan
+from polygan_image import base, colorize, dcgan, r3gan, stylegan
+from polygan_image.data.given import grey
 
 FACTS = {"channels": 3, "classes": ["a", "b", "c"], "count": 90}
 ADA = {"augment": "ada", "augment_target": 0.01, "augment_horizon": 80.0}
 PAIRS = {"mode_seeking": 0.0}  # a ratio over the pairs of a process's share, as batch norm is: not the same for two
 STYLE = {"latent_dim": 8, "channel_base": 32, "channel_max": 4}
 RELATIVISTIC = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
+COLOURS = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
+SIDES = {stylegan.StyleGAN: 32, colorize.Colorize: 16}
 CASES = {
     "stylegan-ada-path": (
         stylegan.StyleGAN,
@@ -28,6 +31,10 @@ CASES = {
         dcgan.Config(latent_dim=6, generator_width=4, discriminator_width=4),
     ),  # batch norm: not the same
     "r3gan-ada": (r3gan.R3GAN, r3gan.Config(**RELATIVISTIC, **ADA, **PAIRS)),
+    "colorize": (
+        colorize.Colorize,
+        colorize.Config(**COLOURS, regression_steps=1, check_every=1, check_batches=2, patience=1, margin=0.5),
+    ),
 }
 STEPS, BATCH = 3, 8
 base.ADAPT_EVERY = 1  # an odd number of moves of p, also after the stop
@@ -52,7 +59,7 @@ class Share:
         image = torch.rand(BATCH, 3, self.side, self.side, generator=generator, dtype=torch.float64) * 2 - 1
         n = BATCH // self.world
         mine = slice(self.rank * n, (self.rank + 1) * n)
-        return {"image": image[mine], "label": (torch.arange(BATCH) % 3)[mine]}
+        return {"image": image[mine], "given": grey(image[mine]), "label": (torch.arange(BATCH) % 3)[mine]}
 
 
 def play(kind, config, steps, world, device, checkpoints, *, resume=False):
@@ -62,9 +69,9 @@ def play(kind, config, steps, world, device, checkpoints, *, resume=False):
             return {n: network if n == "augmentation" else network.double() for n, network in networks.items()}
 
     settings = TrainerSettings(steps=steps, batch_size=BATCH, precision="fp32", hang_timeout=0)
-    side = 32 if kind is stylegan.StyleGAN else 8
-    info = {**FACTS, "height": side, "width": side}
-    streams = {"train": Share(world.rank, world.size, side)}
+    side = SIDES.get(kind, 8)
+    info = {**FACTS, "height": side, "width": side, "pairs": "grey"}
+    streams = dict.fromkeys(("train", "held_out"), Share(world.rank, world.size, side))
     trainer = Trainer(Double(config, info), streams, settings, device=device, world=world, checkpoints=checkpoints)
     trainer.context.noise = DoubleNoise(device)
     if "augmentation" in trainer.actors:

@@ -13,7 +13,7 @@ from small_seqgan import INFO, PHASES, SMALL, batch, context, parameters, recipe
 
 from polygan import Checkpoints, ConfigError, HasLikelihood, TrainerSettings, make_samples, testing
 from polygan.game.protocol import complete_players
-from polygan.runs.networks.variants import swapped
+from polygan.game.recipe import swapped
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config

@@ -164,9 +164,9 @@ def _finished(recipe: AnyRecipe, made: Samples, given: Samples | None, domain: D
 
 
 def given_of(
-    recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int, options: object = None
+    recipe: AnyRecipe, domain: Domain, splits: Mapping[str, Split], n: int, options: object = None, *, start: int = 0
 ) -> Samples | None:
-    """The given samples for the first ``n`` samples of a run; None where the recipe can make samples from noise.
+    """The given samples for ``n`` samples of a run, from number ``start`` on; None where the recipe can make samples from noise.
 
     Held-out samples are preferred, since samples that a network was trained on prove little. A recipe with two sides gets samples
     of the class that ``options`` translate.
@@ -176,12 +176,15 @@ def given_of(
     if (sides := sides_of(recipe, options)) is not None:
         splits = {name: of_class(split, sides.given) for name, split in splits.items()}
     split = _shown_split(recipe, splits)
-    return domain.given(split, split.rows[: min(n, len(split))])
+    if 0 < len(split) <= start:
+        return None
+    return domain.given(split, split.rows[start : min(start + n, len(split))])
 
 
 def has_truth(recipe: AnyRecipe, domain: Domain, info: Facts) -> bool:
     """Whether what a recipe makes from the given sample of a row can be compared with the real sample of the row."""
-    return recipe.given is not None and not recipe.invents and domain.paired(info)
+    takes = recipe.given is not None and not recipe.invents
+    return takes and sides_of(recipe) is None and domain.paired(info)
 
 
 def shown_beside(

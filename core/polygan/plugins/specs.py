@@ -66,6 +66,9 @@ def _check(spec: Spec, kind: Kind) -> None:
         if isinstance(f.default, tuple):
             if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
                 raise Refused(f"{hook}(): {f.name} of {kind.id(spec)!r} are {value!r}: make them a tuple of strings")
+        elif isinstance(f.default, bool):
+            if not isinstance(value, bool):
+                raise Refused(f"{hook}(): {f.name} of {kind.id(spec)!r} is {value!r}: make it True or False")
         elif not isinstance(value, str):
             raise Refused(f"{hook}(): {f.name} of {kind.id(spec)!r} is {value!r}: make it a string")
     id = kind.id(spec)

@@ -53,6 +53,11 @@ class Job:
         """The part of each split that generated samples are compared with."""
         return compared(self.recipe, self.splits)
 
+    @property
+    def paired(self) -> bool:
+        """Whether each sample is made from a given sample and has a truth."""
+        return has_truth(self.recipe, self.domain, self.info)
+
     def prepare(self, batch: Batch) -> Batch:
         """A collated batch in the form that the networks take."""
         return self.domain.prepare(batch, self.info)
@@ -71,7 +76,7 @@ class Job:
         given = given_of(self.recipe, self.domain, self.splits, len(generated), options)
         if given is None:
             return []
-        truth = self.real(generated) if has_truth(self.recipe, self.domain, self.info) else None
+        truth = self.real(generated, options) if self.paired else None
         return self.domain.beside(given, generated, truth, self.info)
 
     @property

@@ -89,9 +89,10 @@ class Recorder(Listener):
         pieces = job.domain.render(samples)
         save_pieces(folder, pieces)
         real = self.folder / "samples" / "real"
-        if not real.exists():
+        beside = job.beside(samples, options)
+        if not real.exists() and not (beside and job.paired):  # else the truth of each sample stands beside the sample
             save_pieces(real, job.domain.render(job.real(samples, options)))
-        self._save_beside(trainer.step, job.beside(samples, options))
+        self._save_beside(trainer.step, beside)
         self.write(trainer, "sampled", folder=folder.relative_to(self.folder).as_posix())
         self.write(trainer, "health", values=self._health(trainer, networks, samples))
         self.job.catalogue.emit("polygan_sampled", event=self.event(trainer), pieces=pieces)

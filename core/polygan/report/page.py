@@ -121,7 +121,10 @@ def _samples(
     place = folder / f"samples/beside-{step:08d}"
     beside = _pieces_of(place, folder, notes) if place.is_dir() else []
     if beside:
-        shown = f"<h3>Held-out samples, step {step:,}</h3>{gallery(beside, BUDGET['newest'])}"
+        shown = f"<h3>Given and generated, step {step:,}</h3>{gallery(beside, BUDGET['newest'])}"
+        shown += (
+            f"<h3>Real</h3>{gallery(real, BUDGET['real'])}" if real else ""
+        )  # of two sides, whose samples have no truth
         return f"<div>{shown}</div>" + "".join(map(soft, notes))
     columns = f"<div><h3>Generated, step {step:,}</h3>{gallery(newest, BUDGET['newest'])}</div>"
     if real:

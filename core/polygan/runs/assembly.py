@@ -134,7 +134,7 @@ def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue, *, pa
             raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
     if ids or paired is None:
         return ids or known
-    pairs = [name for name in known if catalogue.metric(name).kind == "pair"]
+    pairs = [name for name in known if catalogue.metric(name).needs_pairs]
     return [*(pairs if paired else []), *(name for name in known if name not in pairs)]
 
 

@@ -35,7 +35,7 @@ class Score:
     baseline: tuple[float, str] | None = None
     """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""
     kind: Literal["", "pair", "distribution"] = ""
-    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: as `MetricSpec.kind` says."""
+    """What was compared: each sample with its own truth, or all samples with all real ones. Empty: neither."""
 
     def beside(self) -> str:
         """The floor and the baseline in words, to stand behind the value; empty without both."""
@@ -113,6 +113,17 @@ class Evaluation:
             splits = self.splits or {"train": self.train, "held_out": self.held_out}
             given = given_of(self.recipe, self.domain, splits, n, options)
         return make_samples(self.recipe, networks or self.networks, n, seed, options, given=given, domain=self.domain)
+
+    def given(self, n: int, start: int = 0) -> Samples | None:
+        """``n`` given samples from number ``start`` on, or as many as are left; None for a recipe that needs none, and at the end.
+
+        `generate` gives each call the first samples again. A metric that makes many samples in pieces asks for the pieces here.
+        """
+        if self.recipe.given is None or self.recipe.invents or n < 1:
+            return None
+        splits = self.splits or {"train": self.train, "held_out": self.held_out}
+        given = given_of(self.recipe, self.domain, splits, n, start=start)
+        return given if given is not None and len(given) else None
 
     @property
     def sides(self) -> Sides | None:

@@ -27,6 +27,8 @@ class Record(TypedDict, total=False):
     """Of started and resumed: sentences of the recipe."""
     scores: object
     """Of evaluated: the fields of each `polygan.Score`."""
+    paired: object
+    """Of evaluated: true where each sample has a truth, so that scores of pairs can be had (`polygan.Evaluation.pairs`)."""
     plots: object
     """Of evaluated: the fields of each `polygan.Plot`."""
     changed: object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsFloat
+from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from ..errors import PluginError, PolyganError, one_line
 from ..plugins.importing import where
@@ -40,9 +40,8 @@ def compute_scores(
     left_out: dict[str, list[str]] = {}  # names by reason
     for name in metrics:
         try:
-            spec = catalogue.metric(name)
-            entries = [*catalogue.resolve(spec)(evaluation)]
-            found[name] = [_drawable(e) if isinstance(e, Plot) else _of_kind(e, spec.kind) for e in entries]
+            entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
+            found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in entries]
         except PolyganError as error:
             left_out.setdefault(str(error), []).append(name)
         except Exception as error:  # a fault of the plugin must not end the run or hide the other scores
@@ -55,9 +54,9 @@ def compute_scores(
     checked = {name: [_checked(e, say) for e in entries if isinstance(e, Score)] for name, entries in found.items()}
     scores = {name: [s for s in of_one if s is not None] for name, of_one in checked.items()}
     plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
-    record = {"scores": [vars(s) for s in flat(scores)]} | ({"plots": plots} if plots else {})
-    if evaluation is not None and evaluation.paired:
-        record["paired"] = True
+    record: dict[str, object] = {"scores": [vars(s) for s in flat(scores)]}
+    record |= {"plots": plots} if plots else {}
+    record |= {"paired": True} if evaluation is not None and evaluation.paired else {}
     first = checked.get(metrics[0]) if metrics else None
     return Computed(scores, record, first[0] if first else None)
 
@@ -92,11 +91,6 @@ def _checked_baseline(score: Score, say: Callable[[str], None]) -> tuple[float, 
         say(f"the baseline of {score.name} ({name}) was left out: it is {value}, not a finite number")
         return None
     return known, str(name)
-
-
-def _of_kind(entry: object, kind: Literal["", "pair", "distribution"]) -> object:
-    """What a metric returned; a score without a kind gets the metric's."""
-    return replace(entry, kind=kind) if isinstance(entry, Score) and not entry.kind else entry
 
 
 def _drawable(drawn: Plot) -> Plot:

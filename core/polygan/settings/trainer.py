@@ -25,9 +25,9 @@ class TrainerSettings(Checked):
     seed: int = ranged(0, "[0, 9223372036854775808)", hint="a seed is a whole number from 0 to 2^63 - 1")
     """Seed of the initial parameters, the order of the data and all noise."""
     precision: Precision = "auto"
-    """auto: bf16 where the hardware supports it, else fp32 on the CPU and fp16 on CUDA."""
+    """auto: bf16 where the hardware supports it, else fp32 on the CPU and mps, and fp16 on CUDA."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """auto, cpu, cuda, cuda:N or mps; auto takes CUDA or, for one process, Apple's GPU (mps) where there is one."""
     compile: bool = False
     """torch.compile the networks; turns that differentiate twice stay eager."""
     deterministic: bool = True

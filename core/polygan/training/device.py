@@ -7,10 +7,15 @@ import torch
 from ..errors import ConfigError, did_you_mean
 
 
-def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ConfigError for an absent or unknown device."""
+def choose_device(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``. ConfigError for an absent or unknown device.
+
+    ``auto`` is CUDA where there is CUDA, else Apple's GPU (mps) for a single process, else the CPU.
+    """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        # No process group of torch moves tensors of mps.
+        apple = processes == 1 and torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if apple else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -42,7 +47,10 @@ def _there() -> list[str]:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision that ``auto`` means on a device: bf16 where the hardware supports it, else fp32 (fp16 on older CUDA)."""
+    """The precision that ``auto`` means on a device: bf16 where the hardware supports it, else fp32 (fp16 on older CUDA).
+
+    On mps the precision is fp32: what autocast supports there differs between versions of macOS.
+    """
     if device.type == "meta":
         return "fp32"  # autocast does not know the meta device
     if name != "auto":

@@ -124,7 +124,7 @@ def world_from_environment(device_name: str, timeout: float) -> Iterator[tuple[W
     ``timeout`` is the number of seconds after which a collective fails (0: never).
     """
     rank, size, local_rank = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-    device = choose_device(device_name, local_rank)
+    device = choose_device(device_name, local_rank, size)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size == 1:

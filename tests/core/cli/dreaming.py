@@ -11,7 +11,7 @@ import polygan
 
 @polygan.hookimpl
 def polygan_commands():
-    return [polygan.CommandSpec("dream", "dreams of NAME", "dreams:dream"), polygan.CommandSpec("nap", "", "dreams:nap")]
+    return [polygan.CommandSpec("muse", "dreams of NAME", "dreams:dream"), polygan.CommandSpec("nap", "", "dreams:nap")]
 
 @polygan.hookimpl
 def polygan_recipes():

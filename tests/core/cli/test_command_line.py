@@ -18,17 +18,17 @@ from polygan.plugins.kinds import COMMANDS
 
 def test_a_plugin_s_command_is_given_its_words_and_its_code_is_the_exit_code(dreams, capsys):
     words = ["sheep", "--help", "--depth", "-1"]
-    out = run(capsys, "--plugin", dreams, "dream", *words)
+    out = run(capsys, "--plugin", dreams, "muse", *words)
     assert out.out == f"dreaming of {words}\n"
-    assert run(capsys, "dream", "x", "--plugin", dreams, "--traceback").out == "dreaming of ['x']\n"
-    run(capsys, "--plugin", dreams, "dream", "badly", code=7)
+    assert run(capsys, "muse", "x", "--plugin", dreams, "--traceback").out == "dreaming of ['x']\n"
+    run(capsys, "--plugin", dreams, "muse", "badly", code=7)
 
 
 def test_what_goes_wrong_in_it_is_one_line_as_for_every_command(dreams, capsys):
-    err = run(capsys, "--plugin", dreams, "dream", "nothing", code=1).err
+    err = run(capsys, "--plugin", dreams, "muse", "nothing", code=1).err
     assert err == "polygan: DataError: nothing to dream of; name something\n"
-    err = run(capsys, "--plugin", dreams, "dream", "oddly", code=1).err
-    assert "command 'dream' of plugin 'dreams'" in err
+    err = run(capsys, "--plugin", dreams, "muse", "oddly", code=1).err
+    assert "command 'muse' of plugin 'dreams'" in err
     assert "returned 'odd': return an exit code or None" in err
     err = run(capsys, "--plugin", dreams, "nap", code=1).err
     assert "command 'nap' of plugin 'dreams'" in err
@@ -38,18 +38,18 @@ def test_what_goes_wrong_in_it_is_one_line_as_for_every_command(dreams, capsys):
 def test_it_is_shown_in_help_list_and_plugins_and_suggested(dreams, capsys):
     text = run(capsys, "--help", "--plugin", dreams).out
     own, _, added = text.partition("commands of plugins:")
-    assert "  dream" in added
+    assert "  muse" in added
     assert "dreams of NAME" in added
-    assert "dream" not in own
-    assert "commands of plugins" not in run(capsys, "--help").out
+    assert "muse" not in own
+    assert "muse" not in run(capsys, "--help").out
     rows = json.loads(run(capsys, "list", "--json", "--plugin", dreams).out)
-    (row,) = [row for row in rows if row["id"] == "dream"]
+    (row,) = [row for row in rows if row["id"] == "muse"]
     assert (row["kind"], row["summary"], row["plugin"]) == ("command", "dreams of NAME", "dreams")
     assert "dreams of NAME" in run(capsys, "list", "--plugin", dreams).out
     assert "2 recipes, 2 commands" in run(capsys, "plugins", "--plugin", dreams).out.replace(
         "2 commands, 2 recipes", "x"
     )
-    assert "(did you mean 'dream'?)" in run(capsys, "--plugin", dreams, "draem", code=2).err
+    assert "(did you mean 'muse'?)" in run(capsys, "--plugin", dreams, "msue", code=2).err
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -62,7 +62,7 @@ def test_a_name_that_polygan_has_is_refused(name, dreams):
 def test_a_name_that_another_plugin_has_is_refused(dreams, tmp_path):
     other = tmp_path / "other_dreams.py"
     other.write_text("\n".join(DREAM.splitlines()[:6]))
-    with pytest.raises(polygan.PluginError, match=r"command 'dream' is already registered by plugin 'dreams'"):
+    with pytest.raises(polygan.PluginError, match=r"command 'muse' is already registered by plugin 'dreams'"):
         load_catalogue(files=[dreams, other])
 
 

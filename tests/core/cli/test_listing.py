@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from dreaming import run
 
-from polygan.cli.listing import list_plugins, list_registered, print_table
+from polygan import Score
+from polygan.cli.listing import list_plugins, list_registered, print_scores, print_table
 from polygan.plugins import Catalogue
 from polygan.plugins.discovery import PluginStatus
 
@@ -73,3 +74,16 @@ def test_names_in_a_table_do_not_steer_the_terminal(terminal, monkeypatch, capsy
     assert "a\\x1b[31m" in out
     assert "\x1b[31m" not in out.replace("\\x1b", "")
     assert "\x1b[2J" not in out
+
+
+def test_scores_stand_beside_their_floor_and_their_baseline(capsys):
+    near = Score("points/near", 0.5, note="n", baseline=(0.75, "a copy"))
+    far = Score("points/far", 2.0, 1.0, "higher")
+    print_scores("scores", [near, far])
+    title, head, first, second = capsys.readouterr().out.splitlines()[:4]
+    assert title == "scores"
+    assert head.split() == ["name", "value", "floor", "baseline", "note"]
+    assert first.split() == ["points/near", "0.5", "0.75", "(a", "copy)", "lower", "is", "better", "n"]
+    assert second.split() == ["points/far", "2", "1", "higher", "is", "better"]
+    print_scores("scores", [far])
+    assert "baseline" not in capsys.readouterr().out

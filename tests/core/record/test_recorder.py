@@ -180,3 +180,29 @@ def test_names_of_classes_may_hold_anything(monkeypatch, capsys):
     assert polygan.load(run.folder).recipe.info["classes"] == names
     assert "a\nb\\x1b[31m, caf\\udce9" in run.report().read_text()
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_only_the_newest_view_of_given_and_made_samples_is_kept(monkeypatch):
+    set_catalogue(load_catalogue(files=[TOY, TOY.with_name("mirror_gan.py")]))
+    domain = get_catalogue().resolve(get_catalogue().domain("points"))
+    seen = []
+
+    def beside(self, given, made, truth, info):
+        seen.append((given.data, made.data, truth.data, info["size"]))
+        return [polygan.Passage("given, made, real")]
+
+    monkeypatch.setattr(domain, "beside", beside)
+    run = polygan.train("points/mirror", "ring", steps=4, sample_every=2, quiet=True, hang_timeout=0, precision="fp32")
+    assert [path.name for path in run.folder.glob("samples/beside-*")] == ["beside-00000004"]
+    assert "Given and generated, step 4" in (run.folder / "report.html").read_text()
+    assert not (run.folder / "samples/real").exists()
+    monkeypatch.setattr(domain, "paired", lambda self, info: False)
+    monkeypatch.setattr(domain, "beside", lambda self, given, made, truth, info: beside(self, given, made, made, info))
+    run = polygan.train("points/mirror", "ring", name="sides", steps=2, quiet=True, hang_timeout=0, precision="fp32")
+    assert (run.folder / "samples/real").is_dir()  # without truths, real samples stand below
+    assert "<h3>Real</h3>" in (run.folder / "report.html").read_text()
+    seen.pop()
+    given, made, truth, size = seen[-1]
+    assert torch.equal(given, truth)
+    assert torch.equal(made, -given)
+    assert (len(given), size) == (8, 2)

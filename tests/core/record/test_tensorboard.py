@@ -58,7 +58,7 @@ def test_values_pieces_and_scores_come_back(folder):
     tensorboard.polygan_logged(event_at(folder, 10), {"d/real": 0.5, "grad/generator": math.inf})
     pieces = [Picture(png, "digits"), Sound(wav, 22050, "voice", png), Passage("# no *markup*\n<b>", "poem")]
     tensorboard.polygan_sampled(event_at(folder, 10), pieces)
-    scores = [Score("image/frechet", 3.5, 1.5), Score("image/plain", 2.0)]
+    scores = [Score("image/frechet", 3.5, 1.5), Score("image/plain", 2.0, baseline=(4.0, "a copy"))]
     tensorboard.polygan_evaluated(event_at(folder, 10), scores)
     tensorboard.polygan_diverged(event_at(folder, 10), "loss of turn d is not finite")
     tensorboard.polygan_run_ended(event_at(folder, 10), "finished")
@@ -69,6 +69,8 @@ def test_values_pieces_and_scores_come_back(folder):
     assert [math.isnan(v) or v for _, v in points(found, "grad/generator")] == [True, math.inf]
     assert points(found, "score/image/frechet") == [(10, 3.5)]
     assert points(found, "floor/image/frechet") == [(10, 1.5)]
+    assert points(found, "baseline/image/plain") == [(10, 4.0)]
+    assert "baseline/image/frechet" not in found.Tags()["scalars"]
     assert "floor/image/plain" not in found.Tags()["scalars"]
     for tag in ("samples/000", "samples/001/picture"):
         (image,) = found.Images(tag)

@@ -218,6 +218,23 @@ def test_text_comes_through_as_it_was_written(mixed):
     assert "Ein Kätzchen" in mixed.text
 
 
+def test_given_made_and_real_stand_in_rows_in_the_place_of_two_galleries(tmp_path):
+    folder = fake_run(tmp_path / "run", MIXED[:1], real=MIXED[:1])
+    save_pieces(
+        folder / "samples/beside-00001000", [Picture(make_png(noise(30, 90)), "from the left: given, made, real")]
+    )
+    page = Page(write_report(folder))
+    assert "Given and generated, step 1,000 from the left: given, made, real" in page.text
+    assert "Generated, step" not in page.text
+    (folder / "samples/beside-00001000").rename(folder / "samples/beside-00000950")  # of another step
+    assert "Generated, step 1,000" in Page(write_report(folder)).text
+    (folder / "samples/beside-00000950").rename(folder / "samples/beside-00001000")
+    (folder / "samples/beside-00001000/pieces.json").write_text("{")
+    page = Page(write_report(folder))
+    assert "Generated, step 1,000" in page.text
+    assert "its samples cannot be read" in page.text
+
+
 def test_samples_are_embedded(mixed):
     assert "Generated, step 1,000" in mixed.text
     pictures = [a["src"] for t, a in mixed.elements if t == "img"]

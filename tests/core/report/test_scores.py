@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from polygan.report.scores import plots, score_table
+from polygan.report.scores import baselines, plots, score_table
 
 SCORES = [
     {"name": "image/frechet", "value": 4.2, "floor": 2.0, "better": "lower", "note": "<b>"},
@@ -80,3 +80,38 @@ def test_no_bar_is_longer_than_the_floor_of_a_score_that_should_be_high(value, f
     found = re.search(r"width:([\d.]+)%", table)
     assert (found is None) == (width is None)
     assert found is None or float(found[1]) == pytest.approx(width, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "better", "said", "bars", "strokes"),
+    [
+        (20.0, None, "higher", "20 worse than bicubic (25)", 1, 1),
+        (30.0, None, "higher", "30 better than bicubic (25)", 1, 1),
+        (25.0, None, "lower", "25 as good as bicubic (25)", 1, 1),
+        (-1.0, None, "lower", "-1 better than bicubic (25)", 0, 0),
+        (5.0, 2.0, "lower", "5 2.5× floor (2) better than bicubic (25)", 1, 2),
+        (5.0, -1.0, "lower", "5 floor -1 better than bicubic (25)", 0, 0),
+    ],
+)  # fmt: skip
+def test_the_baseline_stands_beside_value_and_floor(value, floor, better, said, bars, strokes):
+    score = {"name": "n", "value": value, "floor": floor, "better": better, "baseline": [25.0, "bicubic"]}
+    records = [{"event": "evaluated", "step": 1, "scores": [score]}]
+    table = score_table(records)
+    assert words(table).startswith(
+        f"Score Value, floor and baseline Note n step 1, {better} is better {said} The floor,"
+    )
+    assert "The baseline, marked by a dotted stroke, is the score of the best trivial answer." in words(table)
+    assert (table.count("class=bar"), len(re.findall(r"<b[ >]", table))) == (bars, strokes)
+    assert baselines(records) == {"score/n": 25.0}
+
+
+def test_the_name_of_a_baseline_is_escaped():
+    score = {"name": "n", "value": 1.0, "better": "lower", "baseline": [2.0, "<script>"]}
+    assert "<script>" not in score_table([{"event": "evaluated", "step": 1, "scores": [score]}])
+
+
+def test_the_report_says_which_claims_the_scores_carry():
+    score = {"name": "n", "value": 1.0, "better": "lower", "kind": "pair"}
+    record = {"event": "evaluated", "step": 1, "scores": [score]}
+    assert "A claim needs a score of the distribution too" in words(score_table([{**record, "paired": True}]))
+    assert "claim" not in words(score_table([record]))

@@ -461,8 +461,8 @@ def test_a_broken_data_set_is_caught(members, check, message):
 # Metrics
 
 
-def score(value=1.0, floor=None, better="lower", name="points/broken"):
-    return lambda evaluation: [polygan.Score(name, value, floor, better)]
+def score(value=1.0, floor=None, better="lower", name="points/broken", **more):
+    return lambda evaluation: [polygan.Score(name, value, floor, better, **more)]
 
 
 def spoils(evaluation):
@@ -493,6 +493,9 @@ def undefined(evaluation):
             "value must be a finite number; expected int or float, found nan",
         ),
         (score(1.0, float("inf")), "returns_finite_scores", "floor must be .*found inf"),
+        (score(baseline=(float("inf"), "copy")), "returns_finite_scores", r"a baseline must be .*\(inf, 'copy'\)"),
+        (score(baseline=(1.0, "")), "returns_finite_scores", "a baseline must be a finite number and a name"),
+        (score(kind="pairs"), "returns_finite_scores", "kind must be known; .*found 'pairs'"),
         (score(np.float32(1)), "returns_finite_scores", r"value must be .*found np.float32\(1.0\)"),
         (score(better="up"), "returns_finite_scores", "expected 'lower' or 'higher', found 'up'"),
         (score(name="spread"), "returns_finite_scores", "expected points/..., found spread"),

@@ -16,7 +16,28 @@ def test_auto_precision():
 
 def test_devices_are_chosen():
     assert choose_device("cpu").type == choose_device("cpu:0").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "processes", "chosen"),
+    [
+        (True, True, 1, "cuda"),
+        (False, True, 1, "mps"),
+        (False, True, 2, "cpu"),  # no process group moves tensors of mps
+        (False, False, 1, "cpu"),
+    ],
+)
+def test_auto_takes_cuda_then_mps_then_the_cpu(cuda, mps, processes, chosen, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(cuda))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device("auto", processes=processes).type == chosen
+
+
+def test_mps_computes_in_fp32_unless_another_precision_is_asked_for():
+    assert resolve_precision("auto", torch.device("mps")) == "fp32"
+    assert resolve_precision("bf16", torch.device("mps")) == "bf16"
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_each_is_applied_as_often_as_the_probability_says():
     assert same == pytest.approx((1 - p) ** 4 * (1 - p / 2), abs=0.01)
 
 
-@pytest.mark.parametrize(("channels", "negatives"), [(1, 0.0), (3, 0.5)])
+@pytest.mark.parametrize(("channels", "negatives"), [(1, 0.0), (2, 0.0), (3, 0.5), (5, 0.0)])
 def test_grey_pictures_have_no_negatives(channels, negatives):
     bright = adaptive_augment(torch.full((2000, channels, 4, 4), 0.9), ONE, *draws(2000))
     assert float((bright.mean((1, 2, 3)) < 0).float().mean()) == pytest.approx(negatives, abs=0.05)

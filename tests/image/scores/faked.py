@@ -15,5 +15,8 @@ class Faked(Evaluation):
     make: Callable[[int, int], Samples] | None = None
     sides = None  # no recipe is asked
 
+    def given(self, n, start=0):
+        return None  # `make` takes nothing
+
     def generate(self, n, seed, options=None, *, networks=None, given=None):
         return self.make(n, seed)

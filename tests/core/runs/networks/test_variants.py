@@ -8,7 +8,8 @@ from torch import nn
 from toy_runs import command, train
 
 import polygan
-from polygan.runs.networks.variants import best_step, swapped
+from polygan.game.recipe import swapped
+from polygan.runs.networks.variants import best_step
 from polygan.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("toys")

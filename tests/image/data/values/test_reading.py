@@ -202,7 +202,7 @@ def test_given_and_made_pictures_may_have_different_windows(tmp_path):
     assert (found.info["window"], found.info["given"]["window"]) == ([-300, -150], [0, 100])
     sample = found.decode(2)
     assert (sample["image"].dtype, sample["given"].dtype) == (np.float32, np.float32)
-    batch = {name: torch.from_numpy(value)[None] for name, value in sample.items()}
+    batch = {name: torch.from_numpy(value.copy())[None] for name, value in sample.items()}
     made = DOMAIN.prepare(batch, found.info)
     assert (float(made["given"][0, 0, -1, -1]), float(made["image"][0, 0, -1, -1])) == (1, 1)
     torch.testing.assert_close(made["image"][0, 0, 0, 1], torch.tensor(-1 + 2 * (150 / 63) / 150))
@@ -211,3 +211,16 @@ def test_given_and_made_pictures_may_have_different_windows(tmp_path):
     assert samples.extra["window"] == [0, 100]
     completed = DOMAIN.complete(Samples(samples.data, DOMAIN), samples, found.info)
     assert completed.extra == {"window": [-300, -150], "dtype": "float32"}
+
+
+def test_deep_colour_becomes_grey_like_the_pairs_of_the_data(tmp_path):
+    facts = INFO | {"channels": 3, "pairs": "grey", "given": {"channels": 1}}
+    values = ramp((6, 4, 3), "uint16", 0, 4095)
+    np.save(tmp_path / "a.npy", values)
+    Image.fromarray(values[..., 0]).save(tmp_path / "b.png")
+    (colour,), (grey,) = (DOMAIN.read(tmp_path / name, facts) for name in ("a.npy", "b.png"))
+    expected = torch.from_numpy(values @ np.array([0.299, 0.587, 0.114])).float() / 2047.5 - 1
+    torch.testing.assert_close(colour.data[0, 0], expected, atol=1e-5, rtol=0)
+    assert torch.equal(DOMAIN.take(values, facts).data, colour.data)
+    assert torch.equal(DOMAIN.take(values[..., 0], facts).data, grey.data)
+    torch.testing.assert_close(grey.data[0, 0], torch.from_numpy(values[..., 0].astype(np.float32)) / 2047.5 - 1)

@@ -140,3 +140,9 @@ def test_a_picture_with_nan_is_left_out_and_spoils_no_window(tmp_path):
     store = build_store(found, settings, progress=False)
     assert len(store) == 10
     assert any("3.npy: has NaN or infinite values at 1 of 16 places; replace them" in line for line in store.bad)
+
+
+def test_what_is_learned_from_crops_or_windows_has_a_key_of_its_own():
+    facts = [{}, {"crop": 32}, {"crop": 64}, {"window": [0, 9]}, {"crop": 32, "window": [0, 9]}]
+    assert len({windows.seen_as({"height": 32, **f}) for f in facts}) == 5
+    assert windows.seen_as({"height": 32}) == ""  # what was learned before stays known

@@ -17,6 +17,7 @@ from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
 from .formats import ARCHIVES, ARRAY, SUFFIXES, is_archive
 from .pairs import labels
+from .pairs.beside import view
 from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
@@ -121,6 +122,10 @@ class ImageDomain(Domain):
         derived = given.pair(real.data, info)
         return real if derived is None else replace(real, data=derived)
 
+    def paired(self, info: Mapping[str, Any]) -> bool:
+        """Whether the data has pairs, stored or derived."""
+        return bool(info.get("pairs") or info.get("given"))
+
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
@@ -208,6 +213,13 @@ class ImageDomain(Domain):
         height, width = samples.data.shape[2:]
         sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
         return [Picture(pictures.png(sheet), _caption(samples))]
+
+    def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
+        """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
+        named = [("given", given), ("made", made), *([] if truth is None else [("real", truth)])]
+        coloured = [(name, _in_colours(samples)) for name, samples in named]
+        sides = [(name, showing.shown(samples.data, samples.extra)) for name, samples in coloured]
+        return [view(sides)] if all(len(data) for _, data in sides) else []
 
     def features(self, samples: Samples) -> Tensor:
         """(n, d): pictures shrunk by area to at most 16x16, scaled by d^-1/2.

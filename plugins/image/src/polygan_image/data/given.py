@@ -74,7 +74,7 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     if (classes := classes_of(info)) is not None:
         return read_map(path, classes, info)
     if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
-        return users.read(path, info)
+        return _channels(users.read(path, info), info)
     values = pictures.open_picture(path, None, _fitting(info))
     return _formed(values[None], info)
 
@@ -87,12 +87,9 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     """
     if (classes := classes_of(info)) is not None:
         return take_maps(value, classes, info)
+    own = users.has_own_values(info)
     if isinstance(value, Image.Image):
-        return (
-            users.take_picture(value, info)
-            if users.has_own_values(info)
-            else _formed(_fitting(info)(value)[None], info)
-        )
+        return _channels(users.take_picture(value, info), info) if own else _formed(_fitting(info)(value)[None], info)
     if isinstance(value, torch.Tensor) and value.is_floating_point():
         return _floats(value.detach().float().cpu(), info)
     if isinstance(value, torch.Tensor):
@@ -100,7 +97,7 @@ def take(value: Any, info: Mapping[str, Any]) -> Tensor:
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             return _floats(torch.from_numpy(np.ascontiguousarray(value, np.float32)), info)
-        return users.take(value, info) if users.has_own_values(info) else _bytes(value, info)
+        return _channels(users.take(value, info), info) if own else _bytes(value, info)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes) and (many := list(value)):
         return torch.cat([take(one, info) for one in many])
     raise ConfigError(f"given = {type(value).__name__} is no picture; hand over {_KINDS}")

@@ -168,7 +168,7 @@ class PictureSource(Source):
         )
         return np.ascontiguousarray(made.transpose(2, 0, 1))
 
-    def _stored(self, image: np.ndarray) -> dict[str, np.ndarray]:
+    def _as_fields(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """The fields of a picture (C, H, W) of the stored type and size."""
         if not self.ragged:
             return {"image": image}
@@ -284,7 +284,7 @@ class FileSource(PictureSource):
             image = self._of_values(reading.npy_values(self._file(index), self.settings.max_pixels))
         else:
             image = pictures.open_picture(self._file(index), self.settings.max_pixels, self._fitted)
-        return {**self._stored(image), **self._labelled(index)}
+        return {**self._as_fields(image), **self._labelled(index)}
 
     def describe(self) -> Sequence[Fact]:
         """Sizes, channels, values, transparency and classes, as headers and names say."""

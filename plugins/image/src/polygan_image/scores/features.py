@@ -160,12 +160,22 @@ def check_values(features: Features, network: str, kind: str, rows: np.ndarray) 
 
 
 def generated(evaluation: Evaluation) -> Iterable[Samples]:
-    """``evaluation.samples`` generated pictures in pieces with different seeds."""
+    """``evaluation.samples`` generated pictures in pieces with different seeds; at most one for each picture that can be given."""
+    if evaluation.given(1) is not None:
+        return _from_given(evaluation)
     e, k = evaluation, max(1, len(evaluation.info.get("classes") or ()))
     # A whole number of turns through the classes, so that each is asked for equally often.
     size = max(k, _chunk_rows(e.info) // k * k)
     counts = [min(size, e.samples - i) for i in range(0, e.samples, size)]
     return (e.generate(n, mix(e.seed, i)) for i, n in enumerate(counts))
+
+
+def _from_given(e: Evaluation) -> Iterable[Samples]:
+    """The pictures made from all given pictures, or from the first ``e.samples`` of them."""
+    size, start = _chunk_rows(e.info), 0
+    while (given := e.given(min(size, e.samples - start), start)) is not None:
+        yield e.generate(len(given), mix(e.seed, start // size), given=given)
+        start += len(given)
 
 
 def pixels_of(evaluation: Evaluation) -> tuple[Tensor, Tensor, int]:

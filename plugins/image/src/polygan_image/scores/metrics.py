@@ -139,7 +139,15 @@ def frechet(evaluation: Evaluation) -> list[Score]:
     text += f", {value / floor:.3g} times the floor" if floor > 0 else ""
     text += f", fewer than the {train.shape[1]} features" if n < train.shape[1] else ""
     unlike = "" if seen.fid else _NO_FID
-    return [Score("image/fid" if seen.fid else "image/frechet", value, floor, note=_note(seen, text, unlike))]
+    return [
+        Score(
+            "image/fid" if seen.fid else "image/frechet",
+            value,
+            floor,
+            note=_note(seen, text, unlike),
+            kind="distribution",
+        )
+    ]
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
@@ -149,7 +157,7 @@ def kid(evaluation: Evaluation) -> list[Score]:
     n = min(len(train), len(real), len(fakes), 1000)
     value, floor = kernel_distance(train, fakes, n), kernel_distance(train, real, n)
     text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training"
-    return [Score("image/kid", value, floor, note=_note(seen, text, _NO_FID))]
+    return [Score("image/kid", value, floor, note=_note(seen, text, _NO_FID), kind="distribution")]
 
 
 def manifolds(evaluation: Evaluation) -> list[Score]:
@@ -199,7 +207,7 @@ def _pair(
     k: int,
 ) -> list[Score]:
     note = _note(seen, f"{n} generated, floor {n} held-out, against {n} training pictures, {k} neighbours")
-    return [Score(m, v, f, "higher", note) for m, v, f in zip(names, values, floors, strict=True)]
+    return [Score(m, v, f, "higher", note, kind="distribution") for m, v, f in zip(names, values, floors, strict=True)]
 
 
 def _spreads(values: Tensor, labels: Tensor, classes: int) -> list[float | None]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from polygan import DataError, remembered
 
-from .. import pictures
+from .. import formats, pictures
 from .labels import MOST, Classes, distinct, values_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _all(settings: ImageSettings, files: Files, auto: bool) -> _Sums:
 
     def read(index: int) -> _Sums | None:
         try:
-            return pictures.open_picture(files.open(index), settings.max_pixels, lambda p: _of(files.cut(p)))
+            return pictures.open_picture(files.open(index), settings.max_pixels, lambda p: _in_room(files.cut(p)))
         except (DataError, OSError):  # `decode` names the file
             return None
 
@@ -139,6 +139,11 @@ def _all(settings: ImageSettings, files: Files, auto: bool) -> _Sums:
                     return one  # pictures, whatever the other files are
                 sums.add(one, files.names[index])
     return sums
+
+
+def _in_room(picture: Image.Image) -> _Sums:
+    with formats.room.of(picture.width * picture.height):
+        return _of(picture)
 
 
 def _of(picture: Image.Image) -> _Sums:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from polygan import DataError
 
-from .. import pictures
+from .. import formats, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 256
 """The most classes of label maps."""
+_SMALL = 2**16
 _SHOWN = 20  # known ids that an error names
 
 
@@ -100,7 +101,11 @@ def index_map(picture: Image.Image, classes: Classes) -> Image.Image:
 
     A coloured file that has the colours of the classes is read too. Raises DataError, which names an id that is no class.
     """
-    picture = pictures.upright(picture)
+    with formats.room.of(picture.width * picture.height):
+        return _index_map(pictures.upright(picture), classes)
+
+
+def _index_map(picture: Image.Image, classes: Classes) -> Image.Image:
     if classes.coded == "ids" and picture.mode not in ("P", "PA") and pictures.kind(picture) != 1:
         shown = {int(colour[1:], 16): i for i, colour in enumerate(classes.colours)}
         found = values_of(picture, "colours")
@@ -114,8 +119,14 @@ def index_map(picture: Image.Image, classes: Classes) -> Image.Image:
 def index_of(values: np.ndarray, classes: Classes) -> Image.Image:
     """The class of each id (H, W) as a grey picture. Raises DataError, which names an id that is no class."""
     known = np.array(classes.values)
-    index = np.searchsorted(known, values).clip(max=len(known) - 1)
-    wrong = known[index] != values
+    if classes.values[-1] < _SMALL:  # much faster than a search
+        table = np.full(_SMALL + 1, -1, np.int16)
+        table[known] = np.arange(len(known))
+        index = table[np.where((values >= 0) & (values < _SMALL), values, _SMALL)]
+        wrong = index < 0
+    else:
+        index = np.searchsorted(known, values).clip(max=len(known) - 1)
+        wrong = known[index] != values
     if wrong.any():
         names = ", ".join(classes.name(v).split(" ", 1)[1] for v in classes.values[:_SHOWN])
         more = ", ..." if len(known) > _SHOWN else ""

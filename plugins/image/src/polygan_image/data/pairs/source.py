@@ -106,7 +106,10 @@ class PairedSource(Source):
         own = [fact for fact in self.given_side.describe() if counted is None or fact.name not in ("channels", "alpha")]
         if counted is not None:
             pixels = dict(zip(counted.classes.names, counted.pixels, strict=True))
-            own.append(Fact("classes", labels.shares(pixels)))
+            why = ""
+            if self.made.settings.given_labels == "auto":
+                why = "; the files share a palette, and --data.given_labels false would take them for pictures"
+            own.append(Fact("classes", f"{labels.shares(pixels)}{why}"))
         if self.made.half:
             own = [fact for fact in own if fact.name in ("channels", "alpha", "classes")]
         return [*self._facts, *self.made.describe(), *(Fact(f"given {fact.name}", fact.text) for fact in own)]

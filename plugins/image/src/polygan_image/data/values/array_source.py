@@ -94,7 +94,7 @@ class ArraySource(PictureSource):
         images, labels = self._read()
         row = self._rows[index]
         image = images[row] if images.ndim == 4 else images[row][..., None]
-        sample = {**self._stored(self._of_values(image)), **self._labelled(index)}
+        sample = {**self._as_fields(self._of_values(image)), **self._labelled(index)}
         if "label" in self.fields and self.labels is None and labels is not None:
             sample["label"] = np.asarray(labels[row], np.int64)
         return sample

@@ -83,11 +83,9 @@ def pictures(store: Store, field: str, rows: np.ndarray, squares: list[Square], 
     info = cast("ImageInfo", store.info)
     facts = info.get("given", {}) if field == "given" else info
     labels, alpha = bool(facts.get("values")), facts.get("dtype", "uint8") == "uint8"
-    shape = store.fields[field].shape
-    size = (crop, crop) if crop else shape[1:]
-    found = np.empty(
-        (len(rows), shape[1] if store.fields[field].ragged else shape[0], *size), store.fields[field].dtype
-    )
+    kept = store.fields[field]
+    channels, *size = cast("tuple[int, ...]", kept.shape[1:] if kept.ragged else kept.shape)
+    found = np.empty((len(rows), channels, *((crop, crop) if crop else size)), kept.dtype)
     for i, (row, square) in enumerate(zip(rows.tolist(), squares, strict=True)):
         values = stored(store, field, row)
         if crop:

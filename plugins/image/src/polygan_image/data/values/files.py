@@ -60,5 +60,5 @@ def save(data: Tensor, extra: Mapping[str, Any], path: Path) -> None:
         with path.open("wb") as file:  # numpy.save would add a suffix to a path that ends in .NPY
             np.save(file, values)
         return
-    lossless = {"lossless": True, "exact": True} if path.suffix.lower() == ".webp" else {}
+    lossless: dict[str, Any] = {"lossless": True, "exact": True} if path.suffix.lower() == ".webp" else {}
     Image.fromarray(values).save(path, **lossless)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 
 from polygan import ConfigError, DataError
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     from PIL import Image
     from torch import Tensor
 
@@ -48,12 +48,12 @@ def _deep(picture: Image.Image, dtype: str) -> np.ndarray:
 
 def take(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     """(n, C, H, W) in [-1, 1] of whole numbers (H, W), (H, W, C) or (n, H, W, C), which mean what the data's values mean."""
-    channels = info["channels"]
+    channels, known = info["channels"], _known(info)
     if values.ndim == 2:
         values = values[..., None]
-    if values.ndim == 3 and values.shape[-1] == channels:
+    if values.ndim == 3 and values.shape[-1] in known:
         values = values[None]
-    if values.ndim != 4 or values.shape[-1] != channels or not values.size:
+    if values.ndim != 4 or values.shape[-1] not in known or not values.size:
         raise ConfigError(
             f"given = {values.dtype} {values.shape} is no picture of {channels} channels; hand over (H, W, C) or (n, H, W, C), or floats "
             "(n, C, H, W) in [-1, 1]"
@@ -72,9 +72,14 @@ def take_picture(picture: Image.Image, info: Mapping[str, Any]) -> Tensor:
         raise ConfigError(f"given = a picture that {error}") from None
 
 
+def _known(info: Mapping[str, Any]) -> set[int]:
+    """The channels that a picture may have. For pairs by grey, a grey file keeps its greys."""
+    return {info["channels"], 1} if info.get("pairs") == "grey" else {info["channels"]}
+
+
 def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
     facts = cast("ImageInfo", info)
-    if values.shape[-1] != facts["channels"]:
+    if values.shape[-1] not in _known(info):
         raise DataError(f"has {values.shape[-1]} channels, and the data has {facts['channels']}; convert the file")
     size = facts["width"], facts["height"]
     if facts.get("keeps_size", False):

@@ -1,0 +1,88 @@
+"""What scores mean: against floors and trivial baselines, and which claims they carry."""
+
+from __future__ import annotations
+
+import pytest
+
+from polygan.scoring.health import describe
+from polygan.scoring.judged import baseline_of, beats_baseline, claim, judged
+
+
+def score(name, value, baseline=None, **more):
+    return {"name": name, "value": value, "baseline": baseline, "floor": None, "better": "lower", **more}
+
+
+def log(*scores, **more):
+    return [
+        {"event": "logged", "step": 9, "values": {}},
+        {"event": "evaluated", "step": 9, "scores": [*scores], **more},
+    ]
+
+
+PAIR = score("near", 1.0, kind="pair")
+WHOLE = score("far", 1.0, kind="distribution")
+
+
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        ({}, None),  # the log of an older polygan
+        ({"baseline": None}, None),
+        ({"baseline": [2, "grey"]}, (2.0, "grey")),
+        ({"baseline": [None, "grey"]}, None),
+        ({"baseline": ["2", "grey"]}, None),
+        ({"baseline": [2]}, None),
+        ({"baseline": "xy"}, None),
+    ],
+)
+def test_a_baseline_is_read_from_any_log(found, known):
+    assert baseline_of(found) == known
+
+
+@pytest.mark.parametrize(
+    ("value", "better", "beats"), [(1, "lower", True), (2, "lower", False), (3, "higher", True), (2, "higher", False)]
+)
+def test_a_score_beats_a_baseline_only_if_it_is_better(value, better, beats):
+    assert beats_baseline({"value": value, "better": better, "baseline": [2, "grey"]}) is beats
+
+
+def test_scores_that_beat_every_baseline_are_good_news():
+    (found,) = judged(log(score("a", 1.0, [2, "grey"])))
+    assert (found.level, found.title) == ("good", "The samples are better than a trivial answer")
+    assert found.text == "A at step 9 is 1, and grey has 2."
+
+
+def test_a_trivial_answer_that_wins_everywhere_is_a_warning_and_in_some_scores_a_remark():
+    (all_lost,) = judged(log(score("a", 3.0, [2, "grey"])))
+    assert (all_lost.level, all_lost.title) == ("warn", "A trivial answer is as good as the samples")
+    (some,) = judged(log(score("a", 3.0, [2, "grey"]), score("b", 1.0, [2, "grey"])))
+    assert (some.level, some.title) == ("info", "A trivial answer is as good as the samples in 1 of 2 scores")
+    assert "b at step" not in some.text
+    assert judged(log(score("a", 3.0))) == []
+
+
+def test_a_claim_needs_a_score_of_pairs_and_a_score_of_the_distribution():
+    both = claim(log(PAIR, WHOLE, paired=True))
+    assert both.startswith(
+        "A claim needs a score of each kind. The values of near compare each sample with its own truth."
+    )
+    assert "The values of far compare all samples with all real ones." in both
+    assert claim(log(PAIR, paired=True)).endswith(
+        "A claim needs a score of the distribution too, and none was computed."
+    )
+    assert claim(log(WHOLE, paired=True)).endswith("A claim needs a score of pairs too, and none was computed.")
+
+
+@pytest.mark.parametrize("records", [[], log(), log(WHOLE), log(score("a", 1.0), paired=True)])
+def test_runs_without_pairs_or_kinds_hear_nothing_of_claims(records):
+    assert claim(records) == ""
+
+
+def test_a_kind_that_was_computed_earlier_counts():
+    earlier = [{"event": "evaluated", "step": 5, "scores": [WHOLE], "paired": True}]
+    assert claim([*earlier, *log(PAIR, paired=True)]).startswith("A claim needs a score of each kind.")
+
+
+def test_scores_of_one_kind_are_a_finding_of_health():
+    assert "The scores are of one kind" in [f.title for f in describe(log(PAIR, paired=True))]
+    assert "The scores are of one kind" not in [f.title for f in describe(log(PAIR, WHOLE, paired=True))]
