@@ -77,7 +77,8 @@ def bands_of(first: Samples, made: Iterable[Tensor], height: int) -> Iterator[Sa
         for band in piece.split(max(1, min(BAND, _BAND_PIXELS // piece.shape[3])), 2):
             yield carried(first, band.clone(), (top, height))  # a view would keep the whole piece in memory
             top += band.shape[2]
-        del piece, band  # before the next piece is made
+            del band  # before the next piece is made
+        del piece
 
 
 def join(pieces: list[Samples]) -> list[Samples]:
