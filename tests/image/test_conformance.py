@@ -75,6 +75,7 @@ def small_sides(folder):
 SIDES = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
 CUT = {**SIDES, "patches": 8, "projection_width": 4}
 COLORIZE = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
+ENLARGE = {"width": 2, "discriminator_width": 4, "discriminator_layers": 1, "regression_steps": 2}
 PHASES = {"regression_steps": 2, "check_every": 2, "check_batches": 1}
 
 
@@ -108,6 +109,8 @@ RECIPES = [
     Case("image/cut", small_sides, CUT),
     Case("image/cut", small_sides, {**CUT, "fast": True, "up": "resize"}),
     Case("image/colorize", squares, COLORIZE | PHASES),
+    Case("image/superres", squares, ENLARGE | {"width": 4, "depth": 1}),
+    Case("image/superres", squares, ENLARGE | {"network": "rrdb", "degradation": "camera", "depth": 1, "growth": 2}),
 ]
 METRICS = [
     Case(f"image/{name}", labelled, NARROW, "metric", "image/dcgan", {"features": str(FEATURES)})

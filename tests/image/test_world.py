@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from worlds import launch
 
 WORKER = Path(__file__).with_name("world_worker.py")
-CASES = ["stylegan-ada-path", "r3gan-ada", "colorize"]
+CASES = ["stylegan-ada-path", "r3gan-ada", "colorize", "superres-camera"]
 WITH_BATCH_NORM = "dcgan"  # measured a process: its numbers depend on how many there are
 
 

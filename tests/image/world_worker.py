@@ -11,7 +11,7 @@ from polygan import Noise, TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
-from polygan_image import base, colorize, dcgan, r3gan, stylegan
+from polygan_image import base, colorize, dcgan, r3gan, stylegan, superres
 from polygan_image.data.given import grey
 
 FACTS = {"channels": 3, "classes": ["a", "b", "c"], "count": 90}
@@ -20,7 +20,9 @@ PAIRS = {"mode_seeking": 0.0}  # a ratio over the pairs of a process's share, as
 STYLE = {"latent_dim": 8, "channel_base": 32, "channel_max": 4}
 RELATIVISTIC = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "depth": 1, "group": 2}
 COLOURS = {"width": 4, "depth": 2, "discriminator_width": 4, "discriminator_layers": 1}
-SIDES = {stylegan.StyleGAN: 32, colorize.Colorize: 16}
+ENLARGE = {"width": 4, "depth": 1, "discriminator_width": 4, "discriminator_layers": 1}
+SIDES = {stylegan.StyleGAN: 32, colorize.Colorize: 16, superres.SuperResolution: 16}
+GREY = {"pairs": "grey"}
 CASES = {
     "stylegan-ada-path": (
         stylegan.StyleGAN,
@@ -34,6 +36,10 @@ CASES = {
     "colorize": (
         colorize.Colorize,
         colorize.Config(**COLOURS, regression_steps=1, check_every=1, check_batches=2, patience=1, margin=0.5),
+    ),
+    "superres-camera": (
+        superres.SuperResolution,
+        superres.Config(**ENLARGE, regression_steps=1, degradation="camera"),
     ),
 }
 STEPS, BATCH = 3, 8
@@ -70,7 +76,7 @@ def play(kind, config, steps, world, device, checkpoints, *, resume=False):
 
     settings = TrainerSettings(steps=steps, batch_size=BATCH, precision="fp32", hang_timeout=0)
     side = SIDES.get(kind, 8)
-    info = {**FACTS, "height": side, "width": side, "pairs": "grey"}
+    info = {**FACTS, "height": side, "width": side, **({} if kind is superres.SuperResolution else GREY)}
     streams = dict.fromkeys(("train", "held_out"), Share(world.rank, world.size, side))
     trainer = Trainer(Double(config, info), streams, settings, device=device, world=world, checkpoints=checkpoints)
     trainer.context.noise = DoubleNoise(device)

@@ -209,6 +209,13 @@ class Domain(ABC):
             "(no suffix, or / at the end)"
         )
 
+    def made_suffix(self, path: Path, info: Facts) -> str:
+        """The suffix, one of `writes`, of what is made from the file ``path`` of the same domain, if the user names none.
+
+        ``info`` are the facts of the run's data. Default: the usual suffix. A domain may keep the suffix of ``path``.
+        """
+        return self.writes[0]
+
     def check_place(self, path: str | Path) -> None:
         """Refuse, before samples are made, a place that `Samples.save` would refuse for every kind of samples."""
         if not self.suffix_of(path):

@@ -15,7 +15,7 @@ from ..game.sampling import stream_samples
 from ..messages import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import nn
 
@@ -36,6 +36,11 @@ class Maker:
     seed: int
     options: object
     """The recipe's options of generation."""
+
+    def usual_suffix(self, path: Path) -> str:
+        """The suffix of what is made from the file ``path``, if the user names none."""
+        same = self.domain.id == self.given.id
+        return self.domain.made_suffix(path, self.recipe.info) if same else self.domain.writes[0]
 
     def make(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
         """Samples from the pieces of a file, in order, with one piece in memory at a time."""
@@ -78,11 +83,18 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
     return paths
 
 
-def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain, suffix: str) -> list[Path]:
+def targets_of(
+    paths: list[Path],
+    source: Path,
+    out: str | Path,
+    domain: Domain,
+    suffix: str,
+    usual: Callable[[Path], str] | None = None,
+) -> list[Path]:
     """The output file of each input: ``out`` itself if ``domain`` writes files of its suffix, else a file in the folder ``out``.
 
-    The name of an input is kept, with another suffix. Where two inputs would have the same output, the second keeps its own
-    suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
+    The name of an input is kept. The suffix is ``suffix``; if empty, what ``usual`` says of the input, else the domain's usual one.
+    Where two inputs would have the same output, the second keeps its own suffix too. Raises ConfigError for one output file of a whole folder, and for a suffix that the domain does not write.
     """
     if not domain.writes:
         raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
@@ -93,8 +105,8 @@ def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain,
             raise ConfigError(f"{out} ends in {named}, and format = {suffix!r}; leave --format out, or name a folder")
         return [Path(out)]
     out = Path(out)
-    suffix = f".{suffix.lower().lstrip('.')}" if suffix else domain.writes[0]
-    if suffix not in domain.writes:
+    suffix = f".{suffix.lower().lstrip('.')}" if suffix else ""
+    if suffix and suffix not in domain.writes:
         raise ConfigError(
             f"format = {suffix[1:]!r} is unknown; domain {domain.id!r} writes {', '.join(w[1:] for w in domain.writes)}"
         )
@@ -102,10 +114,11 @@ def targets_of(paths: list[Path], source: Path, out: str | Path, domain: Domain,
     sources, taken, targets = {p.resolve() for p in paths}, set(), []
     for path in paths:
         name = path.relative_to(base)
-        target = out / name.with_suffix(suffix)
+        own = suffix or (usual(path) if usual else domain.writes[0])
+        target = out / name.with_suffix(own)
         there = target.resolve()
         if target in taken or (there in sources and there != path.resolve()):
-            target = out / name.with_name(f"{name.name}{suffix}")
+            target = out / name.with_name(f"{name.name}{own}")
         taken.add(target)
         targets.append(target)
     return targets
@@ -118,7 +131,7 @@ def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> I
     work, where a file in the folder ``out`` would be replaced that polygan did not write.
     """
     paths = files_of(source, maker.given)
-    targets = targets_of(paths, source, out, maker.domain, suffix)
+    targets = targets_of(paths, source, out, maker.domain, suffix, maker.usual_suffix)
     # A file that the user names may be replaced. In a folder, only files that polygan wrote there may be.
     folder = None if targets == [Path(out)] else Path(out)
     names = [] if folder is None else [target.relative_to(folder).as_posix() for target in targets]

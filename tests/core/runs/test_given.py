@@ -170,6 +170,27 @@ def test_two_inputs_do_not_become_one_file(run):
     }
 
 
+def test_a_file_keeps_the_suffix_that_its_domain_says(run, monkeypatch):
+    for name in ("in/a.npy", "in/b.npy"):
+        save(name)
+    domain = type(run.domain)
+    monkeypatch.setattr(domain, "made_suffix", lambda self, path, info: ".csv" if path.stem == "a" else ".npy")
+    monkeypatch.setattr(domain, "writes", (".csv", ".npy"))
+    monkeypatch.setattr(domain, "write_file", lambda self, pieces, path: path.write_text(str(len(list(pieces)))))
+    assert {path.name for path in run.convert("in", "out")} == {"a.csv", "b.npy"}
+    assert {path.name for path in run.convert("in", "named", format="csv")} == {"a.csv", "b.csv"}
+
+
+def test_what_is_made_in_another_domain_has_its_usual_suffix(run, monkeypatch):
+    class Other(type(run.domain)):
+        id = "other"
+
+    save("in/a.npy")
+    monkeypatch.setattr(type(run.domain), "made_suffix", lambda self, path, info: ".none")
+    monkeypatch.setattr(type(run), "given_domain", Other())
+    assert [path.name for path in run.convert("in", "out")] == ["a.csv"]
+
+
 def test_arrays_samples_and_files_in_python(run):
     save("a.npy", value=2)
     for given in ("a.npy", Path("a.npy"), np.full((20, 2), 2.0), polygan.Samples(torch.full((20, 2), 2.0))):

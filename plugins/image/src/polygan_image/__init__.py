@@ -83,13 +83,6 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("pairs",),
         ),
         RecipeSpec(
-            "image/superres",
-            "polygan_image.superres:SuperResolution",
-            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
-            "Wang et al. 2018, arXiv:1809.00219",
-            ("paired",),
-        ),
-        RecipeSpec(
             "image/cyclegan",
             "polygan_image.cyclegan:CycleGAN",
             "pictures of one class into another and back, learned without pairs, any size",
@@ -102,6 +95,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "pictures of one class into another, learned without pairs by contrast of patches; fast: FastCUT",
             "Park et al. 2020, arXiv:2007.15651",
             ("two-sides",),
+        ),
+        RecipeSpec(
+            "image/superres",
+            "polygan_image.superres:SuperResolution",
+            "photographs 2 or 4 times larger: regression, then a relativistic game; small, compact or RRDB network",
+            "Wang et al. 2018, arXiv:1809.00219",
+            ("pairs",),
         ),
     ]
 
@@ -184,6 +184,21 @@ def polygan_formats() -> list[FormatSpec]:
             "import",
             "polygan_image.formats.translation:import_cut",
             "the official code's latest_net_G.pth",
+        ),
+        FormatSpec("image/superres", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "import",
+            "polygan_image.formats.esrgan:import_esrgan",
+            "weights of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
+        ),
+        FormatSpec(
+            "image/superres",
+            "pth",
+            "export",
+            "polygan_image.formats.esrgan:export_esrgan",
+            "the networks rrdb and compact as Real-ESRGAN's .pth with params_ema",
         ),
     ]
 

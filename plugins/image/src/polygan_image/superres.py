@@ -16,6 +16,7 @@ from .networks.enlarging import Compact, RRDBNet, Small
 from .networks.patches import PatchDiscriminator, smallest_side
 from .translation.base import PictureToPicture
 from .translation.degrade import camera, shrink, whole
+from .translation.stopping import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,22 +46,24 @@ class Config(Checked, group="model"):
     """Channels that each convolution of a dense block of rrdb adds."""
     degradation: Literal["bicubic", "camera"] = "bicubic"
     """How photographs become small: bicubic (sharp, for clean pictures), or camera (blur, noise and JPEG at random)."""
-    pretrain_steps: int = ranged(6000, "[0, inf)")
-    """Iterations of regression before the game begins; the regression's result stays in the run as ``start``."""
-    pixel: float = ranged(1.0, "[0, inf)")
+    regression_steps: int = ranged(4000, "[0, inf)", usual=4000)
+    """Iterations of regression alone, before the game begins; the regression's result stays in the run as ``start``."""
+    l1_weight: float = ranged(1.0, "[0, inf)", usual=1)
     """Weight, in the game, of the mean absolute difference of pixels."""
-    adversarial: float = ranged(0.02, "[0, inf)")
-    """Weight of the generator's adversarial term."""
-    perceptual: float = ranged(0.2, "[0, inf)")
-    """Weight of the mean absolute difference of the discriminator's maps of made and real pictures; 0: none."""
+    adversarial_weight: float = ranged(0.02, "[0, inf)", usual=0.02)
+    """Weight of the generator's adversarial term: more makes pictures crisper, less makes them truer."""
+    feature_weight: float = ranged(2.0, "[0, inf)", usual=2)
+    """Weight of the perceptual term: the discriminator's maps of made and real pictures agree; 0: none."""
     discriminator_width: int = ranged(32, "[1, inf)")
     """Channels of the discriminator's first map; deeper maps have up to 8 times as many."""
     discriminator_layers: int = ranged(2, "[1, 8]")
     """Strided layers of the discriminator: with 2 a logit judges 34x34 pixels, with 3 70x70."""
-    learning_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
-    """Learning rate of the regression at its start; a cosine takes the rate to a tenth."""
-    game_rate: float = ranged(1e-4, "(0, 1]", usual="1e-4")
-    """Learning rate of both networks in the game."""
+    regression_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
+    """Adam's learning rate at the start of the regression; a cosine takes the rate to a tenth."""
+    generator_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """The generator's rate at the start of the game; it falls to 0 until the run's last step."""
+    discriminator_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """The discriminator's rate at the start of the game; it falls to 0 too."""
     ema_half_life: float = ranged(5000, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: not averaged."""
 
@@ -72,7 +75,13 @@ class SuperResolution(PictureToPicture[Config]):
     """
 
     Config: ClassVar[type] = Config
-    defaults: ClassVar[Mapping[str, Any]] = {"steps": 10_000, "batch_size": 16, "data.pairs": "smaller"}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 7000,
+        "batch_size": 16,
+        "data.pairs": "smaller",
+        "data.crop": 96,
+        "data.flip": True,
+    }
     first_options: ClassVar[tuple[str, ...]] = ("network", "degradation")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {"start": {"generator": "start"}}
 
@@ -121,30 +130,35 @@ class SuperResolution(PictureToPicture[Config]):
                 return RRDBNet(channels, scale, c.width or 64, c.depth or 23, c.growth)
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """Adam for both; the generator is averaged, and its rate falls along a cosine until the game begins."""
-        c, generator, discriminator = self.config, networks["generator"], networks["discriminator"]
-        optimizer = torch.optim.Adam(generator.parameters(), c.learning_rate, betas=(0.9, 0.99))
+        """Adam for both; the generator is averaged. In the game both rates fall evenly to 0 at the end of the run."""
+        c, begin = self.config, self.config.regression_steps
+        generator, discriminator = networks["generator"], networks["discriminator"]
+        optimizer = torch.optim.Adam(generator.parameters(), c.regression_rate, betas=(0.9, 0.99))
+        opponent = torch.optim.Adam(discriminator.parameters(), c.discriminator_rate, betas=(0.9, 0.99))
+        length = max(1, training.steps - begin)
+
+        def left(played: int) -> float:
+            return max(0.0, 1 - played / length)
 
         def rate(done: int) -> float:
-            if done >= c.pretrain_steps:
-                return c.game_rate / c.learning_rate
-            return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * done / c.pretrain_steps)) / 2
+            if done < begin:
+                return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * done / begin)) / 2
+            return c.generator_rate / c.regression_rate * left(done - begin)
 
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        opponent = torch.optim.Adam(discriminator.parameters(), c.game_rate, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.LambdaLR
         return {
-            "generator": Player(generator, optimizer, scheduler, ema_half_life=c.ema_half_life),
-            "discriminator": Player(discriminator, opponent),
+            "generator": Player(generator, optimizer, schedule(optimizer, rate), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, opponent, schedule(opponent, left)),
         }
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """What the run enlarges by, and a sentence if the run ends before the game begins."""
-        begin = self.config.pretrain_steps
+        begin = self.config.regression_steps
         found = [f"Pictures become {self.scale} times larger a side."]
         if training.steps <= begin:
             found.append(
                 f"The game begins at step {begin:,} and this run ends at {training.steps:,}: the run is regression alone. "
-                "For the game use more --steps, or a smaller --model.pretrain_steps."
+                "For the game use more --steps, or a smaller --model.regression_steps."
             )
         return found
 
@@ -152,7 +166,7 @@ class SuperResolution(PictureToPicture[Config]):
 
     def turns(self) -> list[Turn]:
         """Regression and the snapshot of it until ``a``, then the discriminator and the generator on the same pictures."""
-        a, g = self.config.pretrain_steps, ("generator",)
+        a, g = self.config.regression_steps, ("generator",)
         regression = [Turn("regression", g, self.regression_loss, stop=a)] if a else []
         return [
             *regression,
@@ -166,12 +180,11 @@ class SuperResolution(PictureToPicture[Config]):
         small, real = self._pair(ctx, batch)
         made = ctx["generator"](small)
         ctx.observe("psnr", psnr(made, real))
-        return {"pixel": F.l1_loss(made.float(), real)}
+        return {"l1": F.l1_loss(made.float(), real)}
 
     def keep_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """``start`` becomes the averaged generator; the last time is just before the game begins."""
-        for mine, its in zip(ctx["start"].parameters(), ctx.averaged("generator").parameters(), strict=True):
-            mine.copy_(its)
+        replace(ctx["start"], ctx.averaged("generator"))
         return {}
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -194,10 +207,10 @@ class SuperResolution(PictureToPicture[Config]):
             *real_maps, real_logits = network(real, features=True)
         ctx.observe("psnr", psnr(made, real))
         adversarial = losses.relativistic_generator(made_logits, real_logits)["adversarial"]
-        terms = {"pixel": c.pixel * F.l1_loss(made.float(), real), "adversarial": c.adversarial * adversarial}
-        if c.perceptual:
+        terms = {"l1": c.l1_weight * F.l1_loss(made.float(), real), "adversarial": c.adversarial_weight * adversarial}
+        if c.feature_weight:
             distances = [F.l1_loss(m.float(), r.float()) for m, r in zip(made_maps, real_maps, strict=True)]
-            terms["perceptual"] = c.perceptual * torch.stack(distances).mean()
+            terms["features"] = c.feature_weight * torch.stack(distances).mean()
         return terms
 
     def _pair(self, ctx: Context, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -227,6 +240,8 @@ class SuperResolution(PictureToPicture[Config]):
             raise ConfigError(
                 f"strength = {strength:g} blends with the network start, and this model has none; leave --strength out"
             )
+        if strength == 0:
+            return start, geometry
         return lambda image: torch.lerp(start(image), generator(image), strength), geometry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
+from ..translation import bands
 from . import given, pictures
 from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
@@ -129,13 +131,18 @@ class ImageDomain(Domain):
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
-        The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``.
+        The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``: then a large
+        picture comes in bands of rows, ``extra["rows"]`` = (top, total height).
         """
         try:
-            data = given.read(path, as_given(info))
+            for data, rows in bands.read(path, as_given(info)):
+                yield Samples(data, self, names=(path.stem,), extra={**_extra(info), **rows})
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        yield Samples(data, self, names=(path.stem,), extra=_extra(info))
+
+    def join(self, pieces: Iterable[Samples]) -> Samples:
+        """The pictures of one file in a row. Bands of a large picture (``extra["rows"]``) are joined to one picture."""
+        return super().join(bands.join(list(pieces)))
 
     def take(self, value: Any, info: Mapping[str, Any]) -> Samples:
         """Pictures of a caller in Python: values (H, W), (H, W, C), (n, H, W, C), floats (n, C, H, W) in [-1, 1], PIL pictures, a list.
@@ -198,8 +205,20 @@ class ImageDomain(Domain):
                 csv.writer(table, lineterminator="\n").writerows([("file", "class"), *rows])
         return [*written, *more]
 
+    def made_suffix(self, path: Path, info: Mapping[str, Any]) -> str:
+        """The suffix of the given file if such files hold the values of the run's data; else ``.png`` or ``.npy``, which do."""
+        suffix, channels = path.suffix.lower(), info["channels"]
+        fits = suffix in self.writes and files.keeps(suffix, channels, info)
+        return suffix if fits else files.usual_suffix(channels, info)
+
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
-        """Write what was made from one file. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        """Write what was made from one file, a large picture band by band. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        left = iter(pieces)
+        first = next(left)
+        pieces = itertools.chain([first], left)
+        if bands.can_write(first, path.suffix.lower()):
+            bands.write(pieces, path)
+            return
         made = self.join(pieces)
         if windows.has_window(made.extra) or made.data.shape[1] not in pictures.MODES:
             files.check_keeps(path.suffix.lower(), made.data.shape[1], made.extra, path)

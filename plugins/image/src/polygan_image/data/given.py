@@ -71,12 +71,21 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     The picture gets the size of the run's data, like the data: cropped to the centre, or padded. With ``info["keeps_size"]`` it keeps
     its own size. A label map becomes one-hot. A file of deep values keeps them, and the run's window makes them floats.
     """
+    return formed(values(path, info), info)
+
+
+def values(path: Path, info: Mapping[str, Any]) -> np.ndarray | Tensor:
+    """A picture file for `formed`, with its rows in the last dimension but one: uint8 (C, H, W), or (1, C, H, W) in its last form."""
     if (classes := classes_of(info)) is not None:
         return read_map(path, classes, info)
     if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
         return _channels(users.read(path, info), info)
-    values = pictures.open_picture(path, None, _fitting(info))
-    return _formed(values[None], info)
+    return pictures.open_picture(path, None, _fitting(info))
+
+
+def formed(values: np.ndarray | Tensor, info: Mapping[str, Any]) -> Tensor:
+    """(1, C, h, W) in [-1, 1] of `values`, or of some of their rows."""
+    return values if isinstance(values, torch.Tensor) else _formed(values[None], info)
 
 
 def take(value: Any, info: Mapping[str, Any]) -> Tensor:

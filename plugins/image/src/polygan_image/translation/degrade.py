@@ -93,7 +93,7 @@ def camera(image: Tensor, factor: int, noise: Noise) -> Tensor:
     longer than wide; a box, triangle or cubic filter; noise, in a part of the pictures the same in all channels; JPEG. Each picture has
     its own numbers from ``noise``, and no value is read from the device.
     """
-    image = whole(image, factor).float()
+    image = whole(image, factor)
     n, channels = image.shape[:2]
     draws = noise.uniform(n, 8).unbind(1)
     image = _blurred(image, factor, draws[0], draws[1], draws[2], draws[3])

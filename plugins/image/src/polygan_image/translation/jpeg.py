@@ -26,7 +26,7 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
     height, width = image.shape[2:]
     colour = image.shape[1] == 3
     step = 16 if colour else 8
-    image = F.pad(image.detach().float(), (0, -width % step, 0, -height % step), mode="replicate")
+    image = F.pad(image.detach(), (0, -width % step, 0, -height % step), mode="replicate")
     pixels = ((image.clamp(-1, 1) + 1) * 127.5).round()
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     if colour:
@@ -50,8 +50,8 @@ def _mixed(image: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
 
 def _table(steps: str, scale: Tensor) -> Tensor:
     """The steps of quantisation (n, 1, 1, 1, 8, 8) for scales (n,) in percent."""
-    base = torch.tensor([float(x) for x in steps.split()], device=scale.device).view(8, 8)
-    return ((base * scale.float()[:, None, None, None, None, None] + 50) / 100).floor().clamp(1, 255)
+    base = torch.tensor([float(x) for x in steps.split()], device=scale.device, dtype=scale.dtype).view(8, 8)
+    return ((base * scale[:, None, None, None, None, None] + 50) / 100).floor().clamp(1, 255)
 
 
 def _coded(image: Tensor, table: Tensor) -> Tensor:

@@ -52,7 +52,16 @@ def check_keeps(suffix: str, channels: int, extra: Mapping[str, Any], path: Path
 
 def save(data: Tensor, extra: Mapping[str, Any], path: Path) -> None:
     """Write pictures (n, C, H, W) in [-1, 1] with the values of the data: several into one .npy, else one. The suffix `keeps` values."""
-    values = np.moveaxis(to_values(data, extra), 1, -1) if has_window(extra) else to_bytes(data)  # (n, H, W, C)
+    save_values(values_of(data, extra), path)
+
+
+def values_of(data: Tensor, extra: Mapping[str, Any]) -> np.ndarray:
+    """(n, H, W, C) values of the data of pictures (n, C, H, W) in [-1, 1]."""
+    return np.moveaxis(to_values(data, extra), 1, -1) if has_window(extra) else to_bytes(data)
+
+
+def save_values(values: np.ndarray, path: Path) -> None:
+    """Write values (n, H, W, C) of the data as `save` does."""
     if values.shape[-1] == 1:
         values = values[..., 0]
     values = np.ascontiguousarray(values[0] if len(values) == 1 else values)
