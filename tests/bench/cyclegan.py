@@ -2,7 +2,7 @@
 
 The usual loop is that of the official code: both generators play first (fakes, ways back and identities in six passes), then both
 discriminators, on fakes from pools of 50 pictures, real and made pictures in two passes; torch's default Adam, default memory
-format, fp32. polygan's times are means over four iterations, one of which has the identity terms, with four times their weight.
+format, fp32. polygan's times are means over two iterations, one of which has the identity terms, with twice their weight.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Config(Checked, group="model"):
     """Weight of the mean absolute difference between a picture and the picture that went to the other side and back."""
     identity: float = ranged(0.5, "[0, inf)", usual=0.5)
     """Weight, as a share of ``cycle``, of the change to a picture that is on the right side already; 0: no such term."""
-    identity_every: int = ranged(4, "[1, inf)", hint="1 is the paper's")
+    identity_every: int = ranged(2, "[1, inf)", hint="1 is the paper's")
     """Iterations between two identity terms; the weight is that many times as large, so that the mean stays and time is saved."""
     history: int = ranged(2, "[0, inf)", hint="0 shows fresh fakes only")
     """Every so many iterations the discriminators see fakes of the averaged generators instead of fresh fakes; 0: never."""
