@@ -152,7 +152,7 @@ class ImageDomain(Domain):
 
     def complete(self, made: Samples, given: Samples | None, info: Mapping[str, Any]) -> Samples:
         """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
-        own = ("window", "dtype", "label_map")
+        own = ("alpha", "window", "dtype", "label_map")
         theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
         return replace(made, extra={**theirs, **windows.extra_of(info), **made.extra})
 
