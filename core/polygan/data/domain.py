@@ -210,10 +210,7 @@ class Domain(ABC):
         )
 
     def made_suffix(self, path: Path, info: Facts) -> str:
-        """The suffix, one of `writes`, of what is made from the file ``path`` of the same domain, if the user names none.
-
-        ``info`` are the facts of the run's data. Default: the usual suffix. A domain may keep the suffix of ``path``.
-        """
+        """The suffix, one of `writes`, of what is made from the domain's own file ``path``, if the user names none. Default: the first."""
         return self.writes[0]
 
     def check_place(self, path: str | Path) -> None:
