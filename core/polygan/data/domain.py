@@ -40,7 +40,8 @@ class Samples:
     classes: Sequence[str] = ()
     """The names of all classes."""
     kind: str = "set"
-    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path."""
+    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path,
+    ``"frames"``: neighbours in time or space. Pieces of a file that are frames are all made with the random numbers of the first."""
     columns: int = 0
     names: Sequence[str] = ()
     """The name of each sample, for its caption and its file; empty: samples are numbered."""
@@ -199,7 +200,7 @@ class Domain(ABC):
 
         ``kind`` is the kind of the samples to write (None: any). Raises ConfigError for a suffix that the domain does not write.
         """
-        suffix = file_suffix(path)
+        suffix = file_suffix(path, self.writes)
         known = (*self.writes, *self.animates) if kind in (None, "frames") else self.writes
         if not suffix or not self.writes or suffix in known:
             return suffix

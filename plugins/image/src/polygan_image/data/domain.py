@@ -14,6 +14,7 @@ from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from ..translation import bands
 from . import given, pictures
+from .archives import Folder
 from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
@@ -24,6 +25,7 @@ from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
 from .values import crops, files, showing, windows
+from .volumes import dicom, opening, slices, video
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,27 +48,30 @@ class ImageDomain(Domain):
 
     id: ClassVar[str] = "image"
     Settings = ImageSettings
-    reads = (*SUFFIXES, ARRAY)
-    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz")
-    writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES)
+    reads = (*SUFFIXES, ARRAY, *opening.READS)
+    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz", *dicom.SUFFIXES)
+    writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES, *opening.WRITES)
     animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
         """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
+        A NIfTI or DICOM file, or a folder of such files without other pictures, is read slice by slice. Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
         other pictures may hold .npy files (H, W) or (H, W, C).
         """
         source = settings.source
         if not source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
-        if settings.pairs in ("folders", "left", "right") and (Path(source).expanduser().exists()):
-            return paired_source(settings)
+        path = Path(source).expanduser()
+        place = Folder(path) if path.is_dir() else None
+        if path.exists() and (volumes := opening.volumes_of(path, place, settings)):
+            return volumes
+        if settings.pairs in ("folders", "left", "right") and path.exists():
+            return paired_source(settings, place)
         if source.startswith("hf:"):
             return HubSource(source[3:], settings)
-        path = Path(source).expanduser()
-        if path.is_dir():
-            return idx_of_folder(path, settings) or FolderSource(path, settings)
+        if place is not None:
+            return idx_of_folder(path, settings) or FolderSource(place, settings)
         if not path.exists():
             raise DataError(
                 f"no folder, file or data set named {source!r} (looked in {Path.cwd()}); "
@@ -132,11 +137,13 @@ class ImageDomain(Domain):
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
         The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``: then a large
-        picture comes in bands of rows, ``extra["rows"]`` = (top, total height).
+        picture comes in bands of rows, ``extra["rows"]`` = (top, total height). Volumes come slice by slice with ``extra["header"]``,
+        videos frame by frame with ``extra["clip"]``, both as kind ``"frames"``.
         """
         try:
-            for data, rows in bands.read(path, as_given(info)):
-                yield Samples(data, self, names=(path.stem,), extra={**_extra(info), **rows})
+            for data, notes in _pieces(path, info):
+                kind = "frames" if "header" in notes or "clip" in notes else "set"
+                yield Samples(data, self, kind=kind, names=(path.stem,), extra={**_extra(info), **notes})
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
@@ -155,7 +162,8 @@ class ImageDomain(Domain):
         """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
         own = ("window", "dtype", "label_map")
         theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
-        return replace(made, extra={**theirs, **windows.extra_of(info), **made.extra})
+        kind = "frames" if given is not None and given.kind == "frames" else made.kind
+        return replace(made, kind=kind, extra={**theirs, **windows.extra_of(info), **made.extra})
 
     def part(self, samples: Samples, rows: Sequence[int]) -> Samples:
         """Some of the pictures. The two numbers of a window are no values of two pictures."""
@@ -179,7 +187,9 @@ class ImageDomain(Domain):
         extra, channels = samples.extra, samples.data.shape[1]
         if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if moving and suffix in self.animates:
+            if suffix in opening.WRITES:
+                opening.write([samples], path)
+            elif moving and suffix in self.animates:
                 pictures.save_animation(showing.shown(samples.data, extra), path)
             elif suffix == files.ARRAY or (
                 len(samples) == 1 and windows.has_window(extra) and files.keeps(suffix, channels, extra)
@@ -207,12 +217,17 @@ class ImageDomain(Domain):
 
     def made_suffix(self, path: Path, info: Mapping[str, Any]) -> str:
         """The suffix of the given file if such files hold the values of the run's data; else ``.png`` or ``.npy``, which do."""
+        if of_volume := opening.made_suffix(path):
+            return of_volume
         suffix, channels = path.suffix.lower(), info["channels"]
         fits = suffix in self.writes and files.keeps(suffix, channels, info)
         return suffix if fits else files.usual_suffix(channels, info)
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write what was made from one file, a large picture band by band. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        if self.suffix_of(path) in opening.WRITES:
+            opening.write(pieces, path)
+            return
         left = iter(pieces)
         first = next(left)
         pieces = itertools.chain([first], left)
@@ -248,6 +263,13 @@ class ImageDomain(Domain):
         data = samples.data.float()
         small = F.adaptive_avg_pool2d(data, (min(16, data.shape[2]), min(16, data.shape[3]))).flatten(1)
         return small / small.shape[1] ** 0.5
+
+
+def _pieces(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+    """What `ImageDomain.read` reads: pictures, bands of rows, slices or frames, each with its notes."""
+    if slices.is_volume(path):
+        return slices.read(path, as_given(info), info.get("axis", "axial"))
+    return video.read(path, as_given(info)) if video.is_clip(path.name) else bands.read(path, as_given(info))
 
 
 def _stored_given(values: Tensor, info: Mapping[str, Any]) -> Tensor:
