@@ -40,8 +40,8 @@ class Samples:
     classes: Sequence[str] = ()
     """The names of all classes."""
     kind: str = "set"
-    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path,
-    ``"frames"``: neighbours in time or space. Pieces of a file that are frames are all made with the random numbers of the first."""
+    """What the order means: ``"grid"``: rows of ``columns`` samples, ``"walk"``: neighbours along a path, ``"frames"``: neighbours in time
+    or space, whose pieces of a file are all made with the random numbers of the first."""
     columns: int = 0
     names: Sequence[str] = ()
     """The name of each sample, for its caption and its file; empty: samples are numbered."""
@@ -206,15 +206,11 @@ class Domain(ABC):
             return suffix
         moving = f", and for an animation {', '.join(self.animates)}" if self.animates else ""
         raise ConfigError(
-            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder "
-            "(no suffix, or / at the end)"
+            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder (no suffix)"
         )
 
     def made_suffix(self, path: Path, info: Facts) -> str:
-        """The suffix, one of `writes`, of what is made from the file ``path`` of the same domain, if the user names none.
-
-        ``info`` are the facts of the run's data. Default: the usual suffix. A domain may keep the suffix of ``path``.
-        """
+        """The suffix, one of `writes`, of what is made from ``path`` of the same domain by default; ``info``: the facts of the run's data."""
         return self.writes[0]
 
     def check_place(self, path: str | Path) -> None:

@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
-    from PIL import Image
     from torch import Tensor
 
     from polygan import Batch, Piece, Source, Split
 
 _CELL = 56  # pixels that a picture in a report has at least
-_SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
 
 
 class ImageDomain(Domain):
@@ -196,14 +194,14 @@ class ImageDomain(Domain):
             ):
                 files.save(samples.data, extra, path)
             else:
-                pictures.save(pictures.grid(showing.shown(samples.data, extra), _columns(samples)), path)
+                pictures.save(pictures.grid(showing.shown(samples.data, extra), showing.columns(samples)), path)
             return [path]
         path.mkdir(parents=True, exist_ok=True)
         each = files.usual_suffix(channels, extra)
-        written = [path / f"{name}{each}" for name in _names(samples)]
+        written = [path / f"{name}{each}" for name in showing.names(samples)]
         for i, file in enumerate(written):
             files.save(samples.data[i : i + 1], extra, file)
-        pictures.save(_overview(samples, 1), path / "grid.png")
+        pictures.save(showing.overview(samples, 1), path / "grid.png")
         more = [path / "grid.png"]
         if moving:
             more.append(path / "animation.webp")
@@ -245,8 +243,8 @@ class ImageDomain(Domain):
             return []
         samples = _in_colours(samples)
         height, width = samples.data.shape[2:]
-        sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
-        return [Picture(pictures.png(sheet), _caption(samples))]
+        sheet = showing.overview(samples, max(1, -(-_CELL // min(height, width))))
+        return [Picture(pictures.png(sheet), showing.described(samples))]
 
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
         """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
@@ -290,40 +288,3 @@ def _in_colours(samples: Samples) -> Samples:
     if facts is None or samples.data.shape[1] != len(facts["values"]):
         return samples
     return replace(samples, data=labels.in_colours(samples.data, facts["colours"]), extra={})
-
-
-def _names(samples: Samples) -> list[str]:
-    """Names of files without suffix: the samples' names if they differ and fit a folder, otherwise numbers."""
-    names = [str(name) for name in samples.names]
-    if len(names) == len(samples) == len({*names, "grid"}) - 1 and all(n and Path(n).name == n for n in names):
-        return names
-    width = max(5, len(str(len(samples) - 1)))
-    return [f"{i:0{width}d}" for i in range(len(samples))]
-
-
-def _columns(samples: Samples) -> int:
-    return samples.columns if samples.kind in ("grid", "walk") else 0
-
-
-def _overview(samples: Samples, factor: int) -> Image.Image:
-    """The grid of as many of the first samples as a page can take."""
-    height, width = (s * factor for s in samples.data.shape[2:])
-    columns, data = _columns(samples), showing.shown(samples.data, samples.extra)
-    if columns and not pictures.grid_capacity(height, width, columns):
-        columns = 0  # a row is wider than a picture may be
-    room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
-    if columns:
-        room -= room % columns
-    return pictures.grid(data[: max(1, room)], columns, factor)
-
-
-def _caption(samples: Samples) -> str:
-    n, (channels, height, width) = len(samples), samples.data.shape[1:]
-    text = f"{n} picture{'s' if n > 1 else ''} of {width}x{height}{showing.caption(channels, samples.extra)}"
-    if samples.labels is None or samples.kind != "grid" or not samples.columns:
-        return text
-    rows = samples.labels.split(samples.columns)
-    if any(len(r.unique()) > 1 for r in rows):
-        return text
-    names = [samples.classes[i] if i < len(samples.classes) else str(i) for i in (int(r[0]) for r in rows)]
-    return f"{text}, from the top a row for each of {', '.join(names)}"

@@ -145,7 +145,7 @@ def opened(name: str, files: Sequence[_File], max_pixels: int | None = None) -> 
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     facts = [(f.path.name, (found := f.path.stat()).st_size, found.st_mtime_ns) for f in files]
     return Volume(
-        name, tuple(own[a] for a in turn.order), tuple(float(steps[a]) for a in turn.order), turn.letters, dtype, facts, load,
+        name, turn.turned(own), turn.turned(steps.tolist()), turn.letters, dtype, facts, load,
         {"affine": affine.tolist(), "shape": list(own), "orientation": turn.letters},
     )  # fmt: skip
 
@@ -212,7 +212,7 @@ def _pixels(path: Path, size: tuple[int, int], dtype: str) -> np.ndarray:
 
 def _lacks_codec(syntax: Any) -> bool:
     """Whether no installed package decodes a transfer syntax."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         return not get_decoder(syntax).is_available

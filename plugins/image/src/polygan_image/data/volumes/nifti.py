@@ -45,7 +45,7 @@ def opened(path: Path, max_pixels: int | None = None) -> Volume:
     own = _three(filed)
     _check(path, header.get_data_dtype(), filed, affine, size)
     turn = planes.turn_of(affine)
-    shape = tuple(own[axis] for axis in turn.order)
+    shape = turn.turned(own)
     if max_pixels is not None and max(np.prod(planes.size_of(shape, axis)) for axis in range(3)) > max_pixels:
         raise DataError(
             f"has slices of more than data.max_pixels = {max_pixels:,} pixels; raise --data.max_pixels if you trust the file"
@@ -62,7 +62,7 @@ def opened(path: Path, max_pixels: int | None = None) -> Volume:
 
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     return Volume(
-        str(path), shape, tuple(float(steps[axis]) for axis in turn.order), turn.letters, dtype, (size, changed), load,
+        str(path), shape, turn.turned(steps.tolist()), turn.letters, dtype, (size, changed), load,
         {"nifti": bytes(header.binaryblock), "affine": affine.tolist(), "shape": list(filed), "orientation": turn.letters},
     )  # fmt: skip
 

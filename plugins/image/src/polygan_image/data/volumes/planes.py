@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+T = TypeVar("T")
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """The canonical axis along which slices of this name follow each other."""
@@ -29,6 +31,11 @@ class Turn(NamedTuple):
         for axis, (own, flip) in enumerate(zip(self.order, self.flips, strict=True)):
             found[own] = _LETTERS[axis][not flip]
         return "".join(found)
+
+    def turned(self, values: Sequence[T]) -> tuple[T, T, T]:
+        """Values of the file's three axes, in canonical order."""
+        right, front, top = (values[axis] for axis in self.order)
+        return right, front, top
 
 
 def turn_of(affine: np.ndarray) -> Turn:

@@ -8,11 +8,11 @@ import numpy as np
 
 from polygan import ConfigError, DataError
 
+from ...translation.bands import whole_pictures
 from .. import given
 from ..pairs.labels import classes_of
 from ..values import users, windows
 from . import dicom, nifti, planes
-from .joining import whole_pictures
 from .place import VolumePlace
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _header(extra: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _own(header: Mapping[str, Any]) -> tuple[planes.Turn, tuple[int, ...]]:
     turn = planes.turn_of(np.asarray(header["affine"]))
     own = (*header["shape"], 1, 1)[:3]
-    return turn, tuple(own[axis] for axis in turn.order)
+    return turn, turn.turned(own)
 
 
 def _scale(data: Tensor, header: Mapping[str, Any], axis: int) -> int:

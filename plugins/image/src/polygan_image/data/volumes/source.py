@@ -32,7 +32,7 @@ class Slice(NamedTuple):
     """A slice of a source's volumes."""
 
     volume: int
-    index: int
+    at: int
 
 
 class VolumeSource(PictureSource):
@@ -75,7 +75,7 @@ class VolumeSource(PictureSource):
     def name(self, index: int) -> str:
         """The volume and the slice."""
         row = self.rows[index]
-        return f"{self.volumes[row.volume].name} ({self.settings.axis} slice {row.index})"
+        return f"{self.volumes[row.volume].name} ({self.settings.axis} slice {row.at})"
 
     def size_of(self, index: int) -> tuple[int, int]:
         """(width, height) of one slice."""
@@ -90,7 +90,7 @@ class VolumeSource(PictureSource):
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one slice. Raises DataError for a volume that cannot be read."""
         row = self.rows[index]
-        values = planes.picture(self._loaded[row.volume], self._axis, row.index)[..., None]
+        values = planes.picture(self._loaded[row.volume], self._axis, row.at)[..., None]
         image = self._of_values(reading.as_type(values, self.dtype))
         return {**self._as_fields(image), **self._labelled(index)}
 
