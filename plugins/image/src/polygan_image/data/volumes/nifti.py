@@ -32,16 +32,13 @@ def opened(path: Path, max_pixels: int | None = None) -> Volume:
     nibabel = need("nibabel", path)
     try:
         size, changed = (found := path.stat()).st_size, found.st_mtime_ns
-        image = (
-            nibabel.Nifti1Image.from_filename(path)
-            if _is_first(path, nibabel)
-            else nibabel.Nifti2Image.from_filename(path)
-        )
+        kind = nibabel.Nifti1Image if _version(path, nibabel) == 1 else nibabel.Nifti2Image
+        image = kind.from_filename(path)
         filed, header = tuple(int(n) for n in image.shape), image.header
-        slope, inter = header.get_slope_inter()
+        slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
         affine = np.asarray(image.affine, np.float64)
     except (*_DAMAGE, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
-        raise DataError(f"is no NIfTI volume that nibabel reads ({error}); write it again") from None
+        raise DataError(f"is no NIfTI volume that nibabel reads ({_line(error)}); write it again") from None
     own = _three(filed)
     _check(path, header.get_data_dtype(), filed, affine, size)
     turn = planes.turn_of(affine)
@@ -50,14 +47,13 @@ def opened(path: Path, max_pixels: int | None = None) -> Volume:
         raise DataError(
             f"has slices of more than data.max_pixels = {max_pixels:,} pixels; raise --data.max_pixels if you trust the file"
         )
-    slope, inter = (1.0 if slope is None else float(slope)), (0.0 if inter is None else float(inter))
     dtype = _kind(header.get_data_dtype(), slope, inter)
 
     def load() -> np.ndarray:
         try:
             raw = np.asanyarray(image.dataobj.get_unscaled()).reshape(own)
         except (*_DAMAGE, MemoryError) as error:
-            raise DataError(f"cannot be read ({error}); write it again") from None
+            raise DataError(f"cannot be read ({_line(error)}); write it again") from None
         return planes.canonical(scaled(raw, slope, inter, dtype), turn)
 
     steps = np.linalg.norm(affine[:3, :3], axis=0)
@@ -67,11 +63,19 @@ def opened(path: Path, max_pixels: int | None = None) -> Volume:
     )  # fmt: skip
 
 
-def _is_first(path: Path, nibabel: Any) -> bool:
-    """Whether a file has the first version of the header. Other files are told by nibabel."""
+def _line(error: BaseException) -> str:
+    """The first line of a reason."""
+    return str(error).split("\n")[0][:200] or type(error).__name__
+
+
+def _version(path: Path, nibabel: Any) -> int:
+    """The version of a file's header, 1 or 2. Raises ValueError for other files: nibabel would write to stderr about them."""
     with nibabel.openers.ImageOpener(path) as stream:
         start = stream.read(4)
-    return 540 not in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
+    sizes = {int.from_bytes(start, "little"), int.from_bytes(start, "big")}
+    if not sizes & {348, 540}:
+        raise ValueError("it does not begin like one")
+    return 1 if 348 in sizes else 2
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -93,7 +97,7 @@ def _check(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], affine: np.
         raise DataError(
             "has an affine or a shape without volume in its header; write it again with the affine of the scan"
         )
-    promised = math.prod(shape) * dtype.itemsize
+    promised = math.prod(shape) * dtype.itemsize + 352
     if promised > (size * _MOST_RATIO if path.name.lower().endswith(".gz") else size):
         raise DataError(f"promises {promised:,} bytes in its header, and the file has {size:,}; copy it again")
 
