@@ -40,7 +40,8 @@ class Samples:
     classes: Sequence[str] = ()
     """The names of all classes."""
     kind: str = "set"
-    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path."""
+    """What the order means: ``"grid"``: rows of ``columns`` samples, ``"walk"``: neighbours along a path, ``"frames"``: neighbours in time
+    or space, whose pieces of a file are all made with the random numbers of the first."""
     columns: int = 0
     names: Sequence[str] = ()
     """The name of each sample, for its caption and its file; empty: samples are numbered."""
@@ -199,14 +200,13 @@ class Domain(ABC):
 
         ``kind`` is the kind of the samples to write (None: any). Raises ConfigError for a suffix that the domain does not write.
         """
-        suffix = file_suffix(path)
+        suffix = file_suffix(path, self.writes)
         known = (*self.writes, *self.animates) if kind in (None, "frames") else self.writes
         if not suffix or not self.writes or suffix in known:
             return suffix
         moving = f", and for an animation {', '.join(self.animates)}" if self.animates else ""
         raise ConfigError(
-            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder "
-            "(no suffix, or / at the end)"
+            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder (no suffix)"
         )
 
     def made_suffix(self, path: Path, info: Facts) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.saving import one_by_one
+from ..data.saving import known_suffix, one_by_one
 from ..data.walk import walk_files
 from ..errors import ConfigError, DataError
 from ..game.sampling import stream_samples
@@ -73,7 +73,7 @@ def files_of(source: Path, domain: Domain) -> list[Path]:
     if not source.is_dir():
         return [source]
     paths = [
-        source / name for name in walk_files(source, lambda name: os.path.splitext(name)[1].lower() in domain.reads)[0]
+        source / name for name in walk_files(source, lambda name: known_suffix(name, domain.reads) in domain.reads)[0]
     ]
     if not paths:
         raise DataError(
@@ -115,7 +115,8 @@ def targets_of(
     for path in paths:
         name = path.relative_to(base)
         own = suffix or (usual(path) if usual else domain.writes[0])
-        target = out / name.with_suffix(own)
+        stem = name.name[: -len(known_suffix(name.name, domain.writes)) or None]  # of .nii.gz both parts go
+        target = out / name.with_name(f"{stem}{own}")
         there = target.resolve()
         if target in taken or (there in sources and there != path.resolve()):
             target = out / name.with_name(f"{name.name}{own}")

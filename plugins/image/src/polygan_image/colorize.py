@@ -79,8 +79,11 @@ class Colorize(PictureToPicture[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {
-        "steps": 6000, "batch_size": 16,
-        "data.pairs": "grey", "data.crop": 64, "data.flip": True,
+        "steps": 6000,
+        "batch_size": 16,
+        "data.pairs": "grey",
+        "data.crop": 64,
+        "data.flip": True,
     }
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {
