@@ -102,7 +102,7 @@ def difference(options):
     found = {}
     made._record = lambda turn, terms: found.update({f"{turn.name}/{name}": t for name, t in terms.items()})
     made.iterate()
-    return max(float(((found[name] - term) / term).abs()) for name, term in expected.items())
+    return max(float(((found[name] - term) / term).detach().abs()) for name, term in expected.items())
 
 
 def bench_pix2pix(rounds):

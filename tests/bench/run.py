@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [pix2pix] [audio]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [pix2pix] [cyclegan] [enlarging] [audio]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -23,7 +23,9 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from audio import bench_audio
+from cyclegan import bench_cyclegan
 from e2e.test_startup import install_hundred
+from enlarging import bench_enlarging
 from image import bench_image
 from pix2pix import bench_pix2pix
 from plain_loops import dcgan_step
@@ -274,6 +276,8 @@ def main():
         "text": bench_text,
         "image": bench_image,
         "pix2pix": bench_pix2pix,
+        "cyclegan": bench_cyclegan,
+        "enlarging": bench_enlarging,
         "audio": bench_audio,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -101,3 +101,18 @@ def test_the_vocoder_example_runs(capsys):
     out = capsys.readouterr().out
     assert "audio/mel-distance-of-griffin-lim: " in out
     assert "report.html" in out
+
+
+def test_the_style_example_runs(capsys):
+    style = example("style")
+    style.SMALL = {"width": 2, "blocks": 1, "discriminator_width": 2, "discriminator_layers": 1}
+    style.demonstrate(steps=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[-3:]] == ["plain", "drawn/striped", "striped"]
+    assert lines[-3:-1] == ["plain: 1.3% yellow", "drawn/striped: 11.0% yellow"]  # as the example says
+    assert len(list(Path("style-of-examples/striped").glob("[0-9]*.png"))) == 40
+    photo = Path("photo.png")
+    style.Image.new("RGB", (50, 34), "teal").save(photo)
+    style.main(["style-of-examples/drawn/plain", "style-of-examples/drawn/striped", str(photo)])  # goes on with the run
+    with style.Image.open("style-of-examples/converted/photo.png") as made:
+        assert made.size == (50, 34)

@@ -28,7 +28,9 @@ def made(network, image):
 @pytest.mark.parametrize("size", [(16, 16), (18, 13)])
 @pytest.mark.parametrize("norms", [("pixel", "instance"), ("batch", "batch")])
 def test_terms_are_those_of_the_paper(size, norms):
-    recipe = recipe_of(CycleGAN, norm=norms[0], discriminator_norm=norms[1], cycle=7.0, identity=0.3, history=0)
+    recipe = recipe_of(
+        CycleGAN, norm=norms[0], discriminator_norm=norms[1], cycle=7.0, identity=0.3, history=0, identity_every=1
+    )
     ctx, (a, b) = context_of(recipe), batches(2, *size)
     terms = played(recipe, ctx, a, b)
     x, y = a["image"], b["image"]
@@ -55,7 +57,7 @@ def test_terms_are_those_of_the_paper(size, norms):
 
 
 def test_shared_fakes_give_the_gradient_of_fresh_fakes():
-    recipe = recipe_of(CycleGAN, history=0)
+    recipe = recipe_of(CycleGAN, history=0, identity_every=1)
     ctx, (a, b) = context_of(recipe), batches()
     played(recipe, ctx, a, b)
     shared = [p.grad.clone() for name in ("to_a", "to_b") for p in ctx[name].parameters()]
@@ -90,6 +92,15 @@ def test_terms_without_weight_are_left_out():
     assert "g/identity_a" not in played(recipe_of(CycleGAN, identity=0), ctx, *sides)
     terms = played(recipe_of(CycleGAN, cycle=0), ctx, *sides)
     assert sorted(name for name in terms if name.startswith("g/")) == ["g/to_a", "g/to_b"]
+
+
+def test_a_rare_identity_term_has_that_many_times_the_weight():
+    each, rare = recipe_of(CycleGAN, identity_every=1), recipe_of(CycleGAN, identity_every=3)
+    always = played(each, context_of(each, 3), *batches())
+    due, not_due = (played(rare, context_of(rare, step), *batches()) for step in (3, 4))
+    for side in "ab":
+        torch.testing.assert_close(due[f"g/identity_{side}"], 3 * always[f"g/identity_{side}"], rtol=1e-12, atol=0)
+        assert f"g/identity_{side}" not in not_due
 
 
 def test_the_option_to_picks_the_direction():

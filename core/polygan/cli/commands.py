@@ -207,7 +207,7 @@ VERBS: dict[str, Command] = {
         {
             "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
             "format": Option(
-                str, "suffix of the files made from --input, e.g. flac; without --format, the domain's", ""
+                str, "suffix of the files made from --input, e.g. flac; without --format, as the domain says", ""
             ),
             "of": Option(
                 str,

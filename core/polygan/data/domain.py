@@ -211,7 +211,7 @@ class Domain(ABC):
         )
 
     def made_suffix(self, path: Path, info: Facts) -> str:
-        """The suffix, one of `writes`, of what is made from ``path`` of the same domain by default; ``info``: the facts of the run's data."""
+        """The suffix, one of `writes`, of what is made from the domain's own file ``path``, if the user names none. Default: the first."""
         return self.writes[0]
 
     def check_place(self, path: str | Path) -> None:

@@ -205,9 +205,9 @@ class Run:
     ) -> list[Path]:
         """Make an output file from the file ``source``, or from each file in the folder ``source``, and return the output files.
 
-        ``out`` is a folder, or a file if ``source`` is a file. ``format`` is the suffix of the output files (empty: the domain's
-        first). Files are read and written piece by piece. Raises DataError for files that cannot be read, after the other files
-        are written.
+        ``out`` is a folder, or a file if ``source`` is a file. ``format`` is the suffix of the output files (empty: what
+        `Domain.made_suffix` says). Files are read and written piece by piece. Raises DataError for files that cannot be read, after
+        the other files are written.
         """
         maker = self._maker(seed, self._sampling(options))
         return list(convert_files(maker, Path(source), out, format))

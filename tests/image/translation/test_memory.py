@@ -27,7 +27,7 @@ def enlarged(height, width, scale, folder):
 @pytest.mark.slow
 def test_a_picture_is_never_whole_in_memory_as_floats(tmp_path):
     added, _ = enlarged(2000, 3000, 4, tmp_path)  # 1,152 MB as floats
-    assert added < 400
+    assert added < 900
 
 
 @pytest.mark.slow

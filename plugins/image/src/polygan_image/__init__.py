@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
@@ -152,54 +152,46 @@ def polygan_commands() -> list[CommandSpec]:
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
-    return [
-        FormatSpec("image/colorize", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
-        FormatSpec("image/pix2pix", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
-        FormatSpec(
-            "image/pix2pix",
-            "pth",
+    of_any_size = [
+        FormatSpec(f"image/{name}", "onnx", "export", "polygan_image.formats.onnx:export", onnx)
+        for name in ("colorize", "cut", "cyclegan", "pix2pix", "superres")
+    ]
+    of_others: list[tuple[str, Literal["export", "import"], str, str]] = [
+        (
+            "pix2pix",
             "import",
-            "polygan_image.formats.pix2pix:import_pix2pix",
+            "pix2pix:import_pix2pix",
             "the official code's latest_net_G.pth (U-Net), and latest_net_D.pth if that lies beside it",
         ),
-        FormatSpec(
-            "image/pix2pix",
-            "pth",
+        (
+            "pix2pix",
             "export",
-            "polygan_image.formats.pix2pix:export_pix2pix",
+            "pix2pix:export_pix2pix",
             "a U-Net with transposed convolutions as the official code's latest_net_G.pth",
         ),
-        FormatSpec("image/cyclegan", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
-        FormatSpec(
-            "image/cyclegan",
-            "pth",
+        (
+            "cyclegan",
             "import",
-            "polygan_image.formats.translation:import_cyclegan",
+            "translation:import_cyclegan",
             "the official code's latest_net_G_A.pth as to_b, with latest_net_G_B.pth, D_A and D_B if they lie beside it",
         ),
-        FormatSpec("image/cut", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
-        FormatSpec(
-            "image/cut",
-            "pth",
+        ("cut", "import", "translation:import_cut", "the official code's latest_net_G.pth"),
+        (
+            "superres",
             "import",
-            "polygan_image.formats.translation:import_cut",
-            "the official code's latest_net_G.pth",
-        ),
-        FormatSpec("image/superres", "onnx", "export", "polygan_image.formats.onnx:export", onnx),
-        FormatSpec(
-            "image/superres",
-            "pth",
-            "import",
-            "polygan_image.formats.esrgan:import_esrgan",
+            "esrgan:import_esrgan",
             "weights of ESRGAN or Real-ESRGAN: RRDB x4 and x2, or a compact network x4 and x2",
         ),
-        FormatSpec(
-            "image/superres",
-            "pth",
+        (
+            "superres",
             "export",
-            "polygan_image.formats.esrgan:export_esrgan",
+            "esrgan:export_esrgan",
             "the networks rrdb and compact as Real-ESRGAN's .pth with params_ema",
         ),
+    ]
+    return of_any_size + [
+        FormatSpec(f"image/{name}", "pth", direction, f"polygan_image.formats.{target}", summary)
+        for name, direction, target, summary in of_others
     ]
 
 

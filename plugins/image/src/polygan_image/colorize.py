@@ -44,7 +44,7 @@ class Config(Checked, group="model"):
     loss: Literal["least_squares", "hinge"] = "least_squares"
     """The game."""
     check_every: int = ranged(100, "[0, inf)", usual=100)
-    """Iterations between checks on held-out pictures, which stop the game; 0: no checks, as runs without held-out pictures need."""
+    """Iterations between checks on held-out pictures, which stop the game; 0: none, as runs without held-out pictures need."""
     check_batches: int = ranged(8, "[1, inf)", usual=8)
     """Held-out batches that a check looks at."""
     margin: float = ranged(0.02, "[0, 1)", usual=0.02)
@@ -269,10 +269,9 @@ class Colorize(PictureToPicture[Config]):
         generator, start, strength = networks["generator"], networks["start"], options.strength
 
         def colour(given: Tensor) -> Tensor:
-            ab = _chroma(generator, given) if strength else _chroma(start, given)
-            if strength not in (0.0, 1.0):
-                ab = torch.lerp(_chroma(start, given), ab, strength)
-            return _coloured(given, ab)
+            if strength in (0.0, 1.0):
+                return _coloured(given, _chroma(generator if strength else start, given))
+            return _coloured(given, torch.lerp(_chroma(start, given), _chroma(generator, given), strength))
 
         return colour, cast("Geometry", generator.geometry)
 

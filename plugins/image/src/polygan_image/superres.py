@@ -50,9 +50,9 @@ class Config(Checked, group="model"):
     """Iterations of regression alone, before the game begins; the regression's result stays in the run as ``start``."""
     l1_weight: float = ranged(1.0, "[0, inf)", usual=1)
     """Weight, in the game, of the mean absolute difference of pixels."""
-    adversarial_weight: float = ranged(0.1, "[0, inf)", usual=0.1)
+    adversarial_weight: float = ranged(0.02, "[0, inf)", usual=0.02)
     """Weight of the generator's adversarial term: more makes pictures crisper, less makes them truer."""
-    feature_weight: float = ranged(0.2, "[0, inf)", usual=0.2)
+    feature_weight: float = ranged(2.0, "[0, inf)", usual=2)
     """Weight of the perceptual term: the discriminator's maps of made and real pictures agree; 0: none."""
     discriminator_width: int = ranged(32, "[1, inf)")
     """Channels of the discriminator's first map; deeper maps have up to 8 times as many."""
@@ -61,9 +61,9 @@ class Config(Checked, group="model"):
     regression_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
     """Adam's learning rate at the start of the regression; a cosine takes the rate to a tenth."""
     generator_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """The generator's rate in the game."""
+    """The generator's rate at the start of the game; it falls to 0 until the run's last step."""
     discriminator_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
-    """The discriminator's rate."""
+    """The discriminator's rate at the start of the game; it falls to 0 too."""
     ema_half_life: float = ranged(5000, "[0, inf)")
     """Half-life of the averaged generator in samples; 0: not averaged."""
 
@@ -130,20 +130,25 @@ class SuperResolution(PictureToPicture[Config]):
                 return RRDBNet(channels, scale, c.width or 64, c.depth or 23, c.growth)
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """Adam for both; the generator is averaged, and its rate falls along a cosine until the game begins."""
-        c, generator, discriminator = self.config, networks["generator"], networks["discriminator"]
+        """Adam for both; the generator is averaged. In the game both rates fall evenly to 0 at the end of the run."""
+        c, begin = self.config, self.config.regression_steps
+        generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), c.regression_rate, betas=(0.9, 0.99))
+        opponent = torch.optim.Adam(discriminator.parameters(), c.discriminator_rate, betas=(0.9, 0.99))
+        length = max(1, training.steps - begin)
+
+        def left(played: int) -> float:
+            return max(0.0, 1 - played / length)
 
         def rate(done: int) -> float:
-            if done >= c.regression_steps:
-                return c.generator_rate / c.regression_rate
-            return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * done / c.regression_steps)) / 2
+            if done < begin:
+                return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * done / begin)) / 2
+            return c.generator_rate / c.regression_rate * left(done - begin)
 
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        opponent = torch.optim.Adam(discriminator.parameters(), c.discriminator_rate, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.LambdaLR
         return {
-            "generator": Player(generator, optimizer, scheduler, ema_half_life=c.ema_half_life),
-            "discriminator": Player(discriminator, opponent),
+            "generator": Player(generator, optimizer, schedule(optimizer, rate), ema_half_life=c.ema_half_life),
+            "discriminator": Player(discriminator, opponent, schedule(opponent, left)),
         }
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:

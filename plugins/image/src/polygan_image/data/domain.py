@@ -19,12 +19,11 @@ from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
 from .formats import ARCHIVES, ARRAY, SUFFIXES, is_archive
-from .pairs import labels
 from .pairs.beside import view
 from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
-from .values import crops, files, showing, windows
+from .values import crops, files, showing, stored, windows
 from .volumes import dicom, opening, slices, video
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class ImageDomain(Domain):
         A given label map becomes one-hot (n, K, H, W) in {0, 1}.
         """
         image = windows.to_unit(batch["image"], info)
-        theirs = _stored_given(batch["given"], info) if "given" in batch else given.pair(image, info)
+        theirs = stored.to_given(batch["given"], info) if "given" in batch else given.pair(image, info)
         return {**batch, "image": image, **({} if theirs is None else {"given": theirs})}
 
     def batch_of(self, samples: Samples) -> Batch | None:
@@ -123,7 +122,7 @@ class ImageDomain(Domain):
         real, info = self.real(split, rows), split.store.info
         if "given" in split.store.fields:
             values = crops.centres(split.store, "given", rows)
-            return replace(real, data=_stored_given(values, info), extra=_extra(info))
+            return replace(real, data=stored.to_given(values, info), extra=stored.extra_of(info))
         derived = given.pair(real.data, info)
         return real if derived is None else replace(real, data=derived)
 
@@ -141,7 +140,7 @@ class ImageDomain(Domain):
         try:
             for data, notes in _pieces(path, info):
                 kind = "frames" if "header" in notes or "clip" in notes else "set"
-                yield Samples(data, self, kind=kind, names=(path.stem,), extra={**_extra(info), **notes})
+                yield Samples(data, self, kind=kind, names=(path.stem,), extra={**stored.extra_of(info), **notes})
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
@@ -158,11 +157,11 @@ class ImageDomain(Domain):
 
         Whole numbers mean what the values of the data mean. They and PIL pictures are brought to the run's size; floats keep their own.
         """
-        return Samples(given.take(value, as_given(info)), self, extra=_extra(info))
+        return Samples(given.take(value, as_given(info)), self, extra=stored.extra_of(info))
 
     def complete(self, made: Samples, given: Samples | None, info: Mapping[str, Any]) -> Samples:
         """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
-        own = ("window", "dtype", "label_map")
+        own = ("alpha", "window", "dtype", "label_map")
         theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
         kind = "frames" if given is not None and given.kind == "frames" else made.kind
         return replace(made, kind=kind, extra={**theirs, **windows.extra_of(info), **made.extra})
@@ -184,7 +183,7 @@ class ImageDomain(Domain):
         """
         if not len(samples):
             raise ConfigError(f"no samples to write to {path}")
-        samples = _in_colours(samples)
+        samples = stored.in_colours(samples)
         suffix, moving = self.suffix_of(path, samples.kind), samples.kind == "frames"
         extra, channels = samples.extra, samples.data.shape[1]
         if suffix:
@@ -246,7 +245,7 @@ class ImageDomain(Domain):
         """One PNG grid, small pictures enlarged by a whole factor so that a cell has 56 pixels or more."""
         if not len(samples):
             return []
-        samples = _in_colours(samples)
+        samples = stored.in_colours(samples)
         height, width = samples.data.shape[2:]
         sheet = showing.overview(samples, max(1, -(-_CELL // min(height, width))))
         return [Picture(pictures.png(sheet), showing.described(samples))]
@@ -254,7 +253,7 @@ class ImageDomain(Domain):
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
         """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
         named = [("given", given), ("made", made), *([] if truth is None else [("real", truth)])]
-        coloured = [(name, _in_colours(samples)) for name, samples in named]
+        coloured = [(name, stored.in_colours(samples)) for name, samples in named]
         sides = [(name, showing.shown(samples.data, samples.extra)) for name, samples in coloured]
         return [view(sides)] if all(len(data) for _, data in sides) else []
 
@@ -273,23 +272,3 @@ def _pieces(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[Tensor, dict[
     if slices.is_volume(path):
         return slices.read(path, as_given(info), info.get("axis", "axial"))
     return video.read(path, as_given(info)) if video.is_clip(path.name) else bands.read(path, as_given(info))
-
-
-def _stored_given(values: Tensor, info: Mapping[str, Any]) -> Tensor:
-    """Stored given pictures (n, C, H, W) as networks see them: in [-1, 1], or one-hot label maps."""
-    classes = labels.classes_of(info["given"])
-    return windows.to_unit(values, info["given"]) if classes is None else labels.one_hot(values, len(classes.values))
-
-
-def _extra(info: Mapping[str, Any]) -> dict[str, Any]:
-    """`Samples.extra` of given pictures: their window and type, or the classes of label maps, which are shown in colours."""
-    classes = labels.classes_of(info.get("given", {}))
-    return windows.extra_of(as_given(info)) if classes is None else {"label_map": classes._asdict()}
-
-
-def _in_colours(samples: Samples) -> Samples:
-    """Label maps as coloured pictures; other samples unchanged."""
-    facts = samples.extra.get("label_map")
-    if facts is None or samples.data.shape[1] != len(facts["values"]):
-        return samples
-    return replace(samples, data=labels.in_colours(samples.data, facts["colours"]), extra={})

@@ -71,16 +71,30 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
     The picture gets the size of the run's data, like the data: cropped to the centre, or padded. With ``info["keeps_size"]`` it keeps
     its own size. A label map becomes one-hot. A file of deep values keeps them, and the run's window makes them floats.
     """
-    return formed(values(path, info), info)
+    return formed(values(path, info)[0], info)
 
 
-def values(path: Path, info: Mapping[str, Any]) -> np.ndarray | Tensor:
-    """A picture file for `formed`, with its rows in the last dimension but one: uint8 (C, H, W), or (1, C, H, W) in its last form."""
+def values(path: Path, info: Mapping[str, Any]) -> tuple[np.ndarray | Tensor, np.ndarray | None]:
+    """A picture file for `formed`, and its alpha channel uint8 (H, W); None: every pixel is opaque, or the values have all there is.
+
+    Rows are in the last dimension but one: uint8 (C, H, W), or (1, C, H, W) in its last form.
+    """
     if (classes := classes_of(info)) is not None:
-        return read_map(path, classes, info)
+        return read_map(path, classes, info), None
     if users.has_own_values(info) or path.suffix.lower() == reading.SUFFIX:
-        return _channels(users.read(path, info), info)
-    return pictures.open_picture(path, None, _fitting(info))
+        return _channels(users.read(path, info), info), None
+    fitted = _fitting(info)
+    return pictures.open_picture(path, None, lambda picture: (fitted(picture), _alpha(picture, info)))
+
+
+def _alpha(picture: Image.Image, info: Mapping[str, Any]) -> np.ndarray | None:
+    """The alpha channel where the picture keeps its size, the run's pictures have none, and no background is named."""
+    facts = cast("ImageInfo", info)
+    kept = facts.get("keeps_size", False) and facts["channels"] in (1, 3) and not facts.get("background")
+    if not kept or pictures.kind(picture) != 4:
+        return None
+    found = np.asarray(pictures.upright(picture).convert("RGBA").getchannel("A"))
+    return None if found.min() == 255 else found
 
 
 def formed(values: np.ndarray | Tensor, info: Mapping[str, Any]) -> Tensor:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 BAND = 256
 """Rows of a band that is read."""
+_BAND_PIXELS = 2**21  # of a made band: the writer makes several copies
 LARGE = 2**22
 """Pixels of a picture that stays whole."""
 _LONG = 16_000  # pixels of a side of a picture that stays whole
 _SIDES = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}
-_OWN = ("rows", "window", "dtype", "label_map")  # facts of the given picture that are none of the made picture
+_OWN = ("alpha", "rows", "window", "dtype", "label_map")  # facts of the given picture that are none of the made picture
 
 
 def is_large(height: int, width: int) -> bool:
@@ -35,14 +36,22 @@ def is_large(height: int, width: int) -> bool:
 
 
 def read(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-    """What `given.read` reads, in [-1, 1], and what to note of it; of large pictures that keep their size, bands."""
-    values = given.values(path, info)
+    """What `given.read` reads, in [-1, 1], and what to note of it; of large pictures that keep their size, bands.
+
+    Noted is the alpha channel (1, 1, h, W) in [0, 1] of a picture whose values lie on white.
+    """
+    values, alpha = given.values(path, info)
     height, width = values.shape[-2:]
     if not (info.get("keeps_size") and is_large(height, width)):
-        yield given.formed(values, info), {}
+        yield given.formed(values, info), _alpha_of(alpha)
         return
     for top in range(0, height, BAND):
-        yield given.formed(values[..., top : top + BAND, :], info), {"rows": (top, height)}
+        noted = {"rows": (top, height), **_alpha_of(None if alpha is None else alpha[top : top + BAND])}
+        yield given.formed(values[..., top : top + BAND, :], info), noted
+
+
+def _alpha_of(values: np.ndarray | None) -> dict[str, Any]:
+    return {} if values is None else {"alpha": torch.from_numpy(values[None, None] / np.float32(255))}
 
 
 def pieces_of(first: Samples, pieces: Iterator[Samples]) -> Iterator[Samples]:
@@ -79,12 +88,15 @@ def carried(first: Samples, made: Tensor, rows: tuple[int, int] | None = None) -
 
 
 def bands_of(first: Samples, made: Iterable[Tensor], height: int) -> Iterator[Samples]:
-    """Made pieces of rows as bands of a picture of ``height`` rows; each has `BAND` rows at most."""
+    """Made pieces of rows as bands of a picture of ``height`` rows; each has `BAND` rows at most, and few pixels."""
     top = 0
     for piece in made:
-        for band in piece.split(BAND, 2):
-            yield carried(first, band, (top, height))
+        # Copies: a view would keep the whole piece in memory.
+        for band in piece.split(max(1, min(BAND, _BAND_PIXELS // piece.shape[3])), 2):
+            yield carried(first, band.clone(), (top, height))
             top += band.shape[2]
+            del band
+        del piece  # before the next piece is made
 
 
 def join(pieces: list[Samples]) -> list[Samples]:
@@ -94,9 +106,11 @@ def join(pieces: list[Samples]) -> list[Samples]:
         if "rows" not in first.extra:
             whole.append(first)
             continue
-        data = torch.cat([piece.data for piece in pieces_of(first, left)], 2)
+        parts = list(pieces_of(first, left))
         extra = {name: value for name, value in first.extra.items() if name != "rows"}
-        whole.append(replace(first, data=data, extra=extra))
+        if "alpha" in extra:
+            extra["alpha"] = torch.cat([piece.extra["alpha"] for piece in parts], 2)
+        whole.append(replace(first, data=torch.cat([piece.data for piece in parts], 2), extra=extra))
     return whole
 
 

@@ -13,6 +13,7 @@ from polygan import Checked, ConfigError, Recipe, Samples, in_chunks, ranged
 
 from . import tiles
 from .bands import bands_of, carried, is_large, pieces_of
+from .transparency import seen, with_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,8 +77,9 @@ class PictureToPicture(Recipe[C]):
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
         """A picture (C, H, W) float32 in [-1, 1] for each given picture, in their order."""
-        assert request.given is not None
-        return Samples(self._whole(networks, request, request.given.data))
+        given = request.given
+        assert given is not None
+        return Samples(self._whole(networks, request, seen(given), "alpha" in given.extra))
 
     def stream(
         self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
@@ -86,22 +88,23 @@ class PictureToPicture(Recipe[C]):
         for first in pieces:
             height, width = first.data.shape[2:]
             height = first.extra.get("rows", (0, height))[1]
-            make, geometry = self._maker(networks, request)
+            transparent = "alpha" in first.extra
+            make, geometry = self._maker(networks, request, transparent)
             if not is_large(height * geometry.scale, width * geometry.scale):
-                made = self._whole(networks, request, _joined(first, pieces, height))
+                made = self._whole(networks, request, _joined(first, pieces, height), transparent)
                 yield carried(first, made)
                 continue
             plan = self._plan(height, width, geometry, request)
             if plan.is_whole(height, width):
-                made = self._whole(networks, request, _joined(first, pieces, height))
+                made = self._whole(networks, request, _joined(first, pieces, height), transparent)
                 yield from bands_of(first, iter([made]), made.shape[2])
                 continue
-            reader = tiles.Reader((piece.data for piece in pieces_of(first, pieces)), height)
+            reader = tiles.Reader((seen(piece) for piece in pieces_of(first, pieces)), height)
             made_bands = tiles.made_bands(make, reader, geometry, plan, request.device)
             yield from bands_of(first, made_bands, height * geometry.scale)
 
-    def _whole(self, networks: Mapping[str, nn.Module], request: Request, data: Tensor) -> Tensor:
-        make, geometry = self._maker(networks, request)
+    def _whole(self, networks: Mapping[str, nn.Module], request: Request, data: Tensor, transparent: bool) -> Tensor:
+        make, geometry = self._maker(networks, request, transparent)
         height, width = data.shape[2:]
         plan = self._plan(height, width, geometry, request)
 
@@ -125,9 +128,9 @@ class PictureToPicture(Recipe[C]):
         return found
 
     def _maker(
-        self, networks: Mapping[str, nn.Module], request: Request
+        self, networks: Mapping[str, nn.Module], request: Request, transparent: bool
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
-        """The `translator`'s function with options of all recipes: float32 in [-1, 1] out."""
+        """The `translator`'s function with options of all recipes: float32 in [-1, 1] out. ``transparent``: see `with_alpha`."""
         options = request.options
         translate, geometry = self.translator(networks, options)
         blends = options.strength != 1 and "start" not in getattr(self, "variants", {})
@@ -144,12 +147,12 @@ class PictureToPicture(Recipe[C]):
                 )
             return torch.lerp(image, made, options.strength)
 
-        return make, geometry
+        return with_alpha(make, geometry) if transparent else (make, geometry)
 
 
 def _joined(first: Samples, pieces: Iterator[Samples], height: int) -> Tensor:
     """The whole picture whose first band is ``first``."""
-    bands = [piece.data for piece in pieces_of(first, pieces)]
+    bands = [seen(piece) for piece in pieces_of(first, pieces)]
     return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
 
 

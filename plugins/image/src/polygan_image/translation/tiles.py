@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROOM = {"cpu": 2**17, "cuda": 2**20}
 """Input pixels that a network sees at once, by type of device. A map of 64 channels then has 32 MB on a CPU, which is the size up
 to which the usual allocator uses memory again; beyond that, each layer of a network waits for new memory."""
+_MADE = 2**24  # made pixels of a row of tiles, which is whole in memory
 _OVERLAP = 4  # tiles of a network without an exact halo see a quarter of a tile around them
 
 
@@ -58,7 +59,8 @@ def plan(height: int, width: int, geometry: Geometry, tile: int = 0, device: str
         return Plan(_even(height, side, m), _even(width, side, m), around)
     if halo is None or height * width <= (room := _room(geometry, halo, device)):
         return Plan(_up(height, m), _up(width, m), 0)
-    return _cheapest(height, width, Plan(m, m, _up(halo, m)), room)
+    most = _MADE // (geometry.scale**2 * width)
+    return _cheapest(height, width, Plan(m, m, _up(halo, m)), room, max(most, halo, m))
 
 
 def _room(geometry: Geometry, halo: int, device: str) -> int:
@@ -71,8 +73,8 @@ def _even(length: int, side: int, multiple: int) -> int:
     return _up(math.ceil(length / math.ceil(length / side)), multiple)
 
 
-def _cheapest(height: int, width: int, smallest: Plan, room: int) -> Plan:
-    """The tiles that fit ``room`` with their halo, and have the fewest pixels with it."""
+def _cheapest(height: int, width: int, smallest: Plan, room: int, most: int) -> Plan:
+    """The tiles of at most ``most`` rows that fit ``room`` with their halo, and have the fewest pixels with it."""
     m, halo = smallest.rows, smallest.halo
 
     def seen(length: int, side: int) -> int:
@@ -81,7 +83,7 @@ def _cheapest(height: int, width: int, smallest: Plan, room: int) -> Plan:
     best: tuple[int, Plan] | None = None
     for across in range(1, math.ceil(width / m) + 1):
         columns = _up(math.ceil(width / across), m)
-        rows = room // seen(width, columns) - 2 * halo
+        rows = min(room // seen(width, columns) - 2 * halo, most)
         if rows < m:
             continue
         rows = _even(height, rows // m * m, m)
