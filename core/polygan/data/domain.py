@@ -153,6 +153,10 @@ class Domain(ABC):
         """
         raise ConfigError(f"domain {self.id!r} reads no files of users; leave --input out")
 
+    def is_one(self, folder: Path) -> bool:
+        """Whether `read` takes a folder as one sample, such as a series of slices. Default: each of its files is read."""
+        return False
+
     def read_text(self, lines: Iterable[str], info: Facts) -> Iterator[Samples]:
         """The samples in lines of text, for domains with a textual form (standard input)."""
         raise ConfigError(f"domain {self.id!r} has no textual form; name a file or a folder with --input")
@@ -189,10 +193,7 @@ class Domain(ABC):
         return part_of(samples, rows)
 
     def comparable(self, info: Facts, other: Facts) -> str:
-        """Why networks that were trained on data with the facts ``other`` cannot go on with data with the facts ``info``.
-
-        Empty: they can. The core asks before it takes networks from ``--init_from``. Example: "the vocabularies differ".
-        """
+        """Why networks of data with the facts ``other`` cannot go on with data with the facts ``info`` (``--init_from``); empty: they can."""
         return ""
 
     def suffix_of(self, path: str | Path, kind: str | None = None) -> str:

@@ -66,11 +66,11 @@ class Maker:
 def files_of(source: Path, domain: Domain) -> list[Path]:
     """The files that ``domain`` reads: the file ``source``, or the files in the folder ``source`` and below, by name.
 
-    Hidden files are left out. Raises DataError if ``source`` does not exist, or is a folder without such files.
+    A folder that is one input (`Domain.is_one`) stays whole. Hidden files are left out. Raises DataError if ``source`` does not exist, or is a folder without such files.
     """
     if not source.exists():
         raise DataError(f"input {str(source)!r} does not exist; name a file or a folder")
-    if not source.is_dir():
+    if not source.is_dir() or domain.is_one(source):
         return [source]
     paths = [
         source / name for name in walk_files(source, lambda name: known_suffix(name, domain.reads) in domain.reads)[0]
@@ -99,7 +99,7 @@ def targets_of(
     if not domain.writes:
         raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
     if named := domain.suffix_of(out, "set"):
-        if source.is_dir():
+        if paths != [source]:
             raise ConfigError(f"{out} is one file, and {source} is a folder; name a folder with --out")
         if suffix and named != f".{suffix.lower().lstrip('.')}":
             raise ConfigError(f"{out} ends in {named}, and format = {suffix!r}; leave --format out, or name a folder")
@@ -110,7 +110,7 @@ def targets_of(
         raise ConfigError(
             f"format = {suffix[1:]!r} is unknown; domain {domain.id!r} writes {', '.join(w[1:] for w in domain.writes)}"
         )
-    base = source if source.is_dir() else source.parent
+    base = source.parent if paths == [source] else source
     sources, taken, targets = {p.resolve() for p in paths}, set(), []
     for path in paths:
         name = path.relative_to(base)
@@ -142,7 +142,7 @@ def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> I
             try:
                 _convert_file(maker, path, target)
             except DataError as error:
-                if not source.is_dir():
+                if paths == [source]:
                     raise
                 say(str(error))
                 failed += 1

@@ -117,3 +117,15 @@ def test_a_made_file_has_the_suffix_of_the_given_file():
     ):
         assert DOMAIN.made_suffix(Path(name), info()) == suffix
     assert DOMAIN.suffix_of("made/a.nii.gz") == ".nii.gz"
+
+
+def test_a_folder_of_slices_is_one_input_and_a_folder_of_volumes_is_not(tmp_path):
+    assert DOMAIN.is_one(dicom(tmp_path / "ct", values((2, 4, 4), low=0)))
+    nifti(tmp_path / "set/a.nii", values())
+    assert not DOMAIN.is_one(tmp_path / "set")
+    dicom(tmp_path / "set", values((2, 4, 4), low=0))
+    assert not DOMAIN.is_one(tmp_path / "set")
+    dicom(tmp_path / "two", values((2, 4, 4), low=0))
+    dicom(tmp_path / "two", values((3, 4, 4), low=0), suffix=".ima")
+    with pytest.raises(DataError, match=r"two: holds 2 volumes"):
+        list(DOMAIN.read(tmp_path / "two", info()))

@@ -90,3 +90,8 @@ def test_what_is_no_clip_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(DataError, match=r"needs the package imageio-ffmpeg; pip install 'polygan-image\[video\]'"):
         list(DOMAIN.read(tmp_path / "a.mp4", FACTS))
+
+
+def test_frames_of_a_walk_become_a_video(tmp_path):
+    Samples(torch.zeros(4, 1, 16, 16), DOMAIN, kind="frames").save(tmp_path / "walk.mp4")
+    assert len(list(DOMAIN.read(tmp_path / "walk.mp4", FACTS))) == 4

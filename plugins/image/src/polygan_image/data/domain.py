@@ -144,6 +144,10 @@ class ImageDomain(Domain):
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
+    def is_one(self, folder: Path) -> bool:
+        """Whether a folder holds DICOM files, which are slices of one volume, and no pictures."""
+        return opening.is_series(folder)
+
     def join(self, pieces: Iterable[Samples]) -> Samples:
         """The pictures of one file in a row. Bands of a large picture (``extra["rows"]``) are joined to one picture."""
         return super().join(bands.join(list(pieces)))
@@ -174,7 +178,7 @@ class ImageDomain(Domain):
         Single pictures have the values of the data: 16-bit grey as PNG, and .npy (H, W) or (H, W, C) where PNG cannot hold the values.
         A grid is for the eye, and has 8 bits; only .npy (n, H, W, C) keeps the values of several pictures.
         grid.png shows as many of the first samples as fit; labels.csv names the class of each picture if there are classes. Samples
-        of kind ``"frames"`` become an animation as ``.webp .gif``, and a folder of frames has animation.webp too. Raises
+        of kind ``"frames"`` become an animation as ``.webp .gif .mp4``, and a folder of frames has animation.webp too. Raises
         `ConfigError` for no samples, an unknown suffix, or more samples than one grid holds.
         """
         if not len(samples):
@@ -185,7 +189,8 @@ class ImageDomain(Domain):
         if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
             if suffix in opening.WRITES:
-                opening.write([samples], path)
+                clip = {"clip": {"rate": video.RATE}} if moving else {}
+                opening.write([replace(samples, extra={**clip, **extra})], path)
             elif moving and suffix in self.animates:
                 pictures.save_animation(showing.shown(samples.data, extra), path)
             elif suffix == files.ARRAY or (

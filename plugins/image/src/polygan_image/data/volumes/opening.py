@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..formats import is_picture
 from . import dicom, nifti, slices, video
 from .pairs import paired_volumes
 from .place import volumes_in
@@ -29,6 +30,13 @@ def volumes_of(path: Path, folder: Folder | None, settings: ImageSettings) -> So
     if place is None:
         return None
     return paired_volumes(place, settings) if settings.pairs == "folders" else volume_source(place, settings)
+
+
+def is_series(folder: Path) -> bool:
+    """Whether a folder itself holds DICOM files, and no pictures or other volumes."""
+    names = [path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    others = any(is_picture(name) or name.lower().endswith(READS) for name in names)
+    return not others and any(dicom.is_dicom(folder, name) for name in names)
 
 
 def made_suffix(path: Path) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MADE = ".mp4"
 SUFFIXES = (MADE, ".mov", ".mkv", ".webm", ".avi", ".m4v")
-_RATE = 12.0  # frames a second of the slices of a volume
+RATE = 20.0
+"""Frames a second of frames that come from no video."""
 _CRF = "16"  # the quality of x264: differences are hard to see
 
 
@@ -88,7 +89,7 @@ def write(pieces: Iterable[Samples], path: Path) -> None:
                         f"{path}: a video is made from a video or a volume; name another --format, or give one with --input"
                     )
                 writer = _writer(
-                    ffmpeg, path, (frame.shape[1], frame.shape[0]), extra.get("clip", {}).get("rate", _RATE)
+                    ffmpeg, path, (frame.shape[1], frame.shape[0]), extra.get("clip", {}).get("rate", RATE)
                 )
             writer.send(np.ascontiguousarray(frame).tobytes())
     except (OSError, RuntimeError) as error:
