@@ -15,7 +15,7 @@ DOCS   := $(VENV)/.docs
 # Every folder of plugins/ with a pyproject.toml is installed; EXTRAS_name adds optional dependencies to one of them.
 PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
 EXTRAS_audio := [metrics,mos,words,onnx,transformers]
-EXTRAS_image := [digits,twemoji]
+EXTRAS_image := [digits,twemoji,nifti,dicom,video]
 PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(notdir $(p)))")
 
 .DEFAULT_GOAL := help

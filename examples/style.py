@@ -14,7 +14,7 @@ The third line is about the learned stripes. The pictures lie in style-of-exampl
 
 The second command trains on pictures of 128 pixels for 20,000 steps (a GPU is advised; stop with Ctrl-C and type the command again
 to go on), and writes the converted pictures to style-of-examples/converted. They keep their size. With ``--cut`` it trains image/cut,
-which learns one direction alone and needs less memory. Delete the folder style-of-examples to begin anew.
+which learns one direction alone, in less time. Delete the folder style-of-examples to begin anew.
 """
 
 from __future__ import annotations

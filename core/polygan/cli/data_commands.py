@@ -79,8 +79,8 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
     if path in catalogue.datasets:
         return catalogue.resolve(catalogue.domain(catalogue.datasets[path].domain))()
     domains = [catalogue.resolve(spec)() for spec in catalogue.domains.values()]
-    suffixes = _suffixes(Path(os.path.expanduser(path)))
-    fits = [(sum(n for s, n in suffixes.items() if s.endswith((*d.reads, *d.opens))), d.id, d) for d in domains]
+    names = _names(Path(os.path.expanduser(path)))
+    fits = [(sum(name.endswith((*d.reads, *d.opens)) for name in names), d.id, d) for d in domains]
     fits.sort(key=lambda fit: fit[0], reverse=True)
     best = [fit for fit in fits if fit[0] and fit[0] == fits[0][0]]
     if len(best) == 1:
@@ -90,18 +90,18 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
     raise ConfigError(f"data {path!r} holds {reason}; name the domain with --domain (installed: {known})")
 
 
-def _suffixes(path: Path) -> dict[str, int]:
-    """How many files at a path have which suffix, in lower case."""
+def _names(path: Path) -> list[str]:
+    """The names of the files at a path, in lower case."""
     from ..data.walk import walk_files
     from ..errors import DataError
 
     if path.is_dir():
-        return dict(walk_files(path, lambda _: False)[1])
+        return [name.lower() for name in walk_files(path, lambda _: True)[0]]
     if not path.exists():
         raise DataError(
             f"data {str(path)!r} is neither a path that exists nor a data set; `polygan list` shows the data sets"
         )
-    return {path.name.lower(): 1}
+    return [path.name.lower()]
 
 
 def _settings(config: type[DataSettings], path: str, words: Sequence[str]) -> DataSettings:

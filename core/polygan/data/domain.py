@@ -40,7 +40,8 @@ class Samples:
     classes: Sequence[str] = ()
     """The names of all classes."""
     kind: str = "set"
-    """What the order of the samples means: ``"grid"``: rows of ``columns`` samples each, ``"walk"``: neighbours along a path."""
+    """What the order means: ``"grid"``: rows of ``columns`` samples, ``"walk"``: neighbours along a path, ``"frames"``: neighbours in time
+    or space, whose pieces of a file are all made with the random numbers of the first."""
     columns: int = 0
     names: Sequence[str] = ()
     """The name of each sample, for its caption and its file; empty: samples are numbered."""
@@ -152,6 +153,10 @@ class Domain(ABC):
         """
         raise ConfigError(f"domain {self.id!r} reads no files of users; leave --input out")
 
+    def is_one(self, folder: Path) -> bool:
+        """Whether `read` takes a folder as one sample, such as a series of slices. Default: each of its files is read."""
+        return False
+
     def read_text(self, lines: Iterable[str], info: Facts) -> Iterator[Samples]:
         """The samples in lines of text, for domains with a textual form (standard input)."""
         raise ConfigError(f"domain {self.id!r} has no textual form; name a file or a folder with --input")
@@ -188,10 +193,7 @@ class Domain(ABC):
         return part_of(samples, rows)
 
     def comparable(self, info: Facts, other: Facts) -> str:
-        """Why networks that were trained on data with the facts ``other`` cannot go on with data with the facts ``info``.
-
-        Empty: they can. The core asks before it takes networks from ``--init_from``. Example: "the vocabularies differ".
-        """
+        """Why networks of data with the facts ``other`` cannot go on with data with the facts ``info`` (``--init_from``); empty: they can."""
         return ""
 
     def suffix_of(self, path: str | Path, kind: str | None = None) -> str:
@@ -199,14 +201,13 @@ class Domain(ABC):
 
         ``kind`` is the kind of the samples to write (None: any). Raises ConfigError for a suffix that the domain does not write.
         """
-        suffix = file_suffix(path)
+        suffix = file_suffix(path, self.writes)
         known = (*self.writes, *self.animates) if kind in (None, "frames") else self.writes
         if not suffix or not self.writes or suffix in known:
             return suffix
         moving = f", and for an animation {', '.join(self.animates)}" if self.animates else ""
         raise ConfigError(
-            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder "
-            "(no suffix, or / at the end)"
+            f"{path}: domain {self.id!r} writes {', '.join(self.writes)}{moving}; use one of these suffixes, or name a folder (no suffix)"
         )
 
     def made_suffix(self, path: Path, info: Facts) -> str:

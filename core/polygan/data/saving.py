@@ -33,14 +33,25 @@ _EVERY = 1.0  # seconds between two lists while files are written one by one
 Listed = dict[str, list[int]]
 
 
-def file_suffix(path: str | Path) -> str:
-    """The suffix of the file that ``path`` names, in lower case; empty where ``path`` names a folder.
+def known_suffix(name: str, known: Collection[str]) -> str:
+    """The suffix of a file's name in lower case: the longest of ``known`` that ends the name (``.nii.gz``), else what follows the last dot."""
+    low = name.lower()
+    whole = max((suffix for suffix in known if low.endswith(suffix) and len(low) > len(suffix)), key=len, default="")
+    return whole or os.path.splitext(low)[1]
+
+
+def file_suffix(path: str | Path, known: Collection[str] = ()) -> str:
+    """The suffix of the file that ``path`` names, in lower case; empty where ``path`` names a folder. ``known``: suffixes with several dots.
 
     A path names a folder if a folder is there, if the path ends in a slash, or if the path has no suffix. A suffix begins with
     a letter, so ``run-1.5`` is a folder.
     """
-    suffix = Path(path).suffix.lower()
-    named = _SUFFIX.fullmatch(suffix) and not str(path).endswith(("/", os.sep)) and not Path(path).is_dir()
+    suffix = known_suffix(Path(path).name, known)
+    named = (
+        (suffix in known or _SUFFIX.fullmatch(suffix))
+        and not str(path).endswith(("/", os.sep))
+        and not Path(path).is_dir()
+    )
     return suffix if named else ""
 
 
@@ -54,7 +65,7 @@ def check_folder(folder: Path, suffixes: Collection[str]) -> None:
     others = sorted(
         entry.name
         for entry in os.scandir(folder)
-        if os.path.splitext(entry.name)[1].lower() in suffixes
+        if known_suffix(entry.name, suffixes) in suffixes
         and not entry.name.startswith(".")
         and not entry.is_dir(follow_symlinks=False)
         and entry.name not in own

@@ -73,23 +73,25 @@ def stream_samples(
 ) -> Iterator[Samples]:
     """The samples made from the pieces of one given file, in order, with one piece in memory at a time.
 
-    The first piece has the random numbers of `make_samples` for this seed, and each later piece has others.
+    The first piece has the random numbers of `make_samples` for this seed. Later pieces have others, unless they are of kind ``"frames"``.
     """
     _check_given(recipe, True)
     if not isinstance(recipe, HasStream):
         for k, piece in enumerate(pieces):
-            own = mix(seed, _PIECE, k) if k else seed
+            own = mix(seed, _PIECE, k) if k and piece.kind != "frames" else seed
             yield make_samples(recipe, networks, len(piece), own, options, given=piece, domain=domain)
         return
     device, noise = _device_of(networks), seeded_noise(seed)
     options = recipe.Sampling() if options is None else options
     made = recipe.stream(networks, iter(pieces), Request(1, noise, options, device))
+    moving = False
     for k in itertools.count():
         with preserved_generators(device), evaluating(networks), torch.no_grad():
-            seed_everything(mix(seed, 1, k) if k else mix(seed, 1), device)
+            seed_everything(mix(seed, 1, k) if k and not moving else mix(seed, 1), device)
             piece = next(made, None)
         if piece is None:
             return
+        moving = piece.kind == "frames"
         yield _finished(recipe, piece, None, domain)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.saving import one_by_one
+from ..data.saving import known_suffix, one_by_one
 from ..data.walk import walk_files
 from ..errors import ConfigError, DataError
 from ..game.sampling import stream_samples
@@ -66,14 +66,14 @@ class Maker:
 def files_of(source: Path, domain: Domain) -> list[Path]:
     """The files that ``domain`` reads: the file ``source``, or the files in the folder ``source`` and below, by name.
 
-    Hidden files are left out. Raises DataError if ``source`` does not exist, or is a folder without such files.
+    A folder that is one input (`Domain.is_one`) stays whole. Hidden files are left out. Raises DataError if ``source`` does not exist, or is a folder without such files.
     """
     if not source.exists():
         raise DataError(f"input {str(source)!r} does not exist; name a file or a folder")
-    if not source.is_dir():
+    if not source.is_dir() or domain.is_one(source):
         return [source]
     paths = [
-        source / name for name in walk_files(source, lambda name: os.path.splitext(name)[1].lower() in domain.reads)[0]
+        source / name for name in walk_files(source, lambda name: known_suffix(name, domain.reads) in domain.reads)[0]
     ]
     if not paths:
         raise DataError(
@@ -99,7 +99,7 @@ def targets_of(
     if not domain.writes:
         raise ConfigError(f"domain {domain.id!r} cannot write files made from an input; leave --input out")
     if named := domain.suffix_of(out, "set"):
-        if source.is_dir():
+        if paths != [source]:
             raise ConfigError(f"{out} is one file, and {source} is a folder; name a folder with --out")
         if suffix and named != f".{suffix.lower().lstrip('.')}":
             raise ConfigError(f"{out} ends in {named}, and format = {suffix!r}; leave --format out, or name a folder")
@@ -110,12 +110,13 @@ def targets_of(
         raise ConfigError(
             f"format = {suffix[1:]!r} is unknown; domain {domain.id!r} writes {', '.join(w[1:] for w in domain.writes)}"
         )
-    base = source if source.is_dir() else source.parent
+    base = source.parent if paths == [source] else source
     sources, taken, targets = {p.resolve() for p in paths}, set(), []
     for path in paths:
         name = path.relative_to(base)
         own = suffix or (usual(path) if usual else domain.writes[0])
-        target = out / name.with_suffix(own)
+        stem = name.name[: -len(known_suffix(name.name, domain.writes)) or None]  # of .nii.gz both parts go
+        target = out / name.with_name(f"{stem}{own}")
         there = target.resolve()
         if target in taken or (there in sources and there != path.resolve()):
             target = out / name.with_name(f"{name.name}{own}")
@@ -141,7 +142,7 @@ def convert_files(maker: Maker, source: Path, out: str | Path, suffix: str) -> I
             try:
                 _convert_file(maker, path, target)
             except DataError as error:
-                if not source.is_dir():
+                if paths == [source]:
                     raise
                 say(str(error))
                 failed += 1

@@ -248,3 +248,32 @@ def test_a_run_on_noise_takes_no_input():
 def test_an_exported_model_makes_samples_of_given_ones(run):
     again = polygan.load(run.export("model")[0])
     assert again.generate(given=np.ones((2, 2))).data.tolist() == [[-1, -1]] * 2
+
+
+class Parted:
+    """A domain whose suffix has two parts, and whose folders with a file ``one`` are one input."""
+
+    id, reads, writes = "parted", (".a.gz", ".b"), (".a.gz", ".b")
+    suffix_of = polygan.Domain.suffix_of
+    animates = ()
+
+    def is_one(self, folder):
+        return (folder / "one").exists()
+
+
+def test_suffixes_of_two_parts_and_folders_that_are_one_input(tmp_path):
+    for name in ("x.a.gz", "y.gz", "sub/z.B", "whole/one"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    domain = Parted()
+    found = files_of(tmp_path, domain)
+    assert [path.name for path in found] == ["z.B", "x.a.gz"]
+    made = targets_of(found, tmp_path, "out", domain, "", lambda path: ".a.gz")
+    assert [str(path) for path in made] == ["out/sub/z.a.gz", "out/x.a.gz"]
+    assert targets_of(found[1:], found[1], "out/v.a.gz", domain, "a.gz") == [Path("out/v.a.gz")]
+    whole = tmp_path / "whole"
+    assert files_of(whole, domain) == [whole]
+    assert targets_of([whole], whole, "out", domain, "") == [Path("out/whole.a.gz")]
+    assert targets_of([whole], whole, "v.b", domain, "") == [Path("v.b")]
+    with pytest.raises(polygan.ConfigError, match=r"v\.b is one file"):
+        targets_of(found, tmp_path, "v.b", domain, "")

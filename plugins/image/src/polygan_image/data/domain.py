@@ -14,6 +14,7 @@ from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from ..translation import bands
 from . import given, pictures
+from .archives import Folder
 from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
@@ -23,18 +24,17 @@ from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
 from .values import crops, files, showing, stored, windows
+from .volumes import dicom, opening, slices, video
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
-    from PIL import Image
     from torch import Tensor
 
     from polygan import Batch, Piece, Source, Split
 
 _CELL = 56  # pixels that a picture in a report has at least
-_SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
 
 
 class ImageDomain(Domain):
@@ -45,27 +45,30 @@ class ImageDomain(Domain):
 
     id: ClassVar[str] = "image"
     Settings = ImageSettings
-    reads = (*SUFFIXES, ARRAY)
-    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz")
-    writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES)
+    reads = (*SUFFIXES, ARRAY, *opening.READS)
+    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz", *dicom.SUFFIXES)
+    writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES, *opening.WRITES)
     animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
         """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
 
-        Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
+        A NIfTI or DICOM file, or a folder of such files without other pictures, is read slice by slice. Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
         other pictures may hold .npy files (H, W) or (H, W, C).
         """
         source = settings.source
         if not source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
-        if settings.pairs in ("folders", "left", "right") and (Path(source).expanduser().exists()):
-            return paired_source(settings)
+        path = Path(source).expanduser()
+        place = Folder(path) if path.is_dir() else None
+        if path.exists() and (volumes := opening.volumes_of(path, place, settings)):
+            return volumes
+        if settings.pairs in ("folders", "left", "right") and path.exists():
+            return paired_source(settings, place)
         if source.startswith("hf:"):
             return HubSource(source[3:], settings)
-        path = Path(source).expanduser()
-        if path.is_dir():
-            return idx_of_folder(path, settings) or FolderSource(path, settings)
+        if place is not None:
+            return idx_of_folder(path, settings) or FolderSource(place, settings)
         if not path.exists():
             raise DataError(
                 f"no folder, file or data set named {source!r} (looked in {Path.cwd()}); "
@@ -131,13 +134,19 @@ class ImageDomain(Domain):
         """A picture file, named like the file, in the form of the run's given pictures: grey for pairs by grey, one-hot for label maps.
 
         The picture gets the size of the run's data, cropped or padded like the data, unless ``info["keeps_size"]``: then a large
-        picture comes in bands of rows, ``extra["rows"]`` = (top, total height).
+        picture comes in bands of rows, ``extra["rows"]`` = (top, total height). Volumes come slice by slice with ``extra["header"]``,
+        videos frame by frame with ``extra["clip"]``, both as kind ``"frames"``.
         """
         try:
-            for data, rows in bands.read(path, as_given(info)):
-                yield Samples(data, self, names=(path.stem,), extra={**stored.extra_of(info), **rows})
+            for data, notes in _pieces(path, info):
+                kind = "frames" if "header" in notes or "clip" in notes else "set"
+                yield Samples(data, self, kind=kind, names=(path.stem,), extra={**stored.extra_of(info), **notes})
         except (DataError, OSError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+    def is_one(self, folder: Path) -> bool:
+        """Whether a folder holds DICOM files, which are slices of one volume, and no pictures."""
+        return opening.is_series(folder)
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
         """The pictures of one file in a row. Bands of a large picture (``extra["rows"]``) are joined to one picture."""
@@ -154,7 +163,8 @@ class ImageDomain(Domain):
         """Made pictures with the window and type of the data, and with further extras of what is given (a header, rows)."""
         own = ("alpha", "window", "dtype", "label_map")
         theirs = {} if given is None else {name: value for name, value in given.extra.items() if name not in own}
-        return replace(made, extra={**theirs, **windows.extra_of(info), **made.extra})
+        kind = "frames" if given is not None and given.kind == "frames" else made.kind
+        return replace(made, kind=kind, extra={**theirs, **windows.extra_of(info), **made.extra})
 
     def part(self, samples: Samples, rows: Sequence[int]) -> Samples:
         """Some of the pictures. The two numbers of a window are no values of two pictures."""
@@ -168,7 +178,7 @@ class ImageDomain(Domain):
         Single pictures have the values of the data: 16-bit grey as PNG, and .npy (H, W) or (H, W, C) where PNG cannot hold the values.
         A grid is for the eye, and has 8 bits; only .npy (n, H, W, C) keeps the values of several pictures.
         grid.png shows as many of the first samples as fit; labels.csv names the class of each picture if there are classes. Samples
-        of kind ``"frames"`` become an animation as ``.webp .gif``, and a folder of frames has animation.webp too. Raises
+        of kind ``"frames"`` become an animation as ``.webp .gif .mp4``, and a folder of frames has animation.webp too. Raises
         `ConfigError` for no samples, an unknown suffix, or more samples than one grid holds.
         """
         if not len(samples):
@@ -178,21 +188,24 @@ class ImageDomain(Domain):
         extra, channels = samples.extra, samples.data.shape[1]
         if suffix:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if moving and suffix in self.animates:
+            if suffix in opening.WRITES:
+                clip = {"clip": {"rate": video.RATE}} if moving else {}
+                opening.write([replace(samples, extra={**clip, **extra})], path)
+            elif moving and suffix in self.animates:
                 pictures.save_animation(showing.shown(samples.data, extra), path)
             elif suffix == files.ARRAY or (
                 len(samples) == 1 and windows.has_window(extra) and files.keeps(suffix, channels, extra)
             ):
                 files.save(samples.data, extra, path)
             else:
-                pictures.save(pictures.grid(showing.shown(samples.data, extra), _columns(samples)), path)
+                pictures.save(pictures.grid(showing.shown(samples.data, extra), showing.columns(samples)), path)
             return [path]
         path.mkdir(parents=True, exist_ok=True)
         each = files.usual_suffix(channels, extra)
-        written = [path / f"{name}{each}" for name in _names(samples)]
+        written = [path / f"{name}{each}" for name in showing.names(samples)]
         for i, file in enumerate(written):
             files.save(samples.data[i : i + 1], extra, file)
-        pictures.save(_overview(samples, 1), path / "grid.png")
+        pictures.save(showing.overview(samples, 1), path / "grid.png")
         more = [path / "grid.png"]
         if moving:
             more.append(path / "animation.webp")
@@ -206,12 +219,17 @@ class ImageDomain(Domain):
 
     def made_suffix(self, path: Path, info: Mapping[str, Any]) -> str:
         """The suffix of the given file if such files hold the values of the run's data; else ``.png`` or ``.npy``, which do."""
+        if of_volume := opening.made_suffix(path):
+            return of_volume
         suffix, channels = path.suffix.lower(), info["channels"]
         fits = suffix in self.writes and files.keeps(suffix, channels, info)
         return suffix if fits else files.usual_suffix(channels, info)
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write what was made from one file, a large picture band by band. Raises ConfigError for a suffix that would lose values of other than 8 bits."""
+        if self.suffix_of(path) in opening.WRITES:
+            opening.write(pieces, path)
+            return
         left = iter(pieces)
         first = next(left)
         pieces = itertools.chain([first], left)
@@ -229,8 +247,8 @@ class ImageDomain(Domain):
             return []
         samples = stored.in_colours(samples)
         height, width = samples.data.shape[2:]
-        sheet = _overview(samples, max(1, -(-_CELL // min(height, width))))
-        return [Picture(pictures.png(sheet), _caption(samples))]
+        sheet = showing.overview(samples, max(1, -(-_CELL // min(height, width))))
+        return [Picture(pictures.png(sheet), showing.described(samples))]
 
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
         """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
@@ -249,38 +267,8 @@ class ImageDomain(Domain):
         return small / small.shape[1] ** 0.5
 
 
-def _names(samples: Samples) -> list[str]:
-    """Names of files without suffix: the samples' names if they differ and fit a folder, otherwise numbers."""
-    names = [str(name) for name in samples.names]
-    if len(names) == len(samples) == len({*names, "grid"}) - 1 and all(n and Path(n).name == n for n in names):
-        return names
-    width = max(5, len(str(len(samples) - 1)))
-    return [f"{i:0{width}d}" for i in range(len(samples))]
-
-
-def _columns(samples: Samples) -> int:
-    return samples.columns if samples.kind in ("grid", "walk") else 0
-
-
-def _overview(samples: Samples, factor: int) -> Image.Image:
-    """The grid of as many of the first samples as a page can take."""
-    height, width = (s * factor for s in samples.data.shape[2:])
-    columns, data = _columns(samples), showing.shown(samples.data, samples.extra)
-    if columns and not pictures.grid_capacity(height, width, columns):
-        columns = 0  # a row is wider than a picture may be
-    room = min(_SHOWN // (height * width), pictures.grid_capacity(height, width, columns))
-    if columns:
-        room -= room % columns
-    return pictures.grid(data[: max(1, room)], columns, factor)
-
-
-def _caption(samples: Samples) -> str:
-    n, (channels, height, width) = len(samples), samples.data.shape[1:]
-    text = f"{n} picture{'s' if n > 1 else ''} of {width}x{height}{showing.caption(channels, samples.extra)}"
-    if samples.labels is None or samples.kind != "grid" or not samples.columns:
-        return text
-    rows = samples.labels.split(samples.columns)
-    if any(len(r.unique()) > 1 for r in rows):
-        return text
-    names = [samples.classes[i] if i < len(samples.classes) else str(i) for i in (int(r[0]) for r in rows)]
-    return f"{text}, from the top a row for each of {', '.join(names)}"
+def _pieces(path: Path, info: Mapping[str, Any]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+    """What `ImageDomain.read` reads: pictures, bands of rows, slices or frames, each with its notes."""
+    if slices.is_volume(path):
+        return slices.read(path, as_given(info), info.get("axis", "axial"))
+    return video.read(path, as_given(info)) if video.is_clip(path.name) else bands.read(path, as_given(info))

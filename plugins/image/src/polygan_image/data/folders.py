@@ -277,8 +277,8 @@ class PlaceSource(FileSource):
 class FolderSource(PlaceSource):
     """Every picture below a folder."""
 
-    def __init__(self, root: Path, settings: ImageSettings) -> None:
-        super().__init__(Folder(root), settings)
+    def __init__(self, root: Path | Folder, settings: ImageSettings) -> None:
+        super().__init__(root if isinstance(root, Folder) else Folder(root), settings)
 
 
 class ArchiveSource(PlaceSource):

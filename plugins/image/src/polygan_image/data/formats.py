@@ -69,13 +69,14 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 
 _REASONS = {
     "vector graphics are not read; export them as .png": (".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf", ".wmf", ".emf"),
-    "videos are not read; write their frames as .png": (".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".flc", ".fli"),
+    "videos are not read as data; write their frames as .png": (".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".flc", ".fli"),
     "Pillow does not read them; convert them to .png or .jpg": (
         ".heic", ".heif", ".jxl", ".avif", ".avifs", ".raw", ".dng", ".nef", ".cr2", ".cr3", ".arw", ".exr", ".hdr", ".fits",
     ),
     "an archive is read on its own; name the archive with --data": (
         ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".tbz2", ".txz",
     ),
+    "volumes are data only in a folder without pictures": (".nii", ".dcm", ".dicom", ".ima"),
     "an array is read on its own; name the file with --data": (".npz",),
     "arrays are pictures only in a folder without other pictures": (".npy",),
 }  # fmt: skip

@@ -68,6 +68,8 @@ class ImageInfo(TypedDict):
     """Training squares are cut from up to this many times their side, and shrunk; absent: 1."""
     keeps_size: NotRequired[bool]
     """Whether pictures that a user hands in keep their own size. `PictureToPicture` adds this fact."""
+    axis: NotRequired[str]
+    """The axis along which volumes are slices: ``"axial"``, ``"coronal"`` or ``"sagittal"``; absent: the data are no volumes."""
     pairs: NotRequired[str]
     """Where ``given`` comes from: derived as ``"grey"`` or ``"smaller"``; stored, from ``"folders"`` or the ``"left"`` or ``"right"``
     half of a picture; absent: pictures are not paired."""
@@ -119,6 +121,8 @@ class ImageSettings(DataSettings):
     one palette."""
     factor: int = ranged(2, "2 or 4")
     """How many times smaller each side of the given picture is, with pairs = smaller."""
+    axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    """The slices of volumes (NIfTI, DICOM): axial from the feet to the head, coronal from back to front, sagittal from left to right."""
     max_pixels: int = ranged(64_000_000, "[1, inf)")
     """A file with more pixels is not decoded but counts as unreadable."""
 

@@ -66,6 +66,15 @@ def pieces_of(first: Samples, pieces: Iterator[Samples]) -> Iterator[Samples]:
         yield piece
 
 
+def whole_pictures(pieces: Iterable[Samples]) -> Iterator[tuple[Tensor, Mapping[str, Any]]]:
+    """Each picture (1, C, H, W) with its notes (`Samples.extra`). Bands are joined; one picture at a time is in memory."""
+    left = iter(pieces)
+    for first in left:
+        data = [piece.data for piece in pieces_of(first, left)]
+        for one in (data[0] if len(data) == 1 else torch.cat(data, 2)).split(1):
+            yield one, first.extra
+
+
 def carried(first: Samples, made: Tensor, rows: tuple[int, int] | None = None) -> Samples:
     """What was made of a picture whose first band is ``first``, with names and notes of the given picture."""
     extra = {name: value for name, value in first.extra.items() if name not in _OWN}

@@ -155,7 +155,7 @@ def _match(place: Place, pairing: Pairing, made: Sequence[_Found], given: Sequen
     lonely: list[str] = []
     for one in made:
         key = one.split.lower(), one.rest
-        stem = key[0], os.path.splitext(one.rest)[0]
+        stem = key[0], _stem(one.rest)
         alone = len(stems[stem]) == 1 and len(own_stems[stem]) == 1
         partner = whole.get(key) or (stems[stem][0] if alone else None)
         if partner is None:
@@ -187,5 +187,10 @@ def _by_name(found: Sequence[_Found]) -> tuple[dict[tuple[str, str], str], dict[
     whole, stems = {}, defaultdict(list)
     for one in found:
         whole[one.split.lower(), one.rest] = one.file
-        stems[one.split.lower(), os.path.splitext(one.rest)[0]].append(one.file)
+        stems[one.split.lower(), _stem(one.rest)].append(one.file)
     return whole, stems
+
+
+def _stem(name: str) -> str:
+    """A name without its suffix, of which ``.nii.gz`` has two parts."""
+    return os.path.splitext(name.removesuffix(".gz") if name.lower().endswith(".nii.gz") else name)[0]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..archives import Place
     from ..settings import Given, ImageSettings
+    from ..volumes.source import VolumeSource
 
 _OTHER_HALF = {"left": "right", "right": "left"}
 
@@ -36,7 +37,12 @@ class PairedSource(Source):
     """
 
     def __init__(
-        self, made: Side, given: GivenSide, pairs: str, facts: Sequence[Fact], left_out: Sequence[LeftOut]
+        self,
+        made: Side | VolumeSource,
+        given: GivenSide | VolumeSource,
+        pairs: str,
+        facts: Sequence[Fact],
+        left_out: Sequence[LeftOut],
     ) -> None:
         self.made, self.given_side, self._facts = made, given, list(facts)
         fields: dict[str, Field] = dict(made.fields)
@@ -112,7 +118,10 @@ class PairedSource(Source):
             own.append(Fact("classes", f"{labels.shares(pixels)}{why}"))
         if self.made.half:
             own = [fact for fact in own if fact.name in ("channels", "alpha", "classes")]
-        return [*self._facts, *self.made.describe(), *(Fact(f"given {fact.name}", fact.text) for fact in own)]
+        made = list(self.made.describe())
+        if "axis" in self.made.info:  # of two volumes, most facts are the same
+            own = [fact for fact in own if fact not in made]
+        return [*self._facts, *made, *(Fact(f"given {fact.name}", fact.text) for fact in own)]
 
 
 def _clause(reason: str) -> str:
@@ -126,7 +135,7 @@ def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(height * w / width - h) <= 1 or abs(width * h / height - w) <= 1
 
 
-def given_facts(side: GivenSide) -> Given:
+def given_facts(side: GivenSide | VolumeSource) -> Given:
     """The facts of given pictures, as runs keep them."""
     if side.counted is not None:
         return side.counted.classes.facts()
@@ -151,15 +160,16 @@ class _Rows(NamedTuple):
     left_out: list[LeftOut]
 
 
-def paired_source(settings: ImageSettings) -> PairedSource:
-    """The pairs in a folder or an archive. Raises ConfigError for data of another kind, and DataError where nothing pairs."""
+def paired_source(settings: ImageSettings, place: Place | None = None) -> PairedSource:
+    """The pairs in a folder (``place``) or an archive. Raises ConfigError for data of another kind, and DataError where nothing pairs."""
     path = Path(settings.source).expanduser()
     if not (path.is_dir() or (path.is_file() and is_archive(path.name))):
         raise ConfigError(
             f"data.pairs = {settings.pairs} reads a folder or an archive of pictures, and {settings.source!r} is neither; name another, "
             "or leave --data.pairs out"
         )
-    place = Folder(path) if path.is_dir() else (Zip if path.name.lower().endswith(".zip") else Tar)(path, settings)
+    if place is None:
+        place = Folder(path) if path.is_dir() else (Zip if path.name.lower().endswith(".zip") else Tar)(path, settings)
     if not place.files:
         raise DataError(f"no pictures in {place.root}; looked for {LOOKED_FOR}")
     pairing = paired(place, settings.given) if settings.pairs == "folders" else _halves(place)

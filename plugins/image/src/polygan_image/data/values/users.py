@@ -35,7 +35,7 @@ def read(path: Path, info: Mapping[str, Any]) -> Tensor:
         values = reading.npy_values(path, None)
     else:
         values = pictures.open_picture(path, None, lambda picture: _deep(picture, dtype))
-    return _formed(values, info)
+    return formed(values, info)
 
 
 def _deep(picture: Image.Image, dtype: str) -> np.ndarray:
@@ -59,7 +59,7 @@ def take(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
             "(n, C, H, W) in [-1, 1]"
         )
     try:
-        return torch.cat([_formed(one, info) for one in values])
+        return torch.cat([formed(one, info) for one in values])
     except DataError as error:
         raise ConfigError(f"given = a picture that {error}") from None
 
@@ -67,7 +67,7 @@ def take(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
 def take_picture(picture: Image.Image, info: Mapping[str, Any]) -> Tensor:
     """(1, C, H, W) in [-1, 1] of a deep grey Pillow picture."""
     try:
-        return _formed(_deep(picture, info.get("dtype", "uint8")), info)
+        return formed(_deep(picture, info.get("dtype", "uint8")), info)
     except DataError as error:
         raise ConfigError(f"given = a picture that {error}") from None
 
@@ -77,7 +77,8 @@ def _known(info: Mapping[str, Any]) -> set[int]:
     return {info["channels"], 1} if info.get("pairs") == "grey" else {info["channels"]}
 
 
-def _formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+def formed(values: np.ndarray, info: Mapping[str, Any]) -> Tensor:
+    """(1, C, H, W) in [-1, 1] of values (H, W, C), which mean what the data's values mean."""
     facts = cast("ImageInfo", info)
     if values.shape[-1] not in _known(info):
         raise DataError(f"has {values.shape[-1]} channels, and the data has {facts['channels']}; convert the file")
