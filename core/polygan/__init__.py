@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .training.checkpoint import Checkpoints
     from .training.device import resolve_precision
     from .training.trainer import Listener, Trainer
+    from .training.weights import read_tensors
 
 __version__ = "0.1.0"
 
@@ -85,6 +86,7 @@ _HOME = {
     "training.checkpoint": "Checkpoints",
     "training.device": "resolve_precision",
     "training.trainer": "Listener Trainer",
+    "training.weights": "read_tensors",
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -159,6 +161,7 @@ __all__ = [
     "passed_over",
     "ranged",
     "read_options",
+    "read_tensors",
     "remembered",
     "resolve_precision",
     "resume",

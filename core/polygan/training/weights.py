@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pickle
+import re
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
+from safetensors.torch import load_file
 
 from ..errors import CheckpointError
 from ..reading import read_bytes
@@ -128,3 +132,29 @@ def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Netwo
         return Checkpoints(path / "checkpoints").load().networks
     what = "is neither a run, nor a checkpoint folder, nor a .safetensors file" if path.exists() else "does not exist"
     raise CheckpointError(f"{path} {what}; name a run, a checkpoint folder or a .safetensors file")
+
+
+def read_tensors(path: Path) -> Any:
+    """What a file of another program's weights holds: tensors in plain containers, from a .safetensors file or a pickle.
+
+    Pickles are read without running code, and mapped where they can be. Raises CheckpointError for a file that is missing, that is
+    damaged, or that asks for anything but tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Discriminators come with optimizers twice their size, which mapped files leave on disk.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; name the file with the weights") from None
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it asks for {found[1]}" if found else "it is no pickle of torch"
+        raise CheckpointError(
+            f"{path} was refused: {what}, and weights are tensors alone; a pickle may run any code when it is opened"
+        ) from None
+    except Exception as error:  # a reader of pickles meets anything in a damaged file: struct.error, ...
+        line = " ".join(str(error).split())[:160]
+        raise CheckpointError(
+            f"{path} is no readable file of weights ({type(error).__name__}: {line}); download or copy it again"
+        ) from None

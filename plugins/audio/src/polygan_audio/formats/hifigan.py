@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
 
-from polygan import CheckpointError, ConfigError, ImportedWeights
+from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
 
 from ..data.facts import AudioInfo
 from ..networks.hifigan import VARIANTS, Generator, Shape
@@ -163,31 +160,6 @@ def _hertz(value: Any) -> bool:
 # Files
 
 
-def _read(path: Path) -> Any:
-    """What a checkpoint holds; pickles are read as tensors and plain containers only."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Discriminators come with optimizers twice their size, which mapped files leave on disk.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; name the file with the weights") from None
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it asks for {found[1]}" if found else "it is no pickle of torch"
-        raise CheckpointError(
-            f"{path} was refused: {what}, and weights are tensors alone; a pickle may run any code when it is opened"
-        ) from None
-    except Exception as error:  # a reader of pickles meets anything in a damaged file: struct.error, ...
-        raise CheckpointError(
-            f"{path} is no readable checkpoint ({type(error).__name__}: {_line(error)}); download or copy it again"
-        ) from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
-
-
 def _tensors(state: Any, path: Path, name: str) -> State:
     """A dict of finite floating-point tensors, in float32."""
     if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
@@ -205,7 +177,7 @@ def _kind(value: Any) -> str:
 
 
 def _generator_state(path: Path) -> State:
-    found = _read(path)
+    found = read_tensors(path)
     if path.suffix == ".safetensors" and any(k.startswith("generator.") for k in found):
         found = {k.removeprefix("generator."): v for k, v in found.items() if k.startswith("generator.")}
     elif isinstance(found, dict) and "generator" in found:
@@ -286,7 +258,7 @@ def _setting(wanted: Mapping[str, Any], found: Mapping[str, Tensor]) -> str:
 
 def _discriminators(path: Path) -> State:
     """``mpd`` and ``msd`` of a ``do_*`` file by the names of `polygan_audio.networks.discriminators.Discriminators`."""
-    found, remedy = _read(path), "or move it away to import the generator alone"
+    found, remedy = read_tensors(path), "or move it away to import the generator alone"
     networks: State = {}
     for official, ours in (("mpd", "periods"), ("msd", "scales")):
         if not isinstance(found, dict) or official not in found:

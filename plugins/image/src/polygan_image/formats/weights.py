@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
-from polygan import CheckpointError
+from polygan import CheckpointError, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +24,7 @@ def read_state(path: Path, places: Sequence[str] = ()) -> State:
     ``places``: names under which the tensors may lie in the file; the first that is there counts. The prefix ``module.`` of
     parallel training is taken off. Raises CheckpointError for a file that holds anything else, and for values that are not finite.
     """
-    found = _read(path)
+    found = read_tensors(path)
     for place in places:
         if isinstance(found, dict) and isinstance(found.get(place), dict):
             found = found[place]
@@ -49,26 +45,6 @@ def read_state(path: Path, places: Sequence[str] = ()) -> State:
             raise CheckpointError(f"{path}: {key} has NaN or infinite values; use an earlier file")
         state[key.removeprefix("module.")] = value.detach().float() if value.is_floating_point() else value
     return state
-
-
-def _read(path: Path) -> Any:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; name the file with the weights") from None
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it asks for {found[1]}" if found else "it is no pickle of torch"
-        raise CheckpointError(
-            f"{path} was refused: {what}, and weights are tensors alone; a pickle may run any code when it is opened"
-        ) from None
-    except Exception as error:  # a reader of pickles meets anything in a damaged file: struct.error, ...
-        line = " ".join(str(error).split())[:160]
-        raise CheckpointError(
-            f"{path} is no readable file of weights ({type(error).__name__}: {line}); download or copy it again"
-        ) from None
 
 
 def renamed(
