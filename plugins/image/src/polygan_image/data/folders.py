@@ -190,7 +190,24 @@ def _table_labels(entries: list[object], where: str) -> dict[str, str]:
     return labels
 
 
-class PlaceSource(FileSource):
+class FilesOfPlace(FileSource):
+    """Some files of a folder or an archive, each a picture."""
+
+    place: Place
+    files: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        """The file's path."""
+        return self.place.name(self.files[index])
+
+    def _file(self, index: int) -> Path | IO[bytes]:
+        return self.place.open(self.files[index])
+
+
+class PlaceSource(FilesOfPlace):
     """The pictures of a folder or an archive, sorted by path; hidden files and other suffixes are left out."""
 
     folders_are_labels = True
@@ -254,16 +271,6 @@ class PlaceSource(FileSource):
                     "small classes out with --data.min_class 2"
                 )
         return classes
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        """The file's path."""
-        return self.place.name(self.files[index])
-
-    def _file(self, index: int) -> Path | IO[bytes]:
-        return self.place.open(self.files[index])
 
     def fingerprint(self) -> str:
         """Paths below the root, sizes, modification times and classes of all files, and the settings."""

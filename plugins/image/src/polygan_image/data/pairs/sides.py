@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from polygan import DataError
 
 from .. import pictures, survey
-from ..sources import FileSource
+from ..folders import FilesOfPlace
 from . import labels
 from .counting import Files, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-    from typing import IO
 
     import numpy as np
     from PIL import Image
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from .counting import Counted
 
 
-class Side(FileSource):
+class Side(FilesOfPlace):
     """Some files of a place, whole or one half of each.
 
     ``half`` is ``"left"``, ``"right"`` or empty. ``labels`` and ``classes`` are the classes of the files.
@@ -52,16 +50,6 @@ class Side(FileSource):
 
     def _prepare(self, settings: ImageSettings) -> None:
         """Find what has to be known before the headers are read. Default: nothing."""
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        """The file's path."""
-        return self.place.name(self.files[index])
-
-    def _file(self, index: int) -> Path | IO[bytes]:
-        return self.place.open(self.files[index])
 
     def fingerprint(self) -> str:
         """Paths, sizes and modification times of the files, the half and the settings."""
