@@ -11,7 +11,7 @@ import torch
 from timing import interleave, table
 from torch import nn
 
-from polygan_image.translation.geometry import Geometry, padded
+from polygan_image.geometry import Geometry, padded
 from polygan_image.translation.tiles import plan, tiled
 
 WORKER = Path(__file__).parents[1] / "image/translation/peak_worker.py"

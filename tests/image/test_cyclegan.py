@@ -17,7 +17,7 @@ import polygan
 from polygan import ConfigError
 from polygan.game.sampling import given_of, shown_beside
 from polygan_image.cyclegan import CycleGAN
-from polygan_image.translation.geometry import padded
+from polygan_image.geometry import padded
 
 
 def made(network, image):

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_dcgan import TRAINING, Loop, players_of
 
 from polygan import ConfigError, Noise, Request, Samples
+from polygan_image.geometry import padded
 from polygan_image.networks.unet import UNet
 from polygan_image.pix2pix import Config, Pix2Pix, Sampling, automatic_depth, linear_decay
-from polygan_image.translation.geometry import padded
 
 TINY = {"width": 2, "depth": 2, "discriminator_width": 2, "discriminator_layers": 1, "blocks": 1}
 INFO = {"channels": 3, "height": 16, "width": 16, "pairs": "folders", "given": {"channels": 2}, "count": 9}

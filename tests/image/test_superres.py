@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_dcgan import TRAINING, Loop
 
 from polygan import ConfigError, Samples, losses, make_samples
+from polygan_image.data.values.shrinking import shrink
 from polygan_image.formats.onnx import export
 from polygan_image.networks.enlarging import Compact, RRDBNet
 from polygan_image.superres import Config, SuperResolution, psnr
-from polygan_image.translation.degrade import shrink
 
 TINY = {"width": 4, "depth": 1, "discriminator_width": 4, "discriminator_layers": 1, "regression_steps": 10}
 INFO = {"channels": 3, "height": 24, "width": 24, "pairs": "smaller", "given": {"channels": 3, "factor": 2}, "count": 9}

@@ -9,9 +9,9 @@ from torch import nn
 
 from polygan import CheckpointError, ConfigError
 from polygan_image.formats import onnx
+from polygan_image.geometry import Geometry, padded
 from polygan_image.pix2pix import Config, Pix2Pix
 from polygan_image.translation.base import PictureToPicture
-from polygan_image.translation.geometry import Geometry, padded
 
 INFO = {"channels": 3, "height": 32, "width": 32, "pairs": "folders", "given": {"channels": 2, "window": [0, 4095]}}
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import polygan
 from polygan import CheckpointError, ConfigError
+from polygan_image.geometry import padded
 from polygan_image.networks.patches import PatchDiscriminator
-from polygan_image.translation.geometry import padded
 
 GOLDEN = Path(__file__).parents[2] / "golden/cyclegan"
 

@@ -15,8 +15,8 @@ from made_pairs import DOMAIN, batch, facts, folders, photo, save, source, store
 
 from polygan import ConfigError, DataError
 from polygan.data import build_store
+from polygan_image.data.values.shrinking import shrink
 from polygan_image.domain import ImageSettings
-from polygan_image.translation.degrade import shrink
 
 
 def values(picture):

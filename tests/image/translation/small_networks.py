@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from polygan import Checked
+from polygan_image.geometry import Geometry
 from polygan_image.translation.base import PictureToPicture, Translation
-from polygan_image.translation.geometry import Geometry
 
 
 class Enlarger(nn.Module):

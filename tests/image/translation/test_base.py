@@ -14,9 +14,10 @@ from small_networks import Enlarger, Hourglass, Plain, options, picture, recipe
 
 from polygan import ConfigError, DataError, HasStream, Samples, make_samples
 from polygan.game.sampling import stream_samples
+from polygan_image.data.values import bands
 from polygan_image.domain import ImageDomain
-from polygan_image.translation import bands, tiles
-from polygan_image.translation.geometry import padded
+from polygan_image.geometry import padded
+from polygan_image.translation import tiles
 
 DOMAIN = ImageDomain()
 

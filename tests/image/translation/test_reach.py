@@ -9,7 +9,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parent))
 from small_networks import Enlarger, Hourglass
 
-from polygan_image.translation.geometry import Geometry
+from polygan_image.geometry import Geometry
 from polygan_image.translation.reach import measured_halo
 
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_networks import Enlarger, Hourglass, picture
 
 from polygan import ConfigError
-from polygan_image.translation.geometry import Geometry, padded
+from polygan_image.geometry import Geometry, padded
 from polygan_image.translation.tiles import ROOM, Reader, made_bands, plan, tiled
 
 CPU = torch.device("cpu")

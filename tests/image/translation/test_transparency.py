@@ -13,9 +13,10 @@ from small_networks import Enlarger, options, picture, recipe
 
 from polygan import Samples, make_samples
 from polygan.game.sampling import stream_samples
+from polygan_image.data.values import bands
 from polygan_image.domain import ImageDomain
-from polygan_image.translation import bands, tiles
-from polygan_image.translation.geometry import Geometry, padded
+from polygan_image.geometry import Geometry, padded
+from polygan_image.translation import tiles
 from polygan_image.translation.transparency import with_alpha
 
 DOMAIN = ImageDomain()

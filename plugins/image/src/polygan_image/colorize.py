@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from polygan import Checked, ConfigError, Context, Player, Turn, losses, ranged
 
 from .colour import delta_e, lab_to_srgb, lightness, srgb_to_lab, within_gamut
+from .geometry import Geometry, padded
 from .networks.patches import MultiScale, smallest_side
 from .networks.unet import UNet
 from .translation.base import PictureToPicture, Translation
-from .translation.geometry import Geometry, padded
 from .translation.stopping import NEVER, Stop, replace, replace_where
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from polygan import Checked, ConfigError, Player, Turn, losses, ranged
 
 from .game import Game
+from .geometry import Geometry, padded
 from .networks.patches import PatchDiscriminator, PatchNorm, smallest_side
 from .networks.resnet import Norm, ResNetGenerator
 from .pix2pix import linear_decay
 from .translation.base import PictureToPicture
-from .translation.geometry import Geometry, padded
 from .translation.two_sides import ToSide, picture_side, sides_to, two_classes
 
 if TYPE_CHECKING:

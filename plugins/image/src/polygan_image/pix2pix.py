@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from polygan import Checked, ConfigError, Player, Turn, ranged
 
 from .game import Game
+from .geometry import Geometry, padded
 from .networks.patches import MultiScale, PatchNorm, smallest_side
 from .networks.resnet import Norm, ResNetGenerator
 from .networks.spade import SpadeGenerator
 from .networks.unet import Statistics, UNet
 from .translation.base import PictureToPicture, Translation
-from .translation.geometry import Geometry, padded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 
 from polygan import Checked, ConfigError, Player, Turn, losses, ranged
 
+from .data.values.shrinking import shrink, whole
 from .networks.enlarging import Compact, RRDBNet, Small
 from .networks.patches import PatchDiscriminator, smallest_side
 from .translation.base import PictureToPicture
-from .translation.degrade import camera, shrink, whole
+from .translation.degrade import camera
 from .translation.stopping import replace
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Context, TrainerSettings
 
-    from .translation.geometry import Geometry
+    from .geometry import Geometry
 
 _FINAL = 0.1  # share of the learning rate that is left at the end of the regression
 

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 
 from polygan import ConfigError, DataError, Domain, Picture, Samples
 
-from ..translation import bands
 from . import given, pictures
 from .archives import Folder
 from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
@@ -23,7 +22,7 @@ from .pairs.beside import view
 from .pairs.given import as_given
 from .pairs.source import paired_source
 from .settings import ImageSettings
-from .values import crops, files, showing, stored, windows
+from .values import bands, crops, files, showing, stored, windows
 from .volumes import dicom, opening, slices, video
 
 if TYPE_CHECKING:

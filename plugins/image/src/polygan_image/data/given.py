@@ -11,12 +11,12 @@ from PIL import Image
 
 from polygan import ConfigError
 
-from ..translation.degrade import shrink
 from . import pictures
 from .pairs.given import check_factor
 from .pairs.labels import classes_of
 from .pairs.maps import read_map, take_maps
 from .values import reading, users, windows
+from .values.shrinking import shrink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..data.settings import Given, ImageInfo
+    from ..geometry import Geometry
     from ..translation.base import PictureToPicture
-    from ..translation.geometry import Geometry
 
 TOLERANCE = 1e-4
 """Largest difference of a value between torch and the file, for values in [-1, 1]; a grey level of 8 bits is 80 times as far."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..translation.geometry import Geometry
+from ..geometry import Geometry
 
 _SLOPE = 0.2  # of leaky ReLU
 _PART = 0.2  # of a residual branch that is added (Wang et al. 2018, section 3.1)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..translation.geometry import Geometry
+from ..geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..translation.geometry import Geometry
+from ..geometry import Geometry
 from .resnet import Norm, PixelNorm
 from .unet import SLOPE, is_local
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..translation.geometry import Geometry
+from ..geometry import Geometry
 from .resnet import Enlarged, Norm, normalisation
 
 SLOPE = 0.2

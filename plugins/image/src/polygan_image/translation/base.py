@@ -11,8 +11,8 @@ import torch
 
 from polygan import Checked, ConfigError, Recipe, Samples, in_chunks, ranged
 
+from ..data.values.bands import bands_of, carried, is_large, pieces_of
 from . import tiles
-from .bands import bands_of, carried, is_large, pieces_of
 from .transparency import seen, with_alpha
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from polygan import Request
 
     from ..data.settings import ImageInfo
-    from .geometry import Geometry
+    from ..geometry import Geometry
 
 C = TypeVar("C")
 """The settings of a recipe."""

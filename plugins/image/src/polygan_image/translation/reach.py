@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .geometry import Geometry
+    from ..geometry import Geometry
 
 _LONGEST = 2048  # pixels of the strips that are tried
 _THICK = 4  # multiples of the network across a strip

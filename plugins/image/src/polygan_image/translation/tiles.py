@@ -9,14 +9,14 @@ import torch
 
 from polygan import ConfigError
 
-from .geometry import padded
+from ..geometry import padded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
-    from .geometry import Geometry
+    from ..geometry import Geometry
 
 ROOM = {"cpu": 2**17, "cuda": 2**20}
 """Input pixels that a network sees at once, by type of device. A map of 64 channels then has 32 MB on a CPU, which is the size up

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from polygan import Samples
 
-    from .geometry import Geometry
+    from ..geometry import Geometry
 
 _VISIBLE = 1 / 512  # alpha below this number is 0 as a byte
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from polygan import ConfigError, DataError
 
-from ...translation.bands import whole_pictures
 from .. import given
 from ..pairs.labels import classes_of
 from ..values import users, windows
+from ..values.bands import whole_pictures
 from . import dicom, nifti, planes
 from .place import VolumePlace
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from polygan import ConfigError, DataError
 
-from ...translation.bands import whole_pictures
 from .. import given, pictures
 from ..pairs.labels import classes_of
 from ..values import showing, users
+from ..values.bands import whole_pictures
 from .optional import need
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ import torch
 
 from polygan import DataError, Samples
 
-from ..data import given, pictures
-from ..data.values import files
-from . import png
+from .. import given, pictures
+from . import files, png
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

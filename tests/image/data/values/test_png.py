@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from polygan_image.translation import png
+from polygan_image.data.values import png
 
 
 def back(path):
