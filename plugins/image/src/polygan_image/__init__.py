@@ -278,6 +278,13 @@ def _pair_metrics() -> list[MetricSpec]:
             needs_pairs=True,
         ),
         MetricSpec(
+            "image/label-agreement",
+            "polygan_image.scores.pairs.segments:label_agreement",
+            "share of pixels whose class a small network finds again in pictures made from label maps; higher is better",
+            "Isola et al. 2017, arXiv:1611.07004, section 4",
+            needs_pairs=True,
+        ),
+        MetricSpec(
             "image/consistency",
             "polygan_image.scores.pairs.agreement:consistency",
             "distance of made pictures, made grey or smaller again, from the given ones; lower is better",
