@@ -19,6 +19,7 @@ from polygan import DataError, Score
 from .chosen import features_of
 from .features import pixels_of
 from .manifolds import density_coverage, precision_recall
+from .pairs.distributions import beside
 from .trained import ClassifierFeatures, has_labels
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def _broken(count: int) -> str:
 def frechet(evaluation: Evaluation) -> list[Score]:
     """``image/frechet``: mean `frechet_distance` of draws of fakes, and, as the floor, of held-out pictures.
 
-    With the feature network ``inception`` its name is ``image/fid``.
+    With the feature network ``inception`` its name is ``image/fid``. Where pictures are made from given ones, the baseline is the
+    best trivial answer to these.
     """
     seen = features_of(evaluation)
     train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
@@ -138,26 +140,33 @@ def frechet(evaluation: Evaluation) -> list[Score]:
     value, floor = score(fakes), score(real)
     text += f", {value / floor:.3g} times the floor" if floor > 0 else ""
     text += f", fewer than the {train.shape[1]} features" if n < train.shape[1] else ""
+    baseline, others = beside(seen, score, n)
     unlike = "" if seen.fid else _NO_FID
     return [
         Score(
             "image/fid" if seen.fid else "image/frechet",
             value,
             floor,
-            note=_note(seen, text, unlike),
+            note=_note(seen, text, unlike) + others,
+            baseline=baseline,
             kind="distribution",
         )
     ]
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
-    """``image/kid``: `kernel_distance` of fakes to training pictures, and, as the floor, of held-out pictures."""
+    """``image/kid``: `kernel_distance` of fakes to training pictures, and, as the floor, of held-out pictures; the baseline as above."""
     seen = features_of(evaluation)
     train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)
-    value, floor = kernel_distance(train, fakes, n), kernel_distance(train, real, n)
+
+    def score(features: Tensor) -> float:
+        return kernel_distance(train, features, n)
+
+    baseline, others = beside(seen, score, n)
     text = f"50 subsets of {n} of {len(fakes)} generated, floor {len(real)} held-out, against {len(train)} training"
-    return [Score("image/kid", value, floor, note=_note(seen, text, _NO_FID), kind="distribution")]
+    note = _note(seen, text, _NO_FID) + others
+    return [Score("image/kid", score(fakes), score(real), note=note, baseline=baseline, kind="distribution")]
 
 
 def manifolds(evaluation: Evaluation) -> list[Score]:
