@@ -71,7 +71,8 @@ class MetricSpec:
     `(polygan.Evaluation) -> list[polygan.Score | polygan.Plot]`.
 
     ``needs_pairs`` says that the metric asks for `polygan.Evaluation.pairs`. By default such metrics are computed where a run has
-    pairs, before all others, and nowhere else.
+    pairs, before all others, and nowhere else. ``needs_sides`` says that the recipe must make samples of one class from samples of
+    another (`Recipe.sides`); by default the metric is computed for no other recipe.
     """
 
     id: str
@@ -79,6 +80,7 @@ class MetricSpec:
     summary: str
     paper: str = ""
     needs_pairs: bool = False
+    needs_sides: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
 from ..game.sampling import has_truth
+from ..game.sides import sides_of
 from ..messages import plural, say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from ..data.domain import Domain
     from ..data.source import DataSettings, Source
     from ..data.store import Split
-    from ..game.recipe import Recipe
+    from ..files import Facts
+    from ..game.recipe import AnyRecipe, Recipe
     from ..hookspecs import DatasetSpec
     from ..plugins.catalogue import Catalogue
     from .data.receipt import Receipt
@@ -120,10 +122,17 @@ def open_source(settings: DataSettings, domain: Domain, catalogue: Catalogue) ->
     return domain.open(settings)
 
 
-def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue, *, paired: bool | None = None) -> list[str]:
+def metric_ids(
+    names: Sequence[str],
+    domain: Domain,
+    catalogue: Catalogue,
+    recipe: AnyRecipe | None = None,
+    info: Facts | None = None,
+) -> list[str]:
     """The ids of the named metrics; without names, the ids of the domain's metrics. ConfigError for another domain's metric.
 
-    Without names, metrics of pairs come first where the run has pairs (``paired``), and are left out where the run has none.
+    Without names, metrics of pairs come first where ``recipe`` and the facts of its data have pairs. Metrics that need pairs or
+    sides are left out where the run has none.
     """
     known = [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
     ids = [catalogue.metric(name).id for name in names]
@@ -132,10 +141,12 @@ def metric_ids(names: Sequence[str], domain: Domain, catalogue: Catalogue, *, pa
         if other != domain.id and other in catalogue.domains:
             fits = f"the metrics of this run are {', '.join(known)}" if known else "no metric is installed for this run"
             raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
-    if ids or paired is None:
+    if ids or recipe is None or info is None:
         return ids or known
-    pairs = [name for name in known if catalogue.metric(name).needs_pairs]
-    return [*(pairs if paired else []), *(name for name in known if name not in pairs)]
+    paired, sided = has_truth(recipe, domain, info), sides_of(recipe) is not None
+    specs = [catalogue.metric(name) for name in known]
+    fitting = [spec for spec in specs if paired >= spec.needs_pairs and sided >= spec.needs_sides]
+    return [spec.id for spec in sorted(fitting, key=lambda spec: not spec.needs_pairs)]
 
 
 def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:
@@ -202,7 +213,7 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
     splits = _decoded(source, data, base, domain, progress, receipt)
     info = splits["train"].store.info
     recipe = kind(settings.model, info)
-    metrics = metric_ids(settings.run.metrics, domain, catalogue, paired=has_truth(recipe, domain, info))
+    metrics = metric_ids(settings.run.metrics, domain, catalogue, recipe, info)
     return Job(settings, catalogue, domain, recipe, splits, metrics)
 
 

@@ -13,7 +13,7 @@ from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..game.recipe import swapped
-from ..game.sampling import has_truth, make_samples
+from ..game.sampling import make_samples
 from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
@@ -263,8 +263,7 @@ class Run:
         trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
         trust.check(self.settings.run.features, self.folder)  # before any data is decoded
         job = dataclasses.replace(self._whole_job(), trust=trust)
-        paired = has_truth(self.recipe, self.domain, job.info)
-        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, paired=paired)
+        names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device)
         if samples is not None:

@@ -10,6 +10,7 @@ from toy_runs import TOY, command, records
 
 import polygan
 from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan.runs.assembly import metric_ids
 from polygan.scoring.scores import compute_scores
 
 MIRROR = TOY.with_name("mirror_gan.py")
@@ -109,6 +110,16 @@ def test_metrics_of_pairs_lead_where_there_are_pairs_and_are_left_out_elsewhere(
     monkeypatch.setattr(type(run.domain), "paired", lambda self, info: False)
     assert [s.name for s in run.evaluate(quiet=True)] == ["points/spread"]
     assert [s.name for s in run.evaluate(["points/near"], quiet=True)] == ["points/near"]  # who asks gets the metric
+
+
+def test_metrics_of_sides_are_left_out_where_a_recipe_has_none(run, pair_metric, monkeypatch):
+    catalogue = get_catalogue()
+    spec = dataclasses.replace(catalogue.metric("points/near"), needs_pairs=False, needs_sides=True)
+    monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+    assert [s.name for s in run.evaluate(quiet=True)] == ["points/spread"]
+    monkeypatch.setattr(type(run.recipe), "sides", lambda self, options: polygan.Sides("a", "b"))
+    known = metric_ids((), run.domain, catalogue, run.recipe, run._whole_job().info)
+    assert "points/near" in known
 
 
 def test_a_run_logs_and_prints_the_baseline_beside_the_score(run, pair_metric, capsys):

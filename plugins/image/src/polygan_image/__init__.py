@@ -291,6 +291,13 @@ def _pair_metrics() -> list[MetricSpec]:
             needs_pairs=True,
         ),
         MetricSpec(
+            "image/cycle",
+            "polygan_image.scores.pairs.agreement:cycle",
+            "distance of pictures that went to the other side and back from what they were; lower is better",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            needs_sides=True,
+        ),
+        MetricSpec(
             "image/flicker",
             "polygan_image.scores.pairs.agreement:flicker",
             "change between neighbouring made frames beyond that of the given frames; lower is better",

@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from polygan import Evaluation, Recipe, Samples
+from polygan import Evaluation, Recipe, Samples, Sides
 from polygan.data import build_store, split_store
+from polygan.game.sides import compared
 from polygan_image.domain import ImageDomain, ImageSettings
 
 DOMAIN = ImageDomain()
@@ -52,6 +53,22 @@ class Started(Made):
     variants: ClassVar = MappingProxyType({"start": {"generator": "start"}})
 
 
+@dataclass(frozen=True)
+class To:
+    """Options of a recipe with two sides."""
+
+    to: str = ""
+
+
+class Turned(Made):
+    """Pictures of the class a become pictures of the class b, or the other way round."""
+
+    Sampling: ClassVar = To
+
+    def sides(self, options):
+        return Sides("b", "a") if options.to == "a" else Sides("a", "b")
+
+
 @dataclass
 class Paired(Evaluation):
     """``make(given)`` makes pictures (n, C, H, W) of given ones, and ``start(given)`` those of the network ``start``."""
@@ -81,3 +98,15 @@ def truth_of(splits):
 def by(found):
     """Scores by name."""
     return {score.name: score for score in found}
+
+
+def sides_of(folder, recipe=Turned):
+    """Light scenes, the class a, and dark blue ones, the class b: the facts, all splits, and the splits of the class that is made."""
+    n = 40
+    dark = (scenes(n, 1) * np.array([0.3, 0.5, 0.9])).astype(np.uint8)
+    np.savez(folder / "sides.npz", images=np.concatenate([scenes(n), dark]), labels=np.repeat([0, 1], n))
+    settings = ImageSettings(source=str(folder / "sides.npz"), cache=str(folder / "cache"))
+    splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0.4)
+    info = splits["train"].store.info
+    info["classes"] = ["a", "b"]
+    return info, splits, compared(recipe(None, info), splits)

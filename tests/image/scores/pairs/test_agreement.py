@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scenes import DOMAIN, evaluation, splits_of, truth_of
+from scenes import DOMAIN, Made, Paired, evaluation, splits_of, truth_of
 
-from polygan import DataError
+from polygan import DataError, Samples, Sides
 from polygan_image.data.given import in_colour
-from polygan_image.scores.pairs.agreement import consistency, flicker
+from polygan_image.scores.pairs.agreement import consistency, cycle, flicker
 
 
 @pytest.mark.parametrize("pairs", ["grey", "smaller"])
@@ -79,3 +79,30 @@ def test_a_window_gives_the_units_of_the_scores(tmp_path):
     assert score.value == pytest.approx(200, abs=1)
     assert "from -1000 to 1000" in score.note
     assert torch.is_tensor(DOMAIN.real(splits["held_out"], splits["held_out"].rows).data)
+
+
+@dataclasses.dataclass
+class Shifting(Paired):
+    """On the way to b, pictures get half the contrast and become darker by ``make`` of 255; on the way back, twice the contrast."""
+
+    def generate(self, n, seed, options=None, *, networks=None, given=None):
+        back = options is not None and options.to == "a"
+        return Samples(2 * given.data if back else given.data / 2 - self.make / 127.5, DOMAIN)
+
+
+def test_the_way_there_and_back_is_measured_in_units_of_the_data(sides):
+    (score,) = cycle(sides(10, kind=Shifting))
+    assert score.value == pytest.approx(20, rel=1e-4)  # 10 darker there, doubled on the way back
+    assert "held-out pictures of a" in score.note
+    (all_the_way,) = cycle(sides(0.001, kind=Shifting))
+    assert all_the_way.value == pytest.approx(0.002, rel=0.01)
+
+
+def test_a_recipe_of_one_direction_has_no_way_back(sides, grey):
+    class OneWay(Made):
+        def sides(self, options):
+            return Sides("a", "b")
+
+    for own in (sides(10, recipe=OneWay), evaluation(grey, in_colour)):
+        with pytest.raises(DataError, match="does not make both sides"):
+            cycle(own)

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
-from typing import ClassVar
 
-import numpy as np
 import pytest
 import torch
-from scenes import DOMAIN, Made, Paired, Started, by, evaluation, scenes, truth_of
+from scenes import DOMAIN, Started, by, evaluation, truth_of
 
-from polygan import Sides
-from polygan.data import build_store, split_store
-from polygan.game.sides import compared
-from polygan_image.domain import ImageSettings
 from polygan_image.scores import self_supervised, trained
 from polygan_image.scores.metrics import frechet, kid
 from polygan_image.scores.pairs.distributions import COPY, MATCHED, matched
@@ -68,28 +61,8 @@ def test_paired_pictures_stand_beside_the_grey_copy_and_the_start(metric, grey, 
     assert value_in(right.note, "start") == pytest.approx(copied.value, rel=0.01)
 
 
-class Turned(Made):
-    """Pictures of the class a become pictures of the class b."""
-
-    variants: ClassVar = MappingProxyType({})
-
-    def sides(self, options):
-        return Sides("a", "b")
-
-
-def test_two_sides_stand_beside_the_copy_and_the_colours_of_the_other_side(tmp_path):
-    light, n = scenes(40), 40
-    dark = (scenes(40, 1) * np.array([0.3, 0.5, 0.9])).astype(np.uint8)
-    labels = np.repeat([0, 1], n)
-    np.savez(tmp_path / "sides.npz", images=np.concatenate([light, dark]), labels=labels)
-    settings = ImageSettings(source=str(tmp_path / "sides.npz"), cache=str(tmp_path / "cache"))
-    splits = split_store(build_store(DOMAIN.open(settings), settings, progress=False), 0.4)
-    info = {**splits["train"].store.info, "classes": ["a", "b"]}
-    splits["train"].store.info["classes"] = ["a", "b"]
-    recipe = Turned(None, info)
-    parts = compared(recipe, splits)
-    facts = {"samples": 100, "device": torch.device("cpu"), "cache": tmp_path, "splits": splits}
-    made = Paired(DOMAIN, info, parts["train"], parts["held_out"], recipe, {}, make=lambda given: given, **facts)
+def test_two_sides_stand_beside_the_copy_and_the_colours_of_the_other_side(sides, tmp_path):
+    made = sides(lambda given: given, cache=tmp_path)
     found = by(frechet(made)) | by(kid(made))
     for name in ("image/frechet", "image/kid"):
         score = found[name]

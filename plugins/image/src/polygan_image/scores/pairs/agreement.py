@@ -1,4 +1,4 @@
-"""Whether made pictures agree with what was given: shrunk or without colours, and from frame to frame."""
+"""Whether made pictures agree with what was given: shrunk or without colours, on the way back, and from frame to frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from polygan import DataError, Score
 
 from ...data import given as given_pictures
+from ...data.values.windows import window_of
 from .compared import Compared, compare
 
 if TYPE_CHECKING:
@@ -77,3 +78,27 @@ def flicker(evaluation: Evaluation) -> list[Score]:
     floor = change(real[0], real[1]) - given if e.paired else None
     note = f"{len(rows)} pairs of neighbouring frames; the given frames change by {given:.3g} of 255"
     return [Score("image/flicker", change(made[0], made[1]) - given, floor, note=note)]
+
+
+def cycle(evaluation: Evaluation) -> list[Score]:
+    """``image/cycle``: how far pictures that went to the other side and back are from what they were, in the data's own units.
+
+    The mean absolute difference. A recipe that changes nothing gets 0, so read it together with ``image/kid``. DataError for a recipe
+    that does not make both sides.
+    """
+    e, sides = evaluation, evaluation.sides
+    if sides is None or not hasattr(e.recipe.Sampling(), "to"):
+        raise DataError("the score takes pictures to the other side and back, and this recipe does not make both sides")
+    back = type(e.recipe.Sampling())(to=sides.given)
+    given = e.given(e.samples)
+    assert given is not None
+    made = e.generate(len(given), e.seed, given=given)
+    returned = e.generate(len(given), e.seed, back, given=made)
+    low, high = window_of(e.info)
+    scale = (high - low) / 2
+
+    def away(data: Tensor) -> float:
+        return float((data.float().cpu() - given.data.float().cpu()).abs().double().mean()) * scale
+
+    note = f"{len(given)} held-out pictures of {sides.given}, in units from {low:g} to {high:g}; on the other side {away(made.data):.3g} away"
+    return [Score("image/cycle", away(returned.data), note=note)]
