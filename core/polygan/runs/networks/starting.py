@@ -167,12 +167,20 @@ def _differences(recipe: AnyRecipe, settings: Settings, origin: Origin, weights:
         if then != now:
             with suppress(PolyganError, TypeError, ValueError):
                 look(f"--model.{field.name}", then, now, dataclasses.replace(ours, **{field.name: then}), recipe.info)
-    for key in sorted(origin.info.keys() | recipe.info.keys()):
-        then, now = origin.info.get(key), recipe.info.get(key)
+    there = _facts(recipe, origin)
+    for key in sorted(there.keys() | recipe.info.keys()):
+        then, now = there.get(key), recipe.info.get(key)
         if then != now:
             look(f"the data's {key}", then, now, ours, {**recipe.info, key: then})
     chosen = [text for text, helps in named.items() if helps] or list(named)[:4]
     return f"use what the start was trained with: {'; '.join(chosen)}" if chosen else ""
+
+
+def _facts(recipe: AnyRecipe, origin: Origin) -> Facts:
+    """The facts of the data of the start, with what the recipe adds to them, as in ``recipe.info``."""
+    with suppress(PolyganError, LookupError, ValueError, TypeError):
+        return type(recipe)(origin.settings.model, origin.info).info
+    return origin.info
 
 
 def _short(value: object) -> str:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 import polygan
 import toy_gan
 from polygan.plugins import load_catalogue, set_catalogue
+from polygan.runs.networks import starting
 from polygan.runs.networks.starting import origin_of
 from polygan.training.weights import load_fitting
 
@@ -98,6 +99,18 @@ def test_other_settings_are_named_and_those_that_change_no_shape_are_not():
         train("wide", size=3, init_from=str(source.folder))
     with pytest.raises(polygan.CheckpointError, match="trained with points/sorted, and this run is points/other"):
         train("other", recipe="points/other", init_from=str(source.folder), model={"width": 6})
+
+
+def test_facts_that_the_recipe_adds_itself_are_no_difference(monkeypatch):
+    source = train("source")
+    kind = type(source.recipe)
+    init = kind.__init__
+    monkeypatch.setattr(kind, "__init__", lambda self, config, info: init(self, config, {**info, "own": True}))
+    monkeypatch.setattr(
+        starting, "_count", lambda networks, weights: 1
+    )  # no setting explains the misfit, so all are named
+    with pytest.raises(polygan.CheckpointError, match=r"--model.depth is 1 there and 3 here$"):
+        train("deep", init_from=str(source.export("model")[0]), model={"depth": 3})
 
 
 def test_bare_weights_have_no_settings_to_compare():
