@@ -111,6 +111,18 @@ def test_generator_and_start_follow_the_average_until_the_game_begins():
     assert answer(run.actors["generator"].module) == FAR
 
 
+@pytest.mark.parametrize(("every", "best"), [(1, 1), (1, 3), (2, 2), (2, 3)])
+def test_the_game_begins_from_the_regression_with_the_best_check(every, best):
+    run = trainer(4, regression_steps=3, check_every=every)
+    learner, start, generator = (run.actors[name].module for name in ("learner", "start", "generator"))
+    for step in range(4):  # the game begins in the last one, which checks too
+        answers(learner, TRUE if step == best else FAR)
+        run.iterate()
+    assert answer(start) == answer(learner) == answer(generator) == TRUE
+    assert float(run.actors["stop"].module.stopped) == 0
+    assert 0 < float(run.actors["stop"].module.best) < 0.1
+
+
 def test_a_game_that_becomes_worse_than_grey_stops_and_samples_come_from_the_last_good_step():
     run = trainer(9)
     learner, generator, stop = (run.actors[name].module for name in ("learner", "generator", "stop"))
@@ -144,8 +156,8 @@ def test_a_game_that_becomes_worse_than_grey_stops_and_samples_come_from_the_las
 
 
 def test_a_check_compares_made_and_grey_with_the_truth_of_the_same_pictures():
-    run = trainer(3, margin=0.1)
-    for _ in range(2):
+    run = trainer(4, margin=0.1)
+    for _ in range(3):
         run.iterate()
     stop, found = run.actors["stop"].module, []
     run.context.players["stop"].module.look = lambda made, limit: found.append((float(made), float(limit)))

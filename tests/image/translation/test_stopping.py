@@ -40,6 +40,15 @@ def test_a_stop_is_final():
     assert (float(stop.kept), float(stop.stopped)) == (0, 1)
 
 
+def test_an_improvement_is_a_smaller_share_of_what_is_allowed():
+    stop, found = Stop(), []
+    for error, limit in ((float("nan"), 1.0), (3.0, 2.0), (4.0, 2.0), (4.0, 4.0), (1.0, 1.0)):
+        stop.look(torch.tensor(error), torch.tensor(limit))
+        found.append(bool(stop.improve()))
+    assert found == [False, True, False, True, False]
+    assert (float(stop.best), float(stop.stopped), float(stop.made)) == (1, 0, 0)
+
+
 def test_weights_and_buffers_are_replaced_where_the_condition_holds():
     network, other = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     with torch.no_grad():

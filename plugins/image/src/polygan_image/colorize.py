@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from polygan import Checked, ConfigError, Context, Player, Turn, losses, ranged
 
-from .colour import delta_e, lab_to_srgb, lightness, srgb_to_lab, within_gamut
-from .geometry import Geometry, padded
+from .colour import delta_e, lightness, srgb_to_lab
 from .networks.patches import MultiScale, smallest_side
 from .networks.unet import UNet
 from .translation.base import PictureToPicture, Translation
+from .translation.lab import TYPICAL, chroma, coloured, seen
 from .translation.stopping import NEVER, Stop, replace, replace_where
 
 if TYPE_CHECKING:
@@ -25,26 +25,23 @@ if TYPE_CHECKING:
 
     from polygan import Batch, TrainerSettings
 
-_SPAN = 110.0
-"""Largest value of a and b; sRGB needs 108."""
-_TYPICAL = 50.0
-"""Values of a and b are divided by this number where a discriminator sees them, and in the regression."""
-
+    from .geometry import Geometry
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
     """Settings of ``image/colorize``."""
 
     regression_steps: int = ranged(2000, "[1, inf)", usual=2000)
-    """Iterations of regression alone, before the game begins."""
+    """Iterations of regression alone, before the game begins from the regression's best checked network."""
     regression_weight: float = ranged(3.0, "[0, inf)", usual=3)
     """Weight of the regression term in the game: more makes colours truer, less makes them more varied."""
-    chroma_weight: float = ranged(1.0, "[0, inf)", usual=1)
-    """How much more the regression counts a pixel of chroma 50 than a grey pixel; 0: all count the same, and colours are paler."""
+    chroma_weight: float = ranged(0.0, "[0, inf)", usual=0)
+    """How much more the regression counts a pixel of chroma 50 than a grey pixel: more makes colours stronger, right ones and wrong ones."""
     loss: Literal["least_squares", "hinge"] = "least_squares"
     """The game."""
     check_every: int = ranged(100, "[0, inf)", usual=100)
-    """Iterations between checks on held-out pictures, which stop the game; 0: none, as runs without held-out pictures need."""
+    """Iterations between checks on held-out pictures, which choose the start of the game and stop the game; 0: none, as runs without
+    held-out pictures need."""
     check_batches: int = ranged(8, "[1, inf)", usual=8)
     """Held-out batches that a check looks at."""
     margin: float = ranged(0.02, "[0, 1)", usual=0.02)
@@ -82,7 +79,7 @@ class Colorize(PictureToPicture[Config]):
         "steps": 6000,
         "batch_size": 16,
         "data.pairs": "grey",
-        "data.crop": 64,
+        "data.resolution": 96,
         "data.flip": True,
     }
     first_options: ClassVar[tuple[str, ...]] = ("regression_steps", "regression_weight")
@@ -143,48 +140,63 @@ class Colorize(PictureToPicture[Config]):
     # The method
 
     def turns(self) -> list[Turn]:
-        """Regression until ``begin``, then the game, which checks on held-out pictures stop."""
+        """Regression until ``begin``, then the game. Checks on held-out pictures choose the start of the game, and stop the game."""
         c, begin = self.config, self.config.regression_steps
-        turns = [
+        return [
             Turn("regression", ("learner",), self.regression_loss, stop=begin),
+            *self._checks(),
             Turn("begin", (), self.begin, data=None, stop=begin + 1),
             Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
             Turn("g", ("learner",), self.generator_loss, start=begin),
+            *([] if c.check_every else [Turn("follow", (), self.follow, data=None, start=begin)]),
         ]
+
+    def _checks(self) -> list[Turn]:
+        """The checks every so many steps, and the check of the regression's last network, wherever its step lies."""
+        c, begin = self.config, self.config.regression_steps
         if not c.check_every:
-            return [*turns, Turn("follow", (), self.follow, data=None, start=begin)]
-        return [
-            *turns,
-            Turn("held_out", (), self.look, data="held_out", every=c.check_every, repeat=c.check_batches, start=begin),
-            Turn("keep", (), self.keep, data=None, every=c.check_every, start=begin),
-        ]
+            return []
+        times = {"held_out": {"every": c.check_every, "start": c.check_every}}
+        if begin % c.check_every:
+            times["regressed"] = {"start": begin, "stop": begin + 1}
+        made = []
+        for name, when in times.items():
+            keep = "keep" if name == "held_out" else f"keep_{name}"
+            made.append(Turn(name, (), self.look, data="held_out", repeat=c.check_batches, **when))
+            made.append(Turn(keep, (), self.keep, data=None, **when))
+        return made
 
     def regression_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean error of a and b."""
-        ab = _chroma(ctx["learner"], batch["given"])
+        ab = chroma(ctx["learner"], batch["given"])
         with ctx.fp32():
             return {"regression": self._error(ab, srgb_to_lab(batch["image"])[:, 1:])}
 
     def _error(self, ab: Tensor, truth: Tensor) -> Tensor:
         """Smooth L1 of a and b (n, 2, H, W), in units of 50; pixels count more with their true chroma."""
-        weight = 1 + self.config.chroma_weight / _TYPICAL * truth.norm(dim=1, keepdim=True)
-        error = F.smooth_l1_loss(ab / _TYPICAL, truth / _TYPICAL, beta=0.1, reduction="none")
+        weight = 1 + self.config.chroma_weight / TYPICAL * truth.norm(dim=1, keepdim=True)
+        error = F.smooth_l1_loss(ab / TYPICAL, truth / TYPICAL, beta=0.1, reduction="none")
         return (weight * error).mean()
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """``start`` and ``generator`` follow the averaged learner until the game begins, and stay behind then."""
-        for name in ("start", "generator"):
-            replace(ctx.players[name].module, ctx.averaged("learner"))
+        """``generator`` follows the averaged learner until the game begins. All begin the game from ``start``, the best one checked."""
+        average, start = ctx.averaged("learner"), ctx.players["start"].module
+        if not self.config.check_every:
+            replace(start, average)
+        if ctx.step == self.config.regression_steps:
+            replace(ctx["learner"], start)
+            replace(average, start)
+        replace(ctx.players["generator"].module, average)
         return {}
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """True against made colours of the same grey pictures; nothing once the game has stopped."""
         with ctx.graph_of("learner"):
-            ab = _chroma(ctx["learner"], batch["given"])
+            ab = chroma(ctx["learner"], batch["given"])
         ctx.cache["made"] = ab  # the generator's turn has the same batch
         with ctx.fp32():
             light, truth = lightness(batch["given"]), srgb_to_lab(batch["image"])[:, 1:]
-        real, fake = (ctx["discriminator"](_seen(light, x)) for x in (truth, ab.detach()))
+        real, fake = (ctx["discriminator"](seen(light, x)) for x in (truth, ab.detach()))
         pairs = [losses.ADVERSARIAL[self.config.loss].discriminator(r, f) for r, f in zip(real, fake, strict=True)]
         middle = 0.5 if self.config.loss == "least_squares" else 0.0
         ctx.observe_logits(real[0] - middle, fake[0] - middle)
@@ -196,7 +208,7 @@ class Colorize(PictureToPicture[Config]):
         with ctx.fp32():
             light, truth = lightness(batch["given"]), srgb_to_lab(batch["image"])[:, 1:]
             regression = self.config.regression_weight * self._error(ab, truth)
-        fake = ctx["discriminator"](_seen(light, ab))
+        fake = ctx["discriminator"](seen(light, ab))
         terms = _summed([losses.ADVERSARIAL[self.config.loss].generator(logits) for logits in fake])
         return self._while_playing(ctx, {**terms, "regression": regression})
 
@@ -212,7 +224,7 @@ class Colorize(PictureToPicture[Config]):
         given = batch["given"]
         with ctx.fp32():
             truth = srgb_to_lab(batch["image"])
-            made = _coloured(given, _chroma(ctx.averaged("learner"), given))
+            made = coloured(given, chroma(ctx.averaged("learner"), given))
             of_made, of_grey = (
                 delta_e(srgb_to_lab(picture), truth).mean() for picture in (made, given.expand(-1, 3, -1, -1))
             )
@@ -220,8 +232,14 @@ class Colorize(PictureToPicture[Config]):
         return {"difference": of_made, "difference_of_grey": of_grey}
 
     def keep(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The averaged learner becomes the generator if its colour difference is small enough."""
+        """In the regression, ``start`` becomes the averaged learner with the smallest colour difference so far.
+
+        In the game, the generator becomes the averaged learner if its colour difference is small enough.
+        """
         stop = cast("Stop", ctx.players["stop"].module)
+        if ctx.step <= self.config.regression_steps:
+            replace_where(stop.improve(), ctx.players["start"].module, ctx.averaged("learner"))
+            return {}
         good = stop.decide(ctx.step, self.config.patience)
         replace_where(good, ctx.players["generator"].module, ctx.averaged("learner"))
         return {"stopped": stop.stopped.clone(), "step": stop.kept.clone()}
@@ -258,7 +276,7 @@ class Colorize(PictureToPicture[Config]):
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Mean logits (n,) of a prepared batch, over the places of the first scale."""
         lab = srgb_to_lab(batch["image"])
-        return networks["discriminator"](_seen(lab[:, :1], lab[:, 1:]))[0].mean((1, 2, 3))
+        return networks["discriminator"](seen(lab[:, :1], lab[:, 1:]))[0].mean((1, 2, 3))
 
     # Use
 
@@ -270,26 +288,10 @@ class Colorize(PictureToPicture[Config]):
 
         def colour(given: Tensor) -> Tensor:
             if strength in (0.0, 1.0):
-                return _coloured(given, _chroma(generator if strength else start, given))
-            return _coloured(given, torch.lerp(_chroma(start, given), _chroma(generator, given), strength))
+                return coloured(given, chroma(generator if strength else start, given))
+            return coloured(given, torch.lerp(chroma(start, given), chroma(generator, given), strength))
 
         return colour, cast("Geometry", generator.geometry)
-
-
-def _chroma(network: nn.Module, given: Tensor) -> Tensor:
-    """a and b (n, 2, H, W) of grey pictures (n, 1, H, W) in [-1, 1], in the precision of these pictures."""
-    light = lightness(given) / 50 - 1
-    return _SPAN * padded(network, light, cast("Geometry", network.geometry)).to(given.dtype)
-
-
-def _coloured(given: Tensor, ab: Tensor) -> Tensor:
-    """sRGB (n, 3, H, W) in [-1, 1] of the grey's lightness; a colour that sRGB lacks gets less chroma."""
-    return lab_to_srgb(within_gamut(torch.cat([lightness(given), ab], 1)))
-
-
-def _seen(light: Tensor, ab: Tensor) -> Tensor:
-    """What a discriminator sees of L, a and b: (n, 3, H, W), about [-1, 1]."""
-    return torch.cat([light / 50 - 1, ab / _TYPICAL], 1)
 
 
 def _summed(scales: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

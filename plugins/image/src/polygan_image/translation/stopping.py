@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,11 +24,14 @@ class Stop(nn.Module):
     """1 once the game has stopped."""
     kept: Tensor
     """The last step that was good enough."""
+    best: Tensor
+    """The smallest error so far, as a share of the allowed one."""
 
     def __init__(self) -> None:
         super().__init__()
         for name, value in (("made", 0.0), ("limit", 0.0), ("worse", 0.0), ("stopped", 0.0), ("kept", NEVER)):
             self.register_buffer(name, torch.tensor(value))
+        self.register_buffer("best", torch.tensor(math.inf))
 
     def look(self, made: Tensor, limit: Tensor) -> None:
         """Add the error of one held-out batch, and the error that is allowed for the same batch."""
@@ -39,9 +44,20 @@ class Stop(nn.Module):
         self.worse.copy_(torch.where(good, 0.0, self.worse + 1))
         self.stopped.copy_(torch.maximum(self.stopped, (self.worse >= patience).float()))
         self.kept.copy_(torch.where(good, float(step), self.kept))
+        self._forget()
+        return good
+
+    def improve(self) -> Tensor:
+        """Whether the network has the smallest error so far. Nothing stops."""
+        share = self.made / self.limit
+        better = share < self.best  # never for an error that is not finite
+        self.best.copy_(torch.where(better, share, self.best))
+        self._forget()
+        return better
+
+    def _forget(self) -> None:
         self.made.zero_()
         self.limit.zero_()
-        return good
 
 
 def replace_where(condition: Tensor, network: nn.Module, other: nn.Module) -> None:
