@@ -16,7 +16,7 @@ from polygan import Checked, ConfigError, Context, Player, Turn, losses, ranged
 from .colour import delta_e, lightness, srgb_to_lab
 from .networks.patches import MultiScale, smallest_side
 from .networks.unet import UNet
-from .translation.base import PictureToPicture, Translation
+from .translation.copies import Colouring, ColoursOfCopies
 from .translation.lab import TYPICAL, chroma, coloured, seen
 from .translation.stopping import NEVER, Stop, replace, replace_where
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from polygan import Batch, TrainerSettings
 
     from .geometry import Geometry
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
@@ -68,7 +69,7 @@ class Config(Checked, group="model"):
     """Half-life in pictures of the averaged generator, which makes the samples; 0: the generator as it is."""
 
 
-class Colorize(PictureToPicture[Config]):
+class Colorize(ColoursOfCopies[Config]):
     """Pictures in colour from grey ones, after NoGAN (Antic 2019) in CIE Lab.
 
     A grey value v is read as the sRGB colour (v, v, v), whose lightness L the made picture keeps: the network adds a and b alone.
@@ -281,7 +282,7 @@ class Colorize(PictureToPicture[Config]):
     # Use
 
     def translator(
-        self, networks: Mapping[str, nn.Module], options: Translation
+        self, networks: Mapping[str, nn.Module], options: Colouring
     ) -> tuple[Callable[[Tensor], Tensor], Geometry]:
         """Grey (n, 1, H, W) to colour (n, 3, H, W) of the same lightness; ``options.strength`` goes from the start to the game."""
         generator, start, strength = networks["generator"], networks["start"], options.strength
