@@ -65,6 +65,8 @@ class Turn:
     """The first iteration that plays the turn."""
     stop: int | None = None
     """The first iteration that no longer plays the turn; None: the turn never stops."""
+    anew: bool = False
+    """Whether the turn sees the first ``repeat`` batches of its streams each time, so that checks compare the same samples."""
     differentiates_twice: bool = False
     """Whether the loss takes gradients of gradients (penalties). Such a turn runs in fp32, is never compiled, and uses
     convolutions with fast second derivatives."""

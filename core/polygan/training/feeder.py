@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..data.source import Batch
+    from ..game.protocol import Turn
 
 
 class Batches(Protocol):
@@ -19,8 +20,17 @@ class Batches(Protocol):
     def batch(self, i: int) -> Batch: ...
 
 
+def taken_before(turns: Sequence[Turn], step: int) -> dict[str, int]:
+    """What a checkpoint of ``step`` without counts stands for: then every stream went on by the largest repeat in each iteration."""
+    rounds = max(turn.repeat for turn in turns)
+    return {name: step * rounds for turn in turns for name in turn.streams}
+
+
 class Feeder:
-    """Gives batch ``i`` of a stream as a list of micro-batches. A second equal request within an iteration costs nothing.
+    """Gives the next batches of streams, as lists of micro-batches.
+
+    ``taken`` counts the batches that past iterations took from each stream, so that a stream goes through its epochs without a gap,
+    however often its turns are played. All turns of an iteration that read a stream see the same batches: the repeat counts.
 
     On CUDA a thread collates and pins the next batch while the device computes, and the copy to the device is asynchronous.
     """
@@ -36,19 +46,29 @@ class Feeder:
         self.streams, self.device, self.accumulate = streams, device, accumulate
         self.prepare = prepare or (lambda batch: batch)
         self.memory_format = memory_format
+        self.taken: dict[str, int] = {}
+        self._used: dict[str, int] = {}
         self._ready: dict[tuple[str, int], list[Batch]] = {}
         self._ahead: dict[tuple[str, int], Future[Batch]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
-    def forget(self) -> None:
-        """Drop the micro-batches of the past iteration."""
+    def finish_iteration(self) -> None:
+        """Count the batches of the iteration, and drop its micro-batches."""
+        for name, used in self._used.items():
+            self.taken[name] = self.taken.get(name, 0) + used
+        self._used.clear()
         self._ready.clear()
 
-    def get(self, name: str, i: int) -> list[Batch]:
-        """``accumulate`` micro-batches. Each call returns new dicts of the same tensors."""
-        key = (name, i)
+    def get(self, name: str, repeat: int, *, anew: bool = False) -> list[Batch]:
+        """``accumulate`` micro-batches of batch ``repeat`` of the iteration, or, ``anew``, of the whole stream.
+
+        Each call returns new dicts of the same tensors. A second equal request within an iteration loads nothing.
+        """
+        if not anew:
+            self._used[name] = max(self._used.get(name, 0), repeat + 1)
+        key = (name, repeat if anew else self.taken.get(name, 0) + repeat)
         if key not in self._ready:
-            self._ready[key] = self._load(name, i)
+            self._ready[key] = self._load(*key)
         return [dict(part) for part in self._ready[key]]
 
     def _load(self, name: str, i: int) -> list[Batch]:

@@ -16,7 +16,7 @@ from .actor import Actor, contents, restore
 from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
-from .feeder import Batches, Feeder
+from .feeder import Batches, Feeder, taken_before
 from .meter import Meter, read_values
 from .watchdog import Watchdog
 
@@ -104,10 +104,8 @@ class Trainer:
         compiled = {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
         self._compiled = cast("Mapping[str, nn.Module]", compiled)
         self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
-        self._rounds = max(turn.repeat for turn in self.turns)
         self._trained: tuple[str, ...] = ()
-        self._meter = Meter()
-        self._stop = torch.zeros((), device=self.device)
+        self._meter, self._stop = Meter(), torch.zeros((), device=self.device)
         self._window, self._unsaved = (0, 0.0), True
 
     # The loop
@@ -156,7 +154,6 @@ class Trainer:
         context = self.context
         context.step, context.rollbacks = self.step, self.rollbacks
         caches: list[Cache] = [{} for _ in range(self.settings.accumulate)]
-        self._feeder.forget()
         trained: set[str] = set()
         for index, turn in enumerate(self.turns):
             if turn.due(self.step):
@@ -167,6 +164,7 @@ class Trainer:
         self.samples += self.settings.batch_size
         for name, actor in self.actors.items():
             actor.finish_iteration(self.settings.batch_size, self.samples, trained=name in trained)
+        self._feeder.finish_iteration()
 
     def play(self, turn: Turn, index: int, repeat: int, caches: list[Cache]) -> None:
         """One optimizer step of one turn: backward over the micro-batches, average over processes, then step."""
@@ -178,7 +176,7 @@ class Trainer:
         scaled = bool(actors) and actors[0].scaled
         scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
-        streams = [self._feeder.get(name, self.step * self._rounds + repeat) for name in turn.streams]
+        streams = [self._feeder.get(name, repeat, anew=turn.anew) for name in turn.streams]
         if not streams:  # an observing turn without data runs once
             streams = [[{} for _ in range(s.accumulate if actors else 1)]]
         for micro, batches in enumerate(zip(*streams, strict=True)):
@@ -282,7 +280,8 @@ class Trainer:
         if self.checkpoints is None or not self.world.first:
             return
         networks, states, good = contents(self.actors)
-        training = {name: getattr(self, name) for name in _COUNTERS} | {"actors": states, "settings": self.described}
+        state = {"streams": dict(self._feeder.taken), "actors": states, "settings": self.described}
+        training = {name: getattr(self, name) for name in _COUNTERS} | state
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
 
@@ -292,6 +291,7 @@ class Trainer:
         restore(self.actors, checkpoint, anew=reach_optimizers(changes(before, self.described)))
         for name in _COUNTERS:
             setattr(self, name, checkpoint.training[name])
+        self._feeder.taken = checkpoint.training.get("streams") or taken_before(self.turns, self.step)
         self._meter.clear()
         self._unsaved = False
 

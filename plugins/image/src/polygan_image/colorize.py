@@ -163,7 +163,7 @@ class Colorize(ColoursOfCopies[Config]):
         made = []
         for name, when in times.items():
             keep = "keep" if name == "held_out" else f"keep_{name}"
-            made.append(Turn(name, (), self.look, data="held_out", repeat=c.check_batches, **when))
+            made.append(Turn(name, (), self.look, data="held_out", repeat=c.check_batches, anew=True, **when))
             made.append(Turn(keep, (), self.keep, data=None, **when))
         return made
 

@@ -89,12 +89,12 @@ class Checks:
         if not every:
             return []
         turns = [
-            Turn("held_out", (), self.look, data="held_out", every=every, repeat=repeat, stop=end + 1),
+            Turn("held_out", (), self.look, data="held_out", every=every, repeat=repeat, stop=end + 1, anew=True),
             Turn("keep", (), self.keep_best, data=None, every=every, stop=end + 1),
         ]
         if end % every:  # check the last policy too
             turns += [
-                Turn("held_out", (), self.look, data="held_out", repeat=repeat, start=end, stop=end + 1),
+                Turn("held_out", (), self.look, data="held_out", repeat=repeat, start=end, stop=end + 1, anew=True),
                 Turn("keep", (), self.keep_best, data=None, start=end, stop=end + 1),
             ]
         return turns
@@ -106,7 +106,7 @@ class Checks:
             return []
         return [
             Turn("clear", (), self.clear, data=None, every=every, start=begin),
-            Turn("held_out", (), self.compare_with_start, data="held_out", every=every, repeat=repeat, start=begin),
+            Turn("held_out", (), self.compare_with_start, data="held_out", every=every, repeat=repeat, start=begin, anew=True),
             Turn("probation", (), self.undo, data=None, every=every, start=begin),
         ]
 
