@@ -13,6 +13,7 @@ from small_seqgan import INFO, recipe
 
 from polygan import ConfigError, make_samples, testing
 from polygan.game.sampling import stream_samples
+from polygan_text import generation
 from polygan_text.data.facts import TEXTS
 from polygan_text.domain import TextDomain
 from polygan_text.settings import Sampling
@@ -132,3 +133,34 @@ def test_given_texts_that_cannot_be():
     for nothing in ([], [1], 3.5):
         with pytest.raises(ConfigError, match="must be a list of at least one string"):
             continued(made, nothing)
+
+
+def test_words_outside_the_vocabulary_are_written_only_if_asked_for(monkeypatch):
+    """The policy knows little but ``<unk>``; data of plain numbers has no such word, and token 2 is a number there."""
+    numbers = recipe({**INFO, "eos": None})
+    for made, options, share in (
+        (worded := recipe({**INFO, "tokenizer": "{}"}), {}, 0.0),
+        (worded, {"unknown": True}, 0.9),
+        (numbers, {}, 0.9),
+    ):
+        networks = made.networks()
+        networks["generator"].head.bias.data[2] = 20
+        monkeypatch.setattr(generation, "decode", lambda tokens, info: [""] * len(tokens))
+        tokens = make_samples(made, networks, 50, 0, Sampling(**options)).extra["tokens"]
+        assert float((tokens == 2).float().mean()) == share or float((tokens == 2).float().mean()) > share > 0
+
+
+def test_surer_options_give_fewer_texts():
+    made = recipe({**INFO, "eos": None})
+    networks = made.networks()
+    texts = [
+        len(set(make_samples(made, networks, 60, 0, Sampling(**o)).data)) for o in ({}, {"top_k": 2}, {"top_k": 1})
+    ]
+    assert texts[0] > texts[1] > texts[2] == 1
+    assert len(set(make_samples(made, networks, 60, 0, Sampling(top_p=1e-6)).data)) == 1
+
+
+@pytest.mark.parametrize("options", [{"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ConfigError, match="top_"):
+        Sampling(**options)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_policies import policies
 
 from polygan_text.policy import Policy
-from polygan_text.rollout import sample
+from polygan_text.rollout import Shape, sample
 
 
 @pytest.mark.parametrize("name", ["lstm", "deep", "gpt2"])
@@ -40,7 +40,7 @@ def test_temperature_sharpens_samples_and_likelihoods_alike():
         cold = policy.log_probabilities(every, temperature=0.5)[:, 0].exp()
         expected = (policy(every)[0, 0] / 0.5).softmax(0)
     torch.testing.assert_close(cold, expected)
-    drawn = sample(policy, torch.rand(20_000, 1, 2), temperature=0.5)
+    drawn = sample(policy, torch.rand(20_000, 1, 2), shape=Shape(temperature=0.5))
     torch.testing.assert_close(torch.bincount(drawn[:, 0], minlength=11) / 20_000, expected, atol=0.02, rtol=0)
 
 

@@ -13,7 +13,7 @@ from small_policies import policies
 
 from polygan.seeding import Noise
 from polygan_text.policy import LSTMPolicy, TransformerPolicy
-from polygan_text.rollout import roll_out, sample, valid
+from polygan_text.rollout import Shape, roll_out, sample, shaped, valid
 
 
 @pytest.mark.parametrize("name", ["lstm", "gpt2"])
@@ -31,6 +31,32 @@ def test_samples_follow_the_policy_s_own_probabilities(name):
     assert p.sum() == pytest.approx(1, abs=1e-5)
     error = (codes / n - p) / (p * (1 - p) / n).sqrt()
     assert error.abs().max() < 4.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (Shape(), [0.4, 0.3, 0.2, 0.1]),
+        (Shape(temperature=0.5), [16 / 30, 9 / 30, 4 / 30, 1 / 30]),
+        (Shape(top_k=2), [4 / 7, 3 / 7, 0, 0]),
+        (Shape(top_k=4), [0.4, 0.3, 0.2, 0.1]),
+        (Shape(top_k=9), [0.4, 0.3, 0.2, 0.1]),
+        (Shape(top_p=0.39), [0.4, 0, 0, 0]),
+        (Shape(top_p=0.41), [0.4, 0.3, 0, 0]),
+        (Shape(top_p=0.75), [0.4, 0.3, 0.2, 0]),
+        (Shape(top_p=1e-9), [0.4, 0, 0, 0]),
+        (Shape(banned=0), [0, 3 / 6, 2 / 6, 1 / 6]),
+        (Shape(banned=0, top_k=1), [0, 1, 0, 0]),
+        (Shape(banned=0, top_p=0.6), [0, 3 / 6, 2 / 6, 0]),
+    ],
+)
+def test_the_next_token_s_distribution_is_cut_as_asked(shape, expected):
+    """The tokens lie in another order in the vocabulary; weights of `draw` need not sum to 1."""
+    order = torch.tensor([2, 0, 3, 1])
+    logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()[:, order].expand(3, 4)
+    banned = None if shape.banned is None else int((order == shape.banned).nonzero())
+    found = shaped(logits, shape._replace(banned=banned))
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32)[order].expand(3, 4))
 
 
 def replayed(policy, tokens, n, noise, eos, labels):

@@ -90,12 +90,12 @@ def test_the_split_does_not_depend_on_what_is_dropped(source):
         assert sorted(short) == sorted(dropped[name])
 
 
-def test_long_texts_are_cut_to_the_limit_with_their_end(source):
-    made, _ = source(["a b c d e f g", "a b"], max_length=4, held_out=0.0)
-    rows = [made.decode(i)["tokens"].tolist() for i in range(2)]
+def test_long_texts_are_cut_to_the_limit_and_have_no_end_there(source):
+    made, _ = source(["a b c d e f g", "a b", "a b c", "a b c d"], max_length=4, held_out=0.0)
+    rows = [made.decode(i)["tokens"].tolist() for i in range(4)]
     assert made.info["length"] == 4
-    assert all(row[-1] == 1 for row in rows)
-    assert decode(torch.tensor(rows), made.info) == ["a b c", "a b"]
+    assert [row.count(1) for row in rows] == [0, 2, 1, 0]
+    assert decode(torch.tensor(rows), made.info) == ["a b c d", "a b", "a b c", "a b c d"]
 
 
 def test_rare_words_are_unknown_and_the_vocabulary_is_bounded(source):

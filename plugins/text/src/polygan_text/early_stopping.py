@@ -106,7 +106,16 @@ class Checks:
             return []
         return [
             Turn("clear", (), self.clear, data=None, every=every, start=begin),
-            Turn("held_out", (), self.compare_with_start, data="held_out", every=every, repeat=repeat, start=begin, anew=True),
+            Turn(
+                "held_out",
+                (),
+                self.compare_with_start,
+                data="held_out",
+                every=every,
+                repeat=repeat,
+                start=begin,
+                anew=True,
+            ),
             Turn("probation", (), self.undo, data=None, every=every, start=begin),
         ]
 

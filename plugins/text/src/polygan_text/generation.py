@@ -8,9 +8,9 @@ import torch
 
 from polygan import ConfigError, Samples, class_index
 
-from .data.facts import TEXTS, text_extra
+from .data.facts import TEXTS, UNK, text_extra
 from .data.vocabulary import decode, encode_prefixes
-from .rollout import sample
+from .rollout import Shape, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence
     """The texts of a request and their tokens (n, L); ``first`` counts the given texts of earlier pieces."""
     n, noise, given, options = request.n, request.noise, request.given, request.options
     prefixes, labels = _prefixes(options, given, info), _labels(n, options, given, classes, first)
+    shape = Shape(options.temperature, options.top_k, options.top_p, _banned(options, info))
     # Given texts may come in pieces; each piece draws its own numbers.
     whole = noise.uniform(n, info["length"], 2) if given is None else None
     pieces = []
@@ -40,12 +41,17 @@ def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence
                 eos=info["eos"],
                 labels=None if labels is None else labels[rows].to(request.device),
                 prefix=None if prefixes is None else (prefixes if given is None else prefixes[rows]).to(request.device),
-                temperature=options.temperature,
+                shape=shape,
             ).cpu()
         )
     tokens = torch.cat(pieces)
     names = () if given is None else given.names
     return Samples(decode(tokens, info), labels=labels, classes=classes, names=names, extra=text_extra(tokens))
+
+
+def _banned(options: Sampling, info: TextInfo) -> int | None:
+    """The token of words outside the vocabulary, unless it is asked for or the data is only numbers."""
+    return None if options.unknown or "tokenizer" not in info else UNK
 
 
 def _prefixes(options: Sampling, given: Samples | None, info: TextInfo) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -22,14 +22,45 @@ ROWS = 128
 """Rows of probabilities in memory at a time: (ROWS, V) numbers stay near the processor for every batch size."""
 
 
-def next_tokens(sampler: Sampler, state: State, uniform: Tensor, temperature: float = 1.0) -> Tensor:
-    """(n,) tokens drawn from the next-token distribution of a state at ``temperature`` > 0; ``uniform`` (n, 2)."""
+class Shape(NamedTuple):
+    """How the distribution of the next token is changed before a token is drawn."""
+
+    temperature: float = 1.0
+    """Divides the logits; above 0."""
+    top_k: int = 0
+    """Only so many of the most likely tokens are drawn (Fan et al. 2018); 0: all."""
+    top_p: float = 1.0
+    """Only the most likely tokens are drawn that together have this probability (Holtzman et al. 2020); 1: all."""
+    banned: int | None = None
+    """A token that is never drawn."""
+
+
+PLAIN = Shape()
+
+
+def shaped(logits: Tensor, shape: Shape) -> Tensor:
+    """Probabilities (n, V) of the next token from ``logits`` (n, V)."""
+    temperature, top_k, top_p, banned = shape
+    logits = logits if temperature == 1 else logits / temperature
+    if banned is not None:
+        logits = logits.index_fill(1, torch.tensor([banned], device=logits.device), -torch.inf)
+    if 0 < top_k < logits.shape[1]:
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
+    found = logits.softmax(1)
+    if top_p < 1:
+        kept, order = found.sort(1, descending=True)
+        before = kept.cumsum(1) - kept  # the first token has nothing before it, so one is left
+        found = found.masked_fill((before >= top_p).gather(1, order.argsort(1)), 0)
+    return found
+
+
+def next_tokens(sampler: Sampler, state: State, uniform: Tensor, shape: Shape = PLAIN) -> Tensor:
+    """(n,) tokens drawn from the next-token distribution of a state; ``uniform`` (n, 2)."""
     tokens = []
     for begin in range(0, len(uniform), ROWS):
         rows = slice(begin, begin + ROWS)
         logits = sampler.logits(select(state, rows)).float()
-        logits = logits if temperature == 1 else logits / temperature
-        tokens.append(draw(logits.softmax(1), uniform[rows]))
+        tokens.append(draw(shaped(logits, shape), uniform[rows]))
     return torch.cat(tokens)
 
 
@@ -41,7 +72,7 @@ def sample(
     eos: int | None = None,
     labels: Tensor | None = None,
     prefix: Tensor | None = None,
-    temperature: float = 1.0,
+    shape: Shape = PLAIN,
 ) -> Tensor:
     """(n, L) tokens from ``uniform`` (n, L, 2) in [0, 1); after the first ``eos`` every token is ``eos``.
 
@@ -55,7 +86,7 @@ def sample(
     tokens = torch.zeros(n, length, dtype=torch.long, device=uniform.device)
     for t in range(length):
         if t >= shortest:
-            tokens[:, t] = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], temperature), eos)
+            tokens[:, t] = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], shape), eos)
         if prefix is not None and t < known:
             tokens[:, t] = torch.where(prefix[:, t] == OPEN, tokens[:, t], prefix[:, t])
         if t + 1 < length:

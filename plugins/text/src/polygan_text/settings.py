@@ -140,6 +140,12 @@ class Sampling(Checked):
 
     temperature: float = ranged(1.0, "(0, inf)", hint="1 is the model's own, 0.01 nearly greedy")
     """Divides the logits: below 1, sentences are surer and less varied."""
+    top_k: int = ranged(0, "[0, inf)", hint="0 draws from all")
+    """Each token is one of so many of the most likely ones."""
+    top_p: float = ranged(1.0, "(0, 1]", hint="1 draws from all")
+    """Each token is one of the most likely ones that together have this probability."""
+    unknown: bool = False
+    """Whether ``<unk>``, the token of words outside the vocabulary, may be written."""
     label: str | int | None = None
     """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""

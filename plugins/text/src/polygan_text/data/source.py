@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from .tokenizing import Cut
     from .vocabulary import Vocabulary
 
-_VERSION = 2  # of what `decode` returns for the same file and settings
+_VERSION = 3  # of what `decode` returns for the same file and settings
 _BATCH = 10_000  # rows that are encoded at a time
 
 
 class TextSource(Source):
-    """Rows as token ids int32 (L,), padded with the end token. A tokenizer that is trained has seen the training split alone."""
+    """Rows as token ids int32 (L,), padded with the end token; a row that is cut has none. A tokenizer that is trained has seen the training split alone."""
 
     def __init__(self, corpus: Corpus, settings: TextSettings, files: str) -> None:
         """``files`` is a key of the files' state."""
@@ -94,12 +94,12 @@ class TextSource(Source):
         return receipt(self.measured)
 
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
-        """The tokens of one row."""
+        """The tokens of one row. A text that is cut has no end token: nothing teaches that it ends there."""
         row = int(self.rows[index])
         if row in self.bad:
             raise DataError(self.bad[row])
         length = self.info["length"]
-        ids = self._ids[self._offsets[row] : self._offsets[row + 1]][: length - 1]
+        ids = self._ids[self._offsets[row] : self._offsets[row + 1]][:length]
         tokens = np.full(length, EOS, np.int32)
         tokens[: len(ids)] = ids
         arrays = {"tokens": tokens, "held_out": self.held_out[row]}
