@@ -44,8 +44,8 @@ def test_bleu_is_nltk_s():
     ("lengths", "orders", "note"),
     [
         ([9, 9, 9], [2, 3, 4, 5], ""),
-        ([4, 4, 9], [2, 3, 4], "; no BLEU-5: half of the real texts have at most 4 tokens"),
-        ([2, 2, 1], [2], "; no BLEU-3: half of the real texts have at most 2 tokens"),
+        ([4, 4, 9], [2, 3, 4], "; no BLEU-5: half of the real texts have at most 4 words"),
+        ([2, 2, 1], [2], "; no BLEU-3: half of the real texts have at most 2 words"),
     ],
 )
 def test_orders_that_texts_are_too_short_for_are_left_out(lengths, orders, note):
@@ -53,5 +53,5 @@ def test_orders_that_texts_are_too_short_for_are_left_out(lengths, orders, note)
 
 
 def test_texts_of_one_token_have_no_bleu():
-    with pytest.raises(DataError, match="at most 1 token, and BLEU needs 2"):
+    with pytest.raises(DataError, match="at most 1 word, and BLEU needs 2"):
         fitting_orders([[1], [2], [3, 4]])

@@ -230,8 +230,8 @@ def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impo
 
 def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):
     """Texts of 4 tokens have no 5-grams: a BLEU-5 of them would be smoothing alone."""
-    monkeypatch.setattr(metrics, "_words", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
+    monkeypatch.setattr(metrics, "words_of", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
     found = evaluation(data["oracle"])
     scores = by_name(metrics.bleu(found) + metrics.self_bleu(found))
     assert {name[-1] for name in scores} - {"e"} == {"2", "3", "4"}
-    assert all("no BLEU-5: half of the real texts have at most 4 tokens" in s.note for s in scores.values())
+    assert all("no BLEU-5: half of the real texts have at most 4 words" in s.note for s in scores.values())
