@@ -17,7 +17,7 @@ from .scores.errors import of_mean, of_ratio
 from .settings import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -40,6 +40,14 @@ def policies_of(evaluation: Evaluation) -> dict[str, Any]:
 def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
     """``n`` texts of a policy, by the evaluation's seed."""
     return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
+
+
+def texts_made(evaluation: Evaluation, n: int) -> Iterator[tuple[str, Samples]]:
+    """``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start that is ready, with their names."""
+    yield "generator", evaluation.generate(n, evaluation.seed)
+    start: Any = evaluation.networks.get("mle")
+    if start is not None and float(start.ready):
+        yield "mle", draw_texts(evaluation, start.policy, n)
 
 
 def real_texts(evaluation: Evaluation, split: Split, n: int) -> Samples:

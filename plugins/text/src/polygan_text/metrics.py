@@ -29,7 +29,17 @@ from .bleu import (
     grams,
 )
 from .data.facts import text_info, tokens_of
-from .likelihoods import data_oracle, draw_texts, nats_of, need_held_out, nll_by, policies_of, real_texts, score_name
+from .likelihoods import (
+    data_oracle,
+    draw_texts,
+    nats_of,
+    need_held_out,
+    nll_by,
+    policies_of,
+    real_texts,
+    score_name,
+    texts_made,
+)
 from .scores.errors import jackknife, of_mean
 from .scores.words import unit, words_of
 from .settings import Sampling
@@ -133,12 +143,8 @@ def _bleu_scores(
 
 
 def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
-    """``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start, at temperature 1."""
-    found = {"generator": words_of(evaluation.generate(n, evaluation.seed), evaluation.info)}
-    start: Any = evaluation.networks.get("mle")
-    if start is not None and float(start.ready):
-        found["mle"] = words_of(draw_texts(evaluation, start.policy, n), evaluation.info)
-    return found
+    """The words of ``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start."""
+    return {name: words_of(samples, evaluation.info) for name, samples in texts_made(evaluation, n)}
 
 
 def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[Hashable, ...]]:

@@ -98,7 +98,9 @@ class Encoder:
 
     def _embed(self, texts: list[str]) -> Tensor:
         given = self.tokenizer(texts, padding=True, truncation=True, max_length=self.length, return_tensors="pt")
-        kept = {k: v.to(self.device) for k, v in given.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
+        kept = {
+            k: v.to(self.device) for k, v in given.items() if k in ("input_ids", "attention_mask", "token_type_ids")
+        }
         if not kept["input_ids"].shape[1]:
             raise DataError(f"the tokenizer of {self.path} gives no token for {texts[0]!r}; name another folder")
         try:
@@ -120,7 +122,7 @@ class Encoder:
     def _pooling(self) -> str:
         config = _json(self.path / "1_Pooling" / "config.json")
         named = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
-        found = [_POOLING.get(key, key) for key in named] or ["mean"]
+        found = [str(_POOLING.get(key, key)) for key in named] or ["mean"]
         if len(found) > 1 or found[0] not in _POOLING.values():
             raise DataError(
                 f"{self.path} pools by {' and '.join(found)}; polygan knows the mean and the first state (cls): name another folder"

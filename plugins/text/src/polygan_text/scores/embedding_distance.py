@@ -9,7 +9,7 @@ other data or another n are not comparable.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ import torch
 from polygan import DataError, Score
 
 from ..data.facts import TEXTS
-from ..likelihoods import draw_texts, score_name
+from ..likelihoods import score_name, texts_made
 from .embedders import Embedder, load_embedder
 from .errors import jackknife
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -93,15 +93,7 @@ def embedding_distance(evaluation: Evaluation) -> list[Score]:
             f"(--data.held_out) and {counts[2]} to generate (--samples)"
         )
     seen = e.once(("text/embedded", e.features), lambda: _real(e))
-    return [_score(e, seen, name, samples) for name, samples in _made(e)]
-
-
-def _made(evaluation: Evaluation) -> Iterator[tuple[str, Samples]]:
-    """Texts of the generator, and of its maximum-likelihood start if the recipe keeps a start that is ready."""
-    yield "generator", evaluation.generate(evaluation.samples, evaluation.seed)
-    start: Any = evaluation.networks.get("mle")
-    if start is not None and float(start.ready):
-        yield "mle", draw_texts(evaluation, start.policy, evaluation.samples)
+    return [_score(seen, name, samples) for name, samples in texts_made(e, e.samples)]
 
 
 def _real(evaluation: Evaluation) -> Real:
@@ -121,7 +113,7 @@ def _texts(evaluation: Evaluation, split: Split) -> list[str]:
     return [found[row] for row in rows.tolist()]
 
 
-def _score(evaluation: Evaluation, seen: Real, name: str, samples: Samples) -> Score:
+def _score(seen: Real, name: str, samples: Samples) -> Score:
     made = seen.embedder(samples.data)
     n = min(len(seen.held_out), len(made))
     draws, floors = ([*x[: len(x) // n * n].split(n)] for x in (made, seen.held_out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -55,10 +56,12 @@ class LSA:
             places.append(torch.stack([torch.full_like(columns, row), columns]))
             values.append(weights / weights.norm().clamp(min=1e-12))
         shape = (len(counts), len(self.index))
-        return torch.sparse_coo_tensor(torch.cat(places, 1), torch.cat(values), shape, check_invariants=False).coalesce()
+        return torch.sparse_coo_tensor(
+            torch.cat(places, 1), torch.cat(values), shape, check_invariants=False
+        ).coalesce()
 
 
 def _terms(text: str) -> list[str]:
     """The words and the pairs of neighbouring words of a text, in small letters."""
     words = cut(text.lower())
-    return [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]
+    return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
