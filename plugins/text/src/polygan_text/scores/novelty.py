@@ -146,7 +146,9 @@ def _score(name: str, what: str, shares: Sequence[Share], floors: Sequence[Share
     longest, (new, counts), (_, real) = len(shares), shares[-1], floors[-1]
     if not counts.sum():
         raise DataError(f"{name}: none of {len(counts)} generated texts has {longest} known words; train longer")
-    note = f"share of {longest}-grams {what}; {len(counts)} texts; far below the floor is copying"
+    note = (
+        f"share of {longest}-grams {what}; {len(counts)} texts; far below the floor is copying, far above it is noise"
+    )
     for k, (own, theirs) in enumerate(zip(shares[:-1], floors, strict=False), 1):
         note += f"; {k}-grams {_share(own):.3g} (floor {_share(theirs):.3g})"
     floor = _share(floors[-1]) if real.sum() else None
