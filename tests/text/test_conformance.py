@@ -22,6 +22,8 @@ METRICS = [
         "nll-oracle",
         "bleu",
         "self-bleu",
+        "embedding-distance",
+        "novelty",
         "distinct",
         "entropy",
         "grammatical",

@@ -106,6 +106,31 @@ def test_likelihood_scores_are_means_over_tokens_up_to_the_end(data):
     assert score.value == pytest.approx(total / count, rel=1e-4)
 
 
+def test_every_score_of_samples_and_of_held_out_texts_carries_its_standard_error(data):
+    measures = (metrics.bleu, metrics.self_bleu, metrics.distinct, metrics.entropy, likelihoods.nll_held_out)
+    for name, more in (("grammar", (metrics.grammatical,)), ("oracle", (likelihoods.nll_oracle,))):
+        for score in (s for measure in (*measures, *more) for s in measure(evaluation(data[name], samples=40))):
+            assert score.error is not None, score.name
+            assert 0 <= score.error < 1, score.name
+
+
+def test_the_error_of_a_likelihood_is_over_texts(data):
+    e = evaluation(data["oracle"])  # every text has 8 tokens, so the ratio is a mean of means
+    found = by_name(likelihoods.nll_held_out(e))["text/nll-held-out"]
+    real = likelihoods.real_texts(e, e.held_out, len(e.held_out))
+    nats, counts = likelihoods.nats_of_each(e, e.networks["generator"], real)
+    each = (nats / counts).numpy()
+    assert found.error == pytest.approx(each.std(ddof=1) / len(each) ** 0.5)
+
+
+def test_one_training_text_is_too_few_for_bleu(data):
+    found = evaluation(data["grammar"])
+    found.train = type(found.train)(found.train.store, found.train.rows[:1], "train")
+    for measure in (metrics.bleu, metrics.self_bleu):
+        with pytest.raises(DataError, match="1 training text is too few, 2 are needed"):
+            measure(found)
+
+
 def test_words_outside_the_vocabulary_are_in_no_likelihood(tmp_path):
     file, test = tmp_path / "train.txt", tmp_path / "test.txt"
     file.write_text("a cat sleeps\n" * 8 + "a dog barks\n" * 8)
@@ -230,8 +255,8 @@ def test_words_outside_the_vocabulary_change_no_likelihood_even_if_they_are_impo
 
 def test_bleu_of_short_texts_is_left_out_and_said(data, monkeypatch):
     """Texts of 4 tokens have no 5-grams: a BLEU-5 of them would be smoothing alone."""
-    monkeypatch.setattr(metrics, "_words", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
+    monkeypatch.setattr(metrics, "words_of", lambda samples, info: [row[:4] for row in tokens_of(samples).tolist()])
     found = evaluation(data["oracle"])
     scores = by_name(metrics.bleu(found) + metrics.self_bleu(found))
     assert {name[-1] for name in scores} - {"e"} == {"2", "3", "4"}
-    assert all("no BLEU-5: half of the real texts have at most 4 tokens" in s.note for s in scores.values())
+    assert all("no BLEU-5: half of the real texts have at most 4 words" in s.note for s in scores.values())

@@ -144,7 +144,7 @@ class Recorder(Listener):
         scores, leading = flat(computed.scores), computed.leading
         self.write(trainer, "evaluated", **computed.record)
         for s in scores:
-            self.progress.say(f"step {trainer.step}: {s.name} {s.value:.4g}{s.beside()}")
+            self.progress.say(f"step {trainer.step}: {s.name} {s.shown()}{s.beside()}")
         self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
         if leading is None:
             return None

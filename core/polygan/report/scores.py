@@ -27,7 +27,7 @@ def score_table(records: Sequence[Record]) -> str:
         return soft("No scores have been computed yet.")
     rows = "".join(
         f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {_better(score)} is better</div></th>"
-        f"<td>{number(score.get('value'))}{_bar(score)}{_baseline(score)}</td>"
+        f"<td>{number(score.get('value'))}{_error(score)}{_bar(score)}{_baseline(score)}</td>"
         f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
         for name, (step, score) in newest.items()
     )
@@ -71,6 +71,12 @@ def _plot(name: str, step: int, found: Mapping[str, object]) -> str:
 
 def _better(score: Mapping[str, object]) -> str:
     return "higher" if score.get("better") == "higher" else "lower"
+
+
+def _error(score: Mapping[str, object]) -> str:
+    """The standard error of the value; empty where a log holds none."""
+    error = finite(score.get("error"))
+    return "" if math.isnan(error) else f" ± {error:.2g}"
 
 
 def _bar(score: Mapping[str, object]) -> str:

@@ -36,6 +36,12 @@ class Score:
     """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""
     kind: Literal["", "pair", "distribution"] = ""
     """What was compared: each sample with its own truth, or all samples with all real ones. Empty: neither."""
+    error: float | None = None
+    """The standard error of ``value``, 0 or more: how far other samples of the same generator would move the value. None: not known."""
+
+    def shown(self) -> str:
+        """The value in words, with its standard error where the error is known: ``0.3312 +- 0.0041``."""
+        return f"{self.value:.4g}" if self.error is None else f"{self.value:.4g} +- {self.error:.2g}"
 
     def beside(self) -> str:
         """The floor and the baseline in words, to stand behind the value; empty without both."""

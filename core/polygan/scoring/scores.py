@@ -79,7 +79,8 @@ def _checked(score: Score, say: Callable[[str], None]) -> Score | None:
     floor = None if score.floor is None else _finite(score.floor)
     if floor is None and score.floor is not None:
         say(f"the floor of {score.name} was left out: it is {score.floor}, not a finite number")
-    return replace(score, value=value, floor=floor, baseline=_checked_baseline(score, say))
+    error = None if score.error is None else _finite(score.error)  # an error that nobody can tell is no news
+    return replace(score, value=value, floor=floor, baseline=_checked_baseline(score, say), error=error)
 
 
 def _checked_baseline(score: Score, say: Callable[[str], None]) -> tuple[float, str] | None:

@@ -250,6 +250,8 @@ def check_metric_returns_finite_scores(bench: Bench) -> None:
                 value, label = entry.baseline
                 if not (isinstance(value, (int, float)) and math.isfinite(value) and isinstance(label, str) and label):
                     raise broken(where, "a baseline must be a finite number and a name", "(float, str)", entry.baseline)
+            if entry.error is not None and not 0 <= entry.error < math.inf:
+                raise broken(where, "a standard error must be a finite number, 0 or more", "0.004", repr(entry.error))
             if entry.kind not in ("", "pair", "distribution"):
                 raise broken(where, "kind must be known", "'', 'pair' or 'distribution'", repr(entry.kind))
             if entry.better not in ("lower", "higher"):

@@ -77,13 +77,13 @@ def test_names_in_a_table_do_not_steer_the_terminal(terminal, monkeypatch, capsy
 
 
 def test_scores_stand_beside_their_floor_and_their_baseline(capsys):
-    near = Score("points/near", 0.5, note="n", baseline=(0.75, "a copy"))
+    near = Score("points/near", 0.5, note="n", baseline=(0.75, "a copy"), error=0.0125)
     far = Score("points/far", 2.0, 1.0, "higher")
     print_scores("scores", [near, far])
     title, head, first, second = capsys.readouterr().out.splitlines()[:4]
     assert title == "scores"
     assert head.split() == ["name", "value", "floor", "baseline", "note"]
-    assert first.split() == ["points/near", "0.5", "0.75", "(a", "copy)", "lower", "is", "better", "n"]
+    assert first.split() == ["points/near", "0.5", "+-", "0.013", "0.75", "(a", "copy)", "lower", "is", "better", "n"]
     assert second.split() == ["points/far", "2", "1", "higher", "is", "better"]
     print_scores("scores", [far])
     assert "baseline" not in capsys.readouterr().out

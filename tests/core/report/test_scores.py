@@ -36,6 +36,13 @@ def test_scores_stand_next_to_their_floor():
     assert words(score_table([older][:0])) == "No scores have been computed yet."
 
 
+def test_a_standard_error_stands_behind_the_value():
+    scores = [{**SCORES[0], "error": 0.126}, {**SCORES[1], "error": None}]
+    table = words(score_table([{"event": "evaluated", "step": 1000, "scores": scores}]))
+    assert "4.2 ± 0.13 2.1× floor (2)" in table
+    assert "0.96 99% of real (0.97)" in table
+
+
 def test_plots_of_metrics_have_axes_legend_and_note():
     drawn = plots([{"event": "evaluated", "step": 1000, "plots": PLOTS}])
     figure = re.search(r"<figure class=plot>.*?</figure>", drawn)[0]

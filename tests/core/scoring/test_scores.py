@@ -115,6 +115,18 @@ def test_numbers_of_numpy_and_torch_become_floats(metrics):
     assert result.scores["points/pair"][1].floor is None  # too large for a float
 
 
+def test_a_standard_error_is_kept_in_the_record_and_one_that_is_not_finite_is_left_out(metrics):
+    scores = [polygan.Score("a", 0.5, error=np.float32(0.25)), polygan.Score("b", 0.5, error=math.nan)]
+    result, said = computed(metrics(pair=lambda _: scores))
+    assert [s["error"] for s in json.loads(json.dumps(result.record, allow_nan=False))["scores"]] == [0.25, None]
+    assert not said  # the value itself is as good as before
+
+
+def test_a_standard_error_stands_behind_the_value():
+    assert polygan.Score("n", 0.33123, error=0.00412).shown() == "0.3312 +- 0.0041"
+    assert polygan.Score("n", 0.33123).shown() == "0.3312"
+
+
 def test_points_that_are_not_finite_are_left_out_of_a_plot(metrics):
     plot = polygan.Plot("sweep", "x", "y", {"a": [(1, 2), (math.nan, 1), (2, math.inf)], "b": []})
     result, _ = computed(metrics(drawn=lambda _: [plot], broken=lambda _: [polygan.Plot("none", "x", "y", None)]))

@@ -495,6 +495,7 @@ def undefined(evaluation):
         (score(1.0, float("inf")), "returns_finite_scores", "floor must be .*found inf"),
         (score(baseline=(float("inf"), "copy")), "returns_finite_scores", r"a baseline must be .*\(inf, 'copy'\)"),
         (score(baseline=(1.0, "")), "returns_finite_scores", "a baseline must be a finite number and a name"),
+        (score(error=-1.0), "returns_finite_scores", "a standard error must be a finite number, .*found -1.0"),
         (score(kind="pairs"), "returns_finite_scores", "kind must be known; .*found 'pairs'"),
         (score(np.float32(1)), "returns_finite_scores", r"value must be .*found np.float32\(1.0\)"),
         (score(better="up"), "returns_finite_scores", "expected 'lower' or 'higher', found 'up'"),

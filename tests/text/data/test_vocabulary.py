@@ -72,8 +72,8 @@ def test_a_word_outside_the_vocabulary_is_shown_as_unknown_and_counts_no_charact
     made, _ = source(LINES, held_out=0.0)
     tokens = torch.tensor([[2, *encode_prefix("the dog", made.info), 1, 1]])
     assert decode(tokens, made.info) == ["<unk> the dog"]
-    assert characters(tokens, made.info) == len("the dog")
-    assert characters(tokens, {"eos": None}) == 0
+    assert characters(tokens, made.info) == [len("the dog")]
+    assert characters(tokens, {"eos": None}) == []
 
 
 def test_two_runs_mean_the_same_by_the_same_numbers_or_it_is_said(source):

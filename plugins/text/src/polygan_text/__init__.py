@@ -81,6 +81,24 @@ def polygan_metrics() -> list[MetricSpec]:
             "Zhu et al. 2018, arXiv:1802.01886",
         ),
         MetricSpec(
+            "text/embedding-distance",
+            "polygan_text.scores.embedding_distance:embedding_distance",
+            "Frechet distance of sentence embeddings (--features lsa, minilm or a folder); lower is better",
+            "Heusel et al. 2017, arXiv:1706.08500",
+        ),
+        MetricSpec(
+            "text/novelty",
+            "polygan_text.scores.novelty:novelty",
+            "share of 4-grams that no training text has; near the floor is better",
+        ),
+        MetricSpec(
+            "text/rouge",
+            "polygan_text.scores.rouge:rouge",
+            "ROUGE-1, -2 and -L against the truth of each text; higher is better",
+            "Lin 2004",
+            needs_pairs=True,
+        ),
+        MetricSpec(
             "text/distinct",
             "polygan_text.metrics:distinct",
             "share of different n-grams, and repeated texts",

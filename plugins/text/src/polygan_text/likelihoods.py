@@ -13,10 +13,11 @@ from .data.receipt import unknown_note
 from .data.vocabulary import characters
 from .oracle import oracle_of
 from .rollout import ROWS, scored
+from .scores.errors import of_mean, of_ratio
 from .settings import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -41,6 +42,14 @@ def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampl
     return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
 
 
+def texts_made(evaluation: Evaluation, n: int) -> Iterator[tuple[str, Samples]]:
+    """``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start that is ready, with their names."""
+    yield "generator", evaluation.generate(n, evaluation.seed)
+    start: Any = evaluation.networks.get("mle")
+    if start is not None and float(start.ready):
+        yield "mle", draw_texts(evaluation, start.policy, n)
+
+
 def real_texts(evaluation: Evaluation, split: Split, n: int) -> Samples:
     """The first ``n`` texts of a split."""
     return evaluation.domain.real(split, np.sort(split.rows[:n]))
@@ -58,6 +67,17 @@ def nats_of(
     evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0
 ) -> tuple[float, float]:
     """Nats of texts under a policy, and how many tokens these are, both without words outside the vocabulary."""
+    nats, counts = nats_of_each(evaluation, policy, samples, temperature)
+    return float(nats.sum()), float(counts.sum())
+
+
+def nats_of_each(
+    evaluation: Evaluation, policy: nn.Module, samples: Samples, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """(n,) nats of each text under a policy, and (n,) how many tokens these are, both without words outside the vocabulary.
+
+    Raises DataError where no token is known, and where the policy gives NaN.
+    """
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
     values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
@@ -72,16 +92,21 @@ def nats_of(
         raise DataError(
             f"the generator gives NaN as the likelihood of {broken} of {len(tokens)} texts: its weights have diverged"
         )
-    return -float(values.sum()), float(known.sum())
+    return -values.sum(1), known.sum(1)
 
 
 def nll_by(oracle: Policy, tokens: Tensor) -> float:
     """Nats a token of sequences (n, L) under the oracle."""
+    return float(nll_by_each(oracle, tokens).mean())
+
+
+def nll_by_each(oracle: Policy, tokens: Tensor) -> Tensor:
+    """(n,) nats a token of each sequence (n, L) under the oracle."""
     import torch
 
     with torch.no_grad():
         values = torch.cat([oracle.log_probabilities(rows) for rows in tokens.split(ROWS)])
-    return -float(values.double().mean())
+    return -values.double().mean(1)
 
 
 def data_oracle(evaluation: Evaluation) -> Policy:
@@ -115,9 +140,10 @@ def nll_oracle(evaluation: Evaluation) -> list[Score]:
     floor = oracle_floor(evaluation)
     scores = []
     for name, policy in policies_of(evaluation).items():
-        value = nll_by(oracle, tokens_of(draw_texts(evaluation, policy, n)))
+        nats = nll_by_each(oracle, tokens_of(draw_texts(evaluation, policy, n)))
         note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
-        scores.append(Score(score_name("text/nll-oracle", name), value, floor, note=note))
+        value, error = float(nats.mean()), of_mean(nats.numpy())
+        scores.append(Score(score_name("text/nll-oracle", name), value, floor, note=note, error=error))
     return scores
 
 
@@ -125,18 +151,23 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
 
     If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
-    ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers.
+    ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers. The standard error is over
+    held-out texts. Two policies are scored by the same texts, so their difference is surer than two errors say.
     """
     need_held_out(evaluation)
     real = real_texts(evaluation, evaluation.held_out, len(evaluation.held_out))
     floor = oracle_floor(evaluation) if evaluation.info.get("oracle") else None
     info, tokens = text_info(evaluation.info), tokens_of(real)
     note = f"of {len(real)} held-out texts at temperature 1{unknown_note(tokens, info)}"
-    length, scores = characters(tokens, info), []
+    lengths, scores = characters(tokens, info), []
+
+    def score(name: str, policy: str, nats: Tensor, count: Any, floor: float | None, told: str) -> Score:
+        value, error = float(nats.sum()) / float(sum(count)), of_ratio(nats.numpy(), count)
+        return Score(score_name(name, policy), value, floor, note=f"{told} {note}", error=error)
+
     for name, policy in policies_of(evaluation).items():
-        nats, count = nats_of(evaluation, policy, real)
-        scores.append(Score(score_name("text/nll-held-out", name), nats / count, floor, note=f"nats a token {note}"))
-        if length:
-            told = f"nats a character {note}"
-            scores.append(Score(score_name("text/nll-held-out-character", name), nats / length, note=told))
+        nats, count = nats_of_each(evaluation, policy, real)
+        scores.append(score("text/nll-held-out", name, nats, count.tolist(), floor, "nats a token"))
+        if sum(lengths):
+            scores.append(score("text/nll-held-out-character", name, nats, lengths, None, "nats a character"))
     return scores

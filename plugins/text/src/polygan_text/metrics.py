@@ -2,7 +2,8 @@
 
 A generator is easily sharper or blander than its data, and most single scores reward one of these faults. So
 quality (`bleu`, `nll_oracle`) stands beside diversity (`self_bleu`, `distinct`, `entropy`, `nll_held_out`), and the generator
-beside its maximum-likelihood start. Dividing logits by a temperature trades quality for diversity at no cost, and
+beside its maximum-likelihood start. BLEU compares words, whatever the run's tokenizer is. Scores of samples carry their standard
+errors: over texts where a score is a mean over texts, else by leaving out a tenth of the texts in turn (`scores.errors`). Dividing logits by a temperature trades quality for diversity at no cost, and
 `temperature_sweep` shows the whole range (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
 """
 
@@ -17,18 +18,43 @@ import numpy as np
 from polygan import DataError, Plot, Score
 
 from . import grammar
-from .bleu import ORDERS, References, Words, against, against_each_other, fitting_orders, grams
+from .bleu import (
+    ORDERS,
+    References,
+    against,
+    against_each_other,
+    against_each_other_with_errors,
+    against_with_errors,
+    fitting_orders,
+    grams,
+)
 from .data.facts import text_info, tokens_of
-from .likelihoods import data_oracle, draw_texts, nats_of, need_held_out, nll_by, policies_of, real_texts, score_name
+from .likelihoods import (
+    data_oracle,
+    draw_texts,
+    nats_of,
+    need_held_out,
+    nll_by,
+    policies_of,
+    real_texts,
+    score_name,
+    texts_made,
+)
+from .scores.errors import jackknife, of_mean
+from .scores.words import unit, words_of
 from .settings import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from torch import nn
 
     from polygan import Evaluation, Samples
 
+    from .scores.words import Words
+
+    Measured = tuple[Sequence[float], Sequence[float | None]]
+    """Scores, one for each of `ORDERS`, and their standard errors."""
 
 REFERENCES = 500
 """Texts on each side of BLEU; scores of another number of texts are not comparable."""
@@ -37,7 +63,7 @@ SWEEP = 200
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
 
 
-def _words(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
+def _tokens(samples: Samples, info: Mapping[str, Any]) -> list[Words]:
     """The tokens of each text, without the end."""
     eos = text_info(info)["eos"]
     rows = tokens_of(samples).tolist()
@@ -48,7 +74,7 @@ def _references(evaluation: Evaluation, n: int) -> References:
     """The n-grams of the first ``n`` held-out texts, counted once for all evaluations of a run."""
 
     def count() -> References:
-        return References(_words(real_texts(evaluation, evaluation.held_out, n), evaluation.info))
+        return References(words_of(real_texts(evaluation, evaluation.held_out, n), evaluation.info))
 
     return evaluation.once(("text/references", n), count)
 
@@ -57,21 +83,29 @@ def bleu(evaluation: Evaluation) -> list[Score]:
     """``text/bleu-2`` to ``-5``: generated against held-out texts; the floor: training against held-out texts."""
     n = min(REFERENCES, len(evaluation.held_out), len(evaluation.train))
     need_held_out(evaluation)
+    _need_train(evaluation)
     references = _references(evaluation, n)
 
     def least_of() -> list[float]:
-        return against(_words(real_texts(evaluation, evaluation.train, n), evaluation.info), references)
+        return against(words_of(real_texts(evaluation, evaluation.train, n), evaluation.info), references)
 
     floor = evaluation.once(("text/bleu floor", n), least_of)
-    note = f"{n} generated, floor {n} training texts, against {n} held-out; say nothing of variety: see self-bleu"
-    return _bleu_scores(evaluation, n, "bleu", lambda texts: against(texts, references), floor, "higher", note)
+    note = f"{n} generated, floor {n} training texts, against {n} held-out, by {unit(evaluation.info)}; "
+    note += "say nothing of variety: see self-bleu"
+    return _bleu_scores(evaluation, n, "bleu", lambda t: against_with_errors(t, references), floor, "higher", note)
+
+
+def _need_train(evaluation: Evaluation) -> None:
+    """Raise DataError for fewer than two training texts."""
+    if len(evaluation.train) < 2:
+        raise DataError(f"{len(evaluation.train)} training text is too few, 2 are needed; use more data")
 
 
 def _orders(evaluation: Evaluation, n: int) -> tuple[list[int], str]:
     """The orders of BLEU that the first ``n`` training texts are long enough for, and a note about the others."""
 
     def find() -> tuple[list[int], str]:
-        return fitting_orders(_words(real_texts(evaluation, evaluation.train, n), evaluation.info))
+        return fitting_orders(words_of(real_texts(evaluation, evaluation.train, n), evaluation.info))
 
     return evaluation.once(("text/orders of BLEU", n), find)
 
@@ -79,20 +113,21 @@ def _orders(evaluation: Evaluation, n: int) -> tuple[list[int], str]:
 def self_bleu(evaluation: Evaluation) -> list[Score]:
     """``text/self-bleu-2`` to ``-5``: generated texts against each other (Zhu et al. 2018); the floor: real texts."""
     n = min(REFERENCES, len(evaluation.train))
+    _need_train(evaluation)
 
     def of_real() -> list[float]:
-        return against_each_other(_words(real_texts(evaluation, evaluation.train, n), evaluation.info))
+        return against_each_other(words_of(real_texts(evaluation, evaluation.train, n), evaluation.info))
 
     floor = evaluation.once(("text/self-bleu floor", n), of_real)
-    note = f"{n} texts against each other; above the floor, the texts are less varied than the data"
-    return _bleu_scores(evaluation, n, "self-bleu", against_each_other, floor, "lower", note)
+    note = f"{n} texts against each other, by {unit(evaluation.info)}; above the floor, the texts are less varied than the data"
+    return _bleu_scores(evaluation, n, "self-bleu", against_each_other_with_errors, floor, "lower", note)
 
 
 def _bleu_scores(
     evaluation: Evaluation,
     n: int,
     kind: str,
-    measure: Callable[[Sequence[Words]], Sequence[float]],
+    measure: Callable[[Sequence[Words]], Measured],
     floor: Sequence[float],
     better: Literal["higher", "lower"],
     note: str,
@@ -100,48 +135,48 @@ def _bleu_scores(
     """The scores of the generator and of its start, in the orders of BLEU that real texts are long enough for."""
     orders, left_out = _orders(evaluation, n)
     return [
-        Score(score_name(f"text/{kind}-{k}", name), value, least, better, note + left_out)
+        Score(score_name(f"text/{kind}-{k}", name), value, least, better, note + left_out, error=error)
         for name, texts in _texts(evaluation, n).items()
-        for k, value, least in zip(ORDERS, measure(texts), floor, strict=True)
+        for k, value, error, least in zip(ORDERS, *measure(texts), floor, strict=True)
         if k in orders
     ]
 
 
 def _texts(evaluation: Evaluation, n: int) -> dict[str, list[Words]]:
-    """``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start, at temperature 1."""
-    found = {"generator": _words(evaluation.generate(n, evaluation.seed), evaluation.info)}
-    start: Any = evaluation.networks.get("mle")
-    if start is not None and float(start.ready):
-        found["mle"] = _words(draw_texts(evaluation, start.policy, n), evaluation.info)
-    return found
+    """The words of ``n`` texts of the generator, and of its maximum-likelihood start if the recipe keeps a start."""
+    return {name: words_of(samples, evaluation.info) for name, samples in texts_made(evaluation, n)}
 
 
-def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[int, ...]]:
-    counts = Counter[tuple[int, ...]]()
+def _grams(texts: Sequence[Words], n: int) -> Counter[tuple[Hashable, ...]]:
+    counts: Counter[tuple[Hashable, ...]] = Counter()
     for text in texts:
         counts.update(grams(text, n))
     return counts
 
 
 def _both(evaluation: Evaluation) -> tuple[list[Words], list[Words], int]:
-    """Generated texts, as many training texts, and their number."""
+    """The tokens of generated texts and of as many training texts, and their number."""
     n = min(evaluation.samples, len(evaluation.train))
-    generated = _words(evaluation.generate(n, evaluation.seed), evaluation.info)
-    return generated, _words(real_texts(evaluation, evaluation.train, n), evaluation.info), n
+    generated = _tokens(evaluation.generate(n, evaluation.seed), evaluation.info)
+    return generated, _tokens(real_texts(evaluation, evaluation.train, n), evaluation.info), n
 
 
 def distinct(evaluation: Evaluation) -> list[Score]:
     """``text/distinct-1`` to ``-3``: different n-grams over all n-grams (Li et al. 2016); ``text/duplicates``: repeated texts."""
     generated, real, n = _both(evaluation)
 
-    def share(texts: Sequence[Words], order: int) -> float:
-        counts = _grams(texts, order)
-        return len(counts) / max(1, counts.total())
+    def measure(texts: Sequence[Words]) -> list[float]:
+        counts = [_grams(texts, order) for order in (1, 2, 3)]
+        repeats = 1 - len({tuple(t) for t in texts}) / len(texts)
+        return [*(len(c) / max(1, c.total()) for c in counts), repeats]
 
     note = f"of {n} texts"
-    scores = [Score(f"text/distinct-{k}", share(generated, k), share(real, k), "higher", note) for k in (1, 2, 3)]
-    repeats, usual = (1 - len({tuple(t) for t in texts}) / n for texts in (generated, real))
-    return [*scores, Score("text/duplicates", repeats, usual, note=f"share of {n} texts that repeat an earlier one")]
+    columns = list(zip(measure(generated), measure(real), jackknife(generated, measure), strict=True))
+    value, usual, error = columns.pop()
+    return [
+        *(Score(f"text/distinct-{k}", v, f, "higher", note, error=e) for k, (v, f, e) in enumerate(columns, 1)),
+        Score("text/duplicates", value, usual, note=f"share of {n} texts that repeat an earlier one", error=error),
+    ]
 
 
 def entropy(evaluation: Evaluation) -> list[Score]:
@@ -153,8 +188,12 @@ def entropy(evaluation: Evaluation) -> list[Score]:
         shares = counts / counts.sum() if len(counts) else counts
         return float(-(shares * np.log(shares)).sum())
 
+    def measure(texts: Sequence[Words]) -> list[float]:
+        return [nats(texts, order) for order in (1, 2)]
+
     note = f"nats, of {n} texts; grows with their number"
-    return [Score(f"text/entropy-{k}", nats(generated, k), nats(real, k), "higher", note) for k in (1, 2)]
+    columns = enumerate(zip(measure(generated), measure(real), jackknife(generated, measure), strict=True), 1)
+    return [Score(f"text/entropy-{k}", v, f, "higher", note, error=e) for k, (v, f, e) in columns]
 
 
 def grammatical(evaluation: Evaluation) -> list[Score]:
@@ -163,14 +202,14 @@ def grammatical(evaluation: Evaluation) -> list[Score]:
         raise DataError("text/grammatical is for --data grammar: the rules of other data are not known")
     n = evaluation.samples
 
-    def share(samples: Samples) -> float:
+    def found(samples: Samples) -> list[bool]:
         labels = [None] * len(samples) if samples.labels is None else samples.labels.tolist()
-        found = [grammar.log_likelihood(t, c) > -math.inf for t, c in zip(samples.data, labels, strict=True)]
-        return sum(found) / len(found)
+        return [grammar.log_likelihood(t, c) > -math.inf for t, c in zip(samples.data, labels, strict=True)]
 
     need_held_out(evaluation)
-    value, floor = share(evaluation.generate(n, evaluation.seed)), share(real_texts(evaluation, evaluation.held_out, n))
-    return [Score("text/grammatical", value, floor, "higher", f"of {n} sentences")]
+    made, real = found(evaluation.generate(n, evaluation.seed)), found(real_texts(evaluation, evaluation.held_out, n))
+    value, floor = (sum(side) / len(side) for side in (made, real))
+    return [Score("text/grammatical", value, floor, "higher", f"of {n} sentences", error=of_mean(made))]
 
 
 def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
@@ -213,11 +252,11 @@ def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], t
 def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
     n = min(SWEEP, len(evaluation.held_out), len(evaluation.train))
     if 4 not in _orders(evaluation, n)[0]:
-        raise DataError("half of the real texts have fewer than the 4 tokens of BLEU-4; use longer texts")
+        raise DataError("half of the real texts have fewer than the 4 words of BLEU-4; use longer texts")
     references = _references(evaluation, n)
 
     def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
-        texts = _words(draw_texts(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
+        texts = words_of(draw_texts(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
         return against_each_other(texts)[ORDERS.index(4)], against(texts, references)[ORDERS.index(4)]
 
     return point

@@ -133,11 +133,11 @@ def decode(tokens: Tensor, info: TextInfo) -> list[str]:
     return load_vocabulary(info["tokenizer"]).decode(rows)
 
 
-def characters(tokens: Tensor, info: TextInfo) -> int:
-    """How many characters the known tokens of texts (n, L) have; 0 if tokens are only numbers."""
+def characters(tokens: Tensor, info: TextInfo) -> list[int]:
+    """How many characters the known tokens of each text (n, L) have; empty if tokens are only numbers."""
     if "tokenizer" not in info:
-        return 0
-    return sum(map(len, decode(torch.where(tokens == UNK, START, tokens), info)))
+        return []
+    return list(map(len, decode(torch.where(tokens == UNK, START, tokens), info)))
 
 
 def encode_prefix(text: str, info: TextInfo, name: str = "prefix") -> list[int]:
