@@ -42,7 +42,7 @@ def lstm_of(golden, kind, name):
 
 
 def heads_of(golden, kind):
-    """The manager's head, the start's goal, the worker's embedding, projection, output and bias: torch's shapes."""
+    """The manager's head, the start's goal, the worker's embedding, projection and output: torch's shapes."""
     words, k = SIZES["vocabulary"], SIZES["goal"]
     return {
         "manager.head.weight": golden[f"{kind}Manager/Manager_1/Variable"].t(),
@@ -50,8 +50,9 @@ def heads_of(golden, kind):
         "manager.first": golden[f"{kind}Manager/goal_init"],
         "worker.embedding.weight": golden[f"{kind}Worker/Variable"],
         "worker.projection": golden[f"{kind}Worker/Variable_2"],
-        "worker.output": golden[f"{kind}Worker/Worker_1/Variable"].t().reshape(words, k, -1),
-        "worker.bias": golden[f"{kind}Worker/Worker_1/Variable_1"].view(words, k),
+        "worker.output": torch.cat([golden[f"{kind}Worker/Worker_1/{v}"].view(-1, words, k) for v in ("Variable", "Variable_1")])
+        .permute(1, 2, 0)
+        .contiguous(),
     }
 
 

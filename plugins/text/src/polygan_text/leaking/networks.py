@@ -57,8 +57,7 @@ class Worker(nn.Module):
         self.embedding = nn.Embedding(vocabulary, embedding_dim)
         self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
         self.projection = nn.Parameter(torch.empty(width, goal_dim))
-        self.output = nn.Parameter(torch.empty(vocabulary, goal_dim, hidden_dim))
-        self.bias = nn.Parameter(torch.empty(vocabulary, goal_dim))
+        self.output = nn.Parameter(torch.empty(vocabulary, goal_dim, hidden_dim + 1))  # the last column is the bias
         _draw(self)
 
     def forward(self, tokens: Tensor, goals: Tensor) -> Tensor:
@@ -71,11 +70,11 @@ class Worker(nn.Module):
     def logits(self, hidden: Tensor, goal: Tensor) -> Tensor:
         """Logits (n, V) from the LSTM's output (n, hidden) and the projected goal (n, goal_dim).
 
-        The vector of each word is never formed: its product with the goal is one product of (n, goal_dim * hidden) numbers.
+        The vector of each word is never formed: its product with the goal is one product of (n, goal_dim * (hidden + 1)) numbers.
         """
         goal = F.normalize(goal, dim=1) if self.unit else goal
-        both = (goal[:, :, None] * hidden[:, None, :]).flatten(1)  # (n, goal_dim * hidden)
-        return torch.addmm(goal @ self.bias.t(), both, self.output.flatten(1).t())
+        both = goal[:, :, None] * F.pad(hidden, (0, 1), value=1.0)[:, None, :]  # (n, goal_dim, hidden + 1)
+        return both.flatten(1) @ self.output.flatten(1).t()
 
 
 class LeakPolicy(Policy):
