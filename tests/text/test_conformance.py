@@ -25,10 +25,13 @@ SMALL_LEAK = {
     "discriminator_steps": 1,
     "mle_steps": 1,
     "check_every": 1,
+    "check_batches": 1,
     "teach_every": 1,
     "teach_steps": 1,
 }
-LEAKGAN = [Case("text/leakgan", GRAMMAR, {**SMALL_LEAK, "preset": preset}) for preset in ("paper", "code")]
+LEAKGAN = [
+    Case("text/leakgan", {**GRAMMAR, "max_length": 6}, {**SMALL_LEAK, "preset": preset}) for preset in ("paper", "code")
+]
 ORACLE = {"source": "oracle", "size": 60}
 METRICS = [
     Case(f"text/{name}", ORACLE if name == "nll-oracle" else GRAMMAR, TINY, "metric", "text/seqgan")

@@ -50,14 +50,16 @@ def heads_of(golden, kind):
         "manager.first": golden[f"{kind}Manager/goal_init"],
         "worker.embedding.weight": golden[f"{kind}Worker/Variable"],
         "worker.projection": golden[f"{kind}Worker/Variable_2"],
-        "worker.output": torch.cat([golden[f"{kind}Worker/Worker_1/{v}"].view(-1, words, k) for v in ("Variable", "Variable_1")])
+        "worker.output": torch.cat(
+            [golden[f"{kind}Worker/Worker_1/{v}"].view(-1, words, k) for v in ("Variable", "Variable_1")]
+        )
         .permute(1, 2, 0)
         .contiguous(),
     }
 
 
 def filled(module, prefix, values):
-    for name, parameter in list(module.named_parameters()):
+    for name in [name for name, _ in module.named_parameters()]:
         if f"{prefix}.{name}" in values:
             owner, _, last = name.rpartition(".")
             setattr(module.get_submodule(owner), last, nn.Parameter(values[f"{prefix}.{name}"].clone().contiguous()))
@@ -84,7 +86,9 @@ def policy(golden):
         ours.weight.data.copy_(golden[f"{place}Highway/{theirs}/Matrix"])
         ours.bias.data.copy_(golden[f"{place}Highway/{theirs}/Bias"])
     two = golden["var/D_update/Discriminator/W"], golden["var/D_update/Discriminator/b"]
-    reader.head.weight.data.copy_((two[0][:, 1] - two[0][:, 0])[None])  # a softmax of two is the sigmoid of a difference
+    reader.head.weight.data.copy_(
+        (two[0][:, 1] - two[0][:, 0])[None]
+    )  # a softmax of two is the sigmoid of a difference
     reader.head.bias.data.copy_(two[1][1:] - two[1][:1])
     width = reader.head.in_features
     manager = Manager(width, SIZES["hidden"])
@@ -172,6 +176,9 @@ def test_a_shuffled_reward_changes_nothing_in_the_programs_losses(golden, made):
     recipe, ctx = made
     tokens = golden["x"].long()
     features = prefix_features(ctx["discriminator"], tokens)
-    terms = [recipe.losses_of(ctx, tokens, features, golden["reward"][order]) for order in ([0, 1, 2, 3, 4, 5], [3, 5, 0, 1, 2, 4])]
+    terms = [
+        recipe.losses_of(ctx, tokens, features, golden["reward"][order])
+        for order in ([0, 1, 2, 3, 4, 5], [3, 5, 0, 1, 2, 4])
+    ]
     for name in ("manager", "worker"):
         torch.testing.assert_close(terms[0][name], terms[1][name], atol=1e-8, rtol=1e-6)

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Request, TrainerSettings
 
-_NO_RANKS = (
-    "a batch of one text has no ranks; use a larger --batch_size, a smaller --accumulate, fewer processes, or --model.delta 0"
-)
+_NO_RANKS = "a batch of one text has no ranks; use a larger --batch_size, a smaller --accumulate, fewer processes, or --model.delta 0"
 _LEARNERS = ("manager", "worker")
 
 
@@ -81,7 +79,7 @@ class LeakGAN(Recipe[Config]):
             start_token=info["start"],
             unit=self.goals.unit,
         )
-        generator = LeakPolicy(*(copy.deepcopy(x) for x in (worker, manager, discriminator)), self.goals)
+        generator = LeakPolicy(copy.deepcopy(worker), copy.deepcopy(manager), copy.deepcopy(discriminator), self.goals)
         learners = {"manager": manager, "worker": worker, "discriminator": discriminator}
         return {"generator": generator, **learners, "mle": Best(generator)}
 
@@ -120,7 +118,7 @@ class LeakGAN(Recipe[Config]):
         ]
         if c.teach_every:
             teach, every, often = self.likelihood_loss, c.teach_every, c.teach_steps
-            turns += [Turn("teach", _LEARNERS, teach, every=every, repeat=often, start=a + 1)]
+            turns += [Turn("teach", _LEARNERS, teach, every=every, repeat=often, start=a)]
         turns += [
             replace(leak, start=a),
             Turn("d", d, self.discriminator_loss, start=a, repeat=c.discriminator_steps),
@@ -153,7 +151,9 @@ class LeakGAN(Recipe[Config]):
             logits = ctx["worker"](tokens, self.goals.of(directions, manager.first).detach())
             nll = _mean(_surprise(logits, tokens), valid(tokens, self.eos))
         ctx.observe("agreement", agreed)
-        if self.config.preset == "code":  # the program divides one mean over the batch by the number of goals in the batch
+        if (
+            self.config.preset == "code"
+        ):  # the program divides one mean over the batch by the number of goals in the batch
             agreed = agreed / (agreement.numel() * ctx.noise.parts)
         return {"nll": nll, "manager": -agreed}
 

@@ -53,7 +53,13 @@ def write(
 
 @torch.no_grad()
 def completions(
-    sampler: LeakSampler, written: Written, copies: int, noise: Noise, *, eos: int | None = None, temperature: float = 1.0
+    sampler: LeakSampler,
+    written: Written,
+    copies: int,
+    noise: Noise,
+    *,
+    eos: int | None = None,
+    temperature: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Completions (K, copies, n, L) of each marked prefix, and their features (K, copies, n, width).
 

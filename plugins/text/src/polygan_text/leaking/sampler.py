@@ -40,7 +40,7 @@ class LeakSampler:
         """The state of ``n`` texts after the start token, and the features (n, width) of the empty text."""
         worker, manager = self.worker, self.manager
         tokens = torch.full((n,), worker.start_token, device=self.table.device)
-        own, others = (x.lstm.weight_hh_l0.new_zeros(n, x.lstm.hidden_size) for x in (worker, manager))
+        own, others = (self.table.new_zeros(n, x.lstm.hidden_size) for x in (worker, manager))
         memory = self.goals.begin((manager.first @ worker.projection).expand(n, -1))
         state = (tokens[:, None][:, :0], own, own, others, others, *self.prefixes.start(n), *memory)
         return self._after(state, tokens, read=True)
@@ -79,11 +79,12 @@ class LeakSampler:
 
 def _inputs(lstm: nn.LSTM, given: Tensor) -> Tensor:
     """What inputs (n, width) add to the gates (n, 4 hidden) of an LSTM of one layer, with both biases."""
-    return torch.addmm(lstm.bias_ih_l0 + lstm.bias_hh_l0, given, lstm.weight_ih_l0.t())
+    weight, _, bias, more = lstm.all_weights[0]
+    return torch.addmm(bias + more, given, weight.t())
 
 
 def _cell(lstm: nn.LSTM, inputs: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """One step of an LSTM of one layer; torch's order of the gates is input, forget, cell, output."""
-    i, f, g, o = torch.addmm(inputs, h, lstm.weight_hh_l0.t()).chunk(4, 1)
+    i, f, g, o = torch.addmm(inputs, h, lstm.all_weights[0][1].t()).chunk(4, 1)
     c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
     return o.sigmoid() * c.tanh(), c

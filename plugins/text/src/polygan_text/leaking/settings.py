@@ -88,4 +88,5 @@ class Config(Checked, group="model"):
         ):
             if value >= length:
                 remedy = f"use --model.{name} {length - 1} or less" if length > 1 else "use longer texts"
-                raise ConfigError(f"model.{name} = {value}, but a text has {length} tokens, so {why}; {remedy}")
+                tokens = f"{length} token{'s' * (length > 1)}"
+                raise ConfigError(f"model.{name} = {value}, but a text has {tokens}, so {why}; {remedy}")
