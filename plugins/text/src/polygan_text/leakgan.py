@@ -65,9 +65,9 @@ class LeakGAN(Recipe[Config]):
         """``manager``, ``worker`` and ``discriminator`` learn; ``generator`` copies all three, ``mle`` is the game's start."""
         c, info = self.config, self.text
         vocabulary = info["vocabulary"]
-        sizes, width = c.windows(), c.discriminator_embedding_dim
-        dropout = c.discriminator_dropout
-        discriminator = Discriminator(vocabulary + 1, info["length"], width, sizes, dropout=dropout)  # and the padding
+        width, dropout = c.discriminator_embedding_dim, c.discriminator_dropout
+        # The word after the vocabulary is the padding.
+        discriminator = Discriminator(vocabulary + 1, info["length"], width, c.windows(), dropout=dropout)
         features = discriminator.head.in_features
         manager = Manager(features, c.hidden_dim)
         worker = Worker(
@@ -151,9 +151,7 @@ class LeakGAN(Recipe[Config]):
             logits = ctx["worker"](tokens, self.goals.of(directions, manager.first).detach())
             nll = _mean(_surprise(logits, tokens), valid(tokens, self.eos))
         ctx.observe("agreement", agreed)
-        if (
-            self.config.preset == "code"
-        ):  # the program divides one mean over the batch by the number of goals in the batch
+        if self.config.preset == "code":  # the program divides a mean over the batch by the batch's number of goals
             agreed = agreed / (agreement.numel() * ctx.noise.parts)
         return {"nll": nll, "manager": -agreed}
 
@@ -193,23 +191,14 @@ class LeakGAN(Recipe[Config]):
 
     def _over_goals(self, values: Tensor, tokens: Tensor) -> Tensor:
         """The mean of values (n, T) over the goals that begin within a text."""
-        return _mean(values, valid(tokens, self.eos)[:, self._places(values)])
-
-    def _places(self, values: Tensor) -> Tensor:
-        return self.goals.places().clamp(max=self.goals.length - 1).to(values.device)
+        return _mean(values, valid(tokens, self.eos)[:, self.goals.places().to(tokens.device)])
 
     def _search(self, ctx: Context, n: int) -> tuple[Written, Tensor]:
         """Fresh texts of the generator, and the values of their prefixes (none where the reward is a control)."""
         c, generator = self.config, _generator(ctx)
-        return search(
-            generator,
-            ctx.noise.uniform(n, self.text["length"], 2),
-            c.rollouts if c.reward == "discriminator" else 0,
-            c.rollout_every,
-            ctx.noise,
-            eos=self.eos,
-            temperature=c.temperature,
-        )
+        uniform, copies = ctx.noise.uniform(n, self.text["length"], 2), c.rollouts if c.reward == "discriminator" else 0
+        more = {"eos": self.eos, "temperature": c.temperature}
+        return search(generator, uniform, copies, c.rollout_every, ctx.noise, **more)
 
     def _rewards(self, ctx: Context, values: Tensor, batch: Batch) -> Tensor:
         """The manager's rewards (n, T) from the values of prefixes (n, K), or a control."""
