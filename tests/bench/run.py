@@ -27,6 +27,7 @@ from cyclegan import bench_cyclegan
 from e2e.test_startup import install_hundred
 from enlarging import bench_enlarging
 from image import bench_image
+from leakgan import bench_leakgan
 from pix2pix import bench_pix2pix
 from plain_loops import dcgan_step
 from text import bench_text
@@ -274,6 +275,7 @@ def main():
         "checkpoint": bench_checkpoint,
         "start": bench_start,
         "text": bench_text,
+        "leakgan": bench_leakgan,
         "image": bench_image,
         "pix2pix": bench_pix2pix,
         "cyclegan": bench_cyclegan,

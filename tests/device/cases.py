@@ -87,6 +87,14 @@ CASES: dict[str, Case] = {
         quick={"hidden_dim": 8},
         phases=("mle_steps", "pretrain_steps"),
     ),
+    "text/leakgan": Case(
+        {"hidden_dim": 16, "rollouts": 2, "discriminator_steps": 1, "check_every": 2, "discriminator_dropout": 0.0},
+        "grammar",
+        16,
+        inexact="embeddings",
+        quick={"hidden_dim": 8},
+        phases=("mle_steps",),
+    ),
 }
 """By recipe. `points/mlp` is the GAN of the tests, which needs no plugin."""
 

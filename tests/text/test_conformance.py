@@ -1,4 +1,4 @@
-"""SeqGAN, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
+"""SeqGAN, LeakGAN, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
 
 from polygan.testing import Case, parametrize_with_checks
 
@@ -14,6 +14,24 @@ TINY = {
     "check_every": 1,
 }
 SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
+SMALL_LEAK = {
+    "embedding_dim": 4,
+    "hidden_dim": 6,
+    "goal_dim": 3,
+    "goal_steps": 2,
+    "discriminator_embedding_dim": 4,
+    "rollouts": 2,
+    "rollout_every": 3,
+    "discriminator_steps": 1,
+    "mle_steps": 1,
+    "check_every": 1,
+    "check_batches": 1,
+    "teach_every": 1,
+    "teach_steps": 1,
+}
+LEAKGAN = [
+    Case("text/leakgan", {**GRAMMAR, "max_length": 6}, {**SMALL_LEAK, "preset": preset}) for preset in ("paper", "code")
+]
 ORACLE = {"source": "oracle", "size": 60}
 METRICS = [
     Case(f"text/{name}", ORACLE if name == "nll-oracle" else GRAMMAR, TINY, "metric", "text/seqgan")
@@ -37,6 +55,6 @@ OTHERS = [
 ]
 
 
-@parametrize_with_checks([SEQGAN, *OTHERS, *METRICS])
+@parametrize_with_checks([SEQGAN, *LEAKGAN, *OTHERS, *METRICS])
 def test_contract(check):
     check()

@@ -1,4 +1,4 @@
-"""One process of a gloo group: plays SeqGAN, in float64, through all phases and writes the final parameters. Run by test_world."""
+"""One process of a gloo group: plays SeqGAN and LeakGAN, in float64, through all phases and writes the final parameters. Run by test_world."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from polygan import TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
+from polygan_text.leakgan import LeakGAN
+from polygan_text.leaking.settings import Config as LeakConfig
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
 
 INFO = {"vocabulary": 12, "length": 6, "start": 0, "eos": None, "classes": []}
 SMALL = {"hidden_dim": 8, "discriminator_embedding_dim": 4, "rollouts": 2, "discriminator_steps": 1, "mle_steps": 3,
          "pretrain_steps": 2, "check_every": 2, "discriminator_dropout": 0.0, "discriminator_rate": 5e-5}  # fmt: skip
+# Ranks and the program's scalars are of a process's own part of the batch, so LeakGAN plays the paper's losses without ranks.
+LEAKY = {"hidden_dim": 8, "discriminator_embedding_dim": 4, "goal_steps": 2, "rollouts": 2, "rollout_every": 2, "delta": 0.0,
+         "discriminator_steps": 1, "mle_steps": 3, "check_every": 2, "discriminator_dropout": 0.0, "teach_every": 2,
+         "teach_steps": 1, "discriminator_rate": 5e-5}  # fmt: skip
 STEPS = 8
 
 
@@ -25,6 +31,20 @@ class Double(SeqGAN):
 
     def networks(self):
         return {name: network.double() for name, network in super().networks().items()}
+
+
+class DoubleLeak(LeakGAN):
+    """Networks in float64, as above."""
+
+    def networks(self):
+        return {name: network.double() for name, network in super().networks().items()}
+
+
+def recipe_of(kind):
+    """SeqGAN with this policy, or LeakGAN."""
+    if kind == "leakgan":
+        return DoubleLeak(LeakConfig(**LEAKY), INFO)
+    return Double(Config(preset="paper", policy=kind, **SMALL), INFO)
 
 
 class Share:
@@ -43,11 +63,11 @@ def main(out: str) -> None:
     torch.set_num_threads(1)
     with world_from_environment("cpu", 60) as (world, device):
         tensors = {}
-        for policy in ("lstm", "gpt2"):
+        for policy in ("lstm", "gpt2", "leakgan"):
             for split in (0, 4):  # 0: in one go; else stopped there and resumed
                 checkpoints = Checkpoints(Path(out).with_suffix("") / f"{policy}{split}", writable=world.first)
                 for steps in (split, STEPS) if split else (STEPS,):
-                    recipe = Double(Config(preset="paper", policy=policy, **SMALL), INFO)
+                    recipe = recipe_of(policy)
                     share = Share(world.rank, world.size)
                     settings = TrainerSettings(steps=steps, batch_size=16, precision="fp32", hang_timeout=0)
                     streams = {"train": share, "held_out": share}

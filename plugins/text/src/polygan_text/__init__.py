@@ -30,7 +30,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "policy gradient with Monte-Carlo rollouts; LSTM or GPT-2 style; class-conditional; reward controls",
             "Yu et al. 2017, arXiv:1609.05473",
             ("conditional",),
-        )
+        ),
+        RecipeSpec(
+            "text/leakgan",
+            "polygan_text.leakgan:LeakGAN",
+            "a manager sets goals from the discriminator's features, a worker writes; the paper's equations or the authors' program",
+            "Guo et al. 2018, arXiv:1709.08624",
+        ),
     ]
 
 

@@ -1,0 +1,1 @@
+"""The parts of LeakGAN: networks, goals, rewards, sampling with completions, settings."""
