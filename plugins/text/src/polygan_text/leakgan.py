@@ -22,7 +22,7 @@ from .leaking.networks import LeakPolicy, Manager, Worker, prefix_features
 from .leaking.rewards import of_goals, ranked
 from .leaking.rollout import Written, search
 from .leaking.settings import Config
-from .rollout import sample, valid
+from .rollout import Shape, sample, valid
 from .settings import Sampling
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class LeakGAN(Recipe[Config]):
         real = batch["tokens"]
         with ctx.fp32():
             noise = ctx.noise.uniform(len(real), self.text["length"], 2)
-            fake = sample(_generator(ctx), noise, eos=self.eos, temperature=self.config.fakes())
+            fake = sample(_generator(ctx), noise, eos=self.eos, shape=Shape(self.config.fakes()))
         real_logits, fake_logits = ctx["discriminator"](torch.cat([real, fake])).chunk(2)
         ctx.observe_logits(real_logits, fake_logits)
         # One mean over both kinds, as in a classifier's batch.
