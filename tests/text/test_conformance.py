@@ -14,6 +14,8 @@ TINY = {
     "check_every": 1,
 }
 SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
+CHOSEN = {"embedding_dim": 4, "hidden_dim": 6, "discriminator_embedding_dim": 4, "mle_steps": 2, "check_every": 1}
+RESIDUAL = Case("text/residual", GRAMMAR, {**CHOSEN, "rerank": 3})
 SMALL_LEAK = {
     "embedding_dim": 4,
     "hidden_dim": 6,
@@ -48,6 +50,7 @@ METRICS = [
         "temperature-sweep",
     )
 ]
+METRICS.append(Case("text/nll-held-out", GRAMMAR, {**CHOSEN, "rerank": 3}, "metric", "text/residual"))
 OTHERS = [
     Case("text", GRAMMAR, kind="domain"),
     Case("grammar", {"size": 60}, kind="dataset"),
@@ -55,6 +58,6 @@ OTHERS = [
 ]
 
 
-@parametrize_with_checks([SEQGAN, *LEAKGAN, *OTHERS, *METRICS])
+@parametrize_with_checks([SEQGAN, RESIDUAL, *LEAKGAN, *OTHERS, *METRICS])
 def test_contract(check):
     check()

@@ -32,6 +32,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             ("conditional",),
         ),
         RecipeSpec(
+            "text/residual",
+            "polygan_text.residual:Residual",
+            "maximum likelihood, then a discriminator that chooses among the policy's texts; the choice has a likelihood",
+            "Deng et al. 2020, arXiv:2004.11714",
+            ("conditional",),
+        ),
+        RecipeSpec(
             "text/leakgan",
             "polygan_text.leakgan:LeakGAN",
             "a manager sets goals from the discriminator's features, a worker writes; the paper's equations or the authors' program",

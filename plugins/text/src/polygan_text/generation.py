@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from polygan import ConfigError, Samples, class_index
 
 from .data.facts import TEXTS, UNK, text_extra
 from .data.vocabulary import decode, encode_prefixes
+from .reranking import choose, log_weights
 from .rollout import Shape, sample
 
 if TYPE_CHECKING:
@@ -17,36 +19,68 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from polygan import Request
+    from polygan import Noise, Request
 
     from .data.facts import TextInfo
+    from .reranking import Judge
     from .settings import Sampling
 
 
-def write_texts(policy: Any, request: Request, info: TextInfo, classes: Sequence[str], first: int = 0) -> Samples:
-    """The texts of a request and their tokens (n, L); ``first`` counts the given texts of earlier pieces."""
+def write_texts(
+    policy: Any,
+    request: Request,
+    info: TextInfo,
+    classes: Sequence[str],
+    first: int = 0,
+    judge: Judge | None = None,
+    usual: int = 1,
+) -> Samples:
+    """The texts of a request and their tokens (n, L); ``first`` counts the given texts of earlier pieces.
+
+    ``judge`` chooses each text among ``rerank`` texts, or among ``usual`` ones; ConfigError where there is no judge.
+    """
     n, noise, given, options = request.n, request.noise, request.given, request.options
+    copies = options.rerank or usual
+    if copies > 1 and judge is None:
+        raise ConfigError(f"rerank = {copies} asks the discriminator, and this model has none; leave --rerank out")
     prefixes, labels = _prefixes(options, given, info), _labels(n, options, given, classes, first)
     shape = Shape(options.temperature, options.top_k, options.top_p, _banned(options, info))
     # Given texts may come in pieces; each piece draws its own numbers.
-    whole = noise.uniform(n, info["length"], 2) if given is None else None
-    pieces = []
-    for begin in range(0, n, TEXTS):
-        rows = slice(begin, min(begin + TEXTS, n))
-        uniform = noise.uniform(rows.stop - begin, info["length"], 2) if whole is None else whole[rows]
-        pieces.append(
-            sample(
-                policy,
-                uniform.to(request.device),
-                eos=info["eos"],
-                labels=None if labels is None else labels[rows].to(request.device),
-                prefix=None if prefixes is None else (prefixes if given is None else prefixes[rows]).to(request.device),
-                shape=shape,
-            ).cpu()
+    whole = _Numbers(noise, n, (copies, info["length"]), options) if given is None else None
+    pieces, size = [], max(1, TEXTS // copies)
+    for begin in range(0, n, size):
+        rows = slice(begin, min(begin + size, n))
+        own = (
+            _Numbers(noise, rows.stop - begin, (copies, info["length"]), options) if whole is None else whole.rows(rows)
         )
+        told = None if labels is None else labels[rows].to(request.device).repeat_interleave(copies)
+        begun = None if prefixes is None else (prefixes if given is None else prefixes[rows]).to(request.device)
+        if begun is not None and len(begun) > 1:
+            begun = begun.repeat_interleave(copies, 0)
+        texts = own.texts.flatten(0, 1).to(request.device)
+        found = sample(policy, texts, eos=info["eos"], labels=told, prefix=begun, shape=shape)
+        if judge is not None and copies > 1:
+            weights = log_weights(policy, judge, found, told, info["eos"], options.temperature).view(-1, copies)
+            best = choose(weights, None if own.choice is None else own.choice.to(request.device))
+            found = found.view(-1, copies, found.shape[1])[torch.arange(len(best), device=best.device), best]
+        pieces.append(found.cpu())
     tokens = torch.cat(pieces)
     names = () if given is None else given.names
     return Samples(decode(tokens, info), labels=labels, classes=classes, names=names, extra=text_extra(tokens))
+
+
+class _Numbers:
+    """The random numbers of n texts: ``texts`` (n, copies, L, 2), and ``choice`` (n, 2), with which one of the copies is chosen by weight."""
+
+    def __init__(self, noise: Noise, n: int, shape: tuple[int, int], options: Sampling) -> None:
+        self.texts = noise.uniform(n, *shape, 2)
+        self.choice = noise.uniform(n, 2) if shape[0] > 1 and options.rerank_by == "weight" else None
+
+    def rows(self, rows: slice) -> _Numbers:
+        """Those of some of the texts."""
+        part = copy(self)
+        part.texts, part.choice = self.texts[rows], None if self.choice is None else self.choice[rows]
+        return part
 
 
 def _banned(options: Sampling, info: TextInfo) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from polygan import Evaluation, Samples, Split
 
     from .policy import Policy
+
+
+@runtime_checkable
+class HasChoice(Protocol):
+    """A recipe whose texts a discriminator chooses among several texts of the policy."""
+
+    def chosen_log_ratio(self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None) -> Tensor:
+        """(n,) nats by which the choice makes texts (n, L) likelier than the policy does."""
+        ...
 
 
 def policies_of(evaluation: Evaluation) -> dict[str, Any]:
@@ -151,6 +160,7 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
 
     If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
+    Where the discriminator chooses among the generator's texts, the likelihood is that of the choice.
     ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers. The standard error is over
     held-out texts. Two policies are scored by the same texts, so their difference is surer than two errors say.
     """
@@ -167,6 +177,8 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
 
     for name, policy in policies_of(evaluation).items():
         nats, count = nats_of_each(evaluation, policy, real)
+        if name == "generator" and isinstance(evaluation.recipe, HasChoice):
+            nats = nats - evaluation.recipe.chosen_log_ratio(evaluation.networks, tokens, real.labels)
         scores.append(score("text/nll-held-out", name, nats, count.tolist(), floor, "nats a token"))
         if sum(lengths):
             scores.append(score("text/nll-held-out-character", name, nats, lengths, None, "nats a character"))

@@ -228,7 +228,7 @@ class SeqGAN(Recipe[Config]):
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
         """``n`` texts, or a continuation of each given text. Without a label, text i has class i modulo the number of classes."""
-        return write_texts(networks["generator"], request, self.text, self.classes)
+        return write_texts(networks["generator"], request, self.text, self.classes, judge=_judge(networks))
 
     def stream(
         self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
@@ -237,7 +237,7 @@ class SeqGAN(Recipe[Config]):
         first = 0
         for piece in pieces:
             own = replace(request, n=len(piece), given=piece)
-            yield write_texts(networks["generator"], own, self.text, self.classes, first)
+            yield write_texts(networks["generator"], own, self.text, self.classes, first, _judge(networks))
             first += len(piece)
 
     @torch.no_grad()
@@ -253,3 +253,8 @@ class SeqGAN(Recipe[Config]):
             told = labels[rows].to(device) if self.classes and labels is not None else None
             found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
         return torch.cat(found) * valid(data, self.eos)
+
+
+def _judge(networks: Mapping[str, nn.Module]) -> Any:
+    """The discriminator; None for a model that has none."""
+    return networks.get("discriminator")

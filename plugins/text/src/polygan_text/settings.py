@@ -144,6 +144,10 @@ class Sampling(Checked):
     """Each token is one of so many of the most likely ones."""
     top_p: float = ranged(1.0, "(0, 1]", hint="1 draws from all")
     """Each token is one of the most likely ones that together have this probability."""
+    rerank: int = ranged(0, "[0, 1024]", hint="1 asks no discriminator")
+    """Each text is one of so many texts of the policy, chosen by the discriminator; 0: as many as the recipe says, which is 1 for most."""
+    rerank_by: Literal["weight", "best"] = "weight"
+    """weight: a text is chosen by e^logit, which keeps the variety of real texts; best: the text that looks most real."""
     unknown: bool = False
     """Whether ``<unk>``, the token of words outside the vocabulary, may be written."""
     label: str | int | None = None

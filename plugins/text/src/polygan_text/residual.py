@@ -1,0 +1,181 @@
+"""Texts that a discriminator chooses (Deng et al. 2020, arXiv:2004.11714): maximum likelihood, then the discriminator alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+import torch
+from torch import Tensor
+
+from polygan import Checked, ConfigError, Player, Samples, Turn, ranged
+
+from .data.facts import TEXTS
+from .early_stopping import follow
+from .generation import write_texts
+from .reranking import POOL, log_ratio, log_weights
+from .rollout import sample
+from .seqgan import SeqGAN
+from .settings import PRESETS, Method
+from .settings import Config as SeqGANConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import nn
+
+    from polygan import Batch, Context, Request, TrainerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Checked, group="model"):
+    """Settings of ``text/residual``."""
+
+    rerank: int = ranged(8, "[1, 1024]", usual=8)
+    """Texts of the policy among which the discriminator chooses each sample; ``--rerank`` chooses another number later."""
+    policy: Literal["lstm", "gpt2"] = "lstm"
+    """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
+    conditional: Literal["auto", "yes", "no"] = "auto"
+    """Whether both networks know the class; auto: if the data has two or more classes."""
+    embedding_dim: int = ranged(64, "[1, inf)")
+    """Numbers that stand for a token in the LSTM."""
+    hidden_dim: int = ranged(128, "[1, inf)")
+    """Width of the policy."""
+    layers: int = ranged(1, "[1, inf)")
+    """Layers of the policy."""
+    heads: int = ranged(4, "[1, inf)")
+    """Attention heads of gpt2; hidden_dim must be a multiple of heads."""
+    mle_steps: int = ranged(2000, "[1, inf)")
+    """Iterations of maximum likelihood; the discriminator learns in the iterations after them."""
+    check_every: int = ranged(50, "[0, inf)")
+    """Iterations between checks on held-out data; the best policy of all checks is kept. 0: no checks, and the last policy is kept."""
+    mle_rate: float = ranged(2e-3, "(0, 1]")
+    """Learning rate of maximum likelihood."""
+    discriminator: Literal["cnn", "lstm"] = "lstm"
+    """Convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
+    discriminator_embedding_dim: int = ranged(64, "[1, inf)")
+    """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
+    discriminator_dropout: float = ranged(0.25, "[0, 1)")
+    """Share of the discriminator's features that is dropped while it learns; never while it scores."""
+    discriminator_rate: float = ranged(1e-3, "(0, 1]")
+    """Learning rate of the discriminator."""
+    clip: float = ranged(5.0, "[0, inf)")
+    """Largest gradient norm; 0: not clipped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.policy == "gpt2" and self.hidden_dim % self.heads:
+            raise ConfigError(
+                f"model.hidden_dim = {self.hidden_dim} is no multiple of model.heads = {self.heads}; change either"
+            )
+
+    def method(self) -> Method:
+        """The numbers of `SeqGAN` that this method has too."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(Method) if hasattr(self, f.name)}
+        return replace(PRESETS["default"], **own)
+
+
+class Residual(SeqGAN):
+    """A policy by maximum likelihood, a discriminator that learns against this fixed policy, and texts that it chooses.
+
+    The policy never sees a reward, so nothing can go wrong with it; the gain lies in the choice. The choice among K texts has a
+    likelihood, and ``text/nll-held-out`` is the likelihood of the sampler itself.
+    """
+
+    Config: ClassVar[type] = Config
+    defaults: ClassVar[Mapping[str, Any]] = {"steps": 4000, "batch_size": 64, "sample_every": 500}
+    first_options: ClassVar[tuple[str, ...]] = ("rerank", "discriminator")
+
+    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+        """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
+        super().__init__(cast("SeqGANConfig", config), info)
+        self.copies = config.rerank
+
+    def networks(self) -> dict[str, nn.Module]:
+        """``generator`` and ``discriminator`` learn, one after the other; ``mle`` is the best policy."""
+        found = super().networks()
+        del found["rollout"]
+        return found
+
+    def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
+        """Adam for both."""
+        m, clip = self.method, self.config.clip
+        rates = {"generator": m.mle_rate, "discriminator": m.discriminator_rate}
+        return {
+            name: Player(networks[name], torch.optim.Adam(networks[name].parameters(), rate), clip=clip)
+            for name, rate in rates.items()
+        }
+
+    def turns(self) -> list[Turn]:
+        """Maximum likelihood until ``a``, and then the discriminator."""
+        a = self.method.mle_steps
+        return [
+            Turn("mle", ("generator",), self.likelihood_loss, stop=a),
+            *self._checks.of_likelihood(a),
+            Turn("begin", (), self.begin, data=None, start=a, stop=a + 1),
+            Turn("d", ("discriminator",), self.discriminator_loss, start=a),
+        ]
+
+    def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """The policy becomes the best policy of all checks; without checks the last policy is the best."""
+        best: Any = ctx.players["mle"].module
+        generator = ctx.players["generator"].module
+        if self.method.check_every:
+            follow(generator, best.policy, 0.0)
+        else:
+            follow(best.policy, generator, 0.0)
+        best.ready.fill_(1)
+        return {}
+
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
+        """A warning if the run ends before the discriminator learns."""
+        if training.steps > self.method.mle_steps:
+            return ()
+        return (
+            f"The discriminator learns from step {self.method.mle_steps:,} on and this run ends at {training.steps:,}: it never "
+            "learns, and chooses at random. Use more --steps, or lower --model.mle_steps.",
+        )
+
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """``n`` texts, or a continuation of each given text, each chosen among `Config.rerank` texts."""
+        return self._written(networks, request, 0)
+
+    def stream(
+        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
+    ) -> Iterator[Samples]:
+        """The continuations of the given texts, piece by piece."""
+        first = 0
+        for piece in pieces:
+            yield self._written(networks, replace(request, n=len(piece), given=piece), first)
+            first += len(piece)
+
+    def _written(self, networks: Mapping[str, nn.Module], request: Request, first: int) -> Samples:
+        judge: Any = networks.get("discriminator")
+        usual = 1 if judge is None else self.copies
+        return write_texts(networks["generator"], request, self.text, self.classes, first, judge, usual)
+
+    @torch.no_grad()
+    def chosen_log_ratio(self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None) -> Tensor:
+        """(n,) nats by which the choice makes the texts ``data`` (n, L) likelier than the policy does.
+
+        The pool has 4,096 texts of the policy by a fixed seed, of the classes in turn: weights of other classes are taken for alike.
+        """
+        policy: Any = networks["generator"]
+        judge: Any = networks["discriminator"]
+        device = next(policy.parameters()).device
+        draw = torch.Generator().manual_seed(0)
+        told = torch.arange(POOL) % len(self.classes) if self.classes else None
+        found = []
+        for begin in range(0, POOL, TEXTS):
+            rows = slice(begin, begin + TEXTS)
+            classes = None if told is None else told[rows].to(device)
+            uniform = torch.rand(TEXTS, self.text["length"], 2, generator=draw).to(device)
+            texts = sample(policy, uniform, eos=self.eos, labels=classes)
+            found.append(log_weights(policy, judge, texts, classes, self.eos).cpu())
+        own = []
+        for begin in range(0, len(data), TEXTS):
+            rows = slice(begin, begin + TEXTS)
+            classes = labels[rows].to(device) if self.classes and labels is not None else None
+            own.append(log_weights(policy, judge, data[rows].to(device), classes, self.eos).cpu())
+        return log_ratio(torch.cat(own), torch.cat(found), self.copies)
