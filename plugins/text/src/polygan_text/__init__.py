@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -130,3 +130,10 @@ def polygan_metrics() -> list[MetricSpec]:
             "Caccia et al. 2020, arXiv:1811.02549",
         ),
     ]
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    what = "a folder that AutoModelForCausalLM and AutoTokenizer of transformers open; for --model.policy gpt2"
+    target = "polygan_text.formats.transformers:export"
+    return [FormatSpec(recipe, "transformers", "export", target, what) for recipe in ("text/seqgan", "text/residual")]

@@ -56,7 +56,8 @@ class Vocabulary:
         facts = json.loads(self.text)
         self.bytes = _joins_bytes(facts.get("decoder"))
         """Whether tokens may be parts of a character."""
-        self._unknown = _unknown(facts["model"], vocabulary)
+        self.unknown = _unknown(facts["model"], vocabulary)
+        """What the tokenizer itself calls what it does not know; None if it knows every text."""
         self._hidden = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -67,7 +68,7 @@ class Vocabulary:
             raise DataError(f"the tokenizer cannot cut this text ({error}); name another tokenizer") from None
         if not self.shift:
             return found
-        return [[UNK if i == self._unknown else i + self.shift for i in ids] for ids in found]
+        return [[UNK if i == self.unknown else i + self.shift for i in ids] for ids in found]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of numbers.
@@ -80,7 +81,7 @@ class Vocabulary:
 
     def _own(self, row: Sequence[int]) -> list[int]:
         """The tokenizer's numbers of a row, without tokens that stand for nothing."""
-        unknown = None if self.bytes else self._unknown
+        unknown = None if self.bytes else self.unknown
         found = (unknown if i == UNK else i - self.shift for i in row if i not in (START, EOS))
         return [i for i in found if i is not None and i >= 0 and (i == unknown or i not in self._hidden)]
 
@@ -88,7 +89,7 @@ class Vocabulary:
         """The words of a text that have no token of their own."""
         found = self.tokenizer.encode(text, add_special_tokens=False)
         places = zip(found.ids, found.tokens, found.offsets, strict=True)
-        return [text[b:e].strip() or token for i, token, (b, e) in places if i == self._unknown]
+        return [text[b:e].strip() or token for i, token, (b, e) in places if i == self.unknown]
 
 
 def _joins_bytes(decoder: Mapping[str, object] | None) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from polygan import DataError, did_you_mean
 
+from ..quiet import quiet_transformers
 from .lsa import LSA
 
 if TYPE_CHECKING:
@@ -143,24 +144,17 @@ def _opened(path: Path) -> tuple[Any, Any]:
     if not any((path / name).is_file() for name in _TOKENIZERS):  # without one, transformers makes an empty tokenizer
         raise DataError(f"features = {str(path)!r}: the folder has no tokenizer; save one into it with save_pretrained")
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
-    shown, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # of a head that is not used
-    logging.disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
-        network = AutoModel.from_pretrained(path, use_safetensors=True, dtype=torch.float32, **safe)
-        tokenizer = AutoTokenizer.from_pretrained(path, **safe)
+        with quiet_transformers():  # else it warns of a head that is not used
+            network = AutoModel.from_pretrained(path, use_safetensors=True, dtype=torch.float32, **safe)
+            tokenizer = AutoTokenizer.from_pretrained(path, **safe)
     except Exception as error:  # a user's folder may raise anything
         raise DataError(
             f"features = {str(path)!r}: transformers cannot open an encoder with its tokenizer from the folder: {_first(error)}; "
             "save both with save_pretrained (safetensors, no code of its own)"
         ) from None
-    finally:
-        logging.set_verbosity(shown)
-        if bar:
-            logging.enable_progress_bar()
     if getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     if tokenizer.pad_token is None:
