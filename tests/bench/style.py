@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
 import torch
 
 import polygan
+from polygan.game.sides import of_class
 from polygan_image.scores.pairs.distributions import COPY, MATCHED, matched
 from polygan_image.scores.pairs.layers import _network, distance
 from polygan_image.scores.pairs.similarity import psnr
@@ -22,12 +24,14 @@ def measure(run):
     """(layer distance, PSNR) by answer."""
     run = polygan.load(run)
     evaluation = run._whole_job().evaluation(run.networks, torch.device("cpu"))
-    given, real = evaluation.given(10**6), evaluation.held_out
-    truth = evaluation.domain.real(real, real.rows)
-    if len(given) != len(truth):
+    rows = [
+        np.sort(of_class(evaluation.splits["held_out"], side).rows) for side in evaluation.sides
+    ]  # in the order of the files
+    if len(rows[0]) != len(rows[1]):
         raise SystemExit(
-            f"{len(given)} held-out pictures are given and {len(truth)} are true; each name must be there twice"
+            f"the sides hold {len(rows[0])} and {len(rows[1])} held-out pictures; each name must be there twice"
         )
+    given, truth = (evaluation.domain.real(evaluation.splits["held_out"], of_side) for of_side in rows)
     training = evaluation.domain.real(evaluation.train, evaluation.train.rows).data
     given, truth = given.data.float(), truth.data.float()
     answers = {
