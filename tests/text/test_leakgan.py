@@ -15,7 +15,7 @@ from small_leakgan import INFO, context, recipe
 from polygan.seeding import Noise
 from polygan_text.discriminator import Discriminator
 from polygan_text.leaking.goals import SegmentGoals, WindowGoals
-from polygan_text.leaking.networks import prefix_features
+from polygan_text.leaking.policy import prefix_features
 from polygan_text.leaking.rewards import of_goals, ranked
 from polygan_text.leaking.rollout import completions, search, write
 from polygan_text.rollout import sample

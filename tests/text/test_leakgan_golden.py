@@ -17,7 +17,8 @@ from small_leakgan import context
 from polygan_text.discriminator import Discriminator
 from polygan_text.leakgan import LeakGAN
 from polygan_text.leaking.goals import SegmentGoals
-from polygan_text.leaking.networks import LeakPolicy, Manager, Worker, prefix_features
+from polygan_text.leaking.networks import Manager, Worker
+from polygan_text.leaking.policy import LeakPolicy, prefix_features
 from polygan_text.leaking.settings import Config
 
 GOLDEN = Path(__file__).parents[1] / "golden/leakgan"

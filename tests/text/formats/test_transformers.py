@@ -89,7 +89,9 @@ def test_transformers_writes_the_text_that_the_policy_writes_greedily(tmp_path, 
     order, _ = folder_of._order(vocabulary)
     assert [order[i] for i in found] == tokens
     shown = tokenizer.decode(found, skip_special_tokens=True)
-    if 2 not in tokens and "\ufffd" not in shown:  # each program writes unknown words and broken characters in its own way
+    if (
+        2 not in tokens and "\ufffd" not in shown
+    ):  # each program writes unknown words and broken characters in its own way
         assert shown.strip() == vocabulary.decode([tokens])[0].strip()
     assert tokenizer.decode(tokenizer("the dog")["input_ids"], skip_special_tokens=True) == "the dog"
 

@@ -18,7 +18,8 @@ from .early_stopping import Best, follow
 from .generation import write_texts
 from .leaking.checks import LeakChecks
 from .leaking.goals import Goals, SegmentGoals, WindowGoals
-from .leaking.networks import LeakPolicy, Manager, Worker, prefix_features
+from .leaking.networks import Manager, Worker
+from .leaking.policy import LeakPolicy, prefix_features
 from .leaking.rewards import of_goals, ranked
 from .leaking.rollout import Written, search
 from .leaking.settings import Config

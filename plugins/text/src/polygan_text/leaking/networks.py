@@ -8,15 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..policy import Policy
-from .prefixes import PrefixReader
-from .sampler import LeakSampler
-
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ..discriminator import Discriminator
-    from .goals import Goals
 
 _STD = 0.1  # of every parameter at the start, as in the authors' program
 
@@ -75,30 +68,6 @@ class Worker(nn.Module):
         goal = F.normalize(goal, dim=1) if self.unit else goal
         both = goal[:, :, None] * F.pad(hidden, (0, 1), value=1.0)[:, None, :]  # (n, goal_dim, hidden + 1)
         return both.flatten(1) @ self.output.flatten(1).t()
-
-
-class LeakPolicy(Policy):
-    """The whole generator: a worker, a manager, and a copy of the discriminator whose features leak to the manager."""
-
-    def __init__(self, worker: Worker, manager: Manager, reader: Discriminator, goals: Goals) -> None:
-        super().__init__()
-        self.worker, self.manager, self.reader = worker, manager, reader
-        self.goals, self.vocabulary = goals, len(worker.embedding.weight)
-
-    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (n, L, V), teacher-forced; the features come without gradients."""
-        directions = self.manager(prefix_features(self.reader, tokens))
-        return self.worker(tokens, self.goals.of(directions, self.manager.first))
-
-    def sampler(self) -> LeakSampler:
-        """A sampler with the current weights."""
-        return LeakSampler(self.worker, self.manager, self.reader, self.goals)
-
-
-@torch.no_grad()
-def prefix_features(reader: Discriminator, tokens: Tensor) -> Tensor:
-    """Features (n, L + 1, width) of all prefixes of tokens (n, L), without gradients and dropout."""
-    return PrefixReader(reader, tokens.shape[1]).read(tokens)
 
 
 def _draw(module: nn.Module) -> None:

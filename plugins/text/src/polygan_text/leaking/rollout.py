@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polygan import Noise
 
     from ..policy import State
-    from .networks import LeakPolicy
+    from .policy import LeakPolicy
     from .sampler import LeakSampler
 
 
