@@ -44,7 +44,7 @@ def test_the_buffers_have_moved(worlds, size):
     }
     assert state["path_mean"] > 0
     assert state["mean_latent"].abs().min() > 0
-    assert worlds[size]["colorize/0/stopFalse.worse"].item() == 2
+    assert worlds[size]["colorize/0/stopFalse.worse"].item() == 1
     assert worlds[size]["colorize/0/stopFalse.stopped"].item() == 1
 
 

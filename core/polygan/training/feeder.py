@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..data.source import Batch
+    from ..files import Facts
     from ..game.protocol import Turn
 
 
@@ -20,17 +21,14 @@ class Batches(Protocol):
     def batch(self, i: int) -> Batch: ...
 
 
-def taken_before(turns: Sequence[Turn], step: int) -> dict[str, int]:
-    """What a checkpoint of ``step`` without counts stands for: then every stream went on by the largest repeat in each iteration."""
-    rounds = max(turn.repeat for turn in turns)
-    return {name: step * rounds for turn in turns for name in turn.streams}
-
-
 class Feeder:
     """Gives the next batches of streams, as lists of micro-batches.
 
     ``taken`` counts the batches that past iterations took from each stream, so that a stream goes through its epochs without a gap,
     however often its turns are played. All turns of an iteration that read a stream see the same batches: the repeat counts.
+
+    ``rounds`` is 0, or the largest repeat of a run that an earlier polygan began. Such a run keeps its order of batches: the index
+    is the iteration times ``rounds``, plus the repeat, and no check begins anew.
 
     On CUDA a thread collates and pins the next batch while the device computes, and the copy to the device is asynchronous.
     """
@@ -47,6 +45,7 @@ class Feeder:
         self.prepare = prepare or (lambda batch: batch)
         self.memory_format = memory_format
         self.taken: dict[str, int] = {}
+        self.rounds = 0
         self._used: dict[str, int] = {}
         self._ready: dict[tuple[str, int], list[Batch]] = {}
         self._ahead: dict[tuple[str, int], Future[Batch]] = {}
@@ -59,14 +58,24 @@ class Feeder:
         self._used.clear()
         self._ready.clear()
 
-    def get(self, name: str, repeat: int, *, anew: bool = False) -> list[Batch]:
-        """``accumulate`` micro-batches of batch ``repeat`` of the iteration, or, ``anew``, of the whole stream.
+    def state(self) -> dict[str, object]:
+        """What a checkpoint holds of the streams."""
+        return {} if self.rounds else {"streams": dict(self.taken)}
+
+    def restore(self, saved: Facts, turns: Sequence[Turn]) -> None:
+        """Go on from what a checkpoint holds; a checkpoint without counts is of an earlier polygan."""
+        self.taken = dict(saved.get("streams", {}))
+        self.rounds = 0 if "streams" in saved else max(turn.repeat for turn in turns)
+
+    def get(self, name: str, repeat: int, step: int, *, anew: bool = False) -> list[Batch]:
+        """``accumulate`` micro-batches of batch ``repeat`` of iteration ``step``, or, ``anew``, of the whole stream.
 
         Each call returns new dicts of the same tensors. A second equal request within an iteration loads nothing.
         """
         if not anew:
             self._used[name] = max(self._used.get(name, 0), repeat + 1)
-        key = (name, repeat if anew else self.taken.get(name, 0) + repeat)
+        begin = step * self.rounds if self.rounds else 0 if anew else self.taken.get(name, 0)
+        key = (name, begin + repeat)
         if key not in self._ready:
             self._ready[key] = self._load(*key)
         return [dict(part) for part in self._ready[key]]

@@ -16,7 +16,7 @@ from .actor import Actor, contents, restore
 from .device import resolve_precision
 from .distributed import World
 from .double_backward import DoubleBackward
-from .feeder import Batches, Feeder, taken_before
+from .feeder import Batches, Feeder
 from .meter import Meter, read_values
 from .watchdog import Watchdog
 
@@ -176,7 +176,7 @@ class Trainer:
         scaled = bool(actors) and actors[0].scaled
         scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
-        streams = [self._feeder.get(name, repeat, anew=turn.anew) for name in turn.streams]
+        streams = [self._feeder.get(name, repeat, self.step, anew=turn.anew) for name in turn.streams]
         if not streams:  # an observing turn without data runs once
             streams = [[{} for _ in range(s.accumulate if actors else 1)]]
         for micro, batches in enumerate(zip(*streams, strict=True)):
@@ -280,7 +280,7 @@ class Trainer:
         if self.checkpoints is None or not self.world.first:
             return
         networks, states, good = contents(self.actors)
-        state = {"streams": dict(self._feeder.taken), "actors": states, "settings": self.described}
+        state = {**self._feeder.state(), "actors": states, "settings": self.described}
         training = {name: getattr(self, name) for name in _COUNTERS} | state
         path = self.checkpoints.save(self.step, networks, training, seed=self.settings.seed, good=good, score=score)
         self.listener.saved(self, path)
@@ -291,7 +291,7 @@ class Trainer:
         restore(self.actors, checkpoint, anew=reach_optimizers(changes(before, self.described)))
         for name in _COUNTERS:
             setattr(self, name, checkpoint.training[name])
-        self._feeder.taken = checkpoint.training.get("streams") or taken_before(self.turns, self.step)
+        self._feeder.restore(checkpoint.training, self.turns)
         self._meter.clear()
         self._unsaved = False
 

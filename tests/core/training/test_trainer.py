@@ -171,15 +171,21 @@ def test_a_stream_has_no_gaps_and_a_check_sees_the_same_batches_each_time(tmp_pa
     assert more.recipe.seen == [("d", Points(8).batch(6)["point"].sum().item())]
 
 
-def test_a_checkpoint_without_counts_goes_on_as_it_was_trained(tmp_path):
+def test_a_checkpoint_of_an_earlier_polygan_goes_on_in_its_order(tmp_path):
     trainer = sparse(2, checkpoints=Checkpoints(tmp_path))
     trainer.fit()
-    more = sparse(3)
+    more = sparse(5)
     checkpoint = trainer.checkpoints.load()
     del checkpoint.training["streams"]
     more.restore(checkpoint)
     more.iterate()
-    assert more.recipe.seen[0] == ("d", Points(8).batch(6)["point"].sum().item())  # 2 iterations of at most 3 batches
+    more.iterate()
+    train, held_out = ([Points(8, seed).batch(i)["point"].sum().item() for i in range(10)] for seed in (0, 1))
+    checks = [
+        ("check", held_out[i]) for i in (6, 7, 8)
+    ]  # an iteration has 3 batches at most, so the third one begins at 6
+    bursts = [("burst", train[i]) for i in (6, 7)]
+    assert more.recipe.seen == [("d", train[6]), *checks, *bursts, ("d", train[9])]
 
 
 # Accumulation

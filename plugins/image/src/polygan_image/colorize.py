@@ -33,7 +33,7 @@ class Config(Checked, group="model"):
     """Settings of ``image/colorize``."""
 
     regression_steps: int = ranged(2000, "[1, inf)", usual=2000)
-    """Iterations of regression alone, before the game begins from the regression's best checked network."""
+    """Iterations of regression alone, before the game begins."""
     regression_weight: float = ranged(3.0, "[0, inf)", usual=3)
     """Weight of the regression term in the game: more makes colours truer, less makes them more varied."""
     chroma_weight: float = ranged(0.0, "[0, inf)", usual=0)
@@ -41,7 +41,7 @@ class Config(Checked, group="model"):
     loss: Literal["least_squares", "hinge"] = "least_squares"
     """The game."""
     check_every: int = ranged(100, "[0, inf)", usual=100)
-    """Iterations between checks on held-out pictures, which choose the start of the game and stop the game; 0: none, as runs without
+    """Iterations between checks on held-out pictures, which choose ``start`` and stop the game; 0: none, as runs without
     held-out pictures need."""
     check_batches: int = ranged(8, "[1, inf)", usual=8)
     """Held-out batches that a check looks at."""
@@ -141,7 +141,7 @@ class Colorize(ColoursOfCopies[Config]):
     # The method
 
     def turns(self) -> list[Turn]:
-        """Regression until ``begin``, then the game. Checks on held-out pictures choose the start of the game, and stop the game."""
+        """Regression until ``begin``, then the game. Checks on held-out pictures choose ``start``, and stop the game."""
         c, begin = self.config, self.config.regression_steps
         return [
             Turn("regression", ("learner",), self.regression_loss, stop=begin),
@@ -180,14 +180,11 @@ class Colorize(ColoursOfCopies[Config]):
         return (weight * error).mean()
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """``generator`` follows the averaged learner until the game begins. All begin the game from ``start``, the best one checked."""
+        """``generator`` follows the averaged learner until the game begins, and is ``start`` then: the best average checked, or the last."""
         average, start = ctx.averaged("learner"), ctx.players["start"].module
         if not self.config.check_every:
             replace(start, average)
-        if ctx.step == self.config.regression_steps:
-            replace(ctx["learner"], start)
-            replace(average, start)
-        replace(ctx.players["generator"].module, average)
+        replace(ctx.players["generator"].module, start if ctx.step == self.config.regression_steps else average)
         return {}
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
