@@ -157,14 +157,13 @@ class Colorize(ColoursOfCopies[Config]):
         c, begin = self.config, self.config.regression_steps
         if not c.check_every:
             return []
-        times = {"held_out": {"every": c.check_every, "start": c.check_every}}
-        if begin % c.check_every:
-            times["regressed"] = {"start": begin, "stop": begin + 1}
+        every: tuple[int, int, int | None] = (c.check_every, c.check_every, None)
+        times = {"held_out": every} | ({"regressed": (1, begin, begin + 1)} if begin % c.check_every else {})
         made = []
-        for name, when in times.items():
-            keep = "keep" if name == "held_out" else f"keep_{name}"
-            made.append(Turn(name, (), self.look, data="held_out", repeat=c.check_batches, anew=True, **when))
-            made.append(Turn(keep, (), self.keep, data=None, **when))
+        for name, (often, first, end) in times.items():
+            keep, look = "keep" if name == "held_out" else f"keep_{name}", c.check_batches
+            made.append(Turn(name, (), self.look, "held_out", often, look, first, end, anew=True))
+            made.append(Turn(keep, (), self.keep, None, often, 1, first, end))
         return made
 
     def regression_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
