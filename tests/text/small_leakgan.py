@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from small_seqgan import context as context
 
-from polygan import Context, TrainerSettings
-from polygan.game.protocol import complete_players
 from polygan_text.leakgan import LeakGAN
 from polygan_text.leaking.settings import Config
 
@@ -29,11 +27,3 @@ SMALL = {
 
 def recipe(info=INFO, **options):
     return LeakGAN(Config(**{**SMALL, **options}), info)
-
-
-def context(made, seed=0):
-    torch.manual_seed(seed)
-    training, networks = TrainerSettings(), made.networks()
-    ctx = Context(complete_players(networks, made.players(networks, training)), torch.device("cpu"), training)
-    ctx.noise.reset(seed)
-    return ctx

@@ -137,17 +137,16 @@ def test_given_texts_that_cannot_be():
 
 def test_words_outside_the_vocabulary_are_written_only_if_asked_for(monkeypatch):
     """The policy knows little but ``<unk>``; data of plain numbers has no such word, and token 2 is a number there."""
-    numbers = recipe({**INFO, "eos": None})
-    for made, options, share in (
-        (worded := recipe({**INFO, "tokenizer": "{}"}), {}, 0.0),
-        (worded, {"unknown": True}, 0.9),
-        (numbers, {}, 0.9),
-    ):
+    worded, numbers = recipe({**INFO, "tokenizer": "{}"}), recipe({**INFO, "eos": None})
+    monkeypatch.setattr(generation, "decode", lambda tokens, info: [""] * len(tokens))
+    shares = []
+    for made, options in ((worded, {}), (worded, {"unknown": True}), (numbers, {})):
         networks = made.networks()
         networks["generator"].head.bias.data[2] = 20
-        monkeypatch.setattr(generation, "decode", lambda tokens, info: [""] * len(tokens))
         tokens = make_samples(made, networks, 50, 0, Sampling(**options)).extra["tokens"]
-        assert float((tokens == 2).float().mean()) == share or float((tokens == 2).float().mean()) > share > 0
+        shares.append(float((tokens == 2).float().mean()))
+    assert shares[0] == 0
+    assert min(shares[1:]) > 0.9
 
 
 def test_surer_options_give_fewer_texts():

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from small_leakgan import INFO as LEAK_INFO
+from small_leakgan import recipe as leakgan
 from small_seqgan import INFO, recipe
 
 from polygan import ConfigError, Samples, TrainerSettings, make_samples, testing
@@ -135,6 +137,15 @@ def test_classes_and_beginnings_stay_with_their_texts():
     texts = make_samples(made, networks, 0, 0, Sampling(rerank=4), given=given).data
     assert [t.split()[0] for t in texts] == ["3", "4", "5"]
     assert make_samples(made, networks, 4, 0, Sampling(rerank=4)).labels.tolist() == [0, 1, 0, 1]
+
+
+def test_the_discriminator_of_leakgan_chooses_too():
+    made = leakgan({**LEAK_INFO, "eos": None})
+    networks = loud(made)
+    plain, chosen = (
+        make_samples(made, networks, 50, 0, Sampling(rerank=k, rerank_by="best")).extra["tokens"] for k in (1, 8)
+    )
+    assert networks["discriminator"].score(chosen).mean() > networks["discriminator"].score(plain).mean()
 
 
 def test_a_model_without_discriminator_cannot_choose():

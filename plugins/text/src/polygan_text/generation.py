@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -40,19 +39,17 @@ def write_texts(
     ``judge`` chooses each text among ``rerank`` texts, or among ``usual`` ones; ConfigError where there is no judge.
     """
     n, noise, given, options = request.n, request.noise, request.given, request.options
-    copies = options.rerank or usual
+    copies, length = options.rerank or usual, info["length"]
     if copies > 1 and judge is None:
         raise ConfigError(f"rerank = {copies} asks the discriminator, and this model has none; leave --rerank out")
     prefixes, labels = _prefixes(options, given, info), _labels(n, options, given, classes, first)
     shape = Shape(options.temperature, options.top_k, options.top_p, _banned(options, info))
     # Given texts may come in pieces; each piece draws its own numbers.
-    whole = _Numbers(noise, n, (copies, info["length"]), options) if given is None else None
+    whole = _drawn(noise, n, copies, length, options) if given is None else None
     pieces, size = [], max(1, TEXTS // copies)
     for begin in range(0, n, size):
         rows = slice(begin, min(begin + size, n))
-        own = (
-            _Numbers(noise, rows.stop - begin, (copies, info["length"]), options) if whole is None else whole.rows(rows)
-        )
+        own = whole.rows(rows) if whole else _drawn(noise, rows.stop - begin, copies, length, options)
         told = None if labels is None else labels[rows].to(request.device).repeat_interleave(copies)
         begun = None if prefixes is None else (prefixes if given is None else prefixes[rows]).to(request.device)
         if begun is not None and len(begun) > 1:
@@ -69,18 +66,22 @@ def write_texts(
     return Samples(decode(tokens, info), labels=labels, classes=classes, names=names, extra=text_extra(tokens))
 
 
-class _Numbers:
-    """The random numbers of n texts: ``texts`` (n, copies, L, 2), and ``choice`` (n, 2), with which one of the copies is chosen by weight."""
+class _Numbers(NamedTuple):
+    """The random numbers of n texts."""
 
-    def __init__(self, noise: Noise, n: int, shape: tuple[int, int], options: Sampling) -> None:
-        self.texts = noise.uniform(n, *shape, 2)
-        self.choice = noise.uniform(n, 2) if shape[0] > 1 and options.rerank_by == "weight" else None
+    texts: Tensor
+    """(n, copies, L, 2) uniform numbers of the tokens of each text's copies."""
+    choice: Tensor | None
+    """(n, 2) uniform numbers with which one of the copies is chosen; None: the best is taken, or there is one."""
 
     def rows(self, rows: slice) -> _Numbers:
         """Those of some of the texts."""
-        part = copy(self)
-        part.texts, part.choice = self.texts[rows], None if self.choice is None else self.choice[rows]
-        return part
+        return _Numbers(self.texts[rows], None if self.choice is None else self.choice[rows])
+
+
+def _drawn(noise: Noise, n: int, copies: int, length: int, options: Sampling) -> _Numbers:
+    texts = noise.uniform(n, copies, length, 2)
+    return _Numbers(texts, noise.uniform(n, 2) if copies > 1 and options.rerank_by == "weight" else None)
 
 
 def _banned(options: Sampling, info: TextInfo) -> int | None:

@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, losses
+from polygan import ConfigError, Context, Player, Turn, losses
 
-from .data.facts import TEXTS, text_info
+from .base import TextGAN
 from .discriminator import Discriminator
 from .early_stopping import Best, follow
-from .generation import write_texts
 from .leaking.checks import LeakChecks
 from .leaking.goals import Goals, SegmentGoals, WindowGoals
 from .leaking.networks import Manager, Worker
@@ -24,39 +23,31 @@ from .leaking.rewards import of_goals, ranked
 from .leaking.rollout import Written, search
 from .leaking.settings import Config
 from .rollout import Shape, sample, valid
-from .settings import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from polygan import Batch, Request, TrainerSettings
+    from polygan import Batch, TrainerSettings
 
 _NO_RANKS = "a batch of one text has no ranks; use a larger --batch_size, a smaller --accumulate, fewer processes, or --model.delta 0"
 _LEARNERS = ("manager", "worker")
 
 
-class LeakGAN(Recipe[Config]):
+class LeakGAN(TextGAN[Config]):
     """Long text generation via adversarial training with leaked information (Guo et al. 2018), algorithm 1.
 
     ``manager`` and ``worker`` learn, each with an optimizer of its own. ``generator`` is a copy of both with a copy of the
     discriminator: whatever a generator needs to write a text, so that it can be saved, exported and scored alone.
     """
 
-    domain = "text"
-    given = "text"
-    invents = True
     Config: ClassVar[type] = Config
-    Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 2700, "batch_size": 64, "sample_every": 250}
     first_options: ClassVar[tuple[str, ...]] = ("preset", "goal_steps")
-    memory_format = torch.channels_last  # for the discriminator's convolutions
-    variants: ClassVar[Mapping[str, Mapping[str, str]]] = {"mle": {"generator": "mle.policy"}}
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None). Raises ConfigError for goals longer than a text."""
         super().__init__(config, info)
-        self.text = text_info(info)
-        self.eos, length = self.text["eos"], self.text["length"]
+        length = self.text["length"]
         config.check(length)
         kind = WindowGoals if config.preset == "paper" else SegmentGoals
         self.goals: Goals = kind(length, config.goal_steps)
@@ -248,33 +239,6 @@ class LeakGAN(Recipe[Config]):
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""
         return networks["discriminator"](batch["tokens"])
-
-    # Use
-
-    def preview(self) -> tuple[int, Sampling]:
-        """24 sentences."""
-        return 24, Sampling()
-
-    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``n`` texts, or a continuation of each given text."""
-        return write_texts(networks["generator"], request, self.text, ())
-
-    def stream(
-        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
-    ) -> Iterator[Samples]:
-        """The continuations of the given texts, piece by piece."""
-        for piece in pieces:
-            yield write_texts(networks["generator"], replace(request, n=len(piece), given=piece), self.text, ())
-
-    @torch.no_grad()
-    def log_likelihood(
-        self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Log-likelihoods (n, L) in nats of the tokens ``data`` (n, L) under a generator, 0 after a text's end."""
-        policy: Any = network
-        device = next(network.parameters()).device
-        found = [policy.log_probabilities(rows.to(device), None, temperature).cpu() for rows in data.split(TEXTS)]
-        return torch.cat(found) * valid(data, self.eos)
 
 
 def _generator(ctx: Context) -> Any:

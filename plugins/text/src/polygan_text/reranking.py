@@ -39,7 +39,7 @@ def log_weights(
     """(n,) logarithms of the weights of texts (n, L) that were drawn at ``temperature``.
 
     A weight is e^logit, times the ratio of the densities at temperature 1 and at this temperature: wherever the texts come from, the
-    choice is then among texts as at temperature 1.
+    choice is then among texts as at temperature 1. Tokens that top_k and top_p left out stay left out.
     """
     found = judge.score(tokens, labels).float()
     if temperature != 1:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor
 
-from polygan import Checked, ConfigError, Player, Samples, Turn, ranged
+from polygan import Checked, ConfigError, Player, Turn, ranged
 
 from .data.facts import TEXTS
 from .early_stopping import follow
-from .generation import write_texts
 from .reranking import POOL, log_ratio, log_weights
 from .rollout import sample
 from .seqgan import SeqGAN
@@ -21,11 +20,11 @@ from .settings import PRESETS, Method
 from .settings import Config as SeqGANConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
-    from polygan import Batch, Context, Request, TrainerSettings
+    from polygan import Batch, Context, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,24 +135,6 @@ class Residual(SeqGAN):
             f"The discriminator learns from step {self.method.mle_steps:,} on and this run ends at {training.steps:,}: it never "
             "learns, and chooses at random. Use more --steps, or lower --model.mle_steps.",
         )
-
-    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``n`` texts, or a continuation of each given text, each chosen among `Config.rerank` texts."""
-        return self._written(networks, request, 0)
-
-    def stream(
-        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
-    ) -> Iterator[Samples]:
-        """The continuations of the given texts, piece by piece."""
-        first = 0
-        for piece in pieces:
-            yield self._written(networks, replace(request, n=len(piece), given=piece), first)
-            first += len(piece)
-
-    def _written(self, networks: Mapping[str, nn.Module], request: Request, first: int) -> Samples:
-        judge: Any = networks.get("discriminator")
-        usual = 1 if judge is None else self.copies
-        return write_texts(networks["generator"], request, self.text, self.classes, first, judge, usual)
 
     @torch.no_grad()
     def chosen_log_ratio(self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None) -> Tensor:

@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polygan import ConfigError, Context, Player, Recipe, Samples, Turn, classes_of, losses
+from polygan import ConfigError, Context, Player, Turn, classes_of, losses
 
-from .data.facts import TEXTS, text_info
+from .base import TextGAN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
-from .generation import write_texts
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
-from .settings import Config, Sampling
+from .settings import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from polygan import Batch, Request, TrainerSettings
+    from polygan import Batch, TrainerSettings
 
 _NO_BASELINE = (
     "a batch of one text has no baseline; use a larger --batch_size, a smaller --accumulate, or fewer processes"
 )
 
 
-class SeqGAN(Recipe[Config]):
+class SeqGAN(TextGAN[Config]):
     """Sequence generative adversarial nets with policy gradient (Yu et al. 2017), algorithm 1."""
 
-    domain = "text"
-    given = "text"
-    invents = True
     Config: ClassVar[type] = Config
-    Sampling: ClassVar[type] = Sampling
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 2700, "batch_size": 64, "sample_every": 250}
     first_options: ClassVar[tuple[str, ...]] = ("preset", "discriminator")
-    memory_format = torch.channels_last  # for the discriminator's convolutions
-    variants: ClassVar[Mapping[str, Mapping[str, str]]] = {"mle": {"generator": "mle.policy"}}
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
-        self.method, self.text = config.method(), text_info(info)
-        self.eos = self.text["eos"]
+        self.method = config.method()
         self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
         self._checks = Checks(config, self.text, self._nll)
 
@@ -219,42 +210,3 @@ class SeqGAN(Recipe[Config]):
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""
         return networks["discriminator"](batch["tokens"], self._labels(batch))
-
-    # Use
-
-    def preview(self) -> tuple[int, Sampling]:
-        """24 sentences."""
-        return 24, Sampling()
-
-    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
-        """``n`` texts, or a continuation of each given text. Without a label, text i has class i modulo the number of classes."""
-        return write_texts(networks["generator"], request, self.text, self.classes, judge=_judge(networks))
-
-    def stream(
-        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
-    ) -> Iterator[Samples]:
-        """The continuations of the given texts, piece by piece."""
-        first = 0
-        for piece in pieces:
-            own = replace(request, n=len(piece), given=piece)
-            yield write_texts(networks["generator"], own, self.text, self.classes, first, _judge(networks))
-            first += len(piece)
-
-    @torch.no_grad()
-    def log_likelihood(
-        self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """Log-likelihoods (n, L) in nats of the tokens ``data`` (n, L) under a policy in evaluation mode, 0 after a sentence's end."""
-        policy: Any = network
-        device = next(network.parameters()).device
-        found = []
-        for begin in range(0, len(data), TEXTS):
-            rows = slice(begin, begin + TEXTS)
-            told = labels[rows].to(device) if self.classes and labels is not None else None
-            found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
-        return torch.cat(found) * valid(data, self.eos)
-
-
-def _judge(networks: Mapping[str, nn.Module]) -> Any:
-    """The discriminator; None for a model that has none."""
-    return networks.get("discriminator")

@@ -155,7 +155,10 @@ def frechet(evaluation: Evaluation) -> list[Score]:
 
 
 def kid(evaluation: Evaluation) -> list[Score]:
-    """``image/kid``: `kernel_distance` of fakes to training pictures, and, as the floor, of held-out pictures; the baseline as above."""
+    """``image/kid``: `kernel_distance` of fakes to training pictures, and, as the floor, of held-out pictures.
+
+    The baseline is the best trivial answer, as in `frechet`.
+    """
     seen = features_of(evaluation)
     train, real, fakes = seen.train.values, seen.held_out.values, seen.fakes.values
     n = min(len(train), len(real), len(fakes), 1000)

@@ -79,9 +79,8 @@ class ColoursOfCopies(PictureToPicture[C]):
 
     def _bands(self, networks: Mapping[str, nn.Module], request: Request, data: Tensor, side: int) -> Iterator[Tensor]:
         """Colour pictures in bands of rows, on the CPU, of grey ones (n, 1 or 2, H, W); a second channel is alpha."""
-        transparent = data.shape[1] > 1
-        grey = data[:, :1]
-        copy = shrunk(grey, side)
+        data, transparent = data.cpu(), data.shape[1] > 1
+        copy = shrunk(data[:, :1], side)
         made = srgb_to_lab(self._whole(networks, request, copy, transparent=False))
         guide = followed(lightness(copy), made[:, 1:])
 

@@ -6,7 +6,7 @@ from polygan import MetricSpec
 
 
 def pair_metrics() -> list[MetricSpec]:
-    """The metrics of pictures that have a truth each. The first one picks the best checkpoint of a run with pairs."""
+    """The metrics of pictures that are made from given ones. The first one picks the best checkpoint of a run with pairs."""
     return [
         MetricSpec(
             "image/layer-distance",
