@@ -50,7 +50,10 @@ METRICS = [
         "temperature-sweep",
     )
 ]
-METRICS.append(Case("text/nll-held-out", GRAMMAR, {**CHOSEN, "rerank": 3}, "metric", "text/residual"))
+METRICS += [
+    Case(f"text/{name}", GRAMMAR, {**CHOSEN, "rerank": 3}, "metric", "text/residual")
+    for name in ("nll-held-out", "temperature-sweep")
+]
 OTHERS = [
     Case("text", GRAMMAR, kind="domain"),
     Case("grammar", {"size": 60}, kind="dataset"),

@@ -16,6 +16,8 @@ from polygan_text.data.facts import tokens_of
 from polygan_text.data.settings import OracleSettings, TextSettings
 from polygan_text.domain import TextDomain
 from polygan_text.oracle import oracle_of
+from polygan_text.residual import Config as ResidualConfig
+from polygan_text.residual import Residual
 from polygan_text.rollout import UNK
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
@@ -214,6 +216,22 @@ def test_the_sweep_shows_generator_and_start_over_temperatures(data, name, monke
     assert list(plot.lines) == ["generator", "maximum likelihood"]
     assert all(len(points) == len(metrics.TEMPERATURES) for points in plot.lines.values())
     assert all(math.isfinite(v) for points in plot.lines.values() for point in points for v in point)
+
+
+def test_the_sweep_of_chosen_texts_has_the_likelihood_of_the_choice(data, monkeypatch):
+    monkeypatch.setattr(metrics, "SWEEP", 20)
+    found = evaluation(data["oracle"])
+    settings = ResidualConfig(embedding_dim=4, hidden_dim=8, rerank=4)
+    found.recipe = Residual(settings, found.info)
+    found.networks["generator"] = found.networks["mle"].policy
+    for p in found.networks["discriminator"].parameters():
+        torch.nn.init.normal_(p, std=0.5)
+    (plot,) = metrics.temperature_sweep(found)
+    real = likelihoods.real_texts(found, found.held_out, 1000)
+    for temperature, chosen, plain in zip(metrics.TEMPERATURES, *plot.lines.values(), strict=True):
+        gain = found.recipe.chosen_log_ratio(found.networks, tokens_of(real), None, temperature).mean() / 8
+        assert chosen[0] == pytest.approx(plain[0] - float(gain), rel=1e-6)
+        assert chosen[1] != plain[1]  # other texts
 
 
 def test_scores_that_do_not_fit_the_data_say_so(data):

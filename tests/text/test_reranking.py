@@ -42,12 +42,12 @@ def loud(made):
     return {name: network.eval() for name, network in networks.items()}
 
 
-def exact(networks, k):
-    """(16,) q_K of all texts of two tokens of four, by a sum over all K texts that may be drawn."""
+def exact(networks, k, temperature=1.0):
+    """(16,) q_K of all texts of two tokens of four, by a sum over all K texts that may be drawn at a temperature."""
     policy, judge = networks["generator"], networks["discriminator"]
     with torch.no_grad():
-        p = policy.log_probabilities(EVERY).sum(1).exp().double()
-        w = judge.score(EVERY).exp().double()
+        plain, p = (policy.log_probabilities(EVERY, temperature=t).sum(1).exp().double() for t in (1.0, temperature))
+        w = judge.score(EVERY).exp().double() * plain / p
     q = torch.zeros(16, dtype=torch.float64)
     for drawn in itertools.product(range(16), repeat=k):
         weights = w[list(drawn)]
@@ -69,12 +69,12 @@ def test_texts_follow_the_choice_by_weight(k):
     assert ((counts - p) / (p * (1 - p) / n).sqrt()).abs().max() > 10  # the choice changes much
 
 
-@pytest.mark.parametrize("k", [1, 2, 3])
-def test_the_likelihood_is_that_of_the_choice(k):
+@pytest.mark.parametrize(("k", "temperature"), [(1, 1.0), (2, 1.0), (3, 1.0), (3, 1.4), (1, 0.8)])
+def test_the_likelihood_is_that_of_the_choice(k, temperature):
     made = residual(rerank=k)
     networks = loud(made)
-    p, q = exact(networks, k)
-    found = made.chosen_log_ratio(networks, EVERY, None)
+    p, q = exact(networks, k, temperature)
+    found = made.chosen_log_ratio(networks, EVERY, None, temperature)
     torch.testing.assert_close(p * found.exp(), q, atol=0.02, rtol=0.05)
 
 

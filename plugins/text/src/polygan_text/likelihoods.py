@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 class HasChoice(Protocol):
     """A recipe whose texts a discriminator chooses among several texts of the policy."""
 
-    def chosen_log_ratio(self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None) -> Tensor:
-        """(n,) nats by which the choice makes texts (n, L) likelier than the policy does."""
+    def chosen_log_ratio(
+        self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None, temperature: float = 1.0
+    ) -> Tensor:
+        """(n,) nats by which the choice makes texts (n, L) likelier than the policy at ``temperature`` does."""
         ...
 
 

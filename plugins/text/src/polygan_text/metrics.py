@@ -3,15 +3,15 @@
 A generator is easily sharper or blander than its data, and most single scores reward one of these faults. So
 quality (`bleu`, `nll_oracle`) stands beside diversity (`self_bleu`, `distinct`, `entropy`, `nll_held_out`), and the generator
 beside its maximum-likelihood start. BLEU compares words, whatever the run's tokenizer is. Scores of samples carry their standard
-errors: over texts where a score is a mean over texts, else by leaving out a tenth of the texts in turn (`scores.errors`). Dividing logits by a temperature trades quality for diversity at no cost, and
-`temperature_sweep` shows the whole range (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
+errors: over texts where a score is a mean over texts, else by leaving out a tenth of the texts in turn (`scores.errors`).
+Dividing logits by a temperature trades quality for diversity at no cost, and `temperature_sweep` shows the whole range (Caccia et al. 2020, "Language GANs falling short", arXiv:1811.02549).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from .bleu import (
 )
 from .data.facts import text_info, tokens_of
 from .likelihoods import (
+    HasChoice,
     data_oracle,
     draw_texts,
     nats_of,
@@ -217,15 +218,18 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
 
     If an oracle wrote the data: NLL under the oracle against NLL of held-out data, both at the same temperature. Otherwise
     BLEU-4 against self-BLEU-4. The game has taught a generator something if its line runs below (oracle) or above (BLEU) the
-    start's line. Another place on the same line is no gain.
+    start's line. Another place on the same line is no gain. Where the discriminator chooses among the generator's texts, the
+    generator's line is that of the chosen texts.
     """
     need_held_out(evaluation)
-    policies = policies_of(evaluation)
     by_oracle = evaluation.info.get("oracle")
     measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
+    chosen = isinstance(evaluation.recipe, HasChoice)
     lines = {
-        {"generator": "generator", "mle": "maximum likelihood"}[name]: [measure(policy, t) for t in TEMPERATURES]
-        for name, policy in policies.items()
+        {"generator": "generator", "mle": "maximum likelihood"}[name]: [
+            measure(policy, t, chosen and name == "generator") for t in TEMPERATURES
+        ]
+        for name, policy in policies_of(evaluation).items()
     }
     axes = ("self-BLEU-4 (variety: lower is better)", "BLEU-4 (quality: higher is better)")
     if by_oracle:
@@ -237,26 +241,38 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     return [Plot("text/temperature-sweep", *axes, lines, f"Temperatures {span} in order, {SWEEP} texts each.")]
 
 
-def _likelihood_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
-    oracle = data_oracle(evaluation)
+_Point: TypeAlias = "Callable[[nn.Module, float, bool], tuple[float, float]]"
+"""A point of a policy at a temperature; the last argument tells whether the discriminator chooses among its texts."""
+
+
+def _drawn(evaluation: Evaluation, policy: nn.Module, n: int, temperature: float, chosen: bool) -> Samples:
+    options = Sampling(temperature=temperature)
+    return evaluation.generate(n, evaluation.seed, options) if chosen else draw_texts(evaluation, policy, n, options)
+
+
+def _likelihood_points(evaluation: Evaluation) -> _Point:
+    oracle, recipe = data_oracle(evaluation), evaluation.recipe
     real = real_texts(evaluation, evaluation.held_out, 1000)
 
-    def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
-        samples = draw_texts(evaluation, policy, SWEEP, Sampling(temperature=temperature))
+    def point(policy: nn.Module, temperature: float, chosen: bool) -> tuple[float, float]:
+        samples = _drawn(evaluation, policy, SWEEP, temperature, chosen)
         nats, count = nats_of(evaluation, policy, real, temperature)
+        if chosen and isinstance(recipe, HasChoice):
+            gain = recipe.chosen_log_ratio(evaluation.networks, tokens_of(real), real.labels, temperature)
+            nats -= float(gain.sum())
         return nats / count, nll_by(oracle, tokens_of(samples))
 
     return point
 
 
-def _bleu_points(evaluation: Evaluation) -> Callable[[nn.Module, float], tuple[float, float]]:
+def _bleu_points(evaluation: Evaluation) -> _Point:
     n = min(SWEEP, len(evaluation.held_out), len(evaluation.train))
     if 4 not in _orders(evaluation, n)[0]:
         raise DataError("half of the real texts have fewer than the 4 words of BLEU-4; use longer texts")
     references = _references(evaluation, n)
 
-    def point(policy: nn.Module, temperature: float) -> tuple[float, float]:
-        texts = words_of(draw_texts(evaluation, policy, n, Sampling(temperature=temperature)), evaluation.info)
+    def point(policy: nn.Module, temperature: float, chosen: bool) -> tuple[float, float]:
+        texts = words_of(_drawn(evaluation, policy, n, temperature, chosen), evaluation.info)
         return against_each_other(texts)[ORDERS.index(4)], against(texts, references)[ORDERS.index(4)]
 
     return point

@@ -14,7 +14,7 @@ from polygan import Checked, ConfigError, Player, Turn, ranged
 from .data.facts import TEXTS
 from .early_stopping import follow
 from .reranking import POOL, log_ratio, log_weights
-from .rollout import sample
+from .rollout import Shape, sample
 from .seqgan import SeqGAN
 from .settings import PRESETS, Method
 from .settings import Config as SeqGANConfig
@@ -137,8 +137,10 @@ class Residual(SeqGAN):
         )
 
     @torch.no_grad()
-    def chosen_log_ratio(self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None) -> Tensor:
-        """(n,) nats by which the choice makes the texts ``data`` (n, L) likelier than the policy does.
+    def chosen_log_ratio(
+        self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None, temperature: float = 1.0
+    ) -> Tensor:
+        """(n,) nats by which the choice makes the texts ``data`` (n, L) likelier than the policy at ``temperature`` does.
 
         The pool has 4,096 texts of the policy by a fixed seed, of the classes in turn: weights of other classes are taken for alike.
         """
@@ -152,11 +154,11 @@ class Residual(SeqGAN):
             rows = slice(begin, begin + TEXTS)
             classes = None if told is None else told[rows].to(device)
             uniform = torch.rand(TEXTS, self.text["length"], 2, generator=draw).to(device)
-            texts = sample(policy, uniform, eos=self.eos, labels=classes)
-            found.append(log_weights(policy, judge, texts, classes, self.eos).cpu())
+            texts = sample(policy, uniform, eos=self.eos, labels=classes, shape=Shape(temperature))
+            found.append(log_weights(policy, judge, texts, classes, self.eos, temperature).cpu())
         own = []
         for begin in range(0, len(data), TEXTS):
             rows = slice(begin, begin + TEXTS)
             classes = labels[rows].to(device) if self.classes and labels is not None else None
-            own.append(log_weights(policy, judge, data[rows].to(device), classes, self.eos).cpu())
+            own.append(log_weights(policy, judge, data[rows].to(device), classes, self.eos, temperature).cpu())
         return log_ratio(torch.cat(own), torch.cat(found), self.copies)
