@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [image] [pix2pix] [cyclegan] [enlarging] [audio]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [leakgan] [generating] [image] [pix2pix] [cyclegan] [enlarging] [audio]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -26,6 +26,7 @@ from audio import bench_audio
 from cyclegan import bench_cyclegan
 from e2e.test_startup import install_hundred
 from enlarging import bench_enlarging
+from generating import bench_generating
 from image import bench_image
 from leakgan import bench_leakgan
 from pix2pix import bench_pix2pix
@@ -276,6 +277,7 @@ def main():
         "start": bench_start,
         "text": bench_text,
         "leakgan": bench_leakgan,
+        "generating": bench_generating,
         "image": bench_image,
         "pix2pix": bench_pix2pix,
         "cyclegan": bench_cyclegan,
