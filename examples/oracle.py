@@ -79,7 +79,7 @@ def score_choice(run: polygan.Run, samples: int, copies: int) -> tuple[float, fl
     drawn = run.generate(samples, seed=0, rerank=copies).extra["tokens"]
     chooser = Residual(ResidualConfig(rerank=copies), run.recipe.info)
     nats = chooser.log_likelihood(run.networks["generator"], real).sum(1)
-    nats = nats.double() + chooser.chosen_log_ratio(run.networks, real, None)
+    nats = nats.double() + chooser.chosen_log_ratio(run.networks, real, None, copies)
     return float(-chooser.log_likelihood(oracle, drawn).mean()), float(-nats.mean()) / real.shape[1]
 
 

@@ -229,7 +229,7 @@ def test_the_sweep_of_chosen_texts_has_the_likelihood_of_the_choice(data, monkey
     (plot,) = metrics.temperature_sweep(found)
     real = likelihoods.real_texts(found, found.held_out, 1000)
     for temperature, chosen, plain in zip(metrics.TEMPERATURES, *plot.lines.values(), strict=True):
-        gain = found.recipe.chosen_log_ratio(found.networks, tokens_of(real), None, temperature).mean() / 8
+        gain = found.recipe.chosen_log_ratio(found.networks, tokens_of(real), None, 4, temperature).mean() / 8
         assert chosen[0] == pytest.approx(plain[0] - float(gain), rel=1e-6)
         assert chosen[1] != plain[1]  # other texts
 

@@ -15,6 +15,7 @@ from small_leakgan import INFO as LEAK_INFO
 from small_leakgan import recipe as leakgan
 from small_seqgan import INFO, recipe
 
+import polygan
 from polygan import ConfigError, Samples, TrainerSettings, make_samples, testing
 from polygan_text.domain import TextDomain
 from polygan_text.policy import LSTMPolicy
@@ -74,7 +75,7 @@ def test_the_likelihood_is_that_of_the_choice(k, temperature):
     made = residual(rerank=k)
     networks = loud(made)
     p, q = exact(networks, k, temperature)
-    found = made.chosen_log_ratio(networks, EVERY, None, temperature)
+    found = made.chosen_log_ratio(networks, EVERY, None, k, temperature)
     torch.testing.assert_close(p * found.exp(), q, atol=0.02, rtol=0.05)
 
 
@@ -167,3 +168,32 @@ def test_a_run_that_ends_before_the_discriminator_learns_says_so():
     assert not residual().notes(TrainerSettings(steps=3))
     with pytest.raises(ConfigError, match="no multiple"):
         Config(policy="gpt2", hidden_dim=6, heads=4)
+
+
+def test_an_evaluation_with_rerank_scores_the_choice_of_any_run_with_a_discriminator(tmp_path):
+    run = polygan.train(
+        "text/seqgan",
+        data={"source": "oracle", "size": 160, "vocabulary": 12, "max_length": 5, "cache": str(tmp_path)},
+        model={"embedding_dim": 3, "hidden_dim": 4, "discriminator_embedding_dim": 3, "discriminator": "lstm"}
+        | {"mle_steps": 2, "pretrain_steps": 1, "check_every": 1},
+        steps=3,
+        batch_size=8,
+        runs=str(tmp_path / "runs"),
+    )
+    for p in run.networks["discriminator"].parameters():
+        torch.nn.init.normal_(p, std=1.0)
+
+    def scores(metric, **options):
+        return {s.name: s.value for s in run.evaluate([metric], samples=50, quiet=True, **options)}
+
+    held = run.splits()["held_out"]
+    real = run.domain.real(held, sorted(held.rows)).extra["tokens"]
+    plain, chosen = scores("text/nll-held-out"), scores("text/nll-held-out", rerank=4)
+    gain = run.recipe.chosen_log_ratio(run.networks, real, None, 4).mean() / 5
+    assert chosen["text/nll-held-out (rerank 4)"] == pytest.approx(plain["text/nll-held-out"] - float(gain), rel=1e-6)
+    assert chosen["text/nll-held-out-of-mle (rerank 4)"] == plain["text/nll-held-out-of-mle"]
+    cooler = scores("text/nll-oracle", temperature=0.5)
+    assert cooler["text/nll-oracle (temperature 0.5)"] < scores("text/nll-oracle")["text/nll-oracle"]
+    assert cooler["text/nll-oracle-of-mle (temperature 0.5)"] < scores("text/nll-oracle")["text/nll-oracle-of-mle"]
+    assert scores("text/nll-held-out", top_k=3) == {}
+    assert scores("text/nll-held-out", rerank=2, rerank_by="best") == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..messages import plural, printable, warn
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
-    from ..settings.words import Text
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -64,26 +63,32 @@ def _tell_end(folder: Path) -> None:
         print(printable(f"report: {folder / 'report.html'}"))
 
 
-def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    if arguments.help and arguments.run is None:
-        print(VERBS["generate"].help("generate"))
-        print("\n`polygan generate RUN --help` also shows the options of the run's recipe.")
+def _run_help(verb: str, arguments: Arguments) -> None:
+    """The help of a command on a run, with the options of the run's recipe where a run is named."""
+    print(VERBS[verb].help(verb))
+    if arguments.run is None:
+        print(f"\n`polygan {verb} RUN --help` also shows the options of the run's recipe.")
         return
     from ..runs import run as trained
     from ..settings.help import listing, option_entries
+
+    entries = option_entries(trained.recipe_of(arguments.run).Sampling)
+    print("\n" + listing(f"options of {arguments.run}", list(entries.values()) or [Entry("none", "")]))
+
+
+def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
+    if arguments.help:
+        _run_help("generate", arguments)
+        return
+    from ..runs import run as trained
     from .generating import generate
 
-    if arguments.help:
-        entries = option_entries(trained.recipe_of(arguments.run).Sampling)
-        print(VERBS["generate"].help("generate"))
-        print("\n" + listing(f"options of {arguments.run}", list(entries.values()) or [Entry("none", "")]))
-        return
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    options = _sampling(loaded.recipe.Sampling, rest, loaded.settings.recipe)
+    options = _sampling("generate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
     generate(loaded, arguments, options)
 
 
-def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
+def _sampling(verb: str, config: type, words: list[str], recipe: str) -> dict[str, Any]:
     """The options of a recipe's generation by name, as the words give them."""
     from ..settings.parser import option_types
     from ..settings.words import read_words, stray
@@ -92,8 +97,8 @@ def _sampling(config: type, words: list[str], recipe: str) -> dict[str, Text]:
     values, rest = read_words(words, types)
     if rest:
         has = ", ".join(f"--{name}" for name in types) or "none of its own"
-        known = [*types, *VERBS["generate"].options]
-        raise stray(rest, known, f"polygan generate with {recipe}", f"the recipe has {has}")
+        known = [*types, *VERBS[verb].options]
+        raise stray(rest, known, f"polygan {verb} with {recipe}", f"the recipe has {has}")
     return values
 
 
@@ -104,12 +109,16 @@ def _import(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
         print(path)
 
 
-def _evaluate(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
+def _evaluate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
+    if arguments.help:
+        _run_help("evaluate", arguments)
+        return
     from ..runs import run as trained
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
     options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
-    scores = loaded.evaluate(arguments.metrics or (), **options)
+    made = _sampling("evaluate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
+    scores = loaded.evaluate(arguments.metrics or (), **options, **made)
     try:
         loaded.report()
     except OSError as error:  # the scores are what was asked for
@@ -247,6 +256,7 @@ VERBS: dict[str, Command] = {
             **_DEVICE,
             **_JSON,
         },
+        open=True,
     ),
     "report": Command("write one self-contained HTML file", _report, (_RUN,)),
     "export": Command(

@@ -85,13 +85,19 @@ class Job:
         run = self.settings.run
         return self.trust.check(run.features, Path(run.runs) / run.name)
 
-    def evaluation(self, networks: Mapping[str, torch.nn.Module], device: torch.device) -> Evaluation:
-        """The data, networks and settings that metrics may use. ConfigError for a feature network that must not be opened."""
+    def evaluation(
+        self, networks: Mapping[str, torch.nn.Module], device: torch.device, options: object = None
+    ) -> Evaluation:
+        """The data, networks and settings that metrics may use. ConfigError for a feature network that must not be opened.
+
+        ``options`` are the recipe's for generation (None: its defaults); they may turn the two sides of the data around.
+        """
         run = self.settings.run
         return Evaluation(
             domain=self.domain,
             info=self.info,
-            **self.compared,
+            **(self.compared if options is None else compared(self.recipe, self.splits, options)),
+            options=options,
             splits=self.splits,
             cache=cache_folder(self.settings.data),
             device=device,
@@ -101,5 +107,5 @@ class Job:
             allow_code=self.trust.allow_code,
             recipe=self.recipe,
             networks=networks,
-            kept=self.kept,
+            kept=self.kept if options is None else {},
         )

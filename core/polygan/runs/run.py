@@ -252,8 +252,9 @@ class Run:
         features: str | None = None,
         allow_code: bool = False,
         quiet: bool = False,
+        **options: object,
     ) -> list[Score]:
-        """Compute the scores of metrics by id, each with its floor, and write them to the log.
+        """Compute the scores of metrics by id, each with its floor, and write them to the log; ``options`` as in `generate`.
 
         Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
         ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that
@@ -265,7 +266,7 @@ class Run:
         job = dataclasses.replace(self._whole_job(), trust=trust)
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-        evaluation = job.evaluation(self.networks, device)
+        evaluation = job.evaluation(self.networks, device, self._sampling(options) if options else None)
         if samples is not None:
             if samples < 1:
                 raise ConfigError(f"samples = {samples} is too small; the least is 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ..errors import ConfigError, DataError, did_you_mean
@@ -89,6 +89,8 @@ class Evaluation:
     cache: Path
     """A folder for files that are costly to make."""
     device: torch.device
+    options: Any = None
+    """How samples are made where a metric does not say: an instance of the recipe's ``Sampling``; None: its defaults."""
     samples: int = 1000
     """The number of samples that a metric may ask for."""
     seed: int = 0
@@ -110,11 +112,12 @@ class Evaluation:
         networks: Mapping[str, torch.nn.Module] | None = None,
         given: Samples | None = None,
     ) -> Samples:
-        """``n`` samples by seed; ``options`` are the recipe's (None: its defaults).
+        """``n`` samples by seed; ``options`` are the recipe's (None: those of the evaluation).
 
         ``networks`` may be other networks of the same recipe. A recipe that makes samples from something is given held-out
         samples, unless ``given`` holds others; the result then has at most as many samples as there are given ones.
         """
+        options = self.options if options is None else options
         if given is None:
             splits = self.splits or {"train": self.train, "held_out": self.held_out}
             given = given_of(self.recipe, self.domain, splits, n, options)
@@ -128,13 +131,21 @@ class Evaluation:
         if self.recipe.given is None or self.recipe.invents or n < 1:
             return None
         splits = self.splits or {"train": self.train, "held_out": self.held_out}
-        given = given_of(self.recipe, self.domain, splits, n, start=start)
+        given = given_of(self.recipe, self.domain, splits, n, self.options, start=start)
         return given if given is not None and len(given) else None
 
     @property
     def sides(self) -> Sides | None:
         """The classes that samples are made from and made into; None for a recipe without two sides."""
-        return sides_of(self.recipe)
+        return sides_of(self.recipe, self.options)
+
+    @property
+    def told(self) -> str:
+        """The options that are no defaults in words, to stand behind a score's name: ``" (temperature 0.9)"``; else empty."""
+        usual, options = self.recipe.Sampling(), self.options
+        values = {f.name: getattr(options, f.name) for f in fields(options)} if options is not None else {}
+        changed = [f"{name} {value}" for name, value in values.items() if value != getattr(usual, name)]
+        return f" ({', '.join(changed)})" if changed else ""
 
     @property
     def paired(self) -> bool:

@@ -33,7 +33,7 @@ def compute_scores(
 ) -> Computed:
     """The scores by metric, and the record for the log.
 
-    ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
+    The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
     """
     metrics = list(metrics)
     found: dict[str, list[object]] = {}
@@ -41,7 +41,7 @@ def compute_scores(
     for name in metrics:
         try:
             entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
-            found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in entries]
+            found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in _named(entries, evaluation)]
         except PolyganError as error:
             left_out.setdefault(str(error), []).append(name)
         except Exception as error:  # a fault of the plugin must not end the run or hide the other scores
@@ -59,6 +59,12 @@ def compute_scores(
     record |= {"paired": True} if evaluation is not None and evaluation.paired else {}
     first = checked.get(metrics[0]) if metrics else None
     return Computed(scores, record, first[0] if first else None)
+
+
+def _named(entries: Iterable[object], evaluation: Evaluation) -> list[object]:
+    """Scores and plots whose names tell the options of generation, so that nobody takes them for those of the defaults."""
+    told = evaluation.told if evaluation is not None else ""
+    return [replace(e, name=e.name + told) if told and isinstance(e, Score | Plot) else e for e in entries]
 
 
 def flat(scores: Mapping[str, list[Score]]) -> list[Score]:

@@ -39,6 +39,22 @@ def test_verbs(capsys, tmp_path):
     assert "toy_gan" in command("plugins", capsys=capsys).out
 
 
+def test_scores_of_samples_made_with_other_options_tell_the_options(capsys):
+    train(name="o", steps=2)
+    plain = json.loads(command("evaluate", "runs/o", "--json", capsys=capsys).out)
+    same = json.loads(command("evaluate", "runs/o", "--scale", "1", "--json", capsys=capsys).out)
+    other = json.loads(command("evaluate", "runs/o", "--scale", "5", "--json", capsys=capsys).out)
+    assert plain == same
+    assert [s["name"] for s in other] == ["points/spread (scale 5.0)"]
+    assert other[0]["value"] != plain[0]["value"]
+    assert polygan.load("runs/o").evaluate(quiet=True, scale=5.0)[0].value == other[0]["value"]
+    report = Path("runs/o/report.html").read_text(encoding="utf-8")
+    assert "points/spread (scale 5.0)" in report
+    assert "--scale" in command("evaluate", "runs/o", "--help", capsys=capsys).out
+    message = command("evaluate", "runs/o", "--metric", "points/spread", code=2, capsys=capsys).err
+    assert "unknown option --metric of polygan evaluate with points/mlp (did you mean --metrics?)" in message
+
+
 def test_dry_run_prints_what_would_be_trained_and_trains_nothing(capsys):
     out = command("train", "points/mlp", "--data", "ring", "--model.loss", "hinge", "--dry-run", capsys=capsys)
     assert yaml.safe_load(out.out)["model"]["loss"] == "hinge"
@@ -192,7 +208,7 @@ def test_a_recipe_names_the_options_that_its_help_shows_first(monkeypatch, capsy
         (["train", "points/mlp", "--data", "ring", "--runs", "/proc/nope"], "/proc/nope", 2),
         (["train", "--config", "missing.yaml"], "missing.yaml", 2),
         (["evaluate", "runs/none"], "is not a run", 2),
-        (["evaluate", "runs/none", "--metric", "x"], "--metric", 2),
+        (["evaluate", "--scale", "2", "runs/a"], "which run? `polygan evaluate RUN [options]`; RUN comes first", 2),
         (["report", "."], "is not a run", 2),
         (["report"], "which run? `polygan report RUN [options]`", 2),
         (["report", "a", "b"], "unexpected 'b'", 2),

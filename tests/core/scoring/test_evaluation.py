@@ -28,6 +28,16 @@ def test_samples_are_those_of_the_seed_and_of_the_networks_that_are_asked_for():
     assert isinstance(own.generate(3, 1).domain, Points)  # so that a metric can save them
 
 
+def test_samples_are_made_with_the_options_of_the_evaluation_unless_a_metric_says_others():
+    plain, wide = evaluation(), evaluation(options=MLPGAN.Sampling(scale=3.0))
+    expected = polygan.make_samples(wide.recipe, wide.networks, 3, 1, MLPGAN.Sampling(scale=3.0)).data
+    assert torch.equal(wide.generate(3, 1).data, expected)
+    usual = polygan.make_samples(wide.recipe, wide.networks, 3, 1).data
+    assert torch.equal(wide.generate(3, 1, MLPGAN.Sampling()).data, usual)
+    assert (plain.told, wide.told) == ("", " (scale 3.0)")
+    assert evaluation(options=MLPGAN.Sampling()).told == ""
+
+
 def test_a_costly_value_is_made_once_a_key_for_all_evaluations_of_a_run():
     shared = {}
     first, second = evaluation(kept=shared), evaluation(kept=shared)

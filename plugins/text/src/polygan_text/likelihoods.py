@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,6 @@ from .data.vocabulary import characters
 from .oracle import oracle_of
 from .rollout import ROWS, scored
 from .scores.errors import of_mean, of_ratio
-from .settings import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from polygan import Evaluation, Samples, Split
 
     from .policy import Policy
+    from .settings import Sampling
 
 
 @runtime_checkable
 class HasChoice(Protocol):
-    """A recipe whose texts a discriminator chooses among several texts of the policy."""
+    """A recipe whose discriminator can choose each text among several texts of the policy, with a likelihood of the choice."""
 
     def chosen_log_ratio(
-        self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None, temperature: float = 1.0
+        self,
+        networks: Mapping[str, nn.Module],
+        data: Tensor,
+        labels: Tensor | None,
+        copies: int,
+        temperature: float = 1.0,
     ) -> Tensor:
-        """(n,) nats by which the choice makes texts (n, L) likelier than the policy at ``temperature`` does."""
+        """(n,) nats by which the choice among ``copies`` texts makes texts (n, L) likelier than the policy at ``temperature`` does."""
         ...
 
 
@@ -48,9 +54,37 @@ def policies_of(evaluation: Evaluation) -> dict[str, Any]:
     return found
 
 
+def sampling_of(evaluation: Evaluation) -> Sampling:
+    """How the evaluation draws texts."""
+    options: Any = evaluation.options or evaluation.recipe.Sampling()
+    return options
+
+
 def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
-    """``n`` texts of a policy, by the evaluation's seed."""
-    return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
+    """``n`` texts of a policy, none of them chosen by a discriminator, by the evaluation's seed."""
+    options = options or sampling_of(evaluation)
+    return evaluation.generate(n, evaluation.seed, replace(options, rerank=0), networks={"generator": policy})
+
+
+def chosen_among(evaluation: Evaluation) -> int:
+    """Among how many texts of the generator each text of this evaluation is chosen; 1: there is no choice."""
+    return sampling_of(evaluation).rerank or getattr(evaluation.recipe, "copies", 1)
+
+
+def choice_of(
+    evaluation: Evaluation, tokens: Tensor, labels: Tensor | None, temperature: float = 1.0
+) -> Tensor | float:
+    """(n,) nats by which the evaluation's choice makes texts (n, L) likelier; 0 without a choice. DataError where nobody knows."""
+    recipe, copies = evaluation.recipe, chosen_among(evaluation)
+    if copies == 1:
+        return 0.0
+    if not isinstance(recipe, HasChoice):
+        raise DataError(
+            "the likelihood of texts that this recipe's discriminator chooses is not known; leave --rerank out"
+        )
+    if sampling_of(evaluation).rerank_by == "best":
+        raise DataError("the most real of several texts has no useful likelihood; use --rerank_by weight")
+    return recipe.chosen_log_ratio(evaluation.networks, tokens, labels, copies, temperature)
 
 
 def texts_made(evaluation: Evaluation, n: int) -> Iterator[tuple[str, Samples]]:
@@ -159,28 +193,35 @@ def nll_oracle(evaluation: Evaluation) -> list[Score]:
 
 
 def nll_held_out(evaluation: Evaluation) -> list[Score]:
-    """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at temperature 1.
+    """``text/nll-held-out``: nats a token of held-out text, unknown words aside, under the generator at its temperature (1).
 
     If an oracle wrote the data, the floor is the oracle's own score. A generator that drops modes scores badly here.
     Where the discriminator chooses among the generator's texts, the likelihood is that of the choice.
     ``text/nll-held-out-character`` has the same nats for each character, which compares across tokenizers. The standard error is over
     held-out texts. Two policies are scored by the same texts, so their difference is surer than two errors say.
     """
+    policies = policies_of(evaluation)
     need_held_out(evaluation)
     real = real_texts(evaluation, evaluation.held_out, len(evaluation.held_out))
     floor = oracle_floor(evaluation) if evaluation.info.get("oracle") else None
     info, tokens = text_info(evaluation.info), tokens_of(real)
-    note = f"of {len(real)} held-out texts at temperature 1{unknown_note(tokens, info)}"
+    options = sampling_of(evaluation)
+    if options.top_k or options.top_p < 1:
+        raise DataError(
+            "held-out text has tokens that --top_k and --top_p leave out, so it has no likelihood; leave both out"
+        )
+    warmth = options.temperature
+    note = f"of {len(real)} held-out texts at temperature {warmth:g}{unknown_note(tokens, info)}"
     lengths, scores = characters(tokens, info), []
 
     def score(name: str, policy: str, nats: Tensor, count: Any, floor: float | None, told: str) -> Score:
         value, error = float(nats.sum()) / float(sum(count)), of_ratio(nats.numpy(), count)
         return Score(score_name(name, policy), value, floor, note=f"{told} {note}", error=error)
 
-    for name, policy in policies_of(evaluation).items():
-        nats, count = nats_of_each(evaluation, policy, real)
-        if name == "generator" and isinstance(evaluation.recipe, HasChoice):
-            nats = nats - evaluation.recipe.chosen_log_ratio(evaluation.networks, tokens, real.labels)
+    for name, policy in policies.items():
+        nats, count = nats_of_each(evaluation, policy, real, warmth)
+        if name == "generator":
+            nats = nats - choice_of(evaluation, tokens, real.labels, warmth)
         scores.append(score("text/nll-held-out", name, nats, count.tolist(), floor, "nats a token"))
         if sum(lengths):
             scores.append(score("text/nll-held-out-character", name, nats, lengths, None, "nats a character"))

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from polygan import DataError, Plot, Score
 
@@ -30,7 +32,8 @@ from .bleu import (
 )
 from .data.facts import text_info, tokens_of
 from .likelihoods import (
-    HasChoice,
+    choice_of,
+    chosen_among,
     data_oracle,
     draw_texts,
     nats_of,
@@ -38,12 +41,12 @@ from .likelihoods import (
     nll_by,
     policies_of,
     real_texts,
+    sampling_of,
     score_name,
     texts_made,
 )
 from .scores.errors import jackknife, of_mean
 from .scores.words import unit, words_of
-from .settings import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -224,7 +227,7 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     need_held_out(evaluation)
     by_oracle = evaluation.info.get("oracle")
     measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
-    chosen = isinstance(evaluation.recipe, HasChoice)
+    chosen = chosen_among(evaluation) > 1
     lines = {
         {"generator": "generator", "mle": "maximum likelihood"}[name]: [
             measure(policy, t, chosen and name == "generator") for t in TEMPERATURES
@@ -246,20 +249,19 @@ _Point: TypeAlias = "Callable[[nn.Module, float, bool], tuple[float, float]]"
 
 
 def _drawn(evaluation: Evaluation, policy: nn.Module, n: int, temperature: float, chosen: bool) -> Samples:
-    options = Sampling(temperature=temperature)
+    options = replace(sampling_of(evaluation), temperature=temperature)
     return evaluation.generate(n, evaluation.seed, options) if chosen else draw_texts(evaluation, policy, n, options)
 
 
 def _likelihood_points(evaluation: Evaluation) -> _Point:
-    oracle, recipe = data_oracle(evaluation), evaluation.recipe
+    oracle = data_oracle(evaluation)
     real = real_texts(evaluation, evaluation.held_out, 1000)
 
     def point(policy: nn.Module, temperature: float, chosen: bool) -> tuple[float, float]:
         samples = _drawn(evaluation, policy, SWEEP, temperature, chosen)
         nats, count = nats_of(evaluation, policy, real, temperature)
-        if chosen and isinstance(recipe, HasChoice):
-            gain = recipe.chosen_log_ratio(evaluation.networks, tokens_of(real), real.labels, temperature)
-            nats -= float(gain.sum())
+        if chosen:
+            nats -= float(torch.as_tensor(choice_of(evaluation, tokens_of(real), real.labels, temperature)).sum())
         return nats / count, nll_by(oracle, tokens_of(samples))
 
     return point

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from .categorical import draw
-from .rollout import valid
+from .data.facts import TEXTS
+from .rollout import Shape, sample, valid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,3 +70,35 @@ def log_ratio(weights: Tensor, pool: Tensor, k: int) -> Tensor:
     own = weights.double().cpu()
     inverse = torch.cat([(-torch.logaddexp(piece[:, None], sums)).logsumexp(1) for piece in own.split(256)])
     return math.log(k) + own + inverse - math.log(_DRAWS)
+
+
+@torch.no_grad()
+def chosen_log_ratio(
+    policy: Policy,
+    judge: Judge,
+    tokens: Tensor,
+    labels: Tensor | None,
+    *,
+    copies: int,
+    classes: int,
+    eos: int | None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """(n,) nats by which the choice among ``copies`` texts makes texts (n, L) likelier than the policy at ``temperature`` does.
+
+    The pool has 4,096 texts of the policy by a fixed seed, of the classes in turn: weights of other classes are taken for alike.
+    """
+    device = next(policy.parameters()).device
+    numbers = torch.Generator().manual_seed(0)
+    found = []
+    for begin in range(0, POOL, TEXTS):
+        told = (torch.arange(begin, begin + TEXTS) % classes).to(device) if classes else None
+        uniform = torch.rand(TEXTS, tokens.shape[1], 2, generator=numbers).to(device)
+        texts = sample(policy, uniform, eos=eos, labels=told, shape=Shape(temperature))
+        found.append(log_weights(policy, judge, texts, told, eos, temperature).cpu())
+    own = []
+    for begin in range(0, len(tokens), TEXTS):
+        rows = slice(begin, begin + TEXTS)
+        told = labels[rows].to(device) if classes and labels is not None else None
+        own.append(log_weights(policy, judge, tokens[rows].to(device), told, eos, temperature).cpu())
+    return log_ratio(torch.cat(own), torch.cat(found), copies)

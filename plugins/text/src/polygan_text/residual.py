@@ -7,14 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
-from torch import Tensor
 
 from polygan import Checked, ConfigError, Player, Turn, ranged
 
-from .data.facts import TEXTS
 from .early_stopping import follow
-from .reranking import POOL, log_ratio, log_weights
-from .rollout import Shape, sample
 from .seqgan import SeqGAN
 from .settings import PRESETS, Method
 from .settings import Config as SeqGANConfig
@@ -22,7 +18,7 @@ from .settings import Config as SeqGANConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from polygan import Batch, Context, TrainerSettings
 
@@ -135,30 +131,3 @@ class Residual(SeqGAN):
             f"The discriminator learns from step {self.method.mle_steps:,} on and this run ends at {training.steps:,}: it never "
             "learns, and chooses at random. Use more --steps, or lower --model.mle_steps.",
         )
-
-    @torch.no_grad()
-    def chosen_log_ratio(
-        self, networks: Mapping[str, nn.Module], data: Tensor, labels: Tensor | None, temperature: float = 1.0
-    ) -> Tensor:
-        """(n,) nats by which the choice makes the texts ``data`` (n, L) likelier than the policy at ``temperature`` does.
-
-        The pool has 4,096 texts of the policy by a fixed seed, of the classes in turn: weights of other classes are taken for alike.
-        """
-        policy: Any = networks["generator"]
-        judge: Any = networks["discriminator"]
-        device = next(policy.parameters()).device
-        draw = torch.Generator().manual_seed(0)
-        told = torch.arange(POOL) % len(self.classes) if self.classes else None
-        found = []
-        for begin in range(0, POOL, TEXTS):
-            rows = slice(begin, begin + TEXTS)
-            classes = None if told is None else told[rows].to(device)
-            uniform = torch.rand(TEXTS, self.text["length"], 2, generator=draw).to(device)
-            texts = sample(policy, uniform, eos=self.eos, labels=classes, shape=Shape(temperature))
-            found.append(log_weights(policy, judge, texts, classes, self.eos, temperature).cpu())
-        own = []
-        for begin in range(0, len(data), TEXTS):
-            rows = slice(begin, begin + TEXTS)
-            classes = labels[rows].to(device) if self.classes and labels is not None else None
-            own.append(log_weights(policy, judge, data[rows].to(device), classes, self.eos, temperature).cpu())
-        return log_ratio(torch.cat(own), torch.cat(found), self.copies)

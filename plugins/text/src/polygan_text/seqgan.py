@@ -16,6 +16,7 @@ from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .recurrent_discriminator import RecurrentDiscriminator
+from .reranking import chosen_log_ratio
 from .rollout import roll_out, sample, valid
 from .settings import Config
 
@@ -210,3 +211,17 @@ class SeqGAN(TextGAN[Config]):
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""
         return networks["discriminator"](batch["tokens"], self._labels(batch))
+
+    def chosen_log_ratio(
+        self,
+        networks: Mapping[str, nn.Module],
+        data: Tensor,
+        labels: Tensor | None,
+        copies: int,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """(n,) nats by which the discriminator's choice makes texts (n, L) likelier than the policy does (`reranking`)."""
+        policy: Any = networks["generator"]
+        judge: Any = networks["discriminator"]
+        facts: Any = {"copies": copies, "classes": len(self.classes), "eos": self.eos, "temperature": temperature}
+        return chosen_log_ratio(policy, judge, data, labels, **facts)
