@@ -57,9 +57,13 @@ def grammar(settings: MadeUpSettings) -> TextSource:
 
 def debian(settings: DebianSettings) -> Source:
     """One-line summaries of Debian packages, made from the long descriptions in a Translation file that the user names."""
-    for name, known in (("given", "long"), ("column", "short"), ("label_column", ""), ("test", ""), ("test_given", "")):
-        value = getattr(settings, name)
-        if value not in ("", known, TextSettings.column if name == "column" else ""):
+    known = {
+        "given": ("", "long"),
+        "column": ("", "short", TextSettings.column),
+        "documents": (TextSettings.documents,),
+    }
+    for name in ("given", "column", "documents", "label_column", "test", "test_given"):
+        if (value := getattr(settings, name)) not in known.get(name, ("",)):
             raise ConfigError(
                 f"data.{name} = {value!r}: the set debian makes short texts from long ones; leave --data.{name} out"
             )
@@ -75,6 +79,10 @@ def debian(settings: DebianSettings) -> Source:
 def _refuse_files(settings: TextSettings) -> None:
     if settings.test:
         raise ConfigError(f"data.test = {settings.test!r}: a made-up set takes no test file; use --data.held_out")
+    if settings.documents != TextSettings.documents:
+        raise ConfigError(
+            f"data.documents = {settings.documents!r}: a made-up set has no files; leave --data.documents out"
+        )
     if settings.given:
         raise ConfigError(
             f"data.given = {settings.given!r}: a made-up set is made from nothing; leave --data.given out"

@@ -61,7 +61,7 @@ class TextDomain(Domain):
 
         def make() -> TextSource:
             columns = settings.column, settings.label_column
-            corpus = read_corpus(path, *columns, test, most, settings.given, settings.test_given)
+            corpus = read_corpus(path, *columns, test, most, settings.given, settings.test_given, settings.documents)
             return TextSource(corpus, settings, files)
 
         return opened(settings, files, make)

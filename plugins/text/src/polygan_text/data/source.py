@@ -89,6 +89,8 @@ class TextSource(Source):
             s.label_column,
         )
         pairs = (_PAIRS, s.given, s.given_length) if self.sources is not None else ()
+        if s.documents != "line":
+            pairs = (*pairs, "documents", s.documents)
         self._key = hashlib.blake2b(repr((*facts, s.held_out, *pairs)).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
