@@ -104,7 +104,7 @@ class TextDomain(Domain):
         return Samples(texts, self, labels, classes, extra=text_extra(**found))
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
-        """What the texts of store rows (n,) are made from, as their files have it, with tokens (n, S); the texts where there are no pairs."""
+        """What the texts of rows (n,) are made from, as their files have it, with tokens (n, S). Without pairs: the texts."""
         store = split.store
         if not has_pairs(store.info):
             return self.real(split, rows)
