@@ -258,7 +258,7 @@ def test_every_setting_is_read():
     """A setting that nothing reads would leave the method, the players and the turns as they are."""
     base = Config()
     changed = {
-        "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2,
+        "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2, "dropout": 0.1, "tied": True,
         "heads": 2, "mle_steps": 7, "check_every": 3, "mle_rate": 0.5, "adversarial_rate": 0.5, "pretrain_steps": 7,
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polygan import Turn
 
+from .policy import without_dropout
 from .rollout import scored
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Checks:
 
     def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
         """``nll`` is the mean NLL, nats a token, of a batch under a policy, over the tokens in a mask."""
-        self.config, self.method, self.text, self.nll = config, config.method(), text, nll
+        self.config, self.method, self.text, self.nll = config, config.method(text), text, nll
 
     def of_likelihood(self, end: int) -> list[Turn]:
         """The checks of maximum likelihood, which ends at step ``end``; none without `check_every`."""
@@ -121,7 +122,7 @@ class Checks:
 
     def look(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """NLL of held-out sentences."""
-        with ctx.fp32():
+        with ctx.fp32(), without_dropout(ctx["generator"]):
             nll = self.nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
         _best(ctx).look(nll)
         return {"nll": nll}
@@ -150,7 +151,7 @@ class Checks:
     def compare_with_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """NLL of held-out sentences under the generator, and under its start. Both see the same sentences."""
         best, mask = _best(ctx), scored(batch["tokens"], self.text)
-        with ctx.fp32():
+        with ctx.fp32(), without_dropout(ctx["generator"]), without_dropout(best):
             nll, start = self.nll(ctx["generator"], batch, mask), self.nll(best.policy, batch, mask)
         best.look(nll - start)
         return {"nll": nll, "nll_of_start": start}

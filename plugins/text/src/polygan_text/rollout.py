@@ -8,7 +8,7 @@ import torch
 
 from .categorical import draw
 from .data.facts import OPEN, UNK
-from .policy import join, repeat, select
+from .policy import join, repeat, select, without_dropout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,9 +76,16 @@ def sample(
 ) -> Tensor:
     """(n, L) tokens from ``uniform`` (n, L, 2) in [0, 1); after the first ``eos`` every token is ``eos``.
 
-    ``prefix`` (n, K), or (1, K) for all, holds the beginning of each sequence, and `OPEN` after its last token. A network with
-    dropout should be in evaluation mode.
+    ``prefix`` (n, K), or (1, K) for all, holds the beginning of each sequence, and `OPEN` after its last token. Nothing is
+    dropped, also in training mode.
     """
+    with without_dropout(policy):
+        return _sampled(policy, uniform, eos, labels, prefix, shape)
+
+
+def _sampled(
+    policy: Policy, uniform: Tensor, eos: int | None, labels: Tensor | None, prefix: Tensor | None, shape: Shape
+) -> Tensor:
     n, length, _ = uniform.shape
     known, shortest = (0, 0) if prefix is None else (prefix.shape[1], int((prefix != OPEN).sum(1).min()))
     sampler = policy.sampler()
@@ -115,8 +122,13 @@ def roll_out(
 
     Yu et al. 2017 (arXiv:1609.05473), eq. 4: entry [k, j, b] begins with the first k + 1 tokens of sequence b. All
     prefixes are completed together: at time t, n copies of the state after t tokens join the batch, and one step draws the
-    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token.
+    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token. Nothing is dropped.
     """
+    with without_dropout(policy):
+        return _completed(policy, tokens, n, noise, eos, labels)
+
+
+def _completed(policy: Policy, tokens: Tensor, n: int, noise: Noise, eos: int | None, labels: Tensor | None) -> Tensor:
     size, length = tokens.shape
     sampler = policy.sampler()
     out = tokens.expand(length - 1, n, size, length).clone()

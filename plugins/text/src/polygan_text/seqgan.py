@@ -14,7 +14,7 @@ from polygan import ConfigError, Context, Player, Turn, classes_of, losses
 from .base import TextGAN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
-from .policy import LSTMPolicy, Policy, TransformerPolicy
+from .policy import LSTMPolicy, Policy, TransformerPolicy, without_dropout
 from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
 from .settings import Config
@@ -39,7 +39,7 @@ class SeqGAN(TextGAN[Config]):
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
-        self.method = config.method()
+        self.method = config.method(self.text)
         self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
         self._checks = Checks(config, self.text, self._nll)
 
@@ -72,10 +72,15 @@ class SeqGAN(TextGAN[Config]):
 
     def _policy(self) -> Policy:
         m, c, info = self.method, self.config, self.text
-        shared = {"layers": c.layers, "classes": len(self.classes), "start_token": info["start"]}
+        shared = {
+            "layers": c.layers,
+            "classes": len(self.classes),
+            "start_token": info["start"],
+            "dropout": m.dropout,
+        }
         if c.policy == "gpt2":
             return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
-        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, **shared)
+        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, tied=m.tied, **shared)
 
     def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
         c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
@@ -148,7 +153,7 @@ class SeqGAN(TextGAN[Config]):
         if m.baseline:  # subtract the batch's mean of each time step, then scale to unit variance
             advantage = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
             advantage = advantage / ((advantage.square() * mask).sum() / count + 1e-8).sqrt()
-        with ctx.fp32():
+        with ctx.fp32(), without_dropout(policy):  # the distribution that the texts were drawn from
             logp = ctx["generator"](tokens, labels).log_softmax(2)
             chosen = logp.gather(2, tokens[:, :, None]).squeeze(2)  # (n, L)
             # The trainer takes the mean over processes and micro-batches; the paper's loss is the sum over the batch.
