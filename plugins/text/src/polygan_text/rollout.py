@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ROWS = 128
 """Rows of probabilities in memory at a time: (ROWS, V) numbers stay near the processor for every batch size."""
+_ENDED = (
+    0.25  # share of rows that have ended, from which on the others go on alone: a copy of their states costs time too
+)
 
 
 class Shape(NamedTuple):
@@ -64,6 +67,22 @@ def next_tokens(sampler: Sampler, state: State, uniform: Tensor, shape: Shape = 
     return torch.cat(tokens)
 
 
+def kept_rows(token: Tensor, eos: int | None, share: float = _ENDED) -> Tensor | None:
+    """The rows of tokens (n,) whose sequences go on, where at least this share has ended; None: all rows go on.
+
+    A count is read from the device, so rows are left out on the processor alone.
+    """
+    if eos is None or token.device.type != "cpu":
+        return None
+    going = (token != eos).nonzero().squeeze(1)
+    return going if len(going) <= (1 - share) * len(token) else None
+
+
+def pick(state: State, rows: Tensor) -> State:
+    """The state of the sequences with the numbers ``rows``."""
+    return tuple(x[rows] for x in state)
+
+
 @torch.no_grad()
 def sample(
     policy: Policy,
@@ -90,22 +109,28 @@ def _sampled(
     known, shortest = (0, 0) if prefix is None else (prefix.shape[1], int((prefix != OPEN).sum(1).min()))
     sampler = policy.sampler()
     state = sampler.start(n, labels)
-    tokens = torch.zeros(n, length, dtype=torch.long, device=uniform.device)
+    tokens = torch.full((n, length), 0 if eos is None else eos, device=uniform.device)
+    rows = torch.arange(n, device=uniform.device)
+    token = None
     for t in range(length):
+        before, token = token, torch.zeros_like(rows)
         if t >= shortest:
-            tokens[:, t] = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], shape), eos)
+            token = _ended(before, next_tokens(sampler, state, uniform[rows, t], shape), eos)
         if prefix is not None and t < known:
-            tokens[:, t] = torch.where(prefix[:, t] == OPEN, tokens[:, t], prefix[:, t])
-        if t + 1 < length:
-            state = sampler.advance(state, tokens[:, t])
+            token = torch.where(prefix[:, t] == OPEN, token, prefix[:, t])
+        tokens[rows, t] = token
+        kept = kept_rows(token, eos) if t + 1 >= known else None
+        if kept is not None:
+            rows, token, state = rows[kept], token[kept], pick(state, kept)
+        if t + 1 == length or not len(rows):
+            break
+        state = sampler.advance(state, token)
     return tokens
 
 
-def _ended(tokens: Tensor, t: int, token: Tensor, eos: int | None) -> Tensor:
-    """``token`` (n,), but ``eos`` where the token before was ``eos``; ``tokens`` (n, L) up to t."""
-    if eos is None or t == 0:
-        return token
-    return torch.where(tokens[:, t - 1] == eos, eos, token)
+def _ended(before: Tensor | None, token: Tensor, eos: int | None) -> Tensor:
+    """``token`` (n,), but ``eos`` where the token ``before`` was ``eos``."""
+    return token if eos is None or before is None else torch.where(before == eos, eos, token)
 
 
 @torch.no_grad()
@@ -122,7 +147,7 @@ def roll_out(
 
     Yu et al. 2017 (arXiv:1609.05473), eq. 4: entry [k, j, b] begins with the first k + 1 tokens of sequence b. All
     prefixes are completed together: at time t, n copies of the state after t tokens join the batch, and one step draws the
-    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token. Nothing is dropped.
+    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token. A sequence that has ended is its own completion. Nothing is dropped.
     """
     with without_dropout(policy):
         return _completed(policy, tokens, n, noise, eos, labels)
@@ -133,16 +158,27 @@ def _completed(policy: Policy, tokens: Tensor, n: int, noise: Noise, eos: int | 
     sampler = policy.sampler()
     out = tokens.expand(length - 1, n, size, length).clone()
     flat = out.view(-1, length)  # rows by (prefix, copy, sequence): later prefixes join at the end
-    base, state = sampler.start(size, labels), None
+    numbers = torch.arange(len(flat), device=tokens.device).view(length - 1, n, size)
+    base, going = sampler.start(size, labels), numbers[0, 0]  # the sequences that have not ended
+    state, rows = pick(base, going[:0]), going[:0]
     for t in range(1, length):
-        base = sampler.advance(base, tokens[:, t - 1])
-        fresh = repeat(base, n)
-        state = fresh if state is None else join([state, fresh])
         uniform = noise.uniform(size, t * n, 2).transpose(0, 1).reshape(-1, 2)  # (t * n * B, 2)
-        rows = flat[: len(uniform)]
-        token = _ended(rows, t, next_tokens(sampler, state, uniform), eos)
-        rows[:, t] = token
-        if t + 1 < length:
+        if len(going):
+            base = sampler.advance(base, tokens[going, t - 1])
+            open_ = kept_rows(tokens[going, t - 1], eos, 0.0)
+            if open_ is not None:
+                base, going = pick(base, open_), going[open_]
+            state = join([state, repeat(base, n)]) if len(rows) else repeat(base, n)
+            rows = torch.cat([rows, numbers[t - 1][:, going].flatten()])
+        if not len(rows):
+            continue
+        token = _ended(flat[rows, t - 1], next_tokens(sampler, state, uniform[rows]), eos)
+        flat[rows, t] = token
+        kept = kept_rows(token, eos)
+        if kept is not None:
+            flat[rows[token == eos], t:] = eos
+            rows, token, state = rows[kept], token[kept], pick(state, kept)
+        if t + 1 < length and len(rows):
             state = sampler.advance(state, token)
     return out
 
