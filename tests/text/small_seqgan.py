@@ -41,4 +41,4 @@ def train(made, steps, held_out=None, **options):
 
 
 def parameters(module):
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
+    return torch.cat([torch.empty(0), *(p.detach().flatten() for p in module.parameters())])

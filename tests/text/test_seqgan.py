@@ -17,6 +17,7 @@ from polygan.game.recipe import swapped
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
+from polygan_text.whitening import Whitening
 
 # Rewards
 
@@ -104,6 +105,74 @@ def test_the_policy_gradient_points_where_the_exact_gradient_does(preset, scale)
     assert torch.cosine_similarity(estimate, exact, dim=0) > 0.97
     if preset == "paper":  # the sum over the batch of the rewards as they are: its size is known too
         torch.testing.assert_close(estimate / n, exact, atol=0.25 * float(exact.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(("eos", "classes"), [(None, 0), (1, 2)])
+def test_the_dense_gradient_is_the_exact_gradient_of_the_mean_sum_of_terms(eos, classes):
+    """All texts of three tokens: the mean of reward times gradient, weighted by probability, against autograd of E[sum of terms]."""
+    info = {"vocabulary": 4, "length": 3, "start": 0, "eos": eos, "classes": ["a", "b"][:classes]}
+    made = SeqGAN(Config(rewards="dense", discriminator="lstm", embedding_dim=3, hidden_dim=4), info)
+    ctx = context(made)
+    policy, discriminator = ctx.players["generator"].module, ctx.players["discriminator"].module
+    for parameter in [*policy.parameters(), *discriminator.parameters()]:
+        torch.nn.init.normal_(parameter, std=0.7)
+    every = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    if eos is not None:
+        ended = (every == eos).cumsum(1) > 0
+        every = every[(~ended[:, :-1] | (every[:, 1:] == eos)).all(1)]
+    labels = torch.ones(len(every), dtype=torch.long) if classes else None
+    logp = policy.log_probabilities(every, labels) * valid(every, eos)
+    p = logp.sum(1).exp()
+    assert float(p.detach().sum()) == pytest.approx(1, abs=1e-5)
+    worth = discriminator.score(every, labels) - discriminator.bias.detach()
+    parameters = list(policy.parameters())
+
+    def gradient(value):
+        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        return torch.cat([g.flatten() for g in found if g is not None])
+
+    rewards = made._rewards(ctx, every, labels)
+    torch.testing.assert_close(rewards[:, 0], worth)
+    torch.testing.assert_close(
+        gradient((p.detach()[:, None] * rewards * logp).sum()), gradient((p * worth).sum()), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_dense_rewards_complete_nothing(monkeypatch):
+    made = recipe(rewards="dense", discriminator="lstm")
+    ctx = context(made)
+    monkeypatch.setattr("polygan_text.seqgan.roll_out", None)
+    sum(made.generator_loss(ctx, batch()).values()).backward()
+    gradients = [p.grad for p in ctx.players["generator"].module.parameters()]
+    assert any(float(g.abs().max()) > 0 for g in gradients)
+
+
+def test_a_reward_that_says_little_is_quieter_than_the_rewards_before():
+    """The preset ``default`` makes each batch's advantages equally large; a running scale keeps their sizes."""
+    loud = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    sizes = {}
+    for preset in ("auto", "default"):
+        made = recipe(preset=preset)
+        ctx, mask = context(made), torch.ones(8, 6)
+        found = [made._advantage(ctx, scale * loud, mask) for scale in (1.0, 1.0, 0.01, 1.0)]
+        sizes[preset] = [float(x.square().mean().sqrt()) for x in found]
+    assert sizes["default"] == pytest.approx([1, 1, 1, 1], rel=1e-2)
+    assert sizes["auto"] == pytest.approx([1, 1, 0.0122, 1.149], rel=1e-2)
+
+
+def test_the_scale_of_advantages_is_a_decaying_mean_that_a_checkpoint_holds():
+    squares = [4.0, 1.0, 9.0]
+    made = Whitening()
+    found = [float(made.follow(torch.tensor(x))) for x in squares]
+    for n, value in enumerate(found, 1):
+        weights = [0.99 ** (n - 1 - i) for i in range(n)]
+        assert value == pytest.approx(
+            sum(w * x for w, x in zip(weights, squares[:n], strict=True)) / sum(weights), rel=1e-4
+        )
+    assert made.state_dict().keys() == {"square", "weight"}
+    assert "whitening" in recipe().networks()
+    for preset in ("default", "paper"):  # checkpoints of earlier versions have no such network
+        assert "whitening" not in recipe(preset=preset).networks()
 
 
 def test_no_advantage_no_gradient():
@@ -263,7 +332,7 @@ def test_every_setting_is_read():
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
         "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
-        "probation": "tell", "tolerance": 0.5,
+        "rewards": "dense", "probation": "tell", "tolerance": 0.5,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 
@@ -288,9 +357,9 @@ def test_every_setting_is_read():
     import dataclasses
 
     assert changed.keys() == {f.name for f in dataclasses.fields(Config)}
-    gpt2 = {"policy": "gpt2"}
+    needs = {"heads": {"policy": "gpt2"}, "rewards": {"discriminator": "lstm"}}
     for name, value in changed.items():
-        common = gpt2 if name == "heads" else {}
+        common = needs.get(name, {})
         assert facts(Config(**{**common, name: value})) != facts(Config(**common) if common else base), name
 
 

@@ -26,6 +26,8 @@ def test_impossible_temperatures(temperature):
         ({"discriminator": "rnn"}, "known are cnn, lstm"),
         ({"reward_scale": "log"}, "known are probability, logit"),
         ({"dropout": 1.0}, "model.dropout"),
+        ({"rewards": "sparse"}, "known are rollouts, dense"),
+        ({"rewards": "dense"}, "cnn does not; add --model.discriminator lstm, or leave --model.rewards out"),
         ({"reward": "none"}, "known are discriminator, constant, random"),
         ({"preset": "papre"}, "known are auto, default, paper"),
     ],

@@ -99,8 +99,7 @@ class Residual(SeqGAN):
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn, one after the other; ``mle`` is the best policy."""
         found = super().networks()
-        del found["rollout"]
-        return found
+        return {name: found[name] for name in ("generator", "discriminator", "mle")}
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both."""

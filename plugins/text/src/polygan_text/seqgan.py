@@ -18,6 +18,7 @@ from .policy import LSTMPolicy, Policy, TransformerPolicy, without_dropout
 from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
 from .settings import Config
+from .whitening import Whitening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,8 @@ class SeqGAN(TextGAN[Config]):
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
         generator, discriminator = self._policy(), self._discriminator()
         rollout, mle = copy.deepcopy(generator), Best(generator)
-        return {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+        found = {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+        return {**found, "whitening": Whitening()} if self.method.running_whitening else found
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
@@ -149,10 +151,7 @@ class SeqGAN(TextGAN[Config]):
         mask = valid(tokens, self.eos)
         count = mask.sum()
         ctx.observe("reward", (rewards * mask).sum() / count)
-        advantage = rewards
-        if m.baseline:  # subtract the batch's mean of each time step, then scale to unit variance
-            advantage = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
-            advantage = advantage / ((advantage.square() * mask).sum() / count + 1e-8).sqrt()
+        advantage = self._advantage(ctx, rewards, mask) if m.baseline else rewards
         with ctx.fp32(), without_dropout(policy):  # the distribution that the texts were drawn from
             logp = ctx["generator"](tokens, labels).log_softmax(2)
             chosen = logp.gather(2, tokens[:, :, None]).squeeze(2)  # (n, L)
@@ -165,18 +164,30 @@ class SeqGAN(TextGAN[Config]):
                 terms["entropy"] = -m.entropy * entropy
         return terms
 
+    def _advantage(self, ctx: Context, rewards: Tensor, mask: Tensor) -> Tensor:
+        """Rewards (n, L) against the batch's mean of each time step, scaled to unit variance: the batch's own or the running one."""
+        centred = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
+        square = (centred.square() * mask).sum() / mask.sum()
+        if self.method.running_whitening:
+            whitening: Any = ctx.players["whitening"].module
+            square = whitening.follow(square)
+        return centred / (square + 1e-8).sqrt()
+
     def _rewards(self, ctx: Context, tokens: Tensor, labels: Tensor | None) -> Tensor:
         """Action values (n, L): the discriminator's mean score of the completions of each prefix (eq. 4), or a control.
 
         A score is the probability of being real, as in the paper, or the logit. A logit is near log p_real - log p_generator,
-        and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence.
+        and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence. A dense reward is the sum of the
+        logit's terms of this token and of the tokens after it. Both rewards have the gradient of the mean logit.
         """
         if self.config.reward == "constant":
             return torch.ones(tokens.shape, device=tokens.device)
         if self.config.reward == "random":
             return ctx.noise.uniform(*tokens.shape)
-        policy: Any = ctx.players["rollout"].module
         discriminator: Any = ctx.players["discriminator"].module
+        if self.config.rewards == "dense":  # from each token to the end
+            return discriminator.terms(tokens, labels).flip(1).cumsum(1).flip(1)
+        policy: Any = ctx.players["rollout"].module
         with ctx.fp32():
             complete = roll_out(policy, tokens, self.method.rollouts, ctx.noise, eos=self.eos, labels=labels)
         searched = discriminator.score_completions(tokens, complete, labels)

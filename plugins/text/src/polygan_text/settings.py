@@ -34,6 +34,7 @@ class Method:
     rollouts: int = 4
     rollout_lag: float = 0.8
     baseline: bool = True
+    running_whitening: bool = False
     summed: bool = False
     entropy: float = 0.01
     teach: bool = True
@@ -42,7 +43,7 @@ class Method:
 
 
 PRESETS = {
-    "auto": Method(),
+    "auto": Method(running_whitening=True),
     "default": Method(),
     # 10,000 sequences are 156 batches of 64. A batch of the paper's classifier has 64 real and fake sequences together, a
     # batch here 64 of each kind, so 50 x 3 epochs are as many passes over the data. 5 x 3 epochs follow each generator step.
@@ -66,7 +67,7 @@ PRESETS = {
         filters=PAPER_FILTERS,
     ),
 }
-WORDS = Method(embedding_dim=128, hidden_dim=256, dropout=0.4, tied=True, mle_rate=4e-3)
+WORDS = dataclasses.replace(PRESETS["auto"], embedding_dim=128, hidden_dim=256, dropout=0.4, tied=True, mle_rate=4e-3)
 """The preset ``auto`` of an LSTM for text with many words: a wide policy that cannot learn some thousand texts by heart."""
 MANY_WORDS = 1000
 """Tokens of a vocabulary from which on the preset ``auto`` is `WORDS`."""
@@ -123,6 +124,9 @@ class Config(Checked, group="model"):
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
     """Share of the discriminator's features that is dropped while it learns; never while it scores."""
+    rewards: Literal["rollouts", "dense"] = "rollouts"
+    """Where a token's reward comes from. rollouts: scores of completions (the paper). dense: what the token and the tokens after it
+    add to the logit of the ``lstm`` discriminator; nothing is completed, so a step is much faster."""
     rollouts: int | None = ranged(None, "[1, inf)")
     """Completions of each prefix (default 4, paper 16)."""
     rollout_lag: float | None = ranged(None, "[0, 1]", hint="0.8 is the paper's")
@@ -130,7 +134,7 @@ class Config(Checked, group="model"):
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
     """constant and random are controls: the same steps with rewards that teach nothing."""
     reward_scale: Literal["probability", "logit"] = "probability"
-    """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio."""
+    """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio. Dense rewards are parts of the logit."""
     probation: Literal["undo", "tell"] = "undo"
     """What becomes of a game that makes held-out text less likely than its start does, by more than `tolerance`.
     undo: the generator goes back to the start; tell: the game goes on and the console says so. Both need checks (`check_every`)."""
@@ -148,6 +152,11 @@ class Config(Checked, group="model"):
         if self.policy == "gpt2" and self.method().hidden_dim % self.heads:
             raise ConfigError(
                 f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change either"
+            )
+        if self.rewards == "dense" and self.discriminator != "lstm":
+            raise ConfigError(
+                f"model.rewards = dense needs a discriminator that scores each token, and {self.discriminator} does not; "
+                "add --model.discriminator lstm, or leave --model.rewards out"
             )
 
     def method(self, info: TextInfo | None = None) -> Method:
