@@ -175,6 +175,22 @@ def test_the_scale_of_advantages_is_a_decaying_mean_that_a_checkpoint_holds():
         assert "whitening" not in recipe(preset=preset).networks()
 
 
+def test_each_phase_has_moments_of_its_own():
+    """The game begins with fresh moments at its own rate, and leaves those of maximum likelihood alone."""
+    trainer = train(recipe(adversarial_rate=0.003), 8)
+    player = trainer.actors["generator"].player
+    assert {name: o.param_groups[0]["lr"] for name, o in player.others.items()} == {"g": 0.003, "teach": 0.003}
+    for _ in range(8):
+        trainer.iterate()
+    steps = {name: {int(x["step"]) for x in o.state.values()} for name, o in player.others.items()}
+    assert steps == {"g": {2}, "teach": {2}}
+    assert {int(x["step"]) for x in player.optimizer.state.values()} == {4}
+    assert recipe(teach=False).players(recipe().networks(), TrainerSettings())["generator"].others.keys() == {"g"}
+    for preset in ("default", "paper"):  # as in earlier versions
+        made = recipe(preset=preset)
+        assert not made.players(made.networks(), TrainerSettings())["generator"].others
+
+
 def test_no_advantage_no_gradient():
     """The same reward everywhere, and rewards that differ between time steps alone, teach nothing against the baseline."""
     made = recipe(entropy=0.0, reward="constant")

@@ -52,7 +52,10 @@ class SeqGAN(TextGAN[Config]):
         return {**found, "whitening": Whitening()} if self.method.running_whitening else found
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
+        """Adam for both; the generator's rate changes when the game begins, and the game's turns have an Adam each.
+
+        Raises ConfigError for a batch without a baseline.
+        """
         m, clip = self.method, self.config.clip
         if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
@@ -61,9 +64,11 @@ class SeqGAN(TextGAN[Config]):
         slower = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda n: 1.0 if n < m.mle_steps else m.adversarial_rate / m.mle_rate
         )
+        turns = ("g", "teach") if m.teach else ("g",)
+        own = {t: torch.optim.Adam(generator.parameters(), m.adversarial_rate) for t in turns if m.own_optimizers}
         opponent = torch.optim.Adam(discriminator.parameters(), m.discriminator_rate)
         return {
-            "generator": Player(generator, optimizer, slower, clip=clip),
+            "generator": Player(generator, optimizer, slower, clip=clip, others=own),
             "discriminator": Player(discriminator, opponent, clip=clip),
         }
 

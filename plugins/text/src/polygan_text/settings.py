@@ -35,6 +35,7 @@ class Method:
     rollout_lag: float = 0.8
     baseline: bool = True
     running_whitening: bool = False
+    own_optimizers: bool = False
     summed: bool = False
     entropy: float = 0.01
     teach: bool = True
@@ -43,7 +44,7 @@ class Method:
 
 
 PRESETS = {
-    "auto": Method(running_whitening=True),
+    "auto": Method(running_whitening=True, own_optimizers=True),
     "default": Method(),
     # 10,000 sequences are 156 batches of 64. A batch of the paper's classifier has 64 real and fake sequences together, a
     # batch here 64 of each kind, so 50 x 3 epochs are as many passes over the data. 5 x 3 epochs follow each generator step.
