@@ -348,7 +348,7 @@ def test_every_setting_is_read():
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
         "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
-        "rewards": "dense", "probation": "tell", "tolerance": 0.5,
+        "check_texts": 9, "rewards": "dense", "probation": "tell", "tolerance": 0.5,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 

@@ -55,6 +55,8 @@ class Config(Checked, group="model"):
     """Iterations of maximum likelihood; the discriminator learns in the iterations after them."""
     check_every: int = ranged(50, "[0, inf)")
     """Iterations between checks on held-out data; the best policy of all checks is kept. 0: no checks, and the last policy is kept."""
+    check_texts: int = ranged(256, "[1, inf)", usual=256)
+    """Held-out texts that a check looks at, the same each time, rounded up to whole batches."""
     mle_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of maximum likelihood (2e-3; for text of 1,000 words or more 4e-3)."""
     discriminator: Literal["cnn", "lstm"] = "lstm"
@@ -104,6 +106,7 @@ class Residual(SeqGAN):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both."""
         m, clip = self.method, self.config.clip
+        self._checks.batch_size = training.batch_size
         rates = {"generator": m.mle_rate, "discriminator": m.discriminator_rate}
         return {
             name: Player(networks[name], torch.optim.Adam(networks[name].parameters(), rate), clip=clip)

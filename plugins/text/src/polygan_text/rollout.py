@@ -175,7 +175,7 @@ def _completed(policy: Policy, tokens: Tensor, n: int, noise: Noise, eos: int | 
         token = _ended(flat[rows, t - 1], next_tokens(sampler, state, uniform[rows]), eos)
         flat[rows, t] = token
         kept = kept_rows(token, eos)
-        if kept is not None:
+        if eos is not None and kept is not None:
             flat[rows[token == eos], t:] = eos
             rows, token, state = rows[kept], token[kept], pick(state, kept)
         if t + 1 < length and len(rows):

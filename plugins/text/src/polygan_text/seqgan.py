@@ -42,7 +42,7 @@ class SeqGAN(TextGAN[Config]):
         super().__init__(config, info)
         self.method = config.method(self.text)
         self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
-        self._checks = Checks(config, self.text, self._nll)
+        self._checks = Checks(config, self.text, self._nats)
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
@@ -57,6 +57,7 @@ class SeqGAN(TextGAN[Config]):
         Raises ConfigError for a batch without a baseline.
         """
         m, clip = self.method, self.config.clip
+        self._checks.batch_size = training.batch_size
         if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
         generator, discriminator = networks["generator"], networks["discriminator"]
@@ -134,15 +135,15 @@ class SeqGAN(TextGAN[Config]):
 
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of real tokens, nats a token (teacher forcing)."""
+        mask = valid(batch["tokens"], self.eos)
         with ctx.fp32():
-            return {"nll": self._nll(ctx["generator"], batch, valid(batch["tokens"], self.eos))}
+            return {"nll": (self._nats(ctx["generator"], batch) * mask).sum() / mask.sum()}
 
-    def _nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
-        """Mean negative log-likelihood of the tokens in the mask (n, L), nats a token."""
+    def _nats(self, policy: nn.Module, batch: Batch) -> Tensor:
+        """(n, L) nats of each token."""
         tokens = batch["tokens"]
         logits = policy(tokens, self._labels(batch))
-        nll = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return (nll * mask).sum() / mask.sum()
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""

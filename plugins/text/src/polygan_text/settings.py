@@ -27,6 +27,7 @@ class Method:
     pretrain_steps: int = 600
     check_every: int = 50
     check_batches: int = 4
+    check_texts: int = 0
     mle_rate: float = 2e-3
     adversarial_rate: float = 5e-4
     discriminator_rate: float = 1e-3
@@ -44,7 +45,7 @@ class Method:
 
 
 PRESETS = {
-    "auto": Method(running_whitening=True, own_optimizers=True),
+    "auto": Method(running_whitening=True, own_optimizers=True, check_texts=256),
     "default": Method(),
     # 10,000 sequences are 156 batches of 64. A batch of the paper's classifier has 64 real and fake sequences together, a
     # batch here 64 of each kind, so 50 x 3 epochs are as many passes over the data. 5 x 3 epochs follow each generator step.
@@ -109,6 +110,9 @@ class Config(Checked, group="model"):
     check_every: int | None = ranged(None, "[0, inf)")
     """Iterations between checks on held-out data; the game starts from the best policy of all checks. 0: no checks,
     and the game starts from the last policy (default 50, paper 0)."""
+    check_texts: int | None = ranged(None, "[1, inf)")
+    """Held-out texts that a check looks at, the same each time, rounded up to whole batches (default 256; the presets default
+    and paper look at four batches)."""
     mle_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of maximum likelihood (default 2e-3, words 4e-3, paper 0.01)."""
     adversarial_rate: float | None = ranged(None, "(0, 1]")
