@@ -15,7 +15,14 @@ TINY = {
     "check_texts": 8,
 }
 SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
-CHOSEN = {"embedding_dim": 4, "hidden_dim": 6, "discriminator_embedding_dim": 4, "mle_steps": 2, "check_every": 1, "check_texts": 8}
+CHOSEN = {
+    "embedding_dim": 4,
+    "hidden_dim": 6,
+    "discriminator_embedding_dim": 4,
+    "mle_steps": 2,
+    "check_every": 1,
+    "check_texts": 8,
+}
 RESIDUAL = Case("text/residual", GRAMMAR, {**CHOSEN, "rerank": 3})
 SMALL_LEAK = {
     "embedding_dim": 4,

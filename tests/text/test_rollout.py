@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_policies import policies
 
 from polygan.seeding import Noise
+from polygan_text.data.facts import OPEN
 from polygan_text.policy import LSTMPolicy, TransformerPolicy
-from polygan_text.rollout import Shape, next_tokens, roll_out, sample, shaped, valid
+from polygan_text.rollout import Shape, next_tokens, prefix_lengths, roll_out, sample, shaped, valid
 
 
 @pytest.mark.parametrize("name", ["lstm", "gpt2"])
@@ -176,6 +177,37 @@ def test_sequences_that_have_ended_take_no_steps_and_change_no_text(name):
     steps.clear()
     roll_out(policy, tokens, 3, Noise().reset(0), eos=1)
     assert sum(steps) < 0.8 * 64 * (3 * 8 * 7 / 2 + 8)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gpt2"])
+def test_completions_are_the_same_in_groups_of_prefixes(name, monkeypatch):
+    policy = policies()[name]
+    tokens = sample(policy, torch.rand(5, 9, 2, generator=torch.Generator().manual_seed(0)), eos=1)
+    expected = roll_out(policy, tokens, 3, Noise().reset(1), eos=1)
+    policy, steps = counted(policy)
+    monkeypatch.setattr("polygan_text.rollout.TOKENS", 2 * 3 * 5 * 9)  # of two prefixes
+    assert torch.equal(roll_out(policy, tokens, 3, Noise().reset(1), eos=1), expected)
+    assert max(steps) <= 2 * 3 * 5
+
+
+@pytest.mark.parametrize("eos", [None, 1])
+def test_completions_of_every_third_prefix_that_are_cut_after_two_tokens(eos):
+    policy = policies()["lstm"]
+    tokens = sample(policy, torch.rand(40, 9, 2, generator=torch.Generator().manual_seed(0)), eos=eos)
+    whole = roll_out(policy, tokens, 2, Noise().reset(1), eos=eos, every=3)
+    assert prefix_lengths(9, 3) == [3, 6]
+    assert whole.shape == (2, 2, 40, 9)
+    policy, steps = counted(policy)
+    cut = roll_out(policy, tokens, 2, Noise().reset(1), eos=eos, every=3, cut=2)
+    for k, length in enumerate((3, 6)):
+        assert torch.equal(whole[k, ..., :length], tokens[:, :length].expand(2, -1, -1))
+        assert torch.equal(cut[k, ..., : length + 2], whole[k, ..., : length + 2])
+        ended = (whole[k, ..., : length + 2] == eos).any(2) if eos else torch.zeros(2, 40, dtype=torch.bool)
+        rest = cut[k, ..., length + 2 :]
+        assert (rest[ended] == eos).all() if eos else True
+        assert (rest[~ended] == OPEN).all()
+        assert not (whole[k] == OPEN).any()
+    assert sum(steps) <= 40 * (6 + 2 * 2 * 2)
 
 
 def test_texts_that_have_all_ended_are_their_own_completions():

@@ -175,6 +175,46 @@ def test_the_scale_of_advantages_is_a_decaying_mean_that_a_checkpoint_holds():
         assert "whitening" not in recipe(preset=preset).networks()
 
 
+def test_tokens_between_two_completed_prefixes_share_the_later_value(monkeypatch):
+    made = recipe(rollout_every=2, reward_scale="logit", discriminator="lstm")
+    ctx = context(made)
+    judge = ctx.players["discriminator"].module
+    monkeypatch.setattr(
+        judge,
+        "score_completions",
+        lambda tokens, complete, labels: complete[..., 0] * 0 + torch.tensor([[[5.0]], [[7.0]]]),
+    )
+    monkeypatch.setattr(judge, "score", lambda tokens, labels: torch.full((len(tokens),), 9.0))
+    rewards = made._rewards(ctx, batch()["tokens"], None)
+    assert torch.equal(rewards, torch.tensor([5.0, 5, 7, 7, 9, 9]).expand(8, 6))
+
+
+@pytest.mark.parametrize("discriminator", ["cnn", "lstm"])
+def test_completions_that_are_cut_are_scored_as_they_are(discriminator):
+    made = recipe(rollout_length=1, reward_scale="logit", discriminator=discriminator, discriminator_dropout=0.0)
+    ctx = context(made)
+    judge, tokens = ctx.players["discriminator"].module, torch.tensor([[2, 3, 4, 5, 6, 7]] * 4)
+    seen = []
+    scored = judge.score_completions
+    judge.score_completions = lambda tokens, complete, labels: seen.append(complete) or scored(tokens, complete, labels)
+    rewards = made._rewards(ctx, tokens, None)
+    for k in range(4):  # the last prefix has one token to come: its completions are whole
+        cut = seen[0][k][..., : k + 2].flatten(0, 1)
+        if discriminator == "cnn":
+            expected = judge.score(torch.nn.functional.pad(cut, (0, 4 - k), value=1))
+        else:
+            expected = judge.terms(cut).sum(1) + judge.bias.detach()
+        torch.testing.assert_close(rewards[:, k], expected.view(2, 4).mean(0))
+
+
+def test_texts_without_an_end_are_cut_for_the_lstm_alone():
+    made = recipe({**INFO, "eos": None}, rollout_length=2)
+    with pytest.raises(ConfigError, match=r"add --model.discriminator lstm, or leave --model.rollout_length out"):
+        made.players(made.networks(), TrainerSettings())
+    made = recipe({**INFO, "eos": None}, rollout_length=2, discriminator="lstm")
+    assert made._rewards(context(made), batch()["tokens"], None).isfinite().all()
+
+
 def test_each_phase_has_moments_of_its_own():
     """The game begins with fresh moments at its own rate, and leaves those of maximum likelihood alone."""
     trainer = train(recipe(adversarial_rate=0.003), 8)
@@ -348,7 +388,7 @@ def test_every_setting_is_read():
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
         "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
-        "check_texts": 9, "rewards": "dense", "probation": "tell", "tolerance": 0.5,
+        "check_texts": 9, "rollout_every": 2, "rollout_length": 1, "rewards": "dense", "probation": "tell", "tolerance": 0.5,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 

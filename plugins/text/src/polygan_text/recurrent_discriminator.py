@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .data.facts import OPEN
 from .rollout import valid
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ class RecurrentDiscriminator(nn.Module):
         return self._terms(tokens, labels, dropout).sum(1) + self.bias
 
     def _terms(self, tokens: Tensor, labels: Tensor | None, dropout: float) -> Tensor:
+        seen, tokens = tokens != OPEN, tokens.clamp(min=0)
         known = tokens.new_zeros(len(tokens)) if labels is None else labels
         given = torch.cat([self.first(known)[:, None], self.embedding(tokens[:, :-1])], 1)  # (n, L, embedding)
         hidden, _ = self.lstm(F.dropout(given, dropout))
         terms = (F.dropout(hidden, dropout) * self.output(tokens)).sum(2) + self.token_bias(tokens).squeeze(2)  # (n, L)
-        return terms.float() * valid(tokens, self.eos)
+        return terms.float() * valid(tokens, self.eos) * seen
 
     @torch.no_grad()
     def terms(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -73,7 +75,7 @@ class RecurrentDiscriminator(nn.Module):
 
     @torch.no_grad()
     def score_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`score` (K, copies, n) of completions (K, copies, n, L) of the prefixes of ``tokens`` (n, L)."""
+        """`score` (K, copies, n) of completions (K, copies, n, L) of the prefixes of ``tokens`` (n, L); `OPEN` places add nothing."""
         told = None if labels is None else labels.repeat(complete[..., 0, 0].numel())
         return self.score(complete.flatten(0, 2), told).view(complete.shape[:3])
 

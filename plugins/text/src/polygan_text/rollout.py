@@ -11,6 +11,8 @@ from .data.facts import OPEN, UNK
 from .policy import join, repeat, select, without_dropout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from polygan import Noise
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
     from .data.facts import TextInfo
     from .policy import Policy, Sampler, State
 
+TOKENS = 2**19
+"""Tokens of completions that are made together. A policy's state of 1 KB a token, as small transformers have, then takes 512 MB."""
 ROWS = 128
 """Rows of probabilities in memory at a time: (ROWS, V) numbers stay near the processor for every batch size."""
-_ENDED = (
-    0.25  # share of rows that have ended, from which on the others go on alone: a copy of their states costs time too
-)
+# The other rows go on alone once this share has ended: a copy of their states costs time too.
+_ENDED = 0.25
 
 
 class Shape(NamedTuple):
@@ -142,36 +145,73 @@ def roll_out(
     *,
     eos: int | None = None,
     labels: Tensor | None = None,
+    every: int = 1,
+    cut: int = 0,
 ) -> Tensor:
-    """Monte-Carlo completions (L - 1, n, B, L) of every proper prefix of ``tokens`` (B, L), by ``policy``.
+    """Monte-Carlo completions (K, n, B, L) by ``policy`` of the proper prefixes of ``tokens`` (B, L) after each ``every`` tokens.
 
-    Yu et al. 2017 (arXiv:1609.05473), eq. 4: entry [k, j, b] begins with the first k + 1 tokens of sequence b. All
-    prefixes are completed together: at time t, n copies of the state after t tokens join the batch, and one step draws the
-    next token of every completion begun so far. No prefix is read twice; a state is advanced once a token. A sequence that has ended is its own completion. Nothing is dropped.
+    Yu et al. 2017 (arXiv:1609.05473), eq. 4: entry [k, j, b] begins with the first (k + 1) * ``every`` tokens of sequence b.
+    With ``cut`` above 0 a completion has so many further tokens, and `OPEN` after them. A sequence that has ended is its own
+    completion. Nothing is dropped. At most `TOKENS` tokens of completions are made together, which bounds the memory of states;
+    the numbers drawn do not depend on this bound.
     """
+    size, length = tokens.shape
+    lengths = prefix_lengths(length, every)
+    drawn = {t: noise.uniform(size, (t // every) * n, 2) for t in range(every, length)}
+    group = max(1, TOKENS // (n * size * length))
+    found = [tokens.new_empty(0, n, size, length)]
     with without_dropout(policy):
-        return _completed(policy, tokens, n, noise, eos, labels)
+        for begin in range(0, len(lengths), group):
+            own = {t: u[:, begin * n : (begin + group) * n] for t, u in drawn.items()}
+            found.append(_completed(policy, tokens, lengths[begin : begin + group], n, own, eos, labels, cut))
+    return torch.cat(found)
 
 
-def _completed(policy: Policy, tokens: Tensor, n: int, noise: Noise, eos: int | None, labels: Tensor | None) -> Tensor:
+def prefix_lengths(length: int, every: int = 1) -> list[int]:
+    """The lengths of the prefixes of ``length`` tokens that `roll_out` completes."""
+    return list(range(every, length, every))
+
+
+def _completed(
+    policy: Policy,
+    tokens: Tensor,
+    lengths: list[int],
+    n: int,
+    drawn: Mapping[int, Tensor],
+    eos: int | None,
+    labels: Tensor | None,
+    cut: int,
+) -> Tensor:
+    """Completions of the prefixes of these lengths. At time t, n copies of the state after t tokens join the batch.
+
+    One step draws the next token of every completion begun so far. No prefix is read twice; a state is advanced once a token.
+    """
     size, length = tokens.shape
     sampler = policy.sampler()
-    out = tokens.expand(length - 1, n, size, length).clone()
+    out = tokens.expand(len(lengths), n, size, length).clone()
     flat = out.view(-1, length)  # rows by (prefix, copy, sequence): later prefixes join at the end
-    numbers = torch.arange(len(flat), device=tokens.device).view(length - 1, n, size)
-    base, going = sampler.start(size, labels), numbers[0, 0]  # the sequences that have not ended
-    state, rows = pick(base, going[:0]), going[:0]
+    numbers = torch.arange(len(flat), device=tokens.device).view(len(lengths), n * size)
+    base, going = sampler.start(size, labels), torch.arange(size, device=tokens.device)  # sequences that have not ended
+    state, rows, begun, over = pick(base, going[:0]), going[:0], 0, 0
     for t in range(1, length):
-        uniform = noise.uniform(size, t * n, 2).transpose(0, 1).reshape(-1, 2)  # (t * n * B, 2)
-        if len(going):
+        if begun < len(lengths) and len(going):
             base = sampler.advance(base, tokens[going, t - 1])
-            open_ = kept_rows(tokens[going, t - 1], eos, 0.0)
-            if open_ is not None:
-                base, going = pick(base, open_), going[open_]
-            state = join([state, repeat(base, n)]) if len(rows) else repeat(base, n)
-            rows = torch.cat([rows, numbers[t - 1][:, going].flatten()])
+            kept = kept_rows(tokens[going, t - 1], eos, 0.0)
+            if kept is not None:
+                base, going = pick(base, kept), going[kept]
+        if begun < len(lengths) and lengths[begun] == t:
+            fresh = repeat(base, n)
+            state = join([state, fresh]) if len(rows) else fresh
+            rows = torch.cat([rows, numbers[begun].view(n, size)[:, going].flatten()])
+            begun += 1
+        if cut and lengths[over] + cut == t:  # the oldest prefix has all its tokens
+            _open(out[over], t, eos)
+            over += 1
+            gone = int((rows < over * n * size).sum()) if rows.device.type == "cpu" else n * size
+            state, rows = select(state, slice(gone, None)), rows[gone:]
         if not len(rows):
             continue
+        uniform = drawn[t].transpose(0, 1).reshape(-1, 2)  # (prefixes * n * B, 2)
         token = _ended(flat[rows, t - 1], next_tokens(sampler, state, uniform[rows]), eos)
         flat[rows, t] = token
         kept = kept_rows(token, eos)
@@ -181,6 +221,12 @@ def _completed(policy: Policy, tokens: Tensor, n: int, noise: Noise, eos: int | 
         if t + 1 < length and len(rows):
             state = sampler.advance(state, token)
     return out
+
+
+def _open(completions: Tensor, t: int, eos: int | None) -> None:
+    """Leave the places from ``t`` on open in completions (n, B, L) that have not ended."""
+    last = completions[:, :, t - 1 : t]
+    completions[:, :, t:] = OPEN if eos is None else torch.where(last == eos, eos, OPEN)
 
 
 def valid(tokens: Tensor, eos: int | None) -> Tensor:

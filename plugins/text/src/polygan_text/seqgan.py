@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from polygan import ConfigError, Context, Player, Turn, classes_of, losses
 
 from .base import TextGAN
+from .data.facts import OPEN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
 from .policy import LSTMPolicy, Policy, TransformerPolicy, without_dropout
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _NO_BASELINE = (
     "a batch of one text has no baseline; use a larger --batch_size, a smaller --accumulate, or fewer processes"
+)
+_NO_CUT = (
+    "model.rollout_length cuts completions, and these texts have no end that a discriminator could read at the cut; "
+    "add --model.discriminator lstm, or leave --model.rollout_length out"
 )
 
 
@@ -54,12 +59,14 @@ class SeqGAN(TextGAN[Config]):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both; the generator's rate changes when the game begins, and the game's turns have an Adam each.
 
-        Raises ConfigError for a batch without a baseline.
+        Raises ConfigError for a batch without a baseline, and for completions that cannot be cut.
         """
         m, clip = self.method, self.config.clip
         self._checks.batch_size = training.batch_size
         if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
+        if self.config.rollout_length and self.config.discriminator != "lstm" and self.eos is None:
+            raise ConfigError(_NO_CUT)
         generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
         slower = torch.optim.lr_scheduler.LambdaLR(
@@ -180,7 +187,7 @@ class SeqGAN(TextGAN[Config]):
         return centred / (square + 1e-8).sqrt()
 
     def _rewards(self, ctx: Context, tokens: Tensor, labels: Tensor | None) -> Tensor:
-        """Action values (n, L): the discriminator's mean score of the completions of each prefix (eq. 4), or a control.
+        """Action values (n, L): the discriminator's mean score of each prefix's completions (eq. 4), or a control.
 
         A score is the probability of being real, as in the paper, or the logit. A logit is near log p_real - log p_generator,
         and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence. A dense reward is the sum of the
@@ -194,13 +201,27 @@ class SeqGAN(TextGAN[Config]):
         if self.config.rewards == "dense":  # from each token to the end
             return discriminator.terms(tokens, labels).flip(1).cumsum(1).flip(1)
         policy: Any = ctx.players["rollout"].module
+        c, length = self.config, tokens.shape[1]
         with ctx.fp32():
-            complete = roll_out(policy, tokens, self.method.rollouts, ctx.noise, eos=self.eos, labels=labels)
+            complete = roll_out(
+                policy,
+                tokens,
+                self.method.rollouts,
+                ctx.noise,
+                eos=self.eos,
+                labels=labels,
+                every=c.rollout_every,
+                cut=c.rollout_length,
+            )
+        if c.rollout_length and c.discriminator != "lstm":
+            complete = complete.masked_fill(complete == OPEN, self.eos or 0)
         searched = discriminator.score_completions(tokens, complete, labels)
         whole = discriminator.score(tokens, labels)
         if self.config.reward_scale == "probability":
             searched, whole = searched.sigmoid(), whole.sigmoid()
-        return torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, L - 1), (n, 1)
+        values = torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, prefixes), (n, 1)
+        # Tokens between two completed prefixes share the value of the later one.
+        return values[:, [min(t // c.rollout_every, len(searched)) for t in range(length)]]
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of real sentences against fresh sentences of the policy (eq. 5), of the same classes."""

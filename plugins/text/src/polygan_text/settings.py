@@ -134,6 +134,10 @@ class Config(Checked, group="model"):
     add to the logit of the ``lstm`` discriminator; nothing is completed, so a step is much faster."""
     rollouts: int | None = ranged(None, "[1, inf)")
     """Completions of each prefix (default 4, paper 16)."""
+    rollout_every: int = ranged(1, "[1, inf)", usual=1)
+    """Tokens between the prefixes that are completed; the tokens between share the next prefix's value. For texts of hundreds of tokens."""
+    rollout_length: int = ranged(0, "[0, inf)")
+    """Tokens after which a completion is cut and scored as it is; 0: completions go on to their end. ``cnn`` reads an end at the cut."""
     rollout_lag: float | None = ranged(None, "[0, 1]", hint="0.8 is the paper's")
     """Share of itself that the rollout policy keeps after each generator step (0.8)."""
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
