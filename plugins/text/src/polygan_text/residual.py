@@ -109,7 +109,7 @@ class Residual(SeqGAN):
         self._checks.batch_size = training.batch_size
         policy, judge = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(policy.parameters(), m.mle_rate)
-        slower = torch.optim.lr_scheduler.LambdaLR(optimizer, m.share_of_rate)
+        slower = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: m.share_of_rate(n))
         opponent = torch.optim.Adam(judge.parameters(), m.discriminator_rate)
         return {
             "generator": Player(policy, optimizer, slower, clip=clip),
