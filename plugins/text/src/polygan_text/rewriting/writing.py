@@ -1,0 +1,109 @@
+"""A text for each given source: by beam search, drawn, or drawn several times and chosen by the discriminator."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from polygan import ConfigError, Samples
+
+from ..data.facts import TEXTS, UNK, text_extra
+from ..data.vocabulary import decode, encode_given, load_vocabulary
+from ..reranking import choose, log_weights
+from ..rollout import Shape, sample
+from .beams import search
+from .sources import plain, present
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polygan import Noise, Request
+
+    from ..data.facts import TextInfo
+    from .discriminator import PairDiscriminator
+    from .policy import SourcePolicy, Writer
+
+
+def rewrite(policy: SourcePolicy, judge: PairDiscriminator | None, request: Request, info: TextInfo) -> Samples:
+    """A text for each given source, with its tokens (n, L); copied unknown words are ``<unk>`` in the tokens.
+
+    Raises ConfigError where a discriminator should choose and there is none.
+    """
+    given, options = request.given, request.options
+    assert given is not None
+    if options.rerank > 1 and judge is None:
+        raise ConfigError(
+            f"rerank = {options.rerank} asks the discriminator, and this model has none; leave --rerank out"
+        )
+    sources, pieces = sources_of(given, info)
+    job = _Job(policy, judge if options.rerank > 1 else None, options, info)
+    numbers = job.numbers(request.noise, len(sources))
+    made, size = [], max(1, TEXTS // max(job.copies, job.beams))
+    for begin in range(0, len(sources), size):
+        rows = slice(begin, begin + size)
+        own = sources[rows]
+        own = own[:, : int(present(own).sum(1).max())].to(request.device)  # short sources need less memory
+        made.append(job.write(own, *(None if x is None else x[rows].to(request.device) for x in numbers)).cpu())
+    tokens = torch.cat(made)
+    return Samples(decode(tokens, info, pieces), names=given.names, extra=text_extra(plain(tokens, policy.vocabulary)))
+
+
+def sources_of(given: Samples, info: TextInfo) -> tuple[Tensor, list[list[str]]]:
+    """The tokens (n, S) of given sources, and the pieces that their unknown words are copied from.
+
+    A warning of the logger ``polygan`` says how many texts of a user are longer than the run's sources.
+    """
+    tokens, pieces = encode_given(given.data, info)
+    most = info["given_length"] - 1
+    if "tokens" not in given.extra:  # texts of a user; the receipt of the data has counted those of the data
+        full = [text for text, found in zip(given.data, pieces, strict=True) if len(found) >= most]
+        lengths = map(len, load_vocabulary(info["tokenizer"]).encode(full))
+        if cut := sum(length > most for length in lengths):
+            logging.getLogger("polygan").warning(
+                f"{cut} of {len(pieces)} given texts have more than {most} tokens, and their ends were not read; "
+                "train with a larger --data.given_length"
+            )
+    return tokens, pieces
+
+
+class _Job:
+    """How texts are written."""
+
+    def __init__(self, policy: SourcePolicy, judge: PairDiscriminator | None, options: Any, info: TextInfo) -> None:
+        self.policy, self.judge, self.options, self.length, self.eos = policy, judge, options, info["length"], info["eos"]
+        self.copies = max(1, options.rerank)
+        self.beams: int = getattr(options, "width", 0)  # the options of other recipes know only drawn texts
+        self.banned = None if options.unknown or "tokenizer" not in info else UNK
+
+    def numbers(self, noise: Noise, n: int) -> tuple[Tensor, Tensor | None]:
+        """Uniform numbers (n, copies, L, 2) of the tokens, and (n, 2) of the choice among the copies."""
+        if self.beams:
+            return torch.zeros(n, 1, self.length, 2), None
+        tokens = noise.uniform(n, self.copies, self.length, 2)
+        return tokens, noise.uniform(n, 2) if self.copies > 1 and self.options.rerank_by == "weight" else None
+
+    def write(self, given: Tensor, uniform: Tensor, choice: Tensor | None) -> Tensor:
+        """(n, L) tokens for sources (n, S)."""
+        writer, options = self.policy.of(given), self.options
+        if self.beams > 1:
+            assert self.eos is not None
+            return search(writer.sampler(), len(given), self.length, self.beams, self.eos, self.banned)
+        shape = Shape(options.temperature, 1 if self.beams else options.top_k, options.top_p, self.banned)
+        index = torch.arange(len(given), device=given.device).repeat_interleave(self.copies)
+        writer_any: Any = writer
+        found = sample(writer_any, uniform.flatten(0, 1), eos=self.eos, labels=index, shape=shape)
+        if self.judge is None or self.copies == 1:
+            return found
+        return self._chosen(writer, found, index, choice)
+
+    def _chosen(self, writer: Writer, found: Tensor, index: Tensor, choice: Tensor | None) -> Tensor:
+        """One of the copies (n * copies, L) of each text."""
+        assert self.judge is not None
+        policy: Any = writer
+        weights = log_weights(
+            policy, self.judge.of(writer.given), found, index, self.eos, self.options.temperature
+        ).view(-1, self.copies)
+        best = choose(weights, choice)
+        return found.view(-1, self.copies, self.length)[torch.arange(len(best), device=best.device), best]
