@@ -14,7 +14,6 @@ from .data.vocabulary import characters
 from .oracle import oracle_of
 from .rollout import ROWS, scored
 from .scores.errors import of_mean, of_ratio
-from .settings import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from polygan import Evaluation, Samples, Split
 
     from .policy import Policy
+    from .settings import Sampling
 
 
 @runtime_checkable
@@ -48,7 +48,8 @@ def policies_of(evaluation: Evaluation) -> dict[str, Any]:
 
 def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
     """``n`` texts of a policy, by the evaluation's seed."""
-    return evaluation.generate(n, evaluation.seed, options or Sampling(), networks={"generator": policy})
+    usual = options or evaluation.recipe.Sampling()
+    return evaluation.generate(n, evaluation.seed, usual, networks={"generator": policy})
 
 
 def texts_made(evaluation: Evaluation, n: int) -> Iterator[tuple[str, Samples]]:
@@ -89,7 +90,8 @@ def nats_of_each(
     """
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
-    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
+    sources = {"given": samples.extra["given"]} if evaluation.paired else {}
+    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature, **sources)
     known = scored(tokens, text_info(evaluation.info)).bool()
     if not known.any():
         raise DataError(

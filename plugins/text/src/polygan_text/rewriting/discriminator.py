@@ -91,5 +91,5 @@ class PairJudge:
 
     def score_completions(self, tokens: Tensor, complete: Tensor) -> Tensor:
         """`score` (K, copies, n) of completions (K, copies, n, L) of the prefixes of ``tokens`` (n, L), one for each source."""
-        index = torch.arange(len(tokens), device=tokens.device).repeat(complete[..., 0, 0].numel() // len(tokens))
+        index = torch.arange(len(tokens), device=tokens.device).repeat(complete[..., 0, 0].numel())
         return self.score(complete.flatten(0, 2), index).view(complete.shape[:3])

@@ -34,8 +34,8 @@ class Memory(NamedTuple):
 
     def rows(self, index: Tensor) -> Memory:
         """The memory of some sources, one for each entry of ``index`` (m,)."""
-        first = (self.tokens, self.present, self.values, self.keys)
-        return Memory(*(x[index] for x in first), tuple(x[index] for x in self.more))
+        more = tuple(x[index] for x in self.more)
+        return Memory(self.tokens[index], self.present[index], self.values[index], self.keys[index], more)
 
 
 class Distribution(NamedTuple):

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..policy import Policy
 from .pointer import Memory
 from .sources import copyable, plain, present
 
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     from .pointer import Distribution, PointerHead
 
 
-class SourcePolicy(Policy):
+class SourcePolicy(nn.Module):
     """A distribution over texts given a source. A subclass encodes the source and has the decoder.
 
     Tokens V + j (V the vocabulary) copy the unknown word at position j of the source; the decoder reads them as ``<unk>``.
     """
 
+    vocabulary: int
     embedding: nn.Embedding
     head: PointerHead
     start_token: int

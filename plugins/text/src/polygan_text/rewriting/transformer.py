@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -100,8 +100,8 @@ class TransformerSourcePolicy(SourcePolicy):
         self.given_places, self.places = nn.Embedding(given_length, width), nn.Embedding(length, width)
         for table in (self.embedding, self.given_places, self.places):
             nn.init.normal_(table.weight, std=width**-0.5)
-        self.encoder = nn.ModuleList(Layer(width, heads, crossed=False) for _ in range(layers))
-        self.decoder = nn.ModuleList(Layer(width, heads, crossed=True) for _ in range(layers))
+        self.encoder: Any = nn.ModuleList(Layer(width, heads, crossed=False) for _ in range(layers))
+        self.decoder: Any = nn.ModuleList(Layer(width, heads, crossed=True) for _ in range(layers))
         self.given_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.head = PointerHead(DotAttention(width), width, self.embedding)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -45,7 +45,7 @@ def rewrite(policy: SourcePolicy, judge: PairDiscriminator | None, request: Requ
         rows = slice(begin, begin + size)
         own = sources[rows]
         own = own[:, : int(present(own).sum(1).max())].to(request.device)  # short sources need less memory
-        made.append(job.write(own, *(None if x is None else x[rows].to(request.device) for x in numbers)).cpu())
+        made.append(job.write(own, numbers.rows(rows, request.device)).cpu())
     tokens = torch.cat(made)
     return Samples(decode(tokens, info, pieces), names=given.names, extra=text_extra(plain(tokens, policy.vocabulary)))
 
@@ -57,7 +57,9 @@ def sources_of(given: Samples, info: TextInfo) -> tuple[Tensor, list[list[str]]]
     """
     tokens, pieces = encode_given(given.data, info)
     most = info["given_length"] - 1
-    if "tokens" not in given.extra:  # texts of a user; the receipt of the data has counted those of the data
+    if (
+        "tokens" not in given.extra and "tokenizer" in info
+    ):  # texts of a user; the receipt of the data has counted those of the data
         full = [text for text, found in zip(given.data, pieces, strict=True) if len(found) >= most]
         lengths = map(len, load_vocabulary(info["tokenizer"]).encode(full))
         if cut := sum(length > most for length in lengths):
@@ -68,23 +70,43 @@ def sources_of(given: Samples, info: TextInfo) -> tuple[Tensor, list[list[str]]]
     return tokens, pieces
 
 
+class _Numbers(NamedTuple):
+    """The random numbers of n texts."""
+
+    tokens: Tensor
+    """(n, copies, L, 2) uniform numbers of the tokens of each text's copies."""
+    choice: Tensor | None
+    """(n, 2) uniform numbers with which one of the copies is chosen; None: the best is taken, or there is one."""
+
+    def rows(self, rows: slice, device: torch.device) -> _Numbers:
+        """Those of some of the texts."""
+        choice = None if self.choice is None else self.choice[rows].to(device)
+        return _Numbers(self.tokens[rows].to(device), choice)
+
+
 class _Job:
     """How texts are written."""
 
     def __init__(self, policy: SourcePolicy, judge: PairDiscriminator | None, options: Any, info: TextInfo) -> None:
-        self.policy, self.judge, self.options, self.length, self.eos = policy, judge, options, info["length"], info["eos"]
+        self.policy, self.judge, self.options, self.length, self.eos = (
+            policy,
+            judge,
+            options,
+            info["length"],
+            info["eos"],
+        )
         self.copies = max(1, options.rerank)
         self.beams: int = getattr(options, "width", 0)  # the options of other recipes know only drawn texts
         self.banned = None if options.unknown or "tokenizer" not in info else UNK
 
-    def numbers(self, noise: Noise, n: int) -> tuple[Tensor, Tensor | None]:
-        """Uniform numbers (n, copies, L, 2) of the tokens, and (n, 2) of the choice among the copies."""
+    def numbers(self, noise: Noise, n: int) -> _Numbers:
+        """The numbers of n texts; a search needs none."""
         if self.beams:
-            return torch.zeros(n, 1, self.length, 2), None
+            return _Numbers(torch.zeros(n, 1, self.length, 2), None)
         tokens = noise.uniform(n, self.copies, self.length, 2)
-        return tokens, noise.uniform(n, 2) if self.copies > 1 and self.options.rerank_by == "weight" else None
+        return _Numbers(tokens, noise.uniform(n, 2) if self.copies > 1 and self.options.rerank_by == "weight" else None)
 
-    def write(self, given: Tensor, uniform: Tensor, choice: Tensor | None) -> Tensor:
+    def write(self, given: Tensor, numbers: _Numbers) -> Tensor:
         """(n, L) tokens for sources (n, S)."""
         writer, options = self.policy.of(given), self.options
         if self.beams > 1:
@@ -92,11 +114,11 @@ class _Job:
             return search(writer.sampler(), len(given), self.length, self.beams, self.eos, self.banned)
         shape = Shape(options.temperature, 1 if self.beams else options.top_k, options.top_p, self.banned)
         index = torch.arange(len(given), device=given.device).repeat_interleave(self.copies)
-        writer_any: Any = writer
-        found = sample(writer_any, uniform.flatten(0, 1), eos=self.eos, labels=index, shape=shape)
+        policy: Any = writer
+        found = sample(policy, numbers.tokens.flatten(0, 1), eos=self.eos, labels=index, shape=shape)
         if self.judge is None or self.copies == 1:
             return found
-        return self._chosen(writer, found, index, choice)
+        return self._chosen(writer, found, index, numbers.choice)
 
     def _chosen(self, writer: Writer, found: Tensor, index: Tensor, choice: Tensor | None) -> Tensor:
         """One of the copies (n * copies, L) of each text."""
