@@ -137,3 +137,26 @@ def test_features_tell_equal_from_unlike_texts():
     assert gaps[0, 1] == 0
     assert gaps[0, 2] == pytest.approx(2**0.5, abs=1e-5)
     assert 0.3 < gaps[0, 3] < 1.3
+
+
+PAIR_INFO = {"given_length": 4}
+
+
+def test_only_data_with_sources_has_pairs_and_a_view_of_them():
+    given, made, truth = (Samples([text], DOMAIN) for text in ("long <b>", "short", "true"))
+    assert DOMAIN.paired(PAIR_INFO)
+    assert not DOMAIN.paired({})
+    assert DOMAIN.beside(given, made, truth, PAIR_INFO) == [Passage("long <b>\n\nmade: short\n\ntruth: true")]
+    assert DOMAIN.beside(given, made, None, PAIR_INFO) == [Passage("long <b>\n\nmade: short")]
+    assert DOMAIN.beside(given, made, truth, {}) == []
+
+
+def test_pieces_of_pairs_keep_their_sources():
+    def piece(n):
+        return Samples(["x"] * n, DOMAIN, extra={"tokens": torch.full((n, 3), n), "given": torch.full((n, 4), n)})
+
+    whole = DOMAIN.join([piece(1), piece(2)])
+    assert whole.extra["given"].tolist() == [[1] * 4, [2] * 4, [2] * 4]
+    assert DOMAIN.join([piece(1), Samples(["y"], DOMAIN)]).extra == {}
+    batch = DOMAIN.batch_of(whole)
+    assert batch.keys() == {"tokens", "given"}

@@ -39,7 +39,7 @@ def test_a_test_file_is_what_is_held_out(source, tmp_path):
     splits = split_store(build_store(made, options, progress=False), options.held_out)
     shown = {name: DOMAIN.real(split, np.sort(split.rows)) for name, split in splits.items()}
     assert shown["train"].data == ["some cats sleep", "some dogs weep"]
-    assert shown["held_out"].data == ["some<unk> weep", "some dogs<unk>"]
+    assert shown["held_out"].data == ["some <unk> weep", "some dogs <unk>"]
     assert made.info["classes"] == ["good", "bad", "sad"]
     assert shown["held_out"].labels.tolist() == [2, 0]
     assert [made.name(i) for i in (1, 2)] == ["a.csv line 3", "exam.tsv line 2"]

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 def oracle(settings: OracleSettings) -> OracleSource:
     """Sequences of a random LSTM (Yu et al. 2017, section 4)."""
-    _refuse_test(settings)
+    _refuse_files(settings)
     return OracleSource(settings)
 
 
 def grammar(settings: MadeUpSettings) -> TextSource:
     """Sentences of `polygan_text.grammar`; ``label_column`` = mood makes them class-conditional."""
-    _refuse_test(settings)
+    _refuse_files(settings)
     if settings.label_column not in ("", "mood"):
         raise ConfigError(
             f"data.label_column = {settings.label_column!r}: the set grammar has no such column; use mood, or nothing"
@@ -49,6 +49,10 @@ def grammar(settings: MadeUpSettings) -> TextSource:
     return source
 
 
-def _refuse_test(settings: TextSettings) -> None:
+def _refuse_files(settings: TextSettings) -> None:
     if settings.test:
         raise ConfigError(f"data.test = {settings.test!r}: a made-up set takes no test file; use --data.held_out")
+    if settings.given:
+        raise ConfigError(
+            f"data.given = {settings.given!r}: a made-up set is made from nothing; leave --data.given out"
+        )

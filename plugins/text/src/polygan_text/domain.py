@@ -14,11 +14,11 @@ import torch
 from polygan import ConfigError, DataError, Domain, Passage, Samples
 
 from .data.corpus import LONGEST, read_lines
-from .data.facts import TEXTS, text_extra, text_info, tokens_of
+from .data.facts import TEXTS, TOKENS, has_pairs, text_extra, text_info, tokens_of
 from .data.reading import MEGABYTE, SUFFIXES, identity, kind_of, read_corpus
 from .data.settings import TextSettings
 from .data.source import TextSource
-from .data.vocabulary import decode, difference
+from .data.vocabulary import decode, difference, encode_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from polygan import Batch, Piece, Source, Split
+    from polygan import Batch, Piece, Source, Split, Store
 
 _SHOWN = 100  # texts in a report
 _BUCKETS = 512  # of hashed pairs of tokens
@@ -43,6 +43,7 @@ class TextDomain(Domain):
 
     def open(self, settings: TextSettings) -> Source:
         """A file or a folder of files: text (a sample a line), CSV, TSV or JSON lines with a column, each also .gz."""
+        _check_given(settings)
         path, test = Path(settings.source).expanduser(), None
         files = identity(path)
         if settings.test:
@@ -52,29 +53,63 @@ class TextDomain(Domain):
                     f"data.test = {settings.test!r}: there is no such file or folder; correct the path, or leave --data.test out"
                 )
             files += " " + identity(test)
+        for beside in filter(None, (settings.given, settings.test_given)):
+            if (sources := Path(beside).expanduser()).is_file():  # else a column of the same name
+                files += " " + identity(sources)
         most = settings.max_megabytes * MEGABYTE
-        return TextSource(read_corpus(path, settings.column, settings.label_column, test, most), settings, files)
+        corpus = read_corpus(
+            path, settings.column, settings.label_column, test, most, settings.given, settings.test_given
+        )
+        return TextSource(corpus, settings, files)
 
     def comparable(self, info: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         """Why tokens of two runs' facts mean different words, in one line; empty if they mean the same."""
         return difference(info, other)
 
+    def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
+        """The fields of the rows, apart from the wording of what texts are made from."""
+        fields = split.store.fields
+        return {name: split.store.gather(name, rows) for name, field in fields.items() if not field.ragged}
+
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """``tokens`` as int64; ``label`` if there are classes."""
-        return {"tokens": batch["tokens"].long(), **({"label": batch["label"]} if "label" in batch else {})}
+        """``tokens`` as int64; of pairs also ``given`` and ``copied``; ``label`` if there are classes."""
+        tokens = {name: batch[name].long() for name in TOKENS if name in batch}
+        return {**tokens, **({"label": batch["label"]} if "label" in batch else {})}
 
     def batch_of(self, samples: Samples) -> Batch | None:
         """Tokens and labels as `prepare` gives them."""
         labels = {} if samples.labels is None else {"label": samples.labels}
-        return {"tokens": tokens_of(samples), **labels}
+        return {**{name: samples.extra[name] for name in TOKENS if name in samples.extra}, **labels}
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Real texts of store rows (n,), decoded from their tokens."""
+        """Real texts of store rows (n,), decoded from their tokens. Unknown words that stand in a text's source are shown."""
         store = split.store
-        tokens = store.gather("tokens", rows).long()
+        found = {name: store.gather(name, rows).long() for name in TOKENS if name in store.fields}
+        tokens, info = found["tokens"], text_info(store.info)
         labels = store.gather("label", rows) if "label" in store.fields else None
         classes = tuple(store.info.get("classes", ()))
-        return Samples(decode(tokens, text_info(store.info)), self, labels, classes, extra=text_extra(tokens))
+        if "copied" in found:
+            copies, shown = found["copied"] >= 0, [""] * len(rows)
+            for i in copies.any(1).nonzero()[:, 0].tolist():
+                shown[i] = _given_text(store, int(rows[i]))
+            texts = decode(
+                torch.where(copies, info["vocabulary"] + found["copied"], tokens), info, encode_given(shown, info)[1]
+            )
+        else:
+            texts = decode(tokens, info)
+        return Samples(texts, self, labels, classes, extra=text_extra(**found))
+
+    def given(self, split: Split, rows: np.ndarray) -> Samples:
+        """What the texts of store rows (n,) are made from, as their files have it, with tokens (n, S); the texts where there are no pairs."""
+        store = split.store
+        if not has_pairs(store.info):
+            return self.real(split, rows)
+        tokens = store.gather("given", rows).long()
+        return Samples([_given_text(store, row) for row in rows.tolist()], self, extra=text_extra(tokens))
+
+    def paired(self, info: Mapping[str, Any]) -> bool:
+        """Whether each text is made from another text."""
+        return has_pairs(info)
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """The beginnings of texts in a plain text file, one a line, some hundred at a time, named by line number.
@@ -97,7 +132,9 @@ class TextDomain(Domain):
         """The beginnings of texts: a list of strings, or one string. After an empty string the whole text is free."""
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
-            raise ConfigError("given = ... must be a list of at least one string; pass the beginning of each text")
+            raise ConfigError(
+                "given = ... must be a list of at least one string; pass the beginning of each text, or its source"
+            )
         return Samples(list(texts), self)
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
@@ -105,13 +142,13 @@ class TextDomain(Domain):
         first, *more = pieces
         parts = [first, *more]
         labels = [p.labels for p in parts if p.labels is not None]
-        tokens = [tokens_of(p) for p in parts if "tokens" in p.extra]
+        shared = [name for name in TOKENS if all(name in p.extra for p in parts)]
         return replace(
             first,
             data=[text for p in parts for text in p.data],
             labels=torch.cat(labels) if len(labels) == len(parts) else None,
             names=[name for p in parts for name in p.names],
-            extra=text_extra(torch.cat(tokens)) if len(tokens) == len(parts) else {},
+            extra={name: torch.cat([p.extra[name] for p in parts]) for name in shared},
         )
 
     def lines(self, samples: Samples) -> list[str]:
@@ -157,6 +194,16 @@ class TextDomain(Domain):
         captions = samples.class_names() or [""] * len(samples)
         return [Passage(t, c) for t, c in list(zip(samples.data, captions, strict=True))[:_SHOWN]]
 
+    def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
+        """A passage for each source: the source, the made text and the truth; none where texts are made from nothing."""
+        if not has_pairs(info):
+            return []
+        truths = [None] * len(made) if truth is None else truth.data
+        return [
+            Passage("\n\n".join([source, f"made: {text}", *([] if real is None else [f"truth: {real}"])]))
+            for source, text, real in list(zip(given.data, made.data, truths, strict=False))[:_SHOWN]
+        ]
+
     def features(self, samples: Samples) -> Tensor:
         """(n, 512): counts of neighbouring pairs of tokens, hashed, each row of length 1.
 
@@ -167,6 +214,23 @@ class TextDomain(Domain):
         same = tokens[:, :-1] == tokens[:, 1:]  # padding, mostly
         counts = torch.zeros(len(tokens), _BUCKETS).scatter_add_(1, hashed, (~same).float())
         return counts / counts.norm(dim=1, keepdim=True).clamp(min=1)
+
+
+def _check_given(settings: TextSettings) -> None:
+    """Raise ConfigError where the texts would be made from themselves, or from nothing."""
+    if settings.given and settings.given == settings.column:
+        raise ConfigError(
+            f"data.given = {settings.given!r} is also the column of the texts; name another column with --data.given or --data.column"
+        )
+    if settings.test_given and not (settings.given and settings.test):
+        raise ConfigError(
+            f"data.test_given = {settings.test_given!r} belongs to --data.test and --data.given; name both, or leave it out"
+        )
+
+
+def _given_text(store: Store, row: int) -> str:
+    """What the text of a store row is made from."""
+    return store.item("given_text", row).tobytes().decode()
 
 
 def _texts_of(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

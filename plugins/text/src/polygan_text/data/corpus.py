@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from polygan import DataError
 
@@ -19,6 +19,19 @@ LONGEST = 1 << 20
 """Bytes of a line or a cell above which it counts as unreadable."""
 MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
+
+
+class Rows(NamedTuple):
+    """Rows of bytes in one buffer."""
+
+    buffer: bytes
+    begins: np.ndarray
+    """(n,) int64"""
+    ends: np.ndarray
+
+    def bytes_of(self, index: int) -> bytes:
+        """One row."""
+        return self.buffer[self.begins[index] : self.ends[index]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,8 @@ class Corpus:
     """What lies in the files and beside them, and is no row."""
     notes: Sequence[str] = ()
     """How files were read where their names do not tell: ``"a.json is read as JSON lines"``."""
+    given: Rows | None = None
+    """What each text is made from; None: texts are made from nothing."""
 
     def __len__(self) -> int:
         return len(self.begins)
@@ -57,6 +72,14 @@ class Corpus:
         if index in self.odd:
             raise DataError(self.odd[index])
         return decode_line(self.bytes_of(index))
+
+    def given_text(self, index: int) -> str:
+        """What a row's text is made from. Raises DataError if these bytes are not UTF-8, or too long."""
+        assert self.given is not None
+        try:
+            return decode_line(self.given.bytes_of(index))
+        except DataError as error:
+            raise DataError(f"has a source that {error}") from None
 
     def name(self, index: int) -> str:
         """The file and the line."""

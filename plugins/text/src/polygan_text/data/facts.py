@@ -21,6 +21,10 @@ OPEN = -1
 """Marks a place that a prefix leaves open: its token is drawn."""
 
 
+TOKENS = ("tokens", "given", "copied")
+"""Names of the tokens of a sample: the text, and of pairs what it is made from and where its unknown words stand there."""
+
+
 class OracleFacts(TypedDict):
     """Where the oracle of a data set comes from."""
 
@@ -54,6 +58,8 @@ class TextInfo(TypedDict, total=False):
     grammar: int
     """1 if the set `grammar` wrote the data."""
     oracle: OracleFacts
+    given_length: int
+    """Tokens of what a text is made from, the end among them; absent where texts are made from nothing."""
 
 
 class TextExtra(TypedDict, total=False):
@@ -61,6 +67,10 @@ class TextExtra(TypedDict, total=False):
 
     tokens: Tensor
     """(n, L) int64; absent for texts of a user."""
+    given: Tensor
+    """(n, S) int64: what the texts are made from; absent where they are made from nothing."""
+    copied: Tensor
+    """(n, L) int64: where in ``given`` an unknown word of the text stands, or -1."""
 
 
 def text_info(info: Mapping[str, Any]) -> TextInfo:
@@ -68,9 +78,15 @@ def text_info(info: Mapping[str, Any]) -> TextInfo:
     return cast("TextInfo", info)
 
 
-def text_extra(tokens: Tensor) -> dict[str, Any]:
-    """`Samples.extra` for tokens (n, L)."""
-    return {**TextExtra(tokens=tokens)}
+def text_extra(tokens: Tensor, given: Tensor | None = None, copied: Tensor | None = None) -> dict[str, Any]:
+    """`Samples.extra` for tokens (n, L), and of pairs also for ``given`` (n, S) and ``copied`` (n, L)."""
+    pair = {name: value for name, value in (("given", given), ("copied", copied)) if value is not None}
+    return {**TextExtra(tokens=tokens), **pair}
+
+
+def has_pairs(info: Mapping[str, Any]) -> bool:
+    """Whether the texts of a source are made from other texts."""
+    return "given_length" in info
 
 
 def tokens_of(samples: Samples) -> Tensor:

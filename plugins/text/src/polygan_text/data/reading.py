@@ -7,19 +7,19 @@ import hashlib
 import re
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from polygan import DataError, LeftOut, left_out_files, walk_files
 
-from .corpus import MARK, Corpus
+from .corpus import MARK
+from .parts import Part, joined, lines, paired_lines, records
 from .tables import Columns, holds_objects, json_rows, table_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator
     from typing import IO
 
+    from .corpus import Corpus
     from .tables import Row
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
@@ -30,51 +30,86 @@ _MOST_NUMBERS = 20  # fractions that may be classes, such as stars from 0.5 to 5
 _FEW = 10  # classes that need no check
 
 
-class Part(NamedTuple):
-    """What one file holds."""
+class Reader:
+    """Reads files one after the other, at most ``most`` bytes of all together, unpacked."""
 
-    buffer: bytes
-    begins: np.ndarray
-    ends: np.ndarray
-    places: np.ndarray
-    labels: np.ndarray | None = None
-    odd: Mapping[int, str] | None = None
-    empty: tuple[int, int] = (0, 0)
-    """How many rows hold no text, and the line of the first one."""
+    def __init__(self, columns: Columns, most: int) -> None:
+        self.columns, self._rest, self._most = columns, most, most
+        self.classes, self.notes = dict[str, int](), list[str]()
+
+    def part(self, file: Path, given: str) -> Part:
+        """The rows of a file. ``given`` names the file of the sources where the texts are lines."""
+        data = self._read(file)
+        if rows := _table(file, data, self.columns, self.notes):
+            return records(rows, self.columns, self.classes)
+        kind = kind_of(file) or ".txt"
+        what = "is plain text" if kind == ".txt" else "is read as plain text without --data.column"
+        if self.columns.label:
+            raise DataError(f"{file} {what} and has no column {self.columns.label!r}; use CSV or JSON lines")
+        if not self.columns.given:
+            return lines(data)
+        return paired_lines(data, self._read(_line_file(given, file, what)), (str(file), given))
+
+    def _read(self, path: Path) -> bytes:
+        data = _read(path, self._rest, self._most)
+        self._rest -= len(data)
+        return data
 
 
 def read_corpus(
-    path: Path, column: str, label_column: str, test: Path | None = None, most: int = 2000 * MEGABYTE
+    path: Path,
+    column: str,
+    label_column: str,
+    test: Path | None = None,
+    most: int = 2000 * MEGABYTE,
+    given: str = "",
+    test_given: str = "",
 ) -> Corpus:
     """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
 
-    The rows of ``test``, another such file or folder, come last. ``most``: bytes of all files together, unpacked. Raises
-    DataError if there is nothing to read, and for more bytes, a binary file, a broken archive or a missing column.
+    The rows of ``test``, another such file or folder, come last. ``most``: bytes of all files together, unpacked. ``given`` is
+    what texts are made from: a column, or beside a text file a file of as many lines (``test_given``: beside ``test``). Raises
+    DataError if there is nothing to read, and for more bytes, a binary file, a broken archive, a missing or empty column.
     """
-    files, left_out, tests = [], [], 0
-    for folder in [path] if test is None else [path, test]:
-        here, others = _files(folder)
+    left_out, names, parts, tests = list[LeftOut](), list[str](), list[Part](), 0
+    reader = Reader(Columns(column, label_column, given), most)
+    files = [(path, given)] if test is None else [(path, given), (test, test_given)]
+    found = [(folder, sources, *_files(folder)) for folder, sources in files]
+    for folder, _, here, _ in found:
         if not here:
             raise DataError(f"{folder} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
-        files += [(file, file.name if folder.is_file() else str(file.relative_to(folder))) for file in here]
+    for folder, sources, here, others in found:
         left_out += others
+        names += [file.name if folder.is_file() else str(file.relative_to(folder)) for file in here]
+        parts += [reader.part(file, sources if folder.is_file() else "") for file in here]
         tests = len(here)
-    classes, notes, parts = dict[str, int](), list[str](), list[Part]()
-    columns, rest = Columns(column, label_column), most
-    for file, _ in files:
-        data = _read(file, rest, most)
-        rest -= len(data)
-        parts.append(_part(file, data, columns, classes, notes))
-    names = [name for _, name in files]
-    empty = [(part.empty, name) for part, name in zip(parts, names, strict=True) if part.empty[0]]
-    if empty:
-        (_, place), name = empty[0]
-        count = sum(found for (found, _), _ in empty)
-        left_out.append(LeftOut(count, "rows without text", "an empty text is no sample", f"{name} line {place}"))
-    corpus = _joined(parts, names, tuple(classes), left_out, notes, tests if test is not None else 0)
+    corpus = joined(parts, names, tuple(reader.classes), left_out, reader.notes, tests if test is not None else 0)
+    if given and not len(corpus) and (alone := sum(part.alone[0] for part in parts)):
+        raise DataError(
+            f"data.given = {given!r} is empty in all {alone:,} rows that have a text; name another column or file with --data.given"
+        )
     if label_column:
         _check_classes(corpus, label_column)
     return corpus
+
+
+def _line_file(given: str, file: Path, what: str) -> Path:
+    """The file of the sources that belong to the lines of ``file``. Raises DataError if there is none."""
+    beside = "; name a text file with one source for each line of the texts"
+    if not given:
+        raise DataError(
+            f"{file} {what}, and its sources are not named: use one text file, with --data.given FILE (of --data.test: "
+            "--data.test_given FILE), or tables with a column of sources"
+        )
+    path = Path(given).expanduser()
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "is no file"
+        raise DataError(f"data.given = {given!r} {problem}, and {file} {what} without columns{beside}")
+    if kind_of(path) not in (None, ".txt"):
+        raise DataError(f"data.given = {given!r} is a table, and {file} {what}{beside}")
+    if path.resolve() == file.resolve():
+        raise DataError(f"data.given = {given!r} is the file of the texts themselves{beside}")
+    return path
 
 
 def kind_of(path: Path) -> str | None:
@@ -137,8 +172,8 @@ def _at_most(file: IO[bytes] | gzip.GzipFile, most: int) -> bytes | None:
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def _part(file: Path, data: bytes, columns: Columns, classes: dict[str, int], notes: list[str]) -> Part:
-    """The rows of one file. A file whose name tells nothing is read by what its first lines hold."""
+def _table(file: Path, data: bytes, columns: Columns, notes: list[str]) -> Iterator[Row] | None:
+    """The rows of a table; None for lines of text. A file whose name tells nothing is read by what its first lines hold."""
     kind = kind_of(file) or ".txt"
     objects = bool(columns.text) and kind == ".txt" and holds_objects(data)
     if objects:
@@ -146,83 +181,10 @@ def _part(file: Path, data: bytes, columns: Columns, classes: dict[str, int], no
     elif file.name.lower().endswith((".json", ".json.gz")):
         raise DataError(f"{file}: polygan reads JSON line by line; write one object a line and call the file .jsonl")
     if objects or (columns.text and kind in (".jsonl", ".ndjson")):
-        return _records(json_rows(file, data, columns), columns, classes)
+        return json_rows(file, data, columns)
     if columns.text and kind in (".csv", ".tsv"):
-        return _records(table_rows(file, data, kind, columns, notes), columns, classes)
-    if columns.label:
-        what = "is plain text" if kind == ".txt" else "is read as plain text without --data.column"
-        raise DataError(f"{file} {what} and has no column {columns.label!r}; use CSV or JSON lines")
-    return _lines(data)
-
-
-def _lines(data: bytes) -> Part:
-    """The lines that hold more than white space, without their ends."""
-    breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == 10).astype(np.int64)
-    begins = np.concatenate([[0], breaks + 1])
-    ends = np.concatenate([breaks, [len(data)]])
-    if begins[-1] == len(data):  # nothing comes after the last line's end
-        begins, ends = begins[:-1], ends[:-1]
-    full = np.array([bool(data[b:e].strip()) for b, e in zip(begins, ends, strict=True)], bool)
-    kept, blank = np.flatnonzero(full), np.flatnonzero(~full)
-    begins, ends = begins[kept], ends[kept]
-    if len(kept):
-        ends = ends - np.array([data[e - 1 : e] == b"\r" for e in ends])
-    empty = (len(blank), int(blank[0]) + 1) if len(blank) else (0, 0)
-    return Part(data, begins, ends, kept.astype(np.int64) + 1, empty=empty)
-
-
-def _records(rows: Iterable[Row], columns: Columns, classes: dict[str, int]) -> Part:
-    """The texts of a table, and classes in the order in which they first occur."""
-    texts, places, labels, odd = list[bytes](), list[int](), list[int](), dict[int, str]()
-    blank, first = 0, 0
-    for row in rows:
-        if not row.text and not row.odd:
-            first = first or row.place
-            blank += 1
-            continue
-        if row.odd:
-            odd[len(texts)] = row.odd
-        texts.append(row.text.encode())
-        places.append(row.place)
-        labels.append(classes.setdefault(row.label, len(classes)) if columns.label and not row.odd else 0)
-    ends = np.array([len(t) for t in texts], np.int64).cumsum()
-    begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    told = np.array(labels, np.int64) if columns.label else None
-    return Part(b"".join(texts), begins.astype(np.int64), ends, np.array(places, np.int64), told, odd, (blank, first))
-
-
-def _joined(
-    parts: Sequence[Part],
-    names: Sequence[str],
-    classes: tuple[str, ...],
-    left_out: Sequence[LeftOut],
-    notes: Sequence[str],
-    tests: int,
-) -> Corpus:
-    """One corpus of all files; the last ``tests`` files are test files."""
-    offset, first, files, odd = 0, 0, list[tuple[str, int]](), dict[int, str]()
-    begins, ends = [], []
-    for part, name in zip(parts, names, strict=True):
-        files.append((name, first))
-        odd.update({first + row: why for row, why in (part.odd or {}).items()})
-        begins.append(part.begins + offset)
-        ends.append(part.ends + offset)
-        offset += len(part.buffer)
-        first += len(part.begins)
-    labels = [part.labels for part in parts if part.labels is not None]
-    return Corpus(
-        parts[0].buffer if len(parts) == 1 else b"".join(part.buffer for part in parts),
-        np.concatenate(begins),
-        np.concatenate(ends),
-        np.concatenate([part.places for part in parts]),
-        files,
-        np.concatenate(labels) if labels else None,
-        classes,
-        files[-tests][1] if tests else None,
-        odd,
-        tuple(left_out),
-        tuple(notes),
-    )
+        return table_rows(file, data, kind, columns, notes)
+    return None
 
 
 def _check_classes(corpus: Corpus, column: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .corpus import Corpus
     from .facts import TextInfo
     from .settings import TextSettings
+    from .sources import Sources
     from .tokenizing import Cut
 
 UNKNOWN = 0.1
@@ -61,11 +62,12 @@ class Measured:
         return int((self.lengths >= self.limit).sum())
 
 
-def receipt(source: Measured) -> list[Fact]:
-    """The facts of a source, and advice where something is unusual."""
+def receipt(source: Measured, sources: Sources | None = None) -> list[Fact]:
+    """The facts of a source, and advice where something is unusual. ``sources``: what the texts are made from."""
     facts = [_rows(source), *(Fact("reading", note) for note in source.corpus.notes)]
     facts += [
         _lengths(source),
+        *([] if sources is None else _sources(sources)),
         Fact("tokenizer", f"{source.cut.words}; {source.cut.vocabulary.size:,} tokens"),
         _unknown(source),
     ]
@@ -73,10 +75,12 @@ def receipt(source: Measured) -> list[Fact]:
         facts.append(_classes(source))
     within, between = repeats(source)
     facts.append(_repeats(source, within, between))
-    advice = [*_advice(source), *_advice_on_classes(source)]
+    advice = [*_advice(source), *_advice_on_classes(source), *([] if sources is None else _advice_on_sources(sources))]
     if between > _SEEN * (held_out := int(source.held_out[source.rows].sum())):
         share = percent(between / held_out)
-        advice.append(f"{share} of the held-out texts are training texts, which flatters scores: remove repeats")
+        advice.append(
+            f"{share} of the held-out {_unit(source)} are training {_unit(source)}, which flatters scores: remove repeats"
+        )
     return facts + [Fact("advice", text) for text in advice]
 
 
@@ -90,13 +94,36 @@ def _rows(source: Measured) -> Fact:
 
 
 def _lengths(source: Measured) -> Fact:
-    lengths = source.lengths
-    half, most, nearly = (_quantile(lengths, q) for q in (50, 90, 99))
-    text = f"{half:,} tokens at most in 50 % of the texts, {most:,} in 90 %, {nearly:,} in 99 %, {lengths.max(initial=0):,} in all"
+    lengths, text = source.lengths, _quantiles(source.lengths, "texts")
     if source.long:
         verb = "left out" if source.settings.too_long == "drop" else "cut"
         text += f"; {source.long:,} of {len(lengths):,} are {verb}, which have more than {source.limit - 1:,} (--data.max_length)"
     return Fact("length", text)
+
+
+def _quantiles(lengths: np.ndarray, what: str) -> str:
+    half, most, nearly = (_quantile(lengths, q) for q in (50, 90, 99))
+    return f"{half:,} tokens at most in 50 % of the {what}, {most:,} in 90 %, {nearly:,} in 99 %, {lengths.max(initial=0):,} in all"
+
+
+def _sources(sources: Sources) -> Iterator[Fact]:
+    """How long the sources are, and how many unknown words of the texts a model can copy from them."""
+    text = _quantiles(sources.lengths, "sources")
+    if sources.long:
+        text += f"; {sources.long:,} of {len(sources.lengths):,} are cut, which have more than {sources.limit - 1:,} (--data.given_length)"
+    yield Fact("sources", f"{text}; {percent(sources.unknown_share, 1)} of their tokens are outside the vocabulary")
+    share = percent(sources.copies / max(1, sources.unknown))
+    yield Fact(
+        "copies",
+        f"{sources.copies:,} of {sources.unknown:,} unknown words of the texts ({share}) stand in their source, and can be copied",
+    )
+
+
+def _advice_on_sources(sources: Sources) -> Iterator[str]:
+    if sources.long > _CUT * len(sources.lengths):
+        enough = _quantile(sources.lengths, 90) + 1
+        share = percent(sources.long / len(sources.lengths))
+        yield f"{share} of the sources are cut: --data.given_length {enough} keeps 90 % whole"
 
 
 def _quantile(lengths: np.ndarray, percent: float) -> int:
@@ -112,8 +139,14 @@ def _unknown(source: Measured) -> Fact:
 
 def _repeats(source: Measured, within: int, between: int) -> Fact:
     held_out = int(source.held_out[source.rows].sum())
-    others = f"; {between:,} of {held_out:,} held-out texts are training texts" if held_out else ""
-    return Fact("repeats", f"{within:,} training texts repeat an earlier one{others}")
+    unit = _unit(source)
+    others = f"; {between:,} of {held_out:,} held-out {unit} are training {unit}" if held_out else ""
+    return Fact("repeats", f"{within:,} training {unit} repeat an earlier one{others}")
+
+
+def _unit(source: Measured) -> str:
+    """What a sample is: a text, or a pair of a text and its source."""
+    return "texts" if source.corpus.given is None else "pairs"
 
 
 def _classes(source: Measured) -> Fact:
@@ -133,7 +166,10 @@ def class_counts(source: Measured, *, train: bool = False) -> Counter[str]:
 
 
 def repeats(source: Measured) -> tuple[int, int]:
-    """How many training texts repeat an earlier training text, and how many held-out texts are training texts."""
+    """How many training texts repeat an earlier training text, and how many held-out texts are training texts.
+
+    A text with a source counts as a repeat only where both are the same.
+    """
     keys = np.fromiter(_keys(source), np.int64, len(source.rows))
     held_out = source.held_out[source.rows] > 0
     known = np.unique(keys[~held_out])
@@ -144,6 +180,8 @@ def _keys(source: Measured) -> Iterator[int]:
     """A number for each text, equal for equal texts; rows that cannot be used have numbers of their own."""
     for row in source.rows.tolist():
         text = row.to_bytes(8, "big") if row in source.bad else b" " + source.corpus.bytes_of(row).strip()
+        if source.corpus.given is not None:
+            text += b"\0" + source.corpus.given.bytes_of(row).strip()
         yield int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 

@@ -28,8 +28,15 @@ class TextSettings(DataSettings):
     """The column of CSV and JSON lines that holds the text; empty: each line is a text, also in tables."""
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
+    given: str = ""
+    """What each text is made from: a column of the same tables, or a text file whose lines belong to the lines of the source.
+    Empty: nothing."""
+    given_length: int = ranged(256, "[2, inf)")
+    """Most tokens of what a text is made from, the end among them; the rest of a longer one is cut away and counted."""
     test: str = ""
     """A file or folder of held-out texts, with the same columns; empty: hold out the share `held_out` of the source."""
+    test_given: str = ""
+    """What the texts of `test` are made from, where `given` is a text file."""
     max_megabytes: int = ranged(2000, "[1, inf)")
     """Most megabytes of text, unpacked, in all files together. More is refused before it is read."""
 

@@ -12,6 +12,7 @@ from polygan import DataError, Fact, Field, LeftOut, Source, split_rows
 
 from .facts import EOS, START, UNK
 from .receipt import Measured, receipt
+from .sources import encode_sources
 from .tokenizing import tokenizer_for
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from .corpus import Corpus
     from .facts import TextInfo
     from .settings import TextSettings
+    from .sources import Sources
     from .tokenizing import Cut
     from .vocabulary import Vocabulary
 
 _VERSION = 3  # of what `decode` returns for the same file and settings
+_PAIRS = 1  # the same of what texts are made from
 _BATCH = 10_000  # rows that are encoded at a time
 
 
@@ -46,11 +49,18 @@ class TextSource(Source):
         cut = tokenizer_for(settings, self._seen)
         self._ids, self._offsets = _encode(cut.vocabulary, corpus, self.bad)
         self.measured = self._measure(cut)
+        self.sources = self._find_sources(cut.vocabulary)
         self.left_out = [*corpus.left_out, *_dropped(self.measured, self._offsets)]
         self.rows, length = self.measured.rows, self.measured.length
         self.fields = {"tokens": Field("int32", (length,)), "held_out": Field("uint8", ())}
         if corpus.labels is not None:
             self.fields["label"] = Field("int64", ())
+        if self.sources is not None:
+            self.fields["given"], self.fields["copied"] = (
+                Field("int32", (self.sources.length,)),
+                Field("int32", (length,)),
+            )
+            self.fields["given_text"] = Field("uint8", (None,))
         long = self.measured.long
         info: TextInfo = {
             "vocabulary": cut.vocabulary.size,
@@ -63,6 +73,8 @@ class TextSource(Source):
             "unknown": round(float((self._ids == UNK).mean()) if len(self._ids) else 0.0, 6),
             "unknown_held_out": round(self.measured.unknown[1], 6),
         }
+        if self.sources is not None:
+            info["given_length"] = self.sources.length
         self.info = {**info}
         s = settings
         facts = (
@@ -76,7 +88,8 @@ class TextSource(Source):
             s.column,
             s.label_column,
         )
-        self._key = hashlib.blake2b(repr((*facts, s.held_out)).encode(), digest_size=16).hexdigest()
+        pairs = (_PAIRS, s.given, s.given_length) if self.sources is not None else ()
+        self._key = hashlib.blake2b(repr((*facts, s.held_out, *pairs)).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,7 +104,7 @@ class TextSource(Source):
 
     def describe(self) -> Sequence[Fact]:
         """Rows, lengths, the tokenizer, unknown tokens, classes, repeats, and advice."""
-        return receipt(self.measured)
+        return receipt(self.measured, self.sources)
 
     def decode(self, index: int) -> Mapping[str, np.ndarray]:
         """The tokens of one row. A text that is cut has no end token: nothing teaches that it ends there."""
@@ -105,7 +118,26 @@ class TextSource(Source):
         arrays = {"tokens": tokens, "held_out": self.held_out[row]}
         if self.corpus.labels is not None:
             arrays["label"] = self.corpus.labels[row]
+        if self.sources is not None:
+            arrays |= self._pair(row, length)
         return arrays
+
+    def _pair(self, row: int, length: int) -> dict[str, np.ndarray]:
+        """What a row's text is made from, and where the text's unknown words stand there."""
+        assert self.sources is not None
+        copied = np.full(length, -1, np.int32)
+        found = self.sources.copied[self._offsets[row] : self._offsets[row + 1]][:length]
+        copied[: len(found)] = found
+        text = self.corpus.given_text(row).encode()
+        return {"given": self.sources.row(row), "copied": copied, "given_text": np.frombuffer(text, np.uint8)}
+
+    def _find_sources(self, vocabulary: Vocabulary) -> Sources | None:
+        """What the texts are made from, as tokens; None where they are made from nothing."""
+        if self.corpus.given is None:
+            return None
+        texts = self._ids, self._offsets
+        limit = self.settings.given_length
+        return encode_sources(vocabulary, self.corpus, self.bad, texts, self.measured.rows, limit)
 
     def _sides(self) -> list[tuple[str, np.ndarray]]:
         """What a user calls the training rows and the test rows, and which rows these are."""
@@ -132,8 +164,12 @@ class TextSource(Source):
                 )
 
     def _seen(self) -> Iterator[str]:
-        """The training texts."""
-        return (self.corpus.text(i) for i in range(len(self.corpus)) if not self.held_out[i] and i not in self.bad)
+        """The training texts, each with what it is made from."""
+        for i in range(len(self.corpus)):
+            if not self.held_out[i] and i not in self.bad:
+                yield self.corpus.text(i)
+                if self.corpus.given is not None:
+                    yield self.corpus.given_text(i)
 
     def _measure(self, cut: Cut) -> Measured:
         """Find the rows that are kept, their lengths, and the share of unknown tokens of both splits."""
@@ -185,6 +221,8 @@ def _encode(vocabulary: Vocabulary, corpus: Corpus, bad: Mapping[int, str]) -> t
 def _unreadable(corpus: Corpus, index: int) -> str:
     try:
         corpus.text(index)
+        if corpus.given is not None:
+            corpus.given_text(index)
     except DataError as error:
         return str(error)
     return ""

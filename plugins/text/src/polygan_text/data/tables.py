@@ -28,6 +28,8 @@ class Row(NamedTuple):
     label: str = ""
     odd: str = ""
     """Why the row cannot be used; empty: it can."""
+    given: str = ""
+    """What the text is made from; empty: the row has none."""
 
 
 class Columns(NamedTuple):
@@ -36,6 +38,8 @@ class Columns(NamedTuple):
     text: str
     label: str = ""
     """Empty: no classes."""
+    given: str = ""
+    """Empty: texts are made from nothing."""
 
     def missing(self, file: Path, place: int, have: Sequence[str]) -> DataError | None:
         """The error for columns that are not there; None if all are there."""
@@ -47,8 +51,9 @@ class Columns(NamedTuple):
                     else f"has two columns {name!r}"
                 )
                 shown = ", ".join(have[:20]) + (" ..." if len(have) > 20 else "")
+                options = "--data.column, --data.given" if self.given else "--data.column"
                 return DataError(
-                    f"{file} line {place} {what}; its columns are {shown}: choose one with --data.column or --data.label_column"
+                    f"{file} line {place} {what}; its columns are {shown}: choose one with {options} or --data.label_column"
                 )
         return None
 
@@ -75,7 +80,8 @@ def json_rows(file: Path, data: bytes, columns: Columns) -> Iterator[Row]:
                 raise DataError(f"has no column {next(n for n in columns if n and n not in values)!r}")
             found = True
             label = _cell(values, columns.label) if columns.label else ""
-            row = _checked(place, _cell(values, columns.text), label, columns)
+            given = _cell(values, columns.given) if columns.given else ""
+            row = _checked(Row(place, _cell(values, columns.text), label, given=given), columns)
         except DataError as error:
             row = Row(place, odd=str(error))
         yield row
@@ -139,7 +145,7 @@ def table_rows(file: Path, data: bytes, kind: str, columns: Columns, notes: list
     quotes = mark != "\t" or reads_quotes(lines[head:], mark)
     if not quotes and any(b'"' in line for line in lines):
         notes.append(f"{file.name}: quotation marks are part of the text")
-    text, label = names.index(columns.text), names.index(columns.label) if columns.label else None
+    text, label, given = (names.index(name) if name else None for name in columns)
     at = head + 1
     while at < len(lines):
         place = at + 1
@@ -151,7 +157,8 @@ def table_rows(file: Path, data: bytes, kind: str, columns: Columns, notes: list
             fields, used = record(lines, at, mark, quotes)
             if len(fields) != len(names):
                 raise DataError(_wrong_count(len(fields), len(names), mark, quotes))
-            row = _checked(place, fields[text], "" if label is None else fields[label], columns)
+            cells = ["" if i is None else fields[i] for i in (text, label, given)]
+            row = _checked(Row(place, cells[0], cells[1], given=cells[2]), columns)
             at += used
         except DataError as error:
             row = Row(place, odd=str(error))
@@ -185,20 +192,20 @@ def _wrong_count(count: int, wanted: int, mark: str, quotes: bool) -> str:
     return f"has {count} field{'s' if count != 1 else ''}, and the header has {wanted}{remedy}"
 
 
-def _checked(place: int, text: str, label: str, columns: Columns) -> Row:
-    """A row with its text and its class. Raises DataError for a text that polygan does not take, or a missing class.
+def _checked(row: Row, columns: Columns) -> Row:
+    """The row as it is kept. Raises DataError for a text that polygan does not take, or a missing class.
 
     White space around a text is removed, and a break within a text is kept as one newline character.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    text, given = (value.replace("\r\n", "\n").replace("\r", "\n").strip() for value in (row.text, row.given))
     if not text:
-        return Row(place)
-    label = " ".join(label.split())
+        return Row(row.place)
+    label = " ".join(row.label.split())
     if columns.label and not label:
         raise DataError(f"has no value for {columns.label!r}; add a value, or remove the row")
-    for value in (text, label):
+    for value in (text, label, given):
         try:
             decode_line(value.encode("utf-8"))
         except UnicodeEncodeError:
             raise DataError("holds half a character (a lone surrogate); repair the text") from None
-    return Row(place, text, label)
+    return Row(row.place, text, label, given=given)

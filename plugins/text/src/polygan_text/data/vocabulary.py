@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ from tokenizers import Tokenizer
 from polygan import ConfigError, DataError
 
 from .facts import EOS, OPEN, SPECIAL, START, UNK
+from .gaps import fitted, gap_of, opens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tokenizers import Encoding
     from torch import Tensor
 
     from .facts import TextInfo
@@ -58,26 +61,82 @@ class Vocabulary:
         """Whether tokens may be parts of a character."""
         self.unknown = _unknown(facts["model"], vocabulary)
         """What the tokenizer itself calls what it does not know; None if it knows every text."""
+        self.gap = gap_of(facts.get("decoder"))
+        """What stands for the space before a word; empty where spaces are tokens, or belong to no token."""
+        self._words = facts["model"]["type"] == "WordLevel" and bool(
+            self.gap
+        )  # an unknown word is one token, without its space
+        self._names = {i: token for token, i in vocabulary.items()}
         self._hidden = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The numbers of each text's tokens."""
-        try:
+        with _cutting():
             found = [e.ids for e in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-        except Exception as error:  # a tokenizer without a token for unknown words
-            raise DataError(f"the tokenizer cannot cut this text ({error}); name another tokenizer") from None
-        if not self.shift:
-            return found
-        return [[UNK if i == self.unknown else i + self.shift for i in ids] for ids in found]
+        return [self.numbers(ids) for ids in found]
 
-    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of numbers.
+    def encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        """Each text's tokens with their places, slower than `encode`. The tokenizer's own numbers stay."""
+        with _cutting():
+            return self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def numbers(self, ids: list[int]) -> list[int]:
+        """What `encode` gives for the tokenizer's own numbers of a text's tokens."""
+        if not self.shift:
+            return ids
+        return [UNK if i == self.unknown else i + self.shift for i in ids]
+
+    def pieces(self, text: str, encoding: Encoding) -> list[str]:
+        """Each token of a text as the tokenizer's decoder takes it; an unknown one as the text has it."""
+        if self.unknown is None or self.unknown not in encoding.ids:
+            return encoding.tokens
+        unknown = self.unknown_pieces(text, encoding)
+        return [unknown.get(i, token) for i, token in enumerate(encoding.tokens)]
+
+    def unknown_pieces(self, text: str, encoding: Encoding) -> dict[int, str]:
+        """The unknown tokens of a text by their positions, as the text has them, with `gap` for a space before."""
+        found = dict[int, str]()
+        places = encoding.offsets
+        for position, token in enumerate(encoding.ids):
+            if token == self.unknown:
+                begin, end = places[position]
+                shown = text[begin:end]
+                spaced = self.gap and (shown[:1].isspace() or not position)
+                found[position] = f"{self.gap}{shown.strip()}" if spaced else shown
+        return found
+
+    def decode(self, rows: Sequence[Sequence[int]], pieces: Sequence[Sequence[str]] | None = None) -> list[str]:
+        """The text of each row of numbers. With ``pieces`` (of each row's source), the number ``size`` + j is piece j.
 
         Tokens that stand for nothing are left out. A tokenizer of bytes also leaves out bytes that form no character, control
         characters and the replacement character, because a policy that has learned little writes any bytes.
         """
-        shown = self.tokenizer.decode_batch([self._own(row) for row in rows], skip_special_tokens=False)
-        return [_printable(text) for text in shown] if self.bytes else list(shown)
+        if pieces is None:
+            marked = [self._words and UNK in row for row in rows]
+        else:
+            marked = [(self._words and UNK in row) or max(row, default=0) >= self.size for row in rows]
+        plain = [row for row, special in zip(rows, marked, strict=True) if not special]
+        found = iter(self.tokenizer.decode_batch([self._own(row) for row in plain], skip_special_tokens=False))
+        shown = [
+            self._joined(row, pieces[i] if pieces is not None else ()) if special else next(found)
+            for i, (row, special) in enumerate(zip(rows, marked, strict=True))
+        ]
+        return [_printable(text) for text in shown] if self.bytes else shown
+
+    def _joined(self, row: Sequence[int], pieces: Sequence[str]) -> str:
+        """The text of a row with unknown words or pieces of a source, each with the space that belongs before it."""
+        words = list[str]()
+        for token in row:
+            last = words[-1] if words else ""
+            if token == UNK and self._words:
+                words.append(SPECIAL[UNK] if opens(last, self.gap) else self.gap + SPECIAL[UNK])
+            elif token >= self.size:
+                piece = pieces[token - self.size] if token - self.size < len(pieces) else ""
+                words += [fitted(piece, last, self.gap) if self._words else piece]
+            else:
+                words += [self._names[i] for i in self._own([token]) if i in self._names]
+        decoder = self.tokenizer.decoder
+        return " ".join(words) if decoder is None else decoder.decode(words)
 
     def _own(self, row: Sequence[int]) -> list[int]:
         """The tokenizer's numbers of a row, without tokens that stand for nothing."""
@@ -90,6 +149,15 @@ class Vocabulary:
         found = self.tokenizer.encode(text, add_special_tokens=False)
         places = zip(found.ids, found.tokens, found.offsets, strict=True)
         return [text[b:e].strip() or token for i, token, (b, e) in places if i == self.unknown]
+
+
+@contextmanager
+def _cutting() -> Iterator[None]:
+    """Name the remedy where a tokenizer has no token for unknown words."""
+    try:
+        yield
+    except Exception as error:  # the library raises nothing narrower
+        raise DataError(f"the tokenizer cannot cut this text ({error}); name another tokenizer") from None
 
 
 def _joins_bytes(decoder: Mapping[str, object] | None) -> bool:
@@ -123,15 +191,18 @@ def load_vocabulary(text: str) -> Vocabulary:
         raise DataError(f"the tokenizer in the run's data.json {error}") from None
 
 
-def decode(tokens: Tensor, info: TextInfo) -> list[str]:
-    """Texts of tokens (n, L), up to the end token; ids with spaces between if the data has no tokenizer."""
+def decode(tokens: Tensor, info: TextInfo, pieces: Sequence[Sequence[str]] | None = None) -> list[str]:
+    """Texts of tokens (n, L), up to the end token; ids with spaces between if the data has no tokenizer.
+
+    With ``pieces``, as `encode_given` returns them, the token ``vocabulary`` + j is piece j of the row's source.
+    """
     rows = tokens.tolist()
     eos = info["eos"]
     if eos is not None:
         rows = [row[: row.index(eos)] if eos in row else row for row in rows]
     if "tokenizer" not in info:
         return [" ".join(map(str, row)) for row in rows]
-    return load_vocabulary(info["tokenizer"]).decode(rows)
+    return load_vocabulary(info["tokenizer"]).decode(rows, pieces)
 
 
 def characters(tokens: Tensor, info: TextInfo) -> list[int]:
@@ -173,6 +244,22 @@ def encode_prefixes(texts: Sequence[str], names: Sequence[str], info: TextInfo) 
     rows = [encode_prefix(text, info, name) for text, name in zip(texts, called, strict=True)]
     width = max(map(len, rows), default=0)
     return torch.tensor([row + [OPEN] * (width - len(row)) for row in rows], dtype=torch.long).view(len(rows), width)
+
+
+def encode_given(texts: Sequence[str], info: TextInfo) -> tuple[Tensor, list[list[str]]]:
+    """What texts are made from: tokens (n, S), padded with the end token, and each text's pieces, of which piece j is token j.
+
+    S is ``given_length`` of ``info``. Longer texts are cut to S - 1 tokens. Raises ConfigError for data without pairs.
+    """
+    if "given_length" not in info or "tokenizer" not in info:
+        raise ConfigError("this data has no pairs of texts; name what texts are made from with --data.given")
+    vocabulary, most = load_vocabulary(info["tokenizer"]), info["given_length"] - 1
+    tokens, pieces = torch.full((len(texts), most + 1), EOS), list[list[str]]()
+    for row, (text, found) in enumerate(zip(texts, vocabulary.encodings(texts), strict=True)):
+        ids = vocabulary.numbers(found.ids)[:most]
+        tokens[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+        pieces.append(vocabulary.pieces(text, found)[:most])
+    return tokens, pieces
 
 
 def difference(one: Mapping[str, object], other: Mapping[str, object]) -> str:
