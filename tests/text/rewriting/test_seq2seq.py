@@ -26,7 +26,7 @@ def ready(made, turn):
 
 
 def test_data_without_pairs_is_refused_with_the_option_that_names_the_sources():
-    with pytest.raises(ConfigError, match="--data.given"):
+    with pytest.raises(ConfigError, match=r"--data\.given"):
         recipe({k: v for k, v in INFO.items() if k != "given_length"})
 
 
