@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -19,11 +20,11 @@ from .rewriting.lstm import LSTMSourcePolicy
 from .rewriting.settings import Config, Sampling
 from .rewriting.sources import targets
 from .rewriting.transformer import TransformerSourcePolicy
-from .rewriting.writing import rewrite
+from .rewriting.writing import count_cut, rewrite, tell_cut
 from .rollout import roll_out, sample, valid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polygan import Batch, Request, Samples, TrainerSettings
 
@@ -201,6 +202,26 @@ class Seq2Seq(TextGAN[Config]):
         return terms
 
     # Use
+
+    def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
+        """A text for each given source."""
+        if request.given is not None:
+            tell_cut(count_cut(request.given, self.text), request.n, self.text)
+        return self._written(networks, request, 0)
+
+    def stream(
+        self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
+    ) -> Iterator[Samples]:
+        """The texts for the given sources, piece by piece."""
+        counts = Counter[str]()
+
+        def counted() -> Iterator[Samples]:
+            for piece in pieces:
+                counts.update(cut=count_cut(piece, self.text), all=len(piece))
+                yield piece
+
+        yield from super().stream(networks, counted(), request)
+        tell_cut(counts["cut"], counts["all"], self.text)
 
     def _written(self, networks: Mapping[str, nn.Module], request: Request, first: int) -> Samples:
         generator: Any = networks["generator"]

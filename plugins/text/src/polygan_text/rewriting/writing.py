@@ -37,7 +37,7 @@ def rewrite(policy: SourcePolicy, judge: PairDiscriminator | None, request: Requ
         raise ConfigError(
             f"rerank = {options.rerank} asks the discriminator, and this model has none; leave --rerank out"
         )
-    sources, pieces = sources_of(given, info)
+    sources, pieces = encode_given(given.data, info)
     job = _Job(policy, judge if options.rerank > 1 else None, options, info)
     numbers = job.numbers(request.noise, len(sources))
     made, size = [], max(1, TEXTS // max(job.copies, job.beams))
@@ -50,24 +50,20 @@ def rewrite(policy: SourcePolicy, judge: PairDiscriminator | None, request: Requ
     return Samples(decode(tokens, info, pieces), names=given.names, extra=text_extra(plain(tokens, policy.vocabulary)))
 
 
-def sources_of(given: Samples, info: TextInfo) -> tuple[Tensor, list[list[str]]]:
-    """The tokens (n, S) of given sources, and the pieces that their unknown words are copied from.
+def count_cut(given: Samples, info: TextInfo) -> int:
+    """How many texts of a user have more tokens than the run's sources; 0 for sources of the data, whose receipt tells."""
+    if "tokens" in given.extra or "tokenizer" not in info or "given_length" not in info:
+        return 0
+    return sum(len(ids) >= info["given_length"] for ids in load_vocabulary(info["tokenizer"]).encode(given.data))
 
-    A warning of the logger ``polygan`` says how many texts of a user are longer than the run's sources.
-    """
-    tokens, pieces = encode_given(given.data, info)
-    most = info["given_length"] - 1
-    if (
-        "tokens" not in given.extra and "tokenizer" in info
-    ):  # texts of a user; the receipt of the data has counted those of the data
-        full = [text for text, found in zip(given.data, pieces, strict=True) if len(found) >= most]
-        lengths = map(len, load_vocabulary(info["tokenizer"]).encode(full))
-        if cut := sum(length > most for length in lengths):
-            logging.getLogger("polygan").warning(
-                f"{cut} of {len(pieces)} given texts have more than {most} tokens, and their ends were not read; "
-                "train with a larger --data.given_length"
-            )
-    return tokens, pieces
+
+def tell_cut(cut: int, n: int, info: TextInfo) -> None:
+    """A warning of the logger ``polygan`` that the ends of ``cut`` of ``n`` given texts were not read."""
+    if cut and "given_length" in info:
+        logging.getLogger("polygan").warning(
+            f"polygan: {cut:,} of {n:,} given texts have more than {info['given_length'] - 1:,} tokens, and their ends were not read; "
+            "train with a larger --data.given_length"
+        )
 
 
 class _Numbers(NamedTuple):
