@@ -71,6 +71,13 @@ def polygan_datasets() -> list[DatasetSpec]:
             "English sentences of a small grammar with known likelihoods; --data.label_column mood for classes",
             settings="polygan_text.data.settings:MadeUpSettings",
         ),
+        DatasetSpec(
+            "debian",
+            "text",
+            "polygan_text.datasets:debian",
+            "one-line summaries of Debian packages, made from long descriptions; --data.file Translation-en.xz",
+            settings="polygan_text.data.settings:DebianSettings",
+        ),
     ]
 
 

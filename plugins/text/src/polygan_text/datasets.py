@@ -1,7 +1,8 @@
-"""Made-up sets of text, whose likelihoods are known."""
+"""Named sets of text: made-up ones, whose likelihoods are known, and descriptions of Debian packages."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +10,15 @@ import numpy as np
 from polygan import ConfigError, mix
 
 from .data.corpus import Corpus
+from .data.debian import read_descriptions
+from .data.reading import MEGABYTE, identity
+from .data.settings import TextSettings
 from .data.source import TextSource
 from .grammar import CLASSES, write_sentence
 from .oracle import OracleSource
 
 if TYPE_CHECKING:
-    from .data.settings import MadeUpSettings, OracleSettings, TextSettings
+    from .data.settings import DebianSettings, MadeUpSettings, OracleSettings
 
 
 def oracle(settings: OracleSettings) -> OracleSource:
@@ -47,6 +51,18 @@ def grammar(settings: MadeUpSettings) -> TextSource:
     source = TextSource(corpus, settings, f"grammar {settings.size} {settings.oracle_seed}")
     source.info["grammar"] = 1
     return source
+
+
+def debian(settings: DebianSettings) -> TextSource:
+    """One-line summaries of Debian packages, made from the long descriptions in a Translation file that the user names."""
+    for name, known in (("given", "long"), ("column", "short"), ("label_column", ""), ("test", ""), ("test_given", "")):
+        value = getattr(settings, name)
+        if value not in ("", known, TextSettings.column if name == "column" else ""):
+            raise ConfigError(
+                f"data.{name} = {value!r}: the set debian makes short texts from long ones; leave --data.{name} out"
+            )
+    corpus = read_descriptions(settings.file, settings.max_megabytes * MEGABYTE)
+    return TextSource(corpus, settings, f"debian {identity(Path(settings.file).expanduser())}")
 
 
 def _refuse_files(settings: TextSettings) -> None:

@@ -101,12 +101,13 @@ def records(rows: Iterable[Row], columns: Columns, classes: dict[str, int]) -> P
         places.append(row.place)
         labels.append(classes.setdefault(row.label, len(classes)) if columns.label and not row.odd else 0)
     told = np.array(labels, np.int64) if columns.label else None
-    given = _of_texts(givens) if columns.given else None
+    given = of_texts(givens) if columns.given else None
     blanks = [(len(found), found[0]) if found else (0, 0) for found in (empty, alone)]
-    return Part(_of_texts(texts), np.array(places, np.int64), told, odd, blanks[0], given, blanks[1])
+    return Part(of_texts(texts), np.array(places, np.int64), told, odd, blanks[0], given, blanks[1])
 
 
-def _of_texts(texts: Sequence[bytes]) -> Rows:
+def of_texts(texts: Sequence[bytes]) -> Rows:
+    """Texts as rows of one buffer."""
     ends = np.array([len(t) for t in texts], np.int64).cumsum()
     begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     return Rows(b"".join(texts), begins.astype(np.int64), ends)

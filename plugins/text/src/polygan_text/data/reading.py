@@ -16,6 +16,8 @@ from .parts import Part, joined, lines, paired_lines, records
 from .tables import Columns, holds_objects, json_rows, table_rows
 
 if TYPE_CHECKING:
+    import bz2
+    import lzma
     from collections.abc import Iterator
     from typing import IO
 
@@ -142,7 +144,7 @@ def _read(path: Path, rest: int, most: int) -> bytes:
     try:
         size = path.stat().st_size
         with gzip.open(path) if packed else path.open("rb") as file:
-            data = _at_most(file, rest) if packed or size <= rest else None
+            data = at_most(file, rest) if packed or size <= rest else None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); repair or remove the file") from None
     if data is None:
@@ -161,7 +163,7 @@ def _read(path: Path, rest: int, most: int) -> bytes:
     return data.replace(b"\r", b"\n") if b"\n" not in data else data  # line ends of old Macs
 
 
-def _at_most(file: IO[bytes] | gzip.GzipFile, most: int) -> bytes | None:
+def at_most(file: IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, most: int) -> bytes | None:
     """All bytes of an open file; None for more than ``most``."""
     blocks, size = list[bytes](), 0
     while block := file.read(min(_BLOCK, most + 1 - size)):

@@ -57,3 +57,11 @@ class OracleSettings(MadeUpSettings):
 
     oracle: str = ""
     """A .safetensors file; empty: the oracle is drawn from N(0, 1) by oracle_seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebianSettings(TextSettings):
+    """Which file of descriptions the pairs come from."""
+
+    file: str = ""
+    """A Translation-en file of Debian, plain or packed as .gz, .xz or .bz2."""
