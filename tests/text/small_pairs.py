@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 
+from polygan_text.data.settings import TextSettings
+from polygan_text.domain import TextDomain
 from polygan_text.rewriting.lstm import LSTMSourcePolicy
 from polygan_text.rewriting.transformer import TransformerSourcePolicy
 
@@ -45,3 +49,16 @@ def batch(n=8):
     tokens = texts(n)
     copied = torch.where(tokens >= VOCABULARY, tokens - VOCABULARY, -1)
     return {"tokens": torch.where(copied >= 0, UNK, tokens), "given": given(n), "copied": copied}
+
+
+def opened_pairs(folder):
+    """An opened source of sixty pairs of long and short texts."""
+    path = folder / "pairs.jsonl"
+    things = ("cat", "dog", "bird", "horse", "fish")
+    rows = [
+        {"long": f"the {things[i % 5]} of name{i} sleeps in the house", "short": f"the {things[i % 5]} of the house"}
+        for i in range(60)
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    options = TextSettings(source=str(path), given="long", column="short", min_count=2, cache=str(folder / "cache"))
+    return TextDomain().open(options)

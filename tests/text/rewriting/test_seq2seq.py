@@ -101,6 +101,20 @@ def test_mismatched_pairs_are_real_texts_with_the_source_of_another_text(monkeyp
     assert torch.equal(seen["sources"], data["given"].roll(1, 0))
 
 
+def test_the_discriminator_learns_from_the_texts_that_the_policy_learned_from_once():
+    made = recipe(discriminator_dropout=0.0)
+    ctx, other = ready(made, "g"), {**batch(), "given": given(8, seed=9)}
+    made.generator_loss(ctx, batch())
+    drawn = dict(ctx.cache)
+    ((own, tokens),) = drawn.values()
+    made.discriminator_loss(ctx, other)
+    assert not ctx.cache
+    ctx.cache.update(drawn)
+    found = made.discriminator_loss(ctx, other)["fake"]
+    expected = torch.nn.functional.softplus(ctx["discriminator"](tokens, own["given"])).mean() * 0.75 / 2
+    torch.testing.assert_close(found, expected)
+
+
 def test_dense_rewards_are_the_terms_from_a_token_on():
     made = recipe()
     ctx = ready(made, "g")

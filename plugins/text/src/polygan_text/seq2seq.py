@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .rewriting.policy import SourcePolicy
 
 _ONE_PAIR = "a batch of one pair has no baseline and no other source; use a larger --batch_size, a smaller --accumulate, or fewer processes"
+_DRAWN = "seq2seq/drawn"
 
 
 class Seq2Seq(TextGAN[Config]):
@@ -143,6 +144,7 @@ class Seq2Seq(TextGAN[Config]):
         """The policy gradient on drawn texts, against the batch's mean at each place, and maximum likelihood beside."""
         c, given = self.config, batch["given"]
         tokens = self._drawn(ctx, given)
+        ctx.cache[_DRAWN] = batch, tokens
         rewards, mask = self._rewards(ctx, tokens, given), valid(tokens, self.eos)
         ctx.observe("reward", _mean(rewards, mask))
         advantage = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
@@ -186,9 +188,13 @@ class Seq2Seq(TextGAN[Config]):
         return torch.cat([searched, judge.score(tokens)[:, None]], 1)
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy of real pairs against texts of the policy for the same sources, and against real texts with other sources."""
+        """Cross-entropy of real pairs against texts of the policy for the same sources, and against real texts with other sources.
+
+        The texts that the policy learned from in this iteration serve here too, with their own batch; a repeated turn draws new ones.
+        """
+        batch, fake = ctx.cache.pop(_DRAWN, None) or (batch, self._drawn(ctx, batch["given"]))
         given, real, share = batch["given"], targets(batch, self.vocabulary), self.config.mismatched
-        texts, sources = [real, self._drawn(ctx, given)], [given, given]
+        texts, sources = [real, fake], [given, given]
         if share:  # words copied from the own source are unknown words beside another source
             texts.append(batch["tokens"])
             sources.append(given.roll(1, 0))

@@ -14,7 +14,8 @@ from .sources import FLOOR
 if TYPE_CHECKING:
     from torch import Tensor
 
-_NUMBERS = 1 << 25  # of tanh in memory at a time (134 MB); more are computed in pieces, and again for gradients
+_PIECE = 1 << 23  # numbers that a step of additive attention makes at a time (34 MB)
+_KEPT = 1 << 27  # numbers of a step that are kept for gradients (537 MB); of more, all are computed again
 _TINY = 1e-30
 
 
@@ -71,7 +72,12 @@ class Distribution(NamedTuple):
         return F.pad(generated, (0, copied.shape[2])).scatter_add(2, places, copied)
 
     def entropy(self) -> Tensor:
-        """(n, L) nats."""
+        """(n, L) nats; large distributions are computed again for gradients, and not kept."""
+        if self.words.numel() > _PIECE:
+            return checkpoint(self._entropy, use_reentrant=False, preserve_rng_state=False)
+        return self._entropy()
+
+    def _entropy(self) -> Tensor:
         found = self.probabilities()
         return -(found * found.clamp(min=_TINY).log()).sum(2)
 
@@ -82,27 +88,23 @@ class Distribution(NamedTuple):
 
 
 class AdditiveAttention(nn.Module):
-    """Eq. 1: e_i = v . tanh(W_h h_i + W_s s_t + b) (Bahdanau et al. 2015)."""
+    """Eq. 1: e_i = v . tanh(W_h h_i + W_s s_t + b) (Bahdanau et al. 2015), in half of the width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.key = nn.Linear(width, width, bias=False)
-        self.query = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1, bias=False)
+        size = max(1, width // 2)
+        self.key = nn.Linear(width, size, bias=False)
+        self.query = nn.Linear(width, size)
+        self.score = nn.Linear(size, 1, bias=False)
 
     def forward(self, states: Tensor, keys: Tensor) -> Tensor:
-        """Scores (n, L, S) of states (n, L, H) and keys (n, S, H); long texts in pieces, so that memory stays bounded."""
+        """Scores (n, L, S) of states (n, L, H) and keys (n, S, A); long texts in pieces, so that memory stays bounded."""
         query = self.query(states)
-        step = max(1, _NUMBERS // max(1, keys.numel()))
-        if step >= query.shape[1]:
-            return self._scores(query, keys)
-        return torch.cat(
-            [
-                checkpoint(self._scores, q, keys, use_reentrant=False, preserve_rng_state=False)
-                for q in query.split(step, 1)
-            ],
-            1,
-        )
+        pieces = query.split(max(1, _PIECE // max(1, keys.numel())), 1)
+        if keys.numel() * query.shape[1] <= _KEPT:
+            return torch.cat([self._scores(q, keys) for q in pieces], 1)
+        again = {"use_reentrant": False, "preserve_rng_state": False}
+        return torch.cat([checkpoint(self._scores, q, keys, **again) for q in pieces], 1)
 
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         return self.score((query[:, :, None] + keys[:, None]).tanh()).squeeze(3)
