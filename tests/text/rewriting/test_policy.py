@@ -4,6 +4,7 @@ from small_pairs import EOS, LENGTH, SOURCE, UNK, VOCABULARY, given, policies, t
 
 from polygan_text.policy import join, repeat, select
 from polygan_text.rewriting.beams import search
+from polygan_text.rewriting.pointer import Memory
 from polygan_text.rollout import Shape, roll_out, sample
 
 KINDS = ["lstm", "deep", "transformer"]
@@ -153,3 +154,22 @@ def test_one_token_at_a_time_is_the_likeliest_token_each_time():
     likeliest = walked(sampler, sampler.start(5), found).argmax(2)
     ended = (found == EOS).cumsum(1) > 0
     assert torch.equal(found.masked_fill(ended, EOS), likeliest.masked_fill(ended, EOS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_texts_of_the_sources_in_order_copy_no_memory_and_many_rows_go_in_pieces(kind, monkeypatch):
+    policy = policies()[kind]
+    expected = policy.of(given()).log_probabilities(texts())[:, 1]
+    monkeypatch.setattr("polygan_text.rewriting.policy.ROWS", 2)
+    seen = []
+    rows = Memory.rows
+    monkeypatch.setattr(Memory, "rows", lambda self, index, **more: seen.append(index) or rows(self, index, **more))
+    for labels in (None, torch.arange(5)):
+        seen.clear()
+        sampler = policy.of(given()).sampler()
+        state = sampler.advance(sampler.start(5, labels), texts()[:, 0])
+        found = torch.cat([sampler.logits(select(state, slice(begin, begin + 2))) for begin in (0, 2, 4)])
+        torch.testing.assert_close(found.gather(1, texts()[:, 1:2])[:, 0], expected)
+        assert all(isinstance(index, slice) == (labels is None) for index in seen)
+        assert seen

@@ -81,9 +81,9 @@ def test_mismatched_pairs_have_their_share_of_the_negatives(share):
         discriminator.bias.fill_(1.5)  # every logit is 1.5
     terms = made.discriminator_loss(ctx, batch())
     refuse, accept = (torch.nn.functional.softplus(torch.tensor(x)).item() / 2 for x in (1.5, -1.5))
-    assert float(terms["real"]) == pytest.approx(accept)
-    assert float(terms["fake"]) == pytest.approx((1 - share) * refuse)
-    assert float(terms.get("mismatched", torch.tensor(0.0))) == pytest.approx(share * refuse)
+    assert terms["real"].item() == pytest.approx(accept)
+    assert terms["fake"].item() == pytest.approx((1 - share) * refuse)
+    assert terms.get("mismatched", torch.tensor(0.0)).item() == pytest.approx(share * refuse)
 
 
 def test_mismatched_pairs_are_real_texts_with_the_source_of_another_text(monkeypatch):

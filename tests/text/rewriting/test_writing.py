@@ -46,9 +46,9 @@ def made(info):
     copies = Copies()
     step = policy.step
 
-    def counted(inputs, memory, index, past):
+    def counted(inputs, memory, past):
         copies.place = -1 if inputs.shape[0] == 0 else copies.place + 1
-        return step(inputs, memory, index, past)
+        return step(inputs, memory, past)
 
     def first(memory, index, known=policy.first):
         copies.place = -1

@@ -86,7 +86,7 @@ class LSTMSourcePolicy(SourcePolicy):
         first = memory.more[0][index]  # (n, layers, 2 width)
         return tuple(part for layer in first.unbind(1) for part in layer.chunk(2, 1))
 
-    def step(self, inputs: Tensor, memory: Memory, index: Tensor, past: State) -> tuple[Tensor, State]:
+    def step(self, inputs: Tensor, memory: Memory, past: State) -> tuple[Tensor, State]:
         """One step of every layer; torch's order of the gates is input, forget, cell, output."""
         new: list[Tensor] = []
         for (h, c), (into, back, bias, more) in zip(

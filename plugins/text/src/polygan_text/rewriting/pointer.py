@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,19 @@ from torch.utils.checkpoint import checkpoint
 from .sources import FLOOR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 _PIECE = 1 << 23  # numbers that a step of additive attention makes at a time (34 MB)
 _KEPT = 1 << 27  # numbers of a step that are kept for gradients (537 MB); of more, all are computed again
 _TINY = 1e-30
+
+
+def _again(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """The result of a function whose steps are computed again for gradients, and not kept."""
+    found: Any = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return found
 
 
 class Memory(NamedTuple):
@@ -33,10 +41,10 @@ class Memory(NamedTuple):
     more: tuple[Tensor, ...]
     """What the kind of policy needs beside."""
 
-    def rows(self, index: Tensor) -> Memory:
-        """The memory of some sources, one for each entry of ``index`` (m,)."""
-        more = tuple(x[index] for x in self.more)
-        return Memory(self.tokens[index], self.present[index], self.values[index], self.keys[index], more)
+    def rows(self, index: Tensor | slice, *, more: bool = True) -> Memory:
+        """The memory of some sources, one for each entry of ``index`` (m,); a slice copies nothing. Without ``more``: for the head."""
+        rest = tuple(x[index] for x in self.more) if more else ()
+        return Memory(self.tokens[index], self.present[index], self.values[index], self.keys[index], rest)
 
 
 class Distribution(NamedTuple):
@@ -74,7 +82,7 @@ class Distribution(NamedTuple):
     def entropy(self) -> Tensor:
         """(n, L) nats; large distributions are computed again for gradients, and not kept."""
         if self.words.numel() > _PIECE:
-            return checkpoint(self._entropy, use_reentrant=False, preserve_rng_state=False)
+            return _again(self._entropy)
         return self._entropy()
 
     def _entropy(self) -> Tensor:
@@ -103,8 +111,7 @@ class AdditiveAttention(nn.Module):
         pieces = query.split(max(1, _PIECE // max(1, keys.numel())), 1)
         if keys.numel() * query.shape[1] <= _KEPT:
             return torch.cat([self._scores(q, keys) for q in pieces], 1)
-        again = {"use_reentrant": False, "preserve_rng_state": False}
-        return torch.cat([checkpoint(self._scores, q, keys, **again) for q in pieces], 1)
+        return torch.cat([_again(self._scores, q, keys) for q in pieces], 1)
 
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         return self.score((query[:, :, None] + keys[:, None]).tanh()).squeeze(3)

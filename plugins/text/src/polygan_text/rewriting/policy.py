@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..policy import join, select
+from ..rollout import ROWS
 from .pointer import Memory
 from .sources import copyable, plain, present
 
@@ -29,6 +31,8 @@ class SourcePolicy(nn.Module):
     head: PointerHead
     start_token: int
     dropout: float
+    crossed = False
+    """Whether each step of the decoder reads the source."""
 
     def encode(self, given: Tensor, dropout: float = 0.0) -> Memory:
         """The memory of sources (n, S), padded with the end token."""
@@ -42,8 +46,11 @@ class SourcePolicy(nn.Module):
         """What `step` remembers before the start token, for texts of the sources ``index`` (n,)."""
         raise NotImplementedError
 
-    def step(self, inputs: Tensor, memory: Memory, index: Tensor, past: State) -> tuple[Tensor, State]:
-        """The state (n, H) after one more embedded token (n, E), and what the next step remembers."""
+    def step(self, inputs: Tensor, memory: Memory, past: State) -> tuple[Tensor, State]:
+        """The state (n, H) after one more embedded token (n, E), and what the next step remembers.
+
+        ``memory`` has one source for each text if the policy is `crossed`; another policy may not read it.
+        """
         raise NotImplementedError
 
     def forward(self, tokens: Tensor, given: Tensor, *, dropped: bool = False) -> Distribution:
@@ -98,12 +105,12 @@ class SourceSampler:
 
     def __init__(self, policy: SourcePolicy, memory: Memory) -> None:
         self.policy, self.memory = policy, memory
+        self.all = torch.arange(len(memory.values), device=memory.values.device)
 
     def start(self, n: int, labels: Tensor | None = None) -> State:
         """The state of ``n`` empty texts of the sources ``labels`` (n,); without labels, of the sources in order."""
-        device = self.memory.values.device
-        index = torch.arange(n, device=device) if labels is None else labels
-        tokens = torch.full((n,), self.policy.start_token, device=device)
+        index = self.all[:n] if labels is None else labels
+        tokens = torch.full((n,), self.policy.start_token, device=index.device)
         return self._after(index, tokens, self.policy.first(self.memory, index))
 
     def advance(self, state: State, tokens: Tensor) -> State:
@@ -111,12 +118,27 @@ class SourceSampler:
         return self._after(state[0], plain(tokens, self.policy.vocabulary), state[3:])
 
     def _after(self, index: Tensor, tokens: Tensor, past: State) -> State:
-        hidden, past = self.policy.step(self.policy.embedding(tokens), self.memory, index, past)
-        return (index, tokens, hidden, *past)
+        inputs = self.policy.embedding(tokens)
+        if not self.policy.crossed:
+            hidden, past = self.policy.step(inputs, self.memory, past)
+            return (index, tokens, hidden, *past)
+        pieces = []
+        for begin in range(0, len(index), ROWS):  # some rows at a time, because each row may need a copy of its source
+            rows = slice(begin, begin + ROWS)
+            memory = self.memory.rows(self._places(index[rows]))
+            pieces.append(self.policy.step(inputs[rows], memory, select(past, rows)))
+        hidden = torch.cat([state for state, _ in pieces])
+        return (index, tokens, hidden, *join([kept for _, kept in pieces]))
+
+    def _places(self, index: Tensor) -> Tensor | slice:
+        """The sources ``index`` (m,), as a slice where the tensor is a part of `all`: then no memory is copied."""
+        if index is not self.all and index._base is not self.all:
+            return index
+        return slice(index.storage_offset(), index.storage_offset() + len(index))
 
     def logits(self, state: State) -> Tensor:
         """(n, V + S) logarithms of the next token's probabilities; minus infinity where a token cannot be written."""
         index, tokens, hidden = state[:3]
-        policy, memory = self.policy, self.memory.rows(index)
+        policy, memory = self.policy, self.memory.rows(self._places(index), more=False)
         inputs = policy.embedding(tokens)[:, None]
         return policy.head(hidden[:, None], inputs, memory, policy.embedding.weight).probabilities()[:, 0].log()

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..rollout import ROWS
 from .pointer import DotAttention, PointerHead
 from .policy import SourcePolicy
 from .sources import present
@@ -82,6 +81,8 @@ class Layer(nn.Module):
 class TransformerSourcePolicy(SourcePolicy):
     """Encoder and decoder with learned positions; the copies come from one more attention on the source, of one head."""
 
+    crossed = True
+
     def __init__(
         self,
         vocabulary: int,
@@ -127,23 +128,12 @@ class TransformerSourcePolicy(SourcePolicy):
         width = self.embedding.weight.shape[1]
         return (memory.values.new_zeros(len(index), 0, width),) * (2 * len(self.decoder))
 
-    def step(self, inputs: Tensor, memory: Memory, index: Tensor, past: State) -> tuple[Tensor, State]:
-        """One step on top of the kept keys and values; some rows at a time, because each row needs a copy of its source."""
-        pieces = [
-            self._step(inputs[rows], memory, index[rows], tuple(x[rows] for x in past))
-            for rows in (slice(begin, begin + ROWS) for begin in range(0, len(index), ROWS))
-        ]
-        if len(pieces) == 1:
-            return pieces[0]
-        states = torch.cat([state for state, _ in pieces])
-        return states, tuple(torch.cat(parts) for parts in zip(*(kept for _, kept in pieces), strict=True))
-
-    def _step(self, inputs: Tensor, memory: Memory, index: Tensor, past: State) -> tuple[Tensor, State]:
+    def step(self, inputs: Tensor, memory: Memory, past: State) -> tuple[Tensor, State]:
+        """One step on top of the kept keys and values."""
         x = (inputs + self.places.weight[past[0].shape[1]])[:, None]
-        there, kept = memory.present[index], []
+        kept: list[Tensor] = []
         for number, layer in enumerate(self.decoder):
             rows = slice(2 * number, 2 * number + 2)
-            keys, values = (part[index] for part in memory.more[rows])
-            x, own = layer.write(x, (keys, values, there), past[rows])
+            x, own = layer.write(x, (*memory.more[rows], memory.present), past[rows])
             kept += own
         return self.norm(x)[:, 0], tuple(kept)

@@ -109,10 +109,12 @@ class _Job:
             assert self.eos is not None
             return search(writer.sampler(), len(given), self.length, self.beams, self.eos, self.banned)
         shape = Shape(options.temperature, 1 if self.beams else options.top_k, options.top_p, self.banned)
-        index = torch.arange(len(given), device=given.device).repeat_interleave(self.copies)
+        index = None  # the sources in order
+        if self.copies > 1:
+            index = torch.arange(len(given), device=given.device).repeat_interleave(self.copies)
         policy: Any = writer
         found = sample(policy, numbers.tokens.flatten(0, 1), eos=self.eos, labels=index, shape=shape)
-        if self.judge is None or self.copies == 1:
+        if self.judge is None or index is None:
             return found
         return self._chosen(writer, found, index, numbers.choice)
 
