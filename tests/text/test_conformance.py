@@ -1,4 +1,6 @@
-"""SeqGAN, LeakGAN, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
+"""SeqGAN, LeakGAN, text from text, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
+
+import json
 
 from polygan.testing import Case, parametrize_with_checks
 
@@ -43,6 +45,40 @@ LEAKGAN = [
     Case("text/leakgan", {**GRAMMAR, "max_length": 6}, {**SMALL_LEAK, "preset": preset}) for preset in ("paper", "code")
 ]
 ORACLE = {"source": "oracle", "size": 60}
+SMALL_PAIRS = {
+    "embedding_dim": 4,
+    "hidden_dim": 6,
+    "heads": 2,
+    "layers": 1,
+    "discriminator_embedding_dim": 4,
+    "discriminator_dim": 6,
+    "rollouts": 2,
+    "mle_steps": 1,
+    "pretrain_steps": 1,
+    "check_every": 1,
+    "check_batches": 1,
+}
+
+
+def pairs(folder):
+    """Long and short texts, some of whose words are too rare for the vocabulary."""
+    things = ("cat", "dog", "bird", "horse", "fish")
+    rows = [
+        {
+            "long": f"the {things[i % 5]} of {name} sleeps in the {things[i % 3]} house",
+            "short": f"a {things[i % 5]} of {name}",
+        }
+        for i, name in enumerate(f"name{j}" if j % 3 else "anna" for j in range(60))
+    ]
+    path = folder / "pairs.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return {"source": str(path), "given": "long", "column": "short", "min_count": 2}
+
+
+SEQ2SEQ = [
+    Case("text/seq2seq", pairs, {**SMALL_PAIRS, "policy": policy, "rewards": rewards})
+    for policy, rewards in (("lstm", "dense"), ("transformer", "rollouts"))
+]
 METRICS = [
     Case(f"text/{name}", ORACLE if name == "nll-oracle" else GRAMMAR, TINY, "metric", "text/seqgan")
     for name in (
@@ -62,6 +98,10 @@ METRICS += [
     Case(f"text/{name}", GRAMMAR, {**CHOSEN, "rerank": 3}, "metric", "text/residual")
     for name in ("nll-held-out", "temperature-sweep")
 ]
+METRICS += [
+    Case(f"text/{name}", pairs, SMALL_PAIRS, "metric", "text/seq2seq")
+    for name in ("nll-held-out", "bleu", "novelty", "rouge", "temperature-sweep")
+]
 OTHERS = [
     Case("text", GRAMMAR, kind="domain"),
     Case("grammar", {"size": 60}, kind="dataset"),
@@ -69,6 +109,6 @@ OTHERS = [
 ]
 
 
-@parametrize_with_checks([SEQGAN, RESIDUAL, *LEAKGAN, *OTHERS, *METRICS])
+@parametrize_with_checks([SEQGAN, RESIDUAL, *LEAKGAN, *SEQ2SEQ, *OTHERS, *METRICS])
 def test_contract(check):
     check()

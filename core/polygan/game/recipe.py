@@ -154,7 +154,10 @@ class HasLikelihood(Protocol):
     def log_likelihood(
         self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Log-likelihoods in nats: (n,) of whole samples, or (n, L) of the parts of each (tokens)."""
+        """Log-likelihoods in nats: (n,) of whole samples, or (n, L) of the parts of each (tokens).
+
+        A recipe that makes samples only from given samples also takes ``given``, from which each sample was made.
+        """
         ...
 
 

@@ -44,6 +44,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "a manager sets goals from the discriminator's features, a worker writes; the paper's equations or the authors' program",
             "Guo et al. 2018, arXiv:1709.08624",
         ),
+        RecipeSpec(
+            "text/seq2seq",
+            "polygan_text.seq2seq:Seq2Seq",
+            "text from text: summaries, comments, answers; LSTM or transformer that copies; a discriminator of pairs",
+            "See et al. 2017, arXiv:1704.04368",
+            ("pairs",),
+        ),
     ]
 
 

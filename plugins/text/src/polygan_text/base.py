@@ -45,9 +45,9 @@ class TextGAN(Recipe[C]):
         self.text = text_info(info)
         self.eos = self.text["eos"]
 
-    def preview(self) -> tuple[int, Sampling]:
-        """24 sentences."""
-        return 24, Sampling()
+    def preview(self) -> tuple[int, object]:
+        """24 texts."""
+        return 24, self.Sampling()
 
     def generate(self, networks: Mapping[str, nn.Module], request: Request) -> Samples:
         """``n`` texts, or a continuation of each given text. Without a label, text i has class i modulo the number of classes."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from polygan import Batch, Context
 
     from .data.facts import TextInfo
-    from .policy import Policy
     from .settings import Config
 
 
@@ -35,7 +34,7 @@ class Best(nn.Module):
     count: Tensor
     """Number of these batches."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: nn.Module) -> None:
         super().__init__()
         self.policy = copy.deepcopy(policy)
         for name, value in (("ready", 0.0), ("lowest", torch.inf), ("total", 0.0), ("count", 0.0)):

@@ -125,7 +125,8 @@ def nats_of_each(
     """
     recipe: Any = evaluation.recipe
     tokens = tokens_of(samples)
-    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature)
+    sources = {"given": samples.extra["given"]} if evaluation.paired else {}
+    values = recipe.log_likelihood(policy, tokens, samples.labels, temperature, **sources)
     known = scored(tokens, text_info(evaluation.info)).bool()
     if not known.any():
         raise DataError(

@@ -249,7 +249,9 @@ _Point: TypeAlias = "Callable[[nn.Module, float, bool], tuple[float, float]]"
 
 
 def _drawn(evaluation: Evaluation, policy: nn.Module, n: int, temperature: float, chosen: bool) -> Samples:
-    options = replace(sampling_of(evaluation), temperature=temperature)
+    options: Any = replace(sampling_of(evaluation), temperature=temperature)
+    if hasattr(options, "beams"):  # a search knows no temperature
+        options = replace(options, beams=0)
     return evaluation.generate(n, evaluation.seed, options) if chosen else draw_texts(evaluation, policy, n, options)
 
 
