@@ -20,7 +20,7 @@ SMALL = {
     "mle_steps": 1,
     "pretrain_steps": 1,
     "check_every": 1,
-    "check_batches": 1,
+    "check_texts": 1,
 }
 
 

@@ -56,7 +56,7 @@ SMALL_PAIRS = {
     "mle_steps": 1,
     "pretrain_steps": 1,
     "check_every": 1,
-    "check_batches": 1,
+    "check_texts": 1,
 }
 
 

@@ -48,17 +48,19 @@ def test_likelihood_is_of_copies_where_a_target_copies():
     torch.testing.assert_close(made.likelihood_loss(ctx, data)["nll"], expected)
 
 
-def test_the_held_out_nll_counts_copies_and_leaves_other_unknown_words_out():
+def test_checks_count_copies_and_leave_other_unknown_words_out():
     made = recipe()
     policy, data = made.networks()["generator"], batch(2)
     data["tokens"][0, 0], data["copied"][0, 0] = UNK, -1
-    mask = (data["tokens"] != UNK) * torch.tensor([[1.0] * 5 + [0.0], [1.0] * 6])
-    found = made._held_out_nll(policy, data, mask)
+    made._checks.text = {**made.text, "tokenizer": "of words"}
     tokens = torch.where(data["copied"] >= 0, VOCABULARY + data["copied"], data["tokens"])
-    logp = policy(tokens, data["given"]).log_probability(tokens)
-    counted = mask.bool() | (data["copied"] >= 0)
-    assert counted.sum() == 10
-    torch.testing.assert_close(found, -logp[counted].mean())
+    mask = made._checks.mask(data)
+    ended = (data["tokens"] == EOS).cumsum(1)
+    whole = (ended == 0) | ((ended == 1) & (data["tokens"] == EOS))
+    expected = whole & ((data["tokens"] != UNK) | (data["copied"] >= 0))
+    assert torch.equal(mask.bool(), expected)
+    assert (whole.sum() - mask.sum(), (expected & (data["copied"] >= 0)).any()) == (1, True)
+    torch.testing.assert_close(made._nats(policy, data), -policy(tokens, data["given"]).log_probability(tokens))
 
 
 def test_coverage_is_added_with_its_weight():

@@ -127,11 +127,15 @@ class Checks:
             Turn("probation", (), self.undo, data=None, every=every, start=begin),
         ]
 
+    def mask(self, batch: Batch) -> Tensor:
+        """(n, L) 1.0 for the tokens that a check counts."""
+        return scored(batch["tokens"], self.text)
+
     def look(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """NLL of held-out sentences, and the standard error of the whole check's NLL."""
         with ctx.fp32(), without_dropout(ctx["generator"]):
             nats = self.nats(ctx["generator"], batch)
-        nll = self._mean(ctx, nats, scored(batch["tokens"], self.text))
+        nll = self._mean(ctx, nats, self.mask(batch))
         _best(ctx).look(nll)
         return {"nll": nll}
 
@@ -166,7 +170,7 @@ class Checks:
 
     def compare_with_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """NLL of held-out sentences under the generator, and under its start. Both see the same sentences."""
-        best, mask = _best(ctx), scored(batch["tokens"], self.text)
+        best, mask = _best(ctx), self.mask(batch)
         with ctx.fp32(), without_dropout(ctx["generator"]), without_dropout(best):
             nats, its = self.nats(ctx["generator"], batch), self.nats(best.policy, batch)
         nll, start = self._mean(ctx, nats, mask), (its * mask).sum() / mask.sum()

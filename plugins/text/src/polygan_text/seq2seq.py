@@ -56,7 +56,7 @@ class Seq2Seq(TextGAN[Config]):
                 "sources with --data.given"
             )
         self.vocabulary: int = info["vocabulary"]
-        self._checks = PairChecks(config, self.text, self._held_out_nll)
+        self._checks = PairChecks(config, self.text, self._nats)
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn; ``mle`` starts the game."""
@@ -78,6 +78,7 @@ class Seq2Seq(TextGAN[Config]):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both; the policy's rate changes when the game begins. Raises ConfigError for a batch of one pair."""
         c = self.config
+        self._checks.batch_size = training.batch_size
         if training.steps > c.mle_steps and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_ONE_PAIR)
         generator, discriminator = networks["generator"], networks["discriminator"]
@@ -134,11 +135,10 @@ class Seq2Seq(TextGAN[Config]):
             terms["coverage"] = weight * self.config.coverage * _mean(found.coverage(), mask)
         return terms
 
-    def _held_out_nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
-        """Mean NLL, nats a token, without dropout: of the known words in ``mask`` (n, L), and of copied unknown words."""
+    def _nats(self, policy: nn.Module, batch: Batch) -> Tensor:
+        """(n, L) nats of each token, without dropout; a copied unknown word counts as its place in the source."""
         tokens = targets(batch, self.vocabulary)
-        mask = torch.where(batch["copied"] >= 0, valid(tokens, self.eos), mask)
-        return -_mean(policy(tokens, batch["given"]).log_probability(tokens), mask)
+        return -policy(tokens, batch["given"]).log_probability(tokens)
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The policy gradient on drawn texts, against the batch's mean at each place, and maximum likelihood beside."""

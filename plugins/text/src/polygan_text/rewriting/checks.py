@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..early_stopping import Checks, follow, replace_where
+from ..rollout import valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +23,16 @@ if TYPE_CHECKING:
 class PairChecks(Checks):
     """The checks of text/seqgan for a game without a rollout policy."""
 
-    def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
-        """``nll`` is the mean NLL, nats a token, of a batch under a policy, over the tokens in a mask."""
+    def __init__(self, config: Config, text: TextInfo, nats: Callable[[nn.Module, Batch], Tensor]) -> None:
+        """``nats`` gives the nats (n, L) of a batch's tokens under a policy."""
         self.config: Any = config
         self.method: Any = config
-        self.text, self.nll = text, nll
+        self.text, self.nats = text, nats
+
+    def mask(self, batch: Batch) -> Tensor:
+        """(n, L) 1.0 for known words, and for unknown words that stand in the source."""
+        copied = valid(batch["tokens"], self.text["eos"]) * (batch["copied"] >= 0)
+        return torch.maximum(super().mask(batch), copied)
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Start the game from the best policy of maximum likelihood; without checks, from the last policy."""

@@ -33,8 +33,8 @@ class Config(Checked, group="model"):
     check_every: int = ranged(100, "[0, inf)")
     """Iterations between checks on held-out pairs; the game starts from the best policy of all checks. 0: no checks,
     and the game starts from the last policy."""
-    check_batches: int = ranged(8, "[1, inf)")
-    """Held-out batches of a check."""
+    check_texts: int = ranged(512, "[1, inf)")
+    """Held-out pairs that a check looks at, the same each time, rounded up to whole batches."""
     mle_rate: float = ranged(1e-3, "(0, 1]")
     """Learning rate of maximum likelihood."""
     pretrain_steps: int = ranged(400, "[0, inf)")
