@@ -120,7 +120,9 @@ class LSTMPolicy(Policy):
         self.narrow = nn.Linear(hidden_dim, embedding_dim, bias=False) if tied and embedding_dim != hidden_dim else None
         self.head = None if tied else nn.Linear(hidden_dim, vocabulary)
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if tied else None
-        if tied:  # torch's N(0, 1) would make logits that are far too large
+        # Tied embeddings are small, since they make logits; the LSTM wants larger ones (Vaswani et al. 2017, section 3.4).
+        self.scale = embedding_dim**0.5 if tied else 1.0
+        if tied:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.first = nn.Embedding(classes, 2 * layers * hidden_dim) if classes else None
         if self.first is not None:
@@ -141,7 +143,7 @@ class LSTMPolicy(Policy):
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n, L, V), teacher-forced."""
         given = F.pad(tokens[:, :-1], (1, 0), value=self.start_token)
-        hidden, _ = self.lstm(self.dropout(self.embedding(given)), self._first(len(tokens), labels))
+        hidden, _ = self.lstm(self.dropout(self.embedding(given) * self.scale), self._first(len(tokens), labels))
         if self.head is not None:
             return self.head(self.dropout(hidden))
         hidden = hidden if self.narrow is None else self.narrow(hidden)
@@ -179,7 +181,7 @@ class _LSTMSampler:
             self.inputs.append(into.t().contiguous())
             self.recurrent.append(back.t().contiguous())
             self.biases.append(bias + more)
-        self.table = torch.addmm(self.biases[0], policy.embedding.weight, self.inputs[0])
+        self.table = torch.addmm(self.biases[0], policy.embedding.weight * policy.scale, self.inputs[0])
         weight, self.bias = policy.output()
         self.head = weight.t().contiguous()  # (hidden, V)
 

@@ -45,10 +45,10 @@ class Method:
     filters: tuple[tuple[int, int], ...] = ((1, 64), (2, 128), (3, 128), (4, 128), (5, 128), (7, 64), (10, 64))
 
     def share_of_rate(self, step: int) -> float:
-        """The generator's learning rate at a step, as a share of ``mle_rate``: it falls to ``mle_end`` until the game begins."""
+        """The generator's rate at a step, as a share of ``mle_rate``: in the second half of maximum likelihood it falls to ``mle_end``."""
         if step >= self.mle_steps:
             return self.adversarial_rate / self.mle_rate
-        return 1 - (1 - self.mle_end) * step / self.mle_steps
+        return min(1.0, max(self.mle_end, 2 * (1 - step / self.mle_steps)))
 
 
 PRESETS = {
