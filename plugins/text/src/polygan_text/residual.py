@@ -13,10 +13,11 @@ from polygan import Checked, ConfigError, Player, Turn, ranged
 
 from .data.facts import TEXTS
 from .early_stopping import follow
+from .pretrained.facts import complete
 from .reranking import POOL, log_ratio, log_weights
 from .rollout import sample
 from .seqgan import SeqGAN
-from .settings import PRESETS, Method
+from .settings import PRESETS, Method, gentle
 from .settings import Config as SeqGANConfig
 
 if TYPE_CHECKING:
@@ -33,8 +34,15 @@ class Config(Checked, group="model"):
 
     rerank: int = ranged(8, "[1, 1024]", usual=8)
     """Texts of the policy among which the discriminator chooses each sample; ``--rerank`` chooses another number later."""
-    policy: Literal["lstm", "gpt2"] = "lstm"
-    """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
+    policy: str = "lstm"
+    """lstm; gpt2: a causal transformer of the GPT-2 kind, randomly initialised; or a folder of transformers: a pretrained causal
+    language model with its tokenizer, also named by --data.tokenizer. An id of the Hub works if the local cache has the model."""
+    lora: int = ranged(0, "[0, inf)", usual=16)
+    """Rank of the adapters that learn in a pretrained policy, whose own weights then stay as they are; 0: all weights learn."""
+    trust_remote_code: bool = False
+    """Whether Python code in a pretrained folder may run. A saved run does not keep this setting."""
+    pretrained: str = ""
+    """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether both networks know the class; auto: if the data has two or more classes."""
     embedding_dim: int = ranged(64, "[1, inf)")
@@ -49,21 +57,23 @@ class Config(Checked, group="model"):
     """Iterations of maximum likelihood; the discriminator learns in the iterations after them."""
     check_every: int = ranged(50, "[0, inf)")
     """Iterations between checks on held-out data; the best policy of all checks is kept. 0: no checks, and the last policy is kept."""
-    mle_rate: float = ranged(2e-3, "(0, 1]")
-    """Learning rate of maximum likelihood."""
-    discriminator: Literal["cnn", "lstm"] = "lstm"
-    """Convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
+    mle_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of maximum likelihood (default 2e-3; a pretrained policy: 5e-5, with adapters 5e-4)."""
+    discriminator: str = "lstm"
+    """cnn: convolutions over windows of tokens; lstm: an LSTM that weighs each token by the tokens before it; or a folder of
+    transformers: a pretrained sequence classifier or encoder with the tokenizer of the data."""
     discriminator_embedding_dim: int = ranged(64, "[1, inf)")
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
     """Share of the discriminator's features that is dropped while it learns; never while it scores."""
-    discriminator_rate: float = ranged(1e-3, "(0, 1]")
-    """Learning rate of the discriminator."""
+    discriminator_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of the discriminator (default 1e-3; pretrained: 2e-5)."""
     clip: float = ranged(5.0, "[0, inf)")
     """Largest gradient norm; 0: not clipped."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        complete(self)
         if self.policy == "gpt2" and self.hidden_dim % self.heads:
             raise ConfigError(
                 f"model.hidden_dim = {self.hidden_dim} is no multiple of model.heads = {self.heads}; change either"
@@ -71,8 +81,8 @@ class Config(Checked, group="model"):
 
     def method(self) -> Method:
         """The numbers of `SeqGAN` that this method has too."""
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(Method) if hasattr(self, f.name)}
-        return replace(PRESETS["default"], **own)
+        own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
+        return replace(gentle(PRESETS["default"], self), **{k: v for k, v in own.items() if v is not None})
 
 
 class Residual(SeqGAN):

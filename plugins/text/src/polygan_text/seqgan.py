@@ -15,6 +15,10 @@ from .base import TextGAN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
 from .policy import LSTMPolicy, Policy, TransformerPolicy
+from .pretrained.discriminator import pretrained_discriminator
+from .pretrained.facts import CHOICES, conditional
+from .pretrained.policy import pretrained_policy
+from .pretrained.sequence import sequence_terms
 from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
 from .settings import Config
@@ -40,7 +44,7 @@ class SeqGAN(TextGAN[Config]):
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
         self.method = config.method()
-        self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
+        self.classes = classes_of(conditional(config), info, "name a column with --data.label_column,")
         self._checks = Checks(config, self.text, self._nll)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -52,7 +56,8 @@ class SeqGAN(TextGAN[Config]):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
         m, clip = self.method, self.config.clip
-        if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
+        baseline = m.baseline or self.config.rewards == "sequence"
+        if baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
         generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
@@ -72,13 +77,17 @@ class SeqGAN(TextGAN[Config]):
 
     def _policy(self) -> Policy:
         m, c, info = self.method, self.config, self.text
+        if c.policy not in CHOICES["policy"]:
+            return pretrained_policy(c, info)
         shared = {"layers": c.layers, "classes": len(self.classes), "start_token": info["start"]}
         if c.policy == "gpt2":
             return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
         return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, **shared)
 
-    def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
+    def _discriminator(self) -> nn.Module:
         c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
+        if c.discriminator not in CHOICES["discriminator"]:
+            return pretrained_discriminator(c, self.text)
         width, dropout = c.discriminator_embedding_dim, c.discriminator_dropout
         if c.discriminator == "lstm":
             return RecurrentDiscriminator(vocabulary, width, width, dropout=dropout, classes=classes, eos=self.eos)
@@ -134,6 +143,8 @@ class SeqGAN(TextGAN[Config]):
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""
+        if self.config.rewards == "sequence":
+            return sequence_terms(self, ctx, batch)
         m, labels, n = self.method, self._labels(batch), len(batch["tokens"])
         if m.baseline and n < 2:
             raise ConfigError(_NO_BASELINE)
