@@ -61,6 +61,10 @@ def quantised(folder):
     change(folder, "config.json", quantization_config={"load_in_4bit": True})
 
 
+def adapters_alone(folder):
+    (folder / "adapter_config.json").write_text("{}")
+
+
 def broken_config(folder):
     (folder / "config.json").write_text("{")
 
@@ -76,6 +80,7 @@ FAULTS = [
     (without_config, "no config.json"),
     (with_code, "Python code of its own.*add --model.trust_remote_code true"),
     (tokenizer_with_code, "Python code of its own"),
+    (adapters_alone, "adapters of another model; merge them"),
     (quantised, "quantised and cannot be trained"),
     (broken_config, "cannot be read as JSON"),
 ]
@@ -100,7 +105,10 @@ def test_weights_that_cannot_be_read(copied):
 def test_code_of_a_model_that_transformers_knows_is_not_needed(copied):
     change(copied, "config.json", auto_map={"AutoModelForCausalLM": "mine.Mine"})
     (copied / "mine.py").write_text("raise SystemExit('the code ran')")
-    assert pretrained_policy(Config(policy=str(copied)), facts(copied)).filled
+    config = Config(policy=str(copied))
+    assert pretrained_policy(config, facts(copied)).filled
+    claimed = Config(policy=config.policy, pretrained=config.pretrained.replace('"code": false', '"code": true'))
+    assert pretrained_policy(claimed, facts(copied)).filled  # what a saved run says allows nothing
 
 
 def test_names_that_mean_nothing(tmp_path, monkeypatch):

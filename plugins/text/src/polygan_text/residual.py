@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class Config(Checked, group="model"):
     """Settings of ``text/residual``."""
 
+    typed_only: ClassVar[tuple[str, ...]] = ("trust_remote_code",)
+
     rerank: int = ranged(8, "[1, 1024]", usual=8)
     """Texts of the policy among which the discriminator chooses each sample; ``--rerank`` chooses another number later."""
     policy: str = "lstm"

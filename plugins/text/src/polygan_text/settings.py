@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polygan import Checked, ConfigError, ranged
 
@@ -66,6 +66,8 @@ PRESETS = {
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
     """Settings of SeqGAN. None: the preset's value."""
+
+    typed_only: ClassVar[tuple[str, ...]] = ("trust_remote_code",)
 
     preset: Literal["default", "paper"] = "default"
     """paper: the exact numbers and losses of Yu et al. 2017; default: numbers and losses that waste less and vary less."""

@@ -16,16 +16,7 @@ from .folders import asks_for_code, check, digest, find, one_line, trusted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_UNSAFE = (
-    "auto_map",
-    "quantization_config",
-    "_name_or_path",
-    "_commit_hash",
-    "id2label",
-    "label2id",
-    "dtype",
-    "torch_dtype",
-)
+_UNSAFE = ("auto_map", "quantization_config", "id2label", "label2id", "dtype", "torch_dtype", "attn_implementation")
 
 
 class Facts(TypedDict):
@@ -106,6 +97,11 @@ def _saved(text: str) -> dict[str, Facts]:
     return cast("dict[str, Facts]", found)
 
 
+def harmless(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a network without those that name code, places or number formats."""
+    return {name: value for name, value in config.items() if name not in _UNSAFE and not name.startswith("_")}
+
+
 def tokenizer_hash(text: str) -> str:
     """The hash of a tokenizer's JSON."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -135,7 +131,7 @@ def _read(name: str, setting: str, known: tuple[str, ...], *, trust: bool) -> Fa
         "folder": label,
         "sha256": digest(folder),
         "tokenizer": tokenizer_hash(vocabulary.text),
-        "config": {k: v for k, v in json.loads(config.to_json_string(use_diff=False)).items() if k not in _UNSAFE},
+        "config": {**harmless(json.loads(config.to_json_string(use_diff=False))), "num_labels": config.num_labels},
         "special": _special(tokenizer, config, f"model.{setting} = {name!r}"),
         "code": code,
     }

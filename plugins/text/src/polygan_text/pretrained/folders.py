@@ -79,6 +79,10 @@ def check(folder: Path, setting: str, *, trusted: bool) -> None:
     config = read_json(folder / "config.json")
     if not config:
         raise ConfigError(f"{where}: the folder has no config.json; save the model into it with save_pretrained")
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigError(
+            f"{where}: the folder holds adapters of another model; merge them into the model (merge_and_unload of peft) and save that"
+        )
     if not any(folder.glob("*.safetensors")):
         if any(found for pattern in _PICKLES for found in folder.glob(pattern)):
             raise ConfigError(
@@ -102,10 +106,10 @@ def check(folder: Path, setting: str, *, trusted: bool) -> None:
 
 def asks_for_code(folder: Path) -> bool:
     """Whether transformers would have to run Python code of the folder."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
     config, tokenizer = read_json(folder / "config.json"), read_json(folder / "tokenizer_config.json")
-    foreign = config.get("model_type") not in CONFIG_MAPPING_NAMES and bool(config.get("auto_map"))
+    foreign = config.get("model_type") not in CONFIG_MAPPING and bool(config.get("auto_map"))
     return foreign or bool(tokenizer.get("auto_map"))
 
 

@@ -9,10 +9,12 @@ import torch
 from polygan import CheckpointError, ConfigError
 
 from ..quiet import quiet_transformers
-from .folders import check, digest, one_line, place_of, trusted
+from .facts import harmless
+from .folders import asks_for_code, check, digest, one_line, place_of, trusted
 from .tokens import Special, TokenMap, token_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ..data.vocabulary import Vocabulary
@@ -37,7 +39,7 @@ def open_policy(facts: Facts, config: Any) -> tuple[Any, bool]:
                 f"{reason}, and this run holds only the adapters that it trained (--model.lora {config.lora}); put the folder back "
                 "as it was, or export the run with --format transformers while it is there"
             )
-        return _empty(AutoModelForCausalLM, facts, config), False
+        return _empty(AutoModelForCausalLM, facts), False
     model, missing = _from_folder(AutoModelForCausalLM, folder, facts, config, "policy")
     if missing:
         raise ConfigError(
@@ -56,7 +58,7 @@ def open_classifier(facts: Facts, config: Any) -> tuple[Any, bool]:
     folder, _ = unchanged(facts)
     labels = outputs(facts)
     if folder is None:
-        return _empty(AutoModelForSequenceClassification, facts, config, num_labels=labels), False
+        return _empty(AutoModelForSequenceClassification, facts, num_labels=labels), False
     kind = AutoModelForSequenceClassification
     options = {"num_labels": labels, "ignore_mismatched_sizes": True}
     model, missing = _from_folder(kind, folder, facts, config, "discriminator", **options)
@@ -71,7 +73,7 @@ def outputs(facts: Facts) -> int:
     """How many outputs the classifier has: two if its folder says so, else one."""
     kinds = facts["config"].get("architectures") or [""]
     own = str(kinds[0]).endswith("ForSequenceClassification")
-    return 2 if own and facts["config"].get("num_labels", 2) == 2 else 1
+    return 2 if own and facts["config"].get("num_labels") == 2 else 1
 
 
 def unchanged(facts: Facts) -> tuple[Path | None, str]:
@@ -111,13 +113,14 @@ def _from_folder(
     safe = {
         "use_safetensors": True,
         "local_files_only": True,
-        "trust_remote_code": facts["code"],
+        # `check` has refused code that the user did not allow; what a saved run says of the code counts for nothing.
+        "trust_remote_code": asks_for_code(folder),
         "dtype": torch.float32,
         "output_loading_info": True,
     }
     try:
         with quiet_transformers():
-            model, told = kind.from_pretrained(folder, **safe, **options)
+            model, told = _with_attention(lambda a: kind.from_pretrained(folder, **safe, **options, **a))
     except Exception as error:  # a user's folder may raise anything
         raise ConfigError(
             f"model.{setting} = {facts['folder']!r}: transformers cannot open the model ({one_line(error)}); save it again with "
@@ -126,17 +129,27 @@ def _from_folder(
     return model.eval(), sorted({*told["missing_keys"], *(entry[0] for entry in told["mismatched_keys"])})
 
 
-def _empty(kind: Any, facts: Facts, config: Any, **options: Any) -> Any:
-    """A network without weights of its own. ConfigError where only the folder's code could build the network."""
+def _empty(kind: Any, facts: Facts, **options: Any) -> Any:
+    """A network without weights of its own. CheckpointError where only the folder's code could build the network."""
     from transformers import AutoConfig
 
     if facts["code"]:
-        folder, _ = place_of(facts["folder"]), config
         raise CheckpointError(
-            f"{facts['folder']} holds the code of this run's model and {'has changed' if folder else 'is gone'}; put the folder back"
+            f"{facts['folder']} holds the code of this run's model, and is gone or has changed; put the folder back as it was"
         )
     try:
         with quiet_transformers():
-            return kind.from_config(AutoConfig.for_model(**facts["config"], **options)).float().eval()
+            config = AutoConfig.for_model(**{**harmless(facts["config"]), **options})
+            return _with_attention(lambda a: kind.from_config(config, trust_remote_code=False, **a)).float().eval()
     except Exception as error:  # facts of a stranger's run
         raise ConfigError(f"model.pretrained describes no network of transformers ({one_line(error)})") from None
+
+
+def _with_attention(build: Callable[[dict[str, str]], Any]) -> Any:
+    """A network with torch's own attention, whatever its folder asks for: other names may fetch code."""
+    try:
+        return build({"attn_implementation": "sdpa"})
+    except ValueError as error:
+        if "sdpa" not in str(error) and "scaled_dot_product" not in str(error):
+            raise
+        return build({"attn_implementation": "eager"})
