@@ -101,11 +101,10 @@ def test_merged_weights_compute_the_same(folders):
         policy = moved(adapted(folders(kind)))
         model = AutoModelForCausalLM.from_pretrained(folders(kind)).eval()
         model.load_state_dict(merged(policy.model))
-        given = torch.randint(3, 300, (3, LENGTH))
+        given = torch.randint(3, 300, (3, LENGTH), generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            torch.testing.assert_close(
-                model(input_ids=given).logits, policy.model(input_ids=given).logits, rtol=1e-5, atol=1e-5
-            )
+            ours, theirs = policy.model(input_ids=given).logits, model(input_ids=given).logits
+        assert (ours - theirs).abs().max() < 1e-5 * ours.abs().max().clamp(min=1)
 
 
 def test_adapters_need_the_folder_as_it_was(folders, tmp_path):

@@ -99,15 +99,22 @@ def test_a_run_opens_again_with_the_same_texts(with_adapters, with_all_weights):
         assert again.generate(2, seed=1, of="mle").data
 
 
-def test_an_interrupted_run_goes_on_to_the_bit(folders, tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    whole = trained(tmp_path / "a", folders("llama"), steps=7, lora=2, **QUICK)
-    trained(tmp_path / "b", folders("llama"), steps=5, lora=2, **QUICK)
-    rest = polygan.resume(tmp_path / "b" / "runs" / "run", steps=7, quiet=True)
+def test_an_interrupted_run_goes_on_to_the_bit(with_adapters, tmp_path):
+    run, folder = with_adapters
+    whole = trained(tmp_path, folder, steps=7, lora=2, mle_rate=0.05, **QUICK)
+    shutil.copytree(run.folder, tmp_path / "runs" / "half")
+    rest = polygan.resume(tmp_path / "runs" / "half", steps=7, quiet=True)
     for name, network in whole.networks.items():
         for key, value in network.state_dict().items():
             assert torch.equal(value, rest.networks[name].state_dict()[key]), (name, key)
+
+
+def test_the_console_says_what_a_run_with_adapters_needs(with_adapters, with_all_weights):
+    run, folder = with_adapters
+    (note,) = [n for n in run.recipe.notes(polygan.TrainerSettings(steps=100)) if "adapters" in n]
+    assert str(folder) in note
+    assert "--format transformers" in note
+    assert not with_all_weights.recipe.notes(polygan.TrainerSettings(steps=100))
 
 
 def test_adapters_without_their_folder_say_what_is_missing(with_adapters):

@@ -98,6 +98,17 @@ def test_the_game_moves_an_lstm_too():
     assert (parameters(trainer.actors["generator"].module) - before).abs().max() > 1e-3
 
 
+def test_nothing_is_completed_so_there_is_no_rollout_policy():
+    made = recipe(rewards="sequence", tolerance=0.0, adversarial_rate=0.9, teach=False)
+    assert set(made.networks()) == {"generator", "discriminator", "mle"}
+    assert "lag" not in {turn.name for turn in made.turns()}
+    trainer = train(made, 9)
+    for _ in range(9):  # the game makes the policy worse and the check puts the start back
+        trainer.iterate()
+    start = trainer.actors["mle"].module.policy
+    torch.testing.assert_close(parameters(trainer.actors["generator"].module), parameters(start))
+
+
 def test_the_entropy_bonus_is_off_unless_asked_for():
     assert Config(rewards="sequence").method().entropy == 0
     assert Config(rewards="sequence", entropy=0.1).method().entropy == 0.1

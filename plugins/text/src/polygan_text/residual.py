@@ -13,7 +13,7 @@ from polygan import Checked, ConfigError, Player, Turn, ranged
 
 from .data.facts import TEXTS
 from .early_stopping import follow
-from .pretrained.facts import complete
+from .pretrained.facts import complete, kept
 from .reranking import POOL, log_ratio, log_weights
 from .rollout import sample
 from .seqgan import SeqGAN
@@ -42,7 +42,7 @@ class Config(Checked, group="model"):
     lora: int = ranged(0, "[0, inf)", usual=16)
     """Rank of the adapters that learn in a pretrained policy, whose own weights then stay as they are; 0: all weights learn."""
     trust_remote_code: bool = False
-    """Whether Python code in a pretrained folder may run. A saved run does not keep this setting."""
+    """Whether Python code in a pretrained folder may run. What a saved run says here counts for nothing: type it each time."""
     pretrained: str = ""
     """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"
@@ -142,8 +142,9 @@ class Residual(SeqGAN):
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the discriminator learns."""
         if training.steps > self.method.mle_steps:
-            return ()
+            return kept(self.config)
         return (
+            *kept(self.config),
             f"The discriminator learns from step {self.method.mle_steps:,} on and this run ends at {training.steps:,}: it never "
             "learns, and chooses at random. Use more --steps, or lower --model.mle_steps.",
         )

@@ -16,7 +16,7 @@ from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
 from .policy import LSTMPolicy, Policy, TransformerPolicy
 from .pretrained.discriminator import pretrained_discriminator
-from .pretrained.facts import CHOICES, conditional
+from .pretrained.facts import CHOICES, conditional, kept
 from .pretrained.policy import pretrained_policy
 from .pretrained.sequence import sequence_terms
 from .recurrent_discriminator import RecurrentDiscriminator
@@ -51,7 +51,10 @@ class SeqGAN(TextGAN[Config]):
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
         generator, discriminator = self._policy(), self._discriminator()
         rollout, mle = copy.deepcopy(generator), Best(generator)
-        return {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+        found = {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+        if getattr(self.config, "rewards", "") == "sequence":  # nothing is completed
+            del found["rollout"]
+        return found
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
@@ -107,8 +110,8 @@ class SeqGAN(TextGAN[Config]):
             Turn("begin", (), self._checks.begin, data=None, start=a, stop=a + 1),
             Turn("d_pretrain", d, self.discriminator_loss, start=a, stop=b),
             Turn("g", g, self.generator_loss, start=b),
-            Turn("lag", (), self.lag, data=None, start=b),
         ]
+        turns += [Turn("lag", (), self.lag, data=None, start=b)] if self.config.rewards == "rollouts" else []
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
         turns += [Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
         return [
@@ -119,8 +122,9 @@ class SeqGAN(TextGAN[Config]):
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the game begins."""
         if training.steps > self._begin:
-            return ()
+            return kept(self.config)
         return (
+            *kept(self.config),
             f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: the adversarial training never starts. "
             "Use more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
         )

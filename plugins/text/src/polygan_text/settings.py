@@ -77,7 +77,7 @@ class Config(Checked, group="model"):
     lora: int = ranged(0, "[0, inf)", usual=16)
     """Rank of the adapters that learn in a pretrained policy, whose own weights then stay as they are; 0: all weights learn."""
     trust_remote_code: bool = False
-    """Whether Python code in a pretrained folder may run. A saved run does not keep this setting."""
+    """Whether Python code in a pretrained folder may run. What a saved run says here counts for nothing: type it each time."""
     pretrained: str = ""
     """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from polygan import ConfigError, DataError
@@ -71,6 +70,16 @@ def conditional(config: Any) -> Any:
             "a pretrained network knows no classes; leave --model.conditional out, or train an lstm or gpt2 with cnn or lstm"
         )
     return config.conditional if own else "no"
+
+
+def kept(config: Any) -> tuple[str, ...]:
+    """A sentence on what a run with adapters keeps, and what it needs; nothing for other runs."""
+    if not config.lora:
+        return ()
+    return (
+        f"This run keeps only the adapters that it trains: opening it needs {config.policy} as it is now. `polygan export --format "
+        "transformers` writes a model that stands alone.",
+    )
 
 
 def facts_of(config: Any, setting: str) -> Facts | None:
@@ -174,8 +183,3 @@ def same_tokenizer(facts: Facts, info: Mapping[str, Any], setting: str) -> Vocab
             f"tokenizer; add --data.tokenizer {facts['folder']}"
         )
     return vocabulary
-
-
-def folder_name(facts: Facts) -> str:
-    """What a reader calls the folder."""
-    return Path(facts["folder"]).name

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from polygan import ConfigError
+from polygan import ConfigError, did_you_mean
 
 TRUST = "POLYGAN_TRUST_REMOTE_CODE"
 """The environment variable that allows a model's own Python code where a run is opened again."""
@@ -49,7 +49,7 @@ def find(name: str, setting: str, known: tuple[str, ...]) -> tuple[str, Path]:
     if (found := cached(name)) is not None:
         return name, found
     raise ConfigError(
-        f"model.{setting} = {name!r}: known are {', '.join(known)}, and there is no such folder in {Path.cwd()}; a model of the Hub "
+        f"model.{setting} = {name!r}{did_you_mean(name, known)}: known are {', '.join(known)}, and there is no such folder in {Path.cwd()}; a model of the Hub "
         f"must lie in the local cache first (`hf download {name}`)"
     )
 
