@@ -48,9 +48,11 @@ def find(name: str, setting: str, known: tuple[str, ...]) -> tuple[str, Path]:
         return str(path.resolve()), path.resolve()
     if (found := cached(name)) is not None:
         return name, found
+    like_id = not name.startswith((".", "/", "~")) and name.count("/") <= 1 and " " not in name
+    hub = f"; a model of the Hub must lie in the local cache first (`hf download {name}`)" if like_id else ""
     raise ConfigError(
-        f"model.{setting} = {name!r}{did_you_mean(name, known)}: known are {', '.join(known)}, and there is no such folder in {Path.cwd()}; a model of the Hub "
-        f"must lie in the local cache first (`hf download {name}`)"
+        f"model.{setting} = {name!r}{did_you_mean(name, known)}: known are {', '.join(known)}, and there is no such folder in "
+        f"{Path.cwd()}{hub}"
     )
 
 
