@@ -154,6 +154,33 @@ def test_transformers_opens_the_export_and_writes_the_same_text(with_adapters, w
         torch.testing.assert_close(ours[..., state.drawn[3:200]], theirs[..., state.drawn[3:200]], rtol=1e-5, atol=1e-5)
 
 
+def test_an_export_that_computes_other_logits_or_cuts_otherwise_is_refused(with_all_weights, tmp_path, monkeypatch):
+    from polygan_text.pretrained import exporting
+
+    write, cut = exporting._model, exporting._tokenizer
+
+    def spoilt(*given):
+        model = write(*given)
+        model.transformer.ln_f.bias.data += 0.1
+        return model
+
+    monkeypatch.setattr(exporting, "_model", spoilt)
+    with pytest.raises(CheckpointError, match="logits of transformers differ"):
+        with_all_weights.export(tmp_path / "a", "transformers")
+    monkeypatch.setattr(exporting, "_model", write)
+
+    def lowered(*given):
+        from tokenizers import normalizers
+
+        made = cut(*given)
+        made.backend_tokenizer.normalizer = normalizers.Prepend("x")
+        return made
+
+    monkeypatch.setattr(exporting, "_tokenizer", lowered)
+    with pytest.raises(CheckpointError, match="AutoTokenizer cuts"):
+        with_all_weights.export(tmp_path / "b", "transformers")
+
+
 def test_an_export_is_a_folder_to_start_from(with_adapters, tmp_path):
     run, _ = with_adapters
     run.export(tmp_path / "again", "transformers")

@@ -10,9 +10,10 @@ from tokenizers import Tokenizer
 
 from polygan import CheckpointError, ConfigError
 
-from ..data.facts import SPECIAL, START, UNK
+from ..data.facts import EOS, START, UNK
 from ..data.vocabulary import load_vocabulary
 from ..quiet import quiet_transformers
+from ..rollout import sample
 from .facts import facts_of, tokenizer_hash
 from .folders import asks_for_code, place_of
 from .lora import merged
@@ -43,7 +44,7 @@ def export_pretrained(recipe: Any, policy: PretrainedPolicy, path: Path) -> list
     with quiet_transformers():
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
-        _compare(policy, vocabulary, path)
+        _compare(policy, vocabulary, recipe.text["length"], path)
     return sorted(file for file in path.iterdir() if file.is_file())
 
 
@@ -95,16 +96,16 @@ def _tokenizer(facts: Facts, vocabulary: Vocabulary) -> Any:
 
 
 @torch.no_grad()
-def _compare(policy: PretrainedPolicy, vocabulary: Vocabulary, folder: Path) -> None:
+def _compare(policy: PretrainedPolicy, vocabulary: Vocabulary, length: int, folder: Path) -> None:
     """Open the folder and compare logits and tokens. Raises CheckpointError."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     again: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     ours = copy.deepcopy(policy).cpu()
-    length = min(32, getattr(again.config, "max_position_embeddings", None) or 32)
-    tokens = torch.randint(len(SPECIAL), vocabulary.size, (_ROWS, length), generator=torch.Generator().manual_seed(0))
-    tokens = torch.where(ours.drawn[tokens], tokens, int(ours.drawn.nonzero()[-1]))
+    # Texts of the policy: on tokens without sense, rounding grows through a large model to a hundred times its size.
+    numbers = torch.rand(_ROWS, min(32, length), 2, generator=torch.Generator().manual_seed(0))
+    tokens = sample(ours, numbers, eos=EOS)
     mine = ours(tokens)[..., ours.drawn]
     given = ours.inputs[torch.cat([torch.full((_ROWS, 1), START), tokens[:, :-1]], 1)]
     theirs = again(input_ids=given).logits[..., ours.inputs[ours.drawn]]
