@@ -10,8 +10,9 @@ the seeds:
 - the negative log-likelihood of samples under the oracle, and the oracle's own;
 - the negative log-likelihood of held-out data under the generator.
 
-It also prints in how many pairs the start's discriminator ranks a held-out sequence above a fresh one. A seed took 8 to 15 minutes on
-about half a core of an x86-64 processor.
+It also prints in how many pairs the start's discriminator ranks a held-out sequence above a fresh one. With ``--rerank 2 4 8`` the table has
+rows for the start whose discriminator chooses each sequence among so many; their likelihood is that of the choice. ``dense`` is the game
+in which the discriminator rewards each token. A seed took 8 to 15 minutes on about half a core of an x86-64 processor.
 """
 
 from __future__ import annotations
@@ -26,12 +27,19 @@ import torch
 
 import polygan
 from polygan_text.oracle import oracle_of
+from polygan_text.residual import Config as ResidualConfig
+from polygan_text.residual import Residual
 from polygan_text.settings import Config, Sampling
 
 if TYPE_CHECKING:
     from torch import nn
 
-REWARDS = ("discriminator", "constant", "random")
+REWARDS: dict[str, dict[str, str]] = {
+    "discriminator": {"reward": "discriminator"},
+    "dense": {"reward": "discriminator", "rewards": "dense"},
+    "constant": {"reward": "constant"},
+    "random": {"reward": "random"},
+}
 TEMPERATURES = (1.0, 0.9, 0.8)
 MODEL: dict[str, Any] = {
     "embedding_dim": 32,
@@ -64,6 +72,17 @@ def score(run: polygan.Run, policy: nn.Module, samples: int, temperature: float)
     return float(by_oracle), float(-recipe.log_likelihood(policy, real, temperature=temperature).mean())
 
 
+def score_choice(run: polygan.Run, samples: int, copies: int) -> tuple[float, float]:
+    """The same for the start whose discriminator chooses among ``copies`` sequences, at temperature 1."""
+    oracle, held_out = oracle_of(run.recipe.info), run.splits()["held_out"]
+    real = run.domain.real(held_out, np.sort(held_out.rows)).extra["tokens"]
+    drawn = run.generate(samples, seed=0, rerank=copies).extra["tokens"]
+    chooser = Residual(ResidualConfig(rerank=copies), run.recipe.info)
+    nats = chooser.log_likelihood(run.networks["generator"], real).sum(1)
+    nats = nats.double() + chooser.chosen_log_ratio(run.networks, real, None)
+    return float(-chooser.log_likelihood(oracle, drawn).mean()), float(-nats.mean()) / real.shape[1]
+
+
 @torch.no_grad()
 def ranked(run: polygan.Run, samples: int) -> float:
     """Share of pairs of a held-out and a fresh sequence in which the discriminator takes the held-out one for more real."""
@@ -82,7 +101,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=80, help="generator steps of the game")
-    parser.add_argument("--rewards", nargs="+", default=REWARDS, choices=REWARDS)
+    parser.add_argument("--rewards", nargs="*", default=("discriminator", "constant", "random"), choices=REWARDS)
+    parser.add_argument(
+        "--rerank", nargs="*", type=int, default=[], help="sequences among which the discriminator chooses"
+    )
     parser.add_argument("--size", type=int, default=11_112, help="sequences, of which a tenth is held out")
     parser.add_argument("--samples", type=int, default=3000, help="sequences that are scored")
     parser.add_argument("--model", nargs="*", default=[], metavar="NAME=VALUE", help="settings of text/seqgan")
@@ -114,11 +136,15 @@ def main() -> None:
         start = polygan.train("text/seqgan", model=model, steps=steps, seed=seed, name=f"oracle-start-{seed}", **common)
         note(seed, "start", start, start.networks["generator"], TEMPERATURES)
         print(f"seed {seed}: {ranked(start, arguments.samples):.1%} of pairs ranked rightly", flush=True)
+        for copies in arguments.rerank:
+            pair = score_choice(start, arguments.samples, copies)
+            found.setdefault((f"rerank {copies}", 1.0), []).append(pair)
+            print(f"seed {seed} rerank {copies}: {pair[0]:.3f} by the oracle, {pair[1]:.3f} held out", flush=True)
         note(seed, "oracle", start, oracle_of(start.recipe.info), (1.0,))
         for reward in arguments.rewards:
             run = polygan.train(
                 "text/seqgan",
-                model=model | {"reward": reward, "mle_steps": 0, "pretrain_steps": 0},
+                model=model | REWARDS[reward] | {"mle_steps": 0, "pretrain_steps": 0},
                 steps=arguments.steps,
                 seed=seed,
                 name=f"oracle-{reward}-{seed}",

@@ -20,6 +20,7 @@ SMALL = {
     "mle_steps": 3,
     "pretrain_every": 1,
     "check_every": 2,
+    "check_texts": 32,
     "teach_every": 1,
     "teach_steps": 1,
 }

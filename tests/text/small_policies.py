@@ -12,6 +12,8 @@ def policies(classes=0):
     made = {
         "lstm": LSTMPolicy(11, 5, 7, classes=classes, init_std=1.0),
         "deep": LSTMPolicy(11, 5, 7, layers=2, classes=classes, init_std=1.0),
+        "tied": LSTMPolicy(11, 7, 7, classes=classes, init_std=1.0, tied=True),
+        "narrow": LSTMPolicy(11, 5, 7, classes=classes, init_std=1.0, tied=True),
         "gpt2": TransformerPolicy(11, 9, 8, classes=classes),
     }
     for parameter in made["gpt2"].parameters():

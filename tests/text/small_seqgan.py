@@ -13,7 +13,7 @@ from polygan_text.settings import Config
 
 INFO = {"vocabulary": 12, "length": 6, "start": 0, "eos": 1, "classes": []}
 SMALL = {"embedding_dim": 4, "hidden_dim": 6, "discriminator_embedding_dim": 4, "rollouts": 2, "discriminator_steps": 1}
-PHASES = {"mle_steps": 4, "pretrain_steps": 2, "check_every": 2}
+PHASES = {"mle_steps": 4, "pretrain_steps": 2, "check_every": 2, "check_texts": 32}
 
 
 def recipe(info=INFO, **options):
@@ -22,7 +22,7 @@ def recipe(info=INFO, **options):
 
 def context(made, seed=0):
     torch.manual_seed(seed)
-    training, networks = TrainerSettings(), made.networks()
+    training, networks = TrainerSettings(batch_size=8), made.networks()
     ctx = Context(complete_players(networks, made.players(networks, training)), torch.device("cpu"), training)
     ctx.noise.reset(seed)
     return ctx
@@ -41,4 +41,4 @@ def train(made, steps, held_out=None, **options):
 
 
 def parameters(module):
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
+    return torch.cat([torch.empty(0), *(p.detach().flatten() for p in module.parameters())])

@@ -12,9 +12,17 @@ TINY = {
     "mle_steps": 1,
     "pretrain_steps": 1,
     "check_every": 1,
+    "check_texts": 8,
 }
 SEQGAN = Case("text/seqgan", GRAMMAR, TINY)
-CHOSEN = {"embedding_dim": 4, "hidden_dim": 6, "discriminator_embedding_dim": 4, "mle_steps": 2, "check_every": 1}
+CHOSEN = {
+    "embedding_dim": 4,
+    "hidden_dim": 6,
+    "discriminator_embedding_dim": 4,
+    "mle_steps": 2,
+    "check_every": 1,
+    "check_texts": 8,
+}
 RESIDUAL = Case("text/residual", GRAMMAR, {**CHOSEN, "rerank": 3})
 SMALL_LEAK = {
     "embedding_dim": 4,
@@ -27,7 +35,7 @@ SMALL_LEAK = {
     "discriminator_steps": 1,
     "mle_steps": 1,
     "check_every": 1,
-    "check_batches": 1,
+    "check_texts": 1,
     "teach_every": 1,
     "teach_steps": 1,
 }

@@ -29,6 +29,11 @@ def test_the_last_policy_of_maximum_likelihood_is_looked_at_between_two_checks_t
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_early_stopping_goes_back_to_the_best_held_out_policy(accumulate):
     made = recipe(mle_rate=0.05, mle_steps=6, check_every=1)
+
+    def nll_of(policy, given):
+        mask = valid(given["tokens"], 1)
+        return float((made._nats(policy, given) * mask).sum().detach() / mask.sum())
+
     other = {"tokens": torch.randint(2, 12, (8, 6), generator=torch.Generator().manual_seed(9))}
     trainer = train(made, 7, other, accumulate=accumulate)
     best, least = None, float("inf")
@@ -36,12 +41,10 @@ def test_early_stopping_goes_back_to_the_best_held_out_policy(accumulate):
     for _ in range(6):
         trainer.iterate()
         policy = trainer.actors["generator"].module
-        nll = sum(float(made._nll(policy, part, valid(part["tokens"], 1)).detach()) for part in parts) / accumulate
+        nll = sum(nll_of(policy, part) for part in parts) / accumulate
         if nll < least:
             best, least = parameters(policy).clone(), nll
-    worst = float(
-        made._nll(policy, other, valid(other["tokens"], 1)).detach()
-    )  # it has learned the training batch by heart
+    worst = nll_of(policy, other)  # it has learned the training batch by heart
     trainer.iterate()  # step 6: one more look, then the game begins
     kept = trainer.actors["mle"].module
     assert float(kept.ready) == 1
@@ -122,3 +125,30 @@ def test_the_console_hears_of_a_game_that_lost(probation, advice):
     (said,) = made.remarks({"probation/worse": 0.5})
     assert "0.02 nats a token" in said
     assert advice in said
+
+
+def test_a_check_looks_at_as_many_texts_as_asked_and_says_how_sure_it_is():
+    made = recipe(check_texts=20, check_every=1)
+    ctx = context(made)
+    assert {t.repeat for t in made.turns() if t.name == "held_out"} == {3}
+    tokens = torch.randint(2, 12, (24, 6), generator=torch.Generator().manual_seed(3))
+    tokens[::2, 3:] = 1
+    with torch.no_grad():
+        for part in tokens.split(8):
+            ctx.turn = "held_out"
+            made._checks.look(ctx, {"tokens": part})
+        policy = ctx["generator"]
+        mask = valid(tokens, 1)
+        nats, count = (-policy.log_probabilities(tokens) * mask).sum(1), mask.sum(1)
+    said = torch.stack([value for name, value in ctx.observations if name == "held_out/nll_error"]).mean()
+    draws = torch.randint(24, (4000, 24), generator=torch.Generator().manual_seed(4))
+    expected = (nats[draws].sum(1) / count[draws].sum(1)).std()  # the bootstrap's
+    assert float(said) == pytest.approx(float(expected), rel=0.15)
+    assert float(ctx.players["mle"].module.mean()) == pytest.approx(float(nats.sum() / count.sum()), rel=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_the_checks_of_earlier_versions_are_of_four_batches(preset):
+    made = recipe(preset=preset, check_every=1)
+    context(made)
+    assert {t.repeat for t in made.turns() if t.name == "held_out"} == {4}

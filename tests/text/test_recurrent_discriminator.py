@@ -54,3 +54,14 @@ def test_the_recurrent_discriminator_scores_completions_without_dropout():
     for k, copy in ((0, 0), (2, 5), (4, 10)):
         torch.testing.assert_close(got[k, copy], discriminator(complete[k, copy], labels), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(discriminator.train().score(tokens, labels), discriminator.eval()(tokens, labels))
+
+
+def test_terms_and_the_bias_make_the_logit(monkeypatch):
+    monkeypatch.setattr("polygan_text.recurrent_discriminator.CHUNK", 2)
+    discriminator = recurrent()
+    tokens, labels = torch.tensor([[3, 5, 1, 1], [4, 4, 7, 2], [1, 1, 1, 1]]), torch.tensor([2, 0, 1])
+    terms = discriminator.terms(tokens, labels)
+    torch.testing.assert_close(terms.sum(1) + 0.3, discriminator.score(tokens, labels))
+    assert (terms[0, 3], terms[2, 1:].abs().sum()) == (0, 0)
+    later = discriminator.terms(torch.tensor([[3, 5, 7, 2]]), labels[:1])
+    torch.testing.assert_close(later[:, :2], terms[:1, :2])  # a term knows nothing of later tokens

@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_policies import policies
 
 from polygan.seeding import Noise
+from polygan_text.data.facts import OPEN
 from polygan_text.policy import LSTMPolicy, TransformerPolicy
-from polygan_text.rollout import Shape, roll_out, sample, shaped, valid
+from polygan_text.rollout import Shape, next_tokens, prefix_lengths, roll_out, sample, shaped, valid
 
 
 @pytest.mark.parametrize("name", ["lstm", "gpt2"])
@@ -75,7 +76,7 @@ def replayed(policy, tokens, n, noise, eos, labels):
     return out
 
 
-@pytest.mark.parametrize("name", ["lstm", "deep", "gpt2"])
+@pytest.mark.parametrize("name", ["lstm", "deep", "narrow", "gpt2"])
 @pytest.mark.parametrize(("eos", "classes"), [(None, 0), (1, 3)])
 def test_one_growing_batch_equals_a_replay_of_every_prefix(name, eos, classes):
     policy = policies(classes)[name]
@@ -128,3 +129,90 @@ def test_completions_do_not_depend_on_the_number_of_processes():
     for part in (0, 1):
         share = roll_out(policy, tokens[2 * part : 2 * part + 2], 2, Noise().reset(3, part=part, parts=2))
         assert torch.equal(share, whole[:, :, 2 * part : 2 * part + 2])
+
+
+def counted(policy):
+    """The policy, and a list of how many sequences each step advanced."""
+    steps, make = [], policy.sampler
+
+    class Spy:
+        def __init__(self):
+            self.inner = make()
+            self.start, self.logits = self.inner.start, self.inner.logits
+
+        def advance(self, state, tokens):
+            steps.append(len(tokens))
+            return self.inner.advance(state, tokens)
+
+    policy.sampler = Spy
+    return policy, steps
+
+
+def in_full(policy, uniform, eos):
+    """Every sequence to its last place, also after its end."""
+    tokens = torch.full(uniform.shape[:2], eos)
+    with torch.no_grad():
+        sampler = policy.sampler()
+        state = sampler.start(len(tokens))
+        for t in range(tokens.shape[1]):
+            drawn = next_tokens(sampler, state, uniform[:, t])
+            ended = (tokens[:, :t] == eos).any(1)
+            tokens[:, t] = torch.where(ended, eos, drawn)
+            state = sampler.advance(state, tokens[:, t]) if t + 1 < tokens.shape[1] else state
+    return tokens
+
+
+@pytest.mark.parametrize("name", ["lstm", "gpt2"])
+def test_sequences_that_have_ended_take_no_steps_and_change_no_text(name):
+    policy, steps = counted(policies()[name])
+    uniform = torch.rand(64, 9, 2, generator=torch.Generator().manual_seed(0))
+    expected = in_full(policy, uniform, 1)
+    assert sum(steps) == 64 * 8
+    steps.clear()
+    tokens = sample(policy, uniform, eos=1)
+    assert torch.equal(tokens, expected)
+    going = [int((tokens[:, t] != 1).sum()) for t in range(8)]  # after each token
+    assert sum(going) <= sum(steps) <= sum(going) / 0.75 + 64
+    assert sum(steps) < 0.8 * 64 * 8
+    steps.clear()
+    roll_out(policy, tokens, 3, Noise().reset(0), eos=1)
+    assert sum(steps) < 0.8 * 64 * (3 * 8 * 7 / 2 + 8)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gpt2"])
+def test_completions_are_the_same_in_groups_of_prefixes(name, monkeypatch):
+    policy = policies()[name]
+    tokens = sample(policy, torch.rand(5, 9, 2, generator=torch.Generator().manual_seed(0)), eos=1)
+    expected = roll_out(policy, tokens, 3, Noise().reset(1), eos=1)
+    policy, steps = counted(policy)
+    monkeypatch.setattr("polygan_text.rollout.TOKENS", 2 * 3 * 5 * 9)  # of two prefixes
+    assert torch.equal(roll_out(policy, tokens, 3, Noise().reset(1), eos=1), expected)
+    assert max(steps) <= 2 * 3 * 5
+
+
+@pytest.mark.parametrize("eos", [None, 1])
+def test_completions_of_every_third_prefix_that_are_cut_after_two_tokens(eos):
+    policy = policies()["lstm"]
+    tokens = sample(policy, torch.rand(40, 9, 2, generator=torch.Generator().manual_seed(0)), eos=eos)
+    whole = roll_out(policy, tokens, 2, Noise().reset(1), eos=eos, every=3)
+    assert prefix_lengths(9, 3) == [3, 6]
+    assert whole.shape == (2, 2, 40, 9)
+    policy, steps = counted(policy)
+    cut = roll_out(policy, tokens, 2, Noise().reset(1), eos=eos, every=3, cut=2)
+    for k, length in enumerate((3, 6)):
+        assert torch.equal(whole[k, ..., :length], tokens[:, :length].expand(2, -1, -1))
+        assert torch.equal(cut[k, ..., : length + 2], whole[k, ..., : length + 2])
+        ended = (whole[k, ..., : length + 2] == eos).any(2) if eos else torch.zeros(2, 40, dtype=torch.bool)
+        rest = cut[k, ..., length + 2 :]
+        assert (rest[ended] == eos).all() if eos else True
+        assert (rest[~ended] == OPEN).all()
+        assert not (whole[k] == OPEN).any()
+    assert sum(steps) <= 40 * (6 + 2 * 2 * 2)
+
+
+def test_texts_that_have_all_ended_are_their_own_completions():
+    policy, steps = counted(policies()["lstm"])
+    tokens = torch.tensor([[5, 1, 1, 1], [1, 1, 1, 1]])
+    assert (roll_out(policy, tokens, 2, Noise().reset(0), eos=1)[1:] == tokens).all()
+    assert max(steps) <= 4
+    assert torch.equal(roll_out(policy, tokens[1:], 2, Noise().reset(0), eos=1), tokens[1:].expand(3, 2, 1, 4))

@@ -17,6 +17,7 @@ from polygan.game.recipe import swapped
 from polygan_text.rollout import valid
 from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
+from polygan_text.whitening import Whitening
 
 # Rewards
 
@@ -104,6 +105,130 @@ def test_the_policy_gradient_points_where_the_exact_gradient_does(preset, scale)
     assert torch.cosine_similarity(estimate, exact, dim=0) > 0.97
     if preset == "paper":  # the sum over the batch of the rewards as they are: its size is known too
         torch.testing.assert_close(estimate / n, exact, atol=0.25 * float(exact.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(("eos", "classes"), [(None, 0), (1, 2)])
+def test_the_dense_gradient_is_the_exact_gradient_of_the_mean_sum_of_terms(eos, classes):
+    """All texts of three tokens: the mean of reward times gradient, weighted by probability, against autograd of E[sum of terms]."""
+    info = {"vocabulary": 4, "length": 3, "start": 0, "eos": eos, "classes": ["a", "b"][:classes]}
+    made = SeqGAN(Config(rewards="dense", discriminator="lstm", embedding_dim=3, hidden_dim=4), info)
+    ctx = context(made)
+    policy, discriminator = ctx.players["generator"].module, ctx.players["discriminator"].module
+    for parameter in [*policy.parameters(), *discriminator.parameters()]:
+        torch.nn.init.normal_(parameter, std=0.7)
+    every = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    if eos is not None:
+        ended = (every == eos).cumsum(1) > 0
+        every = every[(~ended[:, :-1] | (every[:, 1:] == eos)).all(1)]
+    labels = torch.ones(len(every), dtype=torch.long) if classes else None
+    logp = policy.log_probabilities(every, labels) * valid(every, eos)
+    p = logp.sum(1).exp()
+    assert float(p.detach().sum()) == pytest.approx(1, abs=1e-5)
+    worth = discriminator.score(every, labels) - discriminator.bias.detach()
+    parameters = list(policy.parameters())
+
+    def gradient(value):
+        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        return torch.cat([g.flatten() for g in found if g is not None])
+
+    rewards = made._rewards(ctx, every, labels)
+    torch.testing.assert_close(rewards[:, 0], worth)
+    torch.testing.assert_close(
+        gradient((p.detach()[:, None] * rewards * logp).sum()), gradient((p * worth).sum()), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_dense_rewards_complete_nothing(monkeypatch):
+    made = recipe(rewards="dense", discriminator="lstm")
+    ctx = context(made)
+    monkeypatch.setattr("polygan_text.seqgan.roll_out", None)
+    sum(made.generator_loss(ctx, batch()).values()).backward()
+    gradients = [p.grad for p in ctx.players["generator"].module.parameters()]
+    assert any(float(g.abs().max()) > 0 for g in gradients)
+
+
+def test_a_reward_that_says_little_is_quieter_than_the_rewards_before():
+    """The preset ``default`` makes each batch's advantages equally large; a running scale keeps their sizes."""
+    loud = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
+    sizes = {}
+    for preset in ("auto", "default"):
+        made = recipe(preset=preset)
+        ctx, mask = context(made), torch.ones(8, 6)
+        found = [made._advantage(ctx, scale * loud, mask) for scale in (1.0, 1.0, 0.01, 1.0)]
+        sizes[preset] = [float(x.square().mean().sqrt()) for x in found]
+    assert sizes["default"] == pytest.approx([1, 1, 1, 1], rel=1e-2)
+    assert sizes["auto"] == pytest.approx([1, 1, 0.0122, 1.149], rel=1e-2)
+
+
+def test_the_scale_of_advantages_is_a_decaying_mean_that_a_checkpoint_holds():
+    squares = [4.0, 1.0, 9.0]
+    made = Whitening()
+    found = [float(made.follow(torch.tensor(x))) for x in squares]
+    for n, value in enumerate(found, 1):
+        weights = [0.99 ** (n - 1 - i) for i in range(n)]
+        assert value == pytest.approx(
+            sum(w * x for w, x in zip(weights, squares[:n], strict=True)) / sum(weights), rel=1e-4
+        )
+    assert made.state_dict().keys() == {"square", "weight"}
+    assert "whitening" in recipe().networks()
+    for preset in ("default", "paper"):  # checkpoints of earlier versions have no such network
+        assert "whitening" not in recipe(preset=preset).networks()
+
+
+def test_tokens_between_two_completed_prefixes_share_the_later_value(monkeypatch):
+    made = recipe(rollout_every=2, reward_scale="logit", discriminator="lstm")
+    ctx = context(made)
+    judge = ctx.players["discriminator"].module
+    monkeypatch.setattr(
+        judge,
+        "score_completions",
+        lambda tokens, complete, labels: complete[..., 0] * 0 + torch.tensor([[[5.0]], [[7.0]]]),
+    )
+    monkeypatch.setattr(judge, "score", lambda tokens, labels: torch.full((len(tokens),), 9.0))
+    rewards = made._rewards(ctx, batch()["tokens"], None)
+    assert torch.equal(rewards, torch.tensor([5.0, 5, 7, 7, 9, 9]).expand(8, 6))
+
+
+@pytest.mark.parametrize("discriminator", ["cnn", "lstm"])
+def test_completions_that_are_cut_are_scored_as_they_are(discriminator):
+    made = recipe(rollout_length=1, reward_scale="logit", discriminator=discriminator, discriminator_dropout=0.0)
+    ctx = context(made)
+    judge, tokens = ctx.players["discriminator"].module, torch.tensor([[2, 3, 4, 5, 6, 7]] * 4)
+    seen = []
+    scored = judge.score_completions
+    judge.score_completions = lambda tokens, complete, labels: seen.append(complete) or scored(tokens, complete, labels)
+    rewards = made._rewards(ctx, tokens, None)
+    for k in range(4):  # the last prefix has one token to come: its completions are whole
+        cut = seen[0][k][..., : k + 2].flatten(0, 1)
+        if discriminator == "cnn":
+            expected = judge.score(torch.nn.functional.pad(cut, (0, 4 - k), value=1))
+        else:
+            expected = judge.terms(cut).sum(1) + judge.bias.detach()
+        torch.testing.assert_close(rewards[:, k], expected.view(2, 4).mean(0))
+
+
+def test_texts_without_an_end_are_cut_for_the_lstm_alone():
+    made = recipe({**INFO, "eos": None}, rollout_length=2)
+    with pytest.raises(ConfigError, match=r"add --model.discriminator lstm, or leave --model.rollout_length out"):
+        made.players(made.networks(), TrainerSettings())
+    made = recipe({**INFO, "eos": None}, rollout_length=2, discriminator="lstm")
+    assert made._rewards(context(made), batch()["tokens"], None).isfinite().all()
+
+
+def test_each_phase_has_moments_of_its_own():
+    """The game begins with fresh moments at its own rate, and leaves those of maximum likelihood alone."""
+    trainer = train(recipe(adversarial_rate=0.003), 8)
+    player = trainer.actors["generator"].player
+    assert {name: o.param_groups[0]["lr"] for name, o in player.others.items()} == {"g": 0.003, "teach": 0.003}
+    for _ in range(8):
+        trainer.iterate()
+    steps = {name: {int(x["step"]) for x in o.state.values()} for name, o in player.others.items()}
+    assert steps == {"g": {2}, "teach": {2}}
+    assert {int(x["step"]) for x in player.optimizer.state.values()} == {4}
+    assert recipe(teach=False).players(recipe().networks(), TrainerSettings())["generator"].others.keys() == {"g"}
+    for preset in ("default", "paper"):  # as in earlier versions
+        made = recipe(preset=preset)
+        assert not made.players(made.networks(), TrainerSettings())["generator"].others
 
 
 def test_no_advantage_no_gradient():
@@ -258,12 +383,12 @@ def test_every_setting_is_read():
     """A setting that nothing reads would leave the method, the players and the turns as they are."""
     base = Config()
     changed = {
-        "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2,
+        "preset": "paper", "policy": "gpt2", "conditional": "no", "embedding_dim": 5, "hidden_dim": 12, "layers": 2, "dropout": 0.1, "tied": True,
         "heads": 2, "mle_steps": 7, "check_every": 3, "mle_rate": 0.5, "adversarial_rate": 0.5, "pretrain_steps": 7,
         "discriminator_steps": 9, "discriminator_rate": 0.5, "discriminator_embedding_dim": 5, "discriminator_dropout": 0.5,
         "rollouts": 9, "rollout_lag": 0.5, "reward": "random", "entropy": 0.5,
         "discriminator": "lstm", "reward_scale": "logit", "teach": False, "clip": 1.0,
-        "probation": "tell", "tolerance": 0.5,
+        "check_texts": 9, "rollout_every": 2, "rollout_length": 1, "rewards": "dense", "probation": "tell", "tolerance": 0.5,
     }  # fmt: skip
     info = {**INFO, "classes": ["a", "b"]}
 
@@ -287,11 +412,11 @@ def test_every_setting_is_read():
 
     import dataclasses
 
-    of_pretrained = {"lora", "trust_remote_code", "pretrained", "rewards", "kl"}  # tests/text/pretrained changes these
+    of_pretrained = {"lora", "trust_remote_code", "pretrained", "kl"}  # tests/text/pretrained changes these
     assert changed.keys() | of_pretrained == {f.name for f in dataclasses.fields(Config)}
-    gpt2 = {"policy": "gpt2"}
+    needs = {"heads": {"policy": "gpt2"}, "rewards": {"discriminator": "lstm"}}
     for name, value in changed.items():
-        common = gpt2 if name == "heads" else {}
+        common = needs.get(name, {})
         assert facts(Config(**{**common, name: value})) != facts(Config(**common) if common else base), name
 
 

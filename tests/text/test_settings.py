@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from polygan import ConfigError
-from polygan_text.settings import Config, Sampling
+from polygan_text.residual import Config as Residual
+from polygan_text.settings import PRESETS, Config, Sampling
 
 
 @pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
@@ -24,8 +25,11 @@ def test_impossible_temperatures(temperature):
         ({"policy": "gpt2", "hidden_dim": 6}, "no multiple of model.heads"),
         ({"discriminator": "rnn"}, "known are cnn, lstm"),
         ({"reward_scale": "log"}, "known are probability, logit"),
+        ({"dropout": 1.0}, "model.dropout"),
+        ({"rewards": "sparse"}, "known are rollouts, dense"),
+        ({"rewards": "dense"}, "cnn does not; add --model.discriminator lstm, or leave --model.rewards out"),
         ({"reward": "none"}, "known are discriminator, constant, random"),
-        ({"preset": "papre"}, "known are default, paper"),
+        ({"preset": "papre"}, "known are auto, default, paper"),
     ],
 )
 def test_impossible_settings(options, message):
@@ -42,3 +46,26 @@ def test_the_paper_s_numbers():
     assert m.summed
     assert sum(maps for _, maps in m.filters) == 1720
     assert Config(preset="paper", rollouts=3).method().rollouts == 3
+
+
+NUMBERS = {"vocabulary": 5000, "length": 20, "start": 0, "eos": None, "classes": []}
+FEW = {**NUMBERS, "vocabulary": 60, "tokenizer": "{}"}
+WORDS = {**NUMBERS, "tokenizer": "{}"}
+
+
+@pytest.mark.parametrize("config", [Config, Residual])
+def test_text_of_many_words_has_a_policy_that_suits_it(config):
+    m = config().method(WORDS)
+    assert (m.embedding_dim, m.hidden_dim, m.tied) == (128, 256, True)
+    assert m.dropout > 0
+    assert config(hidden_dim=32, dropout=0.0, tied=False).method(WORDS).hidden_dim == 32
+    for info in (NUMBERS, FEW, None):
+        m = config().method(info)
+        assert (m.embedding_dim, m.hidden_dim, m.dropout, m.tied, m.mle_rate) == (64, 128, 0.0, False, 2e-3)
+    assert config(policy="gpt2", dropout=0.1).method(WORDS).hidden_dim == 128
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_the_numbers_of_earlier_versions_hold_for_all_data(preset):
+    assert Config(preset=preset).method(WORDS) == PRESETS[preset]
+    assert (PRESETS[preset].dropout, PRESETS[preset].tied) == (0.0, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +42,9 @@ class Player:
     """Largest global gradient norm; 0: not clipped."""
     weight_clip: float = 0
     """Parameters are clamped to [-weight_clip, weight_clip] after each step (WGAN); 0: not clamped."""
+    others: Mapping[str, Optimizer] = field(default_factory=dict)
+    """Optimizers of single turns by the turn's name, so that a phase has moments and a rate of its own. They move parameters of the
+    same network and follow no schedule. Every other turn uses ``optimizer``."""
 
 
 @dataclass
@@ -188,7 +191,7 @@ def check_turns(turns: list[Turn], players: Mapping[str, Player], streams: Colle
         for name in turn.players:
             if name not in players:
                 raise ConfigError(f"turn {turn.name!r} names player {name!r}; this recipe has {', '.join(players)}")
-            if players[name].optimizer is None:
+            if players[name].optimizer is None and turn.name not in players[name].others:
                 raise ConfigError(
                     f"turn {turn.name!r} trains player {name!r}, which has no optimizer; give it one in players()"
                 )
@@ -200,5 +203,11 @@ def check_turns(turns: list[Turn], players: Mapping[str, Player], streams: Colle
                 )
         if turn.every < 1 or turn.repeat < 1:
             raise ConfigError(f"turn {turn.name!r} needs every >= 1 and repeat >= 1")
+    for name, player in players.items():
+        for turn in player.others:
+            if not any(turn == t.name and name in t.players for t in turns):
+                raise ConfigError(
+                    f"player {name!r} has an optimizer for turn {turn!r}, which does not train it; name one of its turns"
+                )
     if not any(turn.players and turn.start < steps for turn in turns):
         raise ConfigError(f"no turn starts before step {steps}; train for more steps")

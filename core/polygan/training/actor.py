@@ -13,11 +13,12 @@ from ..errors import CheckpointError, ConfigError
 from ..foreach import lerp
 from ..foreach import scale as scale_all
 from ..losses import clamp_weights
-from .statefile import check_state
+from .statefile import check_player
+from .stepper import Stepper
 from .weights import load_module
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..game.protocol import Player
     from .checkpoint import Checkpoint
 
-_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
 
 
@@ -43,21 +43,14 @@ class Actor:
         self.player, self.scaled = player, scaled
         before = dict(player.module.named_parameters(remove_duplicate=False))
         self.module = player.module.to(device=device).to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
-        self.optimizer, self.scheduler = player.optimizer, player.scheduler
+        self.scheduler = player.scheduler
         moved = _moved(self.module, before)
-        self.parameters = []
-        for group in self.optimizer.param_groups if self.optimizer else []:
-            if any(id(p) not in moved for p in group["params"]):
-                raise ConfigError(
-                    "an optimizer holds parameters that its player's module lacks; give each player its own optimizer"
-                )
-            # Some devices (e.g. meta) replace parameters instead of moving them in place.
-            group["params"] = [moved[id(p)] for p in group["params"]]
-            self.parameters += group["params"]
+        self._main = None if player.optimizer is None else Stepper(player.optimizer, moved, device)
+        self._others = {turn: Stepper(own, moved, device) for turn, own in player.others.items()}
+        self._stepper = self._main
         for p in self.module.parameters():
             p.requires_grad_(False)
-        self.fused = self.optimizer is not None and _fuse(self.optimizer, device)
-        self._built = _values(self.optimizer), copy.deepcopy(self.scheduler.state_dict()) if self.scheduler else None
+        self._schedule = copy.deepcopy(self.scheduler.state_dict()) if self.scheduler else None
         self.averaged: nn.Module | None = None
         self._pair: list[list[Tensor]] = []
         self.skipped, self.streak = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -70,10 +63,26 @@ class Actor:
             self.averaged = copy.deepcopy(self.module).requires_grad_(False).eval()
             self._pair = [[p.detach() for p in m.parameters()] for m in (self.averaged, self.module)]
 
-    def require_gradients(self, on: bool) -> None:
-        """Turn gradients of the trained parameters on or off."""
+    @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimizer of the turn that trains the player, or that trained the player last."""
+        return self._stepper.optimizer if self._stepper else None
+
+    @property
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """The parameters that `optimizer` moves."""
+        return self._stepper.parameters if self._stepper else ()
+
+    def begin_turn(self, turn: str) -> None:
+        """Let the parameters that the turn's optimizer moves require gradients."""
+        self._stepper = self._others.get(turn, self._main)
         for p in self.parameters:
-            p.requires_grad_(on)
+            p.requires_grad_(True)
+
+    def end_turn(self) -> None:
+        """Let no parameter require gradients."""
+        for p in self.parameters:
+            p.requires_grad_(False)
 
     def gradients(self) -> list[Tensor]:
         """The gradient of every trained parameter; zeros for a parameter that the loss did not reach."""
@@ -100,10 +109,9 @@ class Actor:
     def update(self, gradients: list[Tensor], scale: Tensor | None) -> Tensor:
         """Clip, step, clamp and clear; a step with a non-finite gradient is skipped and counted. Returns the gradient norm.
 
-        ``scale`` is the factor that the loss was multiplied with. A fused optimizer skips the step on the device. Any other
-        optimizer gets zero gradients instead, so that its parameters stay finite.
+        ``scale`` is the factor that the loss was multiplied with.
         """
-        if self.optimizer is None:
+        if self._stepper is None:
             raise ConfigError("a player without optimizer cannot be trained; give it one in players()")
         norm = get_total_norm(gradients)
         factor = None if scale is None else 1 / scale
@@ -115,14 +123,7 @@ class Actor:
             factor = shrink if factor is None else factor * shrink
         if factor is not None:
             scale_all(gradients, factor)
-        if self.fused:
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad  # pyright: ignore[reportAttributeAccessIssue]
-        else:
-            for g in gradients:
-                g.masked_fill_(bad.bool(), 0)
-        self.optimizer.step()
-        for p in self.parameters:
-            p.grad = None
+        self._stepper.step(gradients, bad)
         if self.player.weight_clip > 0:
             clamp_weights(self.module, self.player.weight_clip)
         self.skipped += bad
@@ -163,8 +164,10 @@ class Actor:
 
     def state(self) -> dict[str, object]:
         """The state of the player that a checkpoint holds beside the networks."""
+        others = {turn: own.optimizer.state_dict() for turn, own in self._others.items()}
         return {
-            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "optimizer": self._main.optimizer.state_dict() if self._main else None,
+            **({"others": others} if others else {}),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "counters": torch.stack([x.cpu().double() for x in self._counters()]),
         }
@@ -175,43 +178,37 @@ class Actor:
     def load_state(self, state: Facts, *, iterations: int = 0, anew: bool = False) -> None:
         """Continue from a state that `state` gave, after ``iterations``.
 
-        With ``anew``, the optimizer keeps the values it was built with (such as its learning rate), and the schedule is played
-        up to this iteration. Only the moments come from the state. Raises an error of Python for a state of another shape.
+        With ``anew``, the optimizers keep the values they were built with (such as a learning rate), and the schedule is played
+        up to this iteration. Only the moments come from the state. An optimizer that the state lacks begins anew: an earlier
+        version of the recipe had none for this turn. Raises an error of Python for a state of another shape.
         """
-        check_state(state, self.optimizer, self.scheduler)
+        check_player(state, self.scheduler)
+        saved = [(self._main, state["optimizer"])] if self._main else []
+        others = state.get("others", {})
+        saved += [(own, others.get(turn)) for turn, own in self._others.items()]
+        for own, values in saved:
+            if values is not None:
+                own.check(values)
         if anew:
             self._restart(state["scheduler"], iterations)
-        if self.optimizer is not None:
-            self._load_optimizer(self.optimizer, state["optimizer"], anew=anew)
+        for own, values in saved:
+            if values is None:
+                own.forget()
+            else:
+                own.load(values, anew=anew)
         if self.scheduler is not None and not anew:
             self.scheduler.load_state_dict(state["scheduler"])
         for mine, value in zip(self._counters(), state["counters"], strict=True):
             mine.copy_(value)
 
-    def _load_optimizer(self, optimizer: torch.optim.Optimizer, saved: Facts, *, anew: bool) -> None:
-        own = optimizer.param_groups
-        if anew and (len(own) != len(saved["param_groups"]) or any(map(_unlike, saved["param_groups"], own))):
-            raise CheckpointError(
-                f"the saved state of the optimizer does not fit {type(optimizer).__name__} as it is now"
-            )
-        # The device of this process decides about fused kernels, not the device that saved the state.
-        kept = [{k: v for k, v in m.items() if k != "params" and (anew or k == "fused")} for m in own]
-        groups = [g | k for g, k in zip(saved["param_groups"], kept, strict=True)]
-        optimizer.load_state_dict({**saved, "param_groups": groups})
-        for p, values in optimizer.state.items():
-            for key, value in values.items():
-                # Fused kernels read memory in order, so moments need the strides of their parameter (channels_last).
-                if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
-                    values[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
-
     def _restart(self, saved: object, iterations: int) -> None:
-        """Give the optimizer the values it was built with, and play the schedule up to the iteration of a saved state."""
-        values, schedule = self._built
-        for group, built in zip(self.optimizer.param_groups if self.optimizer else [], values, strict=True):
-            group.update(built)
-        if self.scheduler is None or schedule is None:
+        """Give the optimizers the values they were built with, and play the schedule up to the iteration of a saved state."""
+        for own in (self._main, *self._others.values()):
+            if own is not None:
+                own.restart()
+        if self.scheduler is None or self._schedule is None:
             return
-        self.scheduler.load_state_dict(copy.deepcopy(schedule))
+        self.scheduler.load_state_dict(copy.deepcopy(self._schedule))
         played = saved.get("last_epoch") if isinstance(saved, dict) else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch expects steps of the optimizer in between
@@ -249,18 +246,6 @@ def contents(actors: Mapping[str, Actor]) -> tuple[dict[str, dict[str, Tensor]],
     return networks, {name: actor.state() for name, actor in actors.items()}, good
 
 
-def _values(optimizer: torch.optim.Optimizer | None) -> list[dict[str, object]]:
-    """The values of each parameter group, such as the learning rate."""
-    groups = optimizer.param_groups if optimizer else []
-    return [{k: copy.deepcopy(v) for k, v in g.items() if k != "params"} for g in groups]
-
-
-def _unlike(saved: Facts, own: Facts) -> bool:
-    """Whether a saved parameter group belongs to another optimizer, or lacks moments that are needed now."""
-    switches = ("amsgrad", "centered", "momentum")
-    return saved.keys() != own.keys() or any(bool(saved.get(k)) != bool(own.get(k)) for k in switches)
-
-
 def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Parameter]:
     """The new parameter for the id of each old parameter. Tied parameters stay tied where a device replaced them."""
     moved: dict[int, nn.Parameter] = {}
@@ -270,24 +255,3 @@ def _moved(module: nn.Module, before: Mapping[str, Tensor]) -> dict[int, nn.Para
             owner, _, leaf = name.rpartition(".")
             setattr(module.get_submodule(owner), leaf, first)
     return moved
-
-
-def _fuse(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
-    """Ask for the fused kernel where the optimizer has one. Returns whether the optimizer will use the kernel."""
-    # A subclass may have its own step, which does not skip non-finite gradients.
-    if device.type not in ("cpu", "cuda") or type(optimizer) not in _FUSED:
-        return False
-    for group in optimizer.param_groups:
-        if group.get("momentum") and group.get("dampening"):
-            return False
-        if group.get("foreach") or group.get("differentiable") or group.get("fused") is False:
-            return False
-        if not all(torch.is_floating_point(p) for p in group["params"]):
-            return False
-    for group in optimizer.param_groups:
-        group["fused"] = True
-        if group.get("momentum"):
-            # Start momentum at zero; torch leaves it uninitialised if the first step is skipped. 0.9 * 0 + g = g, as in torch.
-            for p in group["params"]:
-                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-    return True

@@ -169,24 +169,26 @@ def check_counters(training: object, step: int) -> None:
         raise ValueError(f"seconds is {seconds!r:.40}")
 
 
-def check_state(saved: Facts, optimizer: Optimizer | None, scheduler: LRScheduler | None) -> None:
-    """Raise ValueError, TypeError or LookupError for a saved state of a player that its optimizer or schedule cannot continue.
+def check_player(saved: Facts, scheduler: LRScheduler | None) -> None:
+    """Raise ValueError, TypeError or LookupError for a saved state of a player with odd counters, or with another schedule.
 
     A checksum proves that a file is as it was written, not that this recipe wrote it.
     """
     if not bool(torch.isfinite(saved["counters"]).all()):
         raise ValueError("the counters are not finite")
-    if optimizer is not None:
-        groups = saved["optimizer"]["param_groups"]
-        for group, own in zip(groups, optimizer.param_groups, strict=True):
-            _check_alike({k: v for k, v in group.items() if k != "params"}, own, "optimizer")
-            for index, parameter in zip(group["params"], own["params"], strict=True):
-                for name, value in saved["optimizer"]["state"].get(index, {}).items():
-                    _check_moment(name, value, parameter)
     if scheduler is not None:
         _check_alike(saved["scheduler"], scheduler.state_dict(), "scheduler")
         if hidden := [name for name in saved["scheduler"] if callable(getattr(scheduler, name, None))]:
             raise ValueError(f"scheduler.{hidden[0]} is no value")
+
+
+def check_optimizer(saved: Facts, optimizer: Optimizer) -> None:
+    """Raise ValueError, TypeError or LookupError for a saved state that the optimizer cannot continue."""
+    for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True):
+        _check_alike({k: v for k, v in group.items() if k != "params"}, own, "optimizer")
+        for index, parameter in zip(group["params"], own["params"], strict=True):
+            for name, value in saved["state"].get(index, {}).items():
+                _check_moment(name, value, parameter)
 
 
 def _check_moment(name: object, value: object, parameter: Tensor) -> None:

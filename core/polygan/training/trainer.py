@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from ..double_backward import DoubleBackward
 from ..errors import CheckpointError, DivergenceError, Preempted
 from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
@@ -15,7 +16,6 @@ from ..settings.changes import changes, reach_optimizers, trained_with
 from .actor import Actor, contents, restore
 from .device import resolve_precision
 from .distributed import World
-from .double_backward import DoubleBackward
 from .feeder import Batches, Feeder
 from .meter import Meter, read_values
 from .watchdog import Watchdog
@@ -104,7 +104,7 @@ class Trainer:
         compiled = {n: torch.compile(m) for n, m in self._eager.items()} if settings.compile else self._eager
         self._compiled = cast("Mapping[str, nn.Module]", compiled)
         self._feeder = Feeder(streams, self.device, settings.accumulate, prepare, recipe.memory_format)
-        self._trained: tuple[str, ...] = ()
+        self._trained: Turn | None = None
         self._meter, self._stop = Meter(), torch.zeros((), device=self.device)
         self._window, self._unsaved = (0, 0.0), True
 
@@ -169,7 +169,7 @@ class Trainer:
     def play(self, turn: Turn, index: int, repeat: int, caches: list[Cache]) -> None:
         """One optimizer step of one turn: backward over the micro-batches, average over processes, then step."""
         s, context, world = self.settings, self.context, self.world
-        self._hand_over(turn.players)
+        self._hand_over(turn)
         actors = [self.actors[name] for name in turn.players]
         context.turn = turn.name
         context._networks = self._eager if turn.differentiates_twice else self._compiled
@@ -202,14 +202,14 @@ class Trainer:
 
     # Helpers of the loop
 
-    def _hand_over(self, players: tuple[str, ...]) -> None:
-        """Let only the turn's players require gradients."""
-        if players != self._trained:
-            for name in set(self._trained) - set(players):
-                self.actors[name].require_gradients(False)
-            for name in set(players) - set(self._trained):
-                self.actors[name].require_gradients(True)
-            self._trained = players
+    def _hand_over(self, turn: Turn) -> None:
+        """Let only the turn's players require gradients, for the parameters that their optimizers move in this turn."""
+        if turn is not self._trained:
+            for name in self._trained.players if self._trained else ():
+                self.actors[name].end_turn()
+            for name in turn.players:
+                self.actors[name].begin_turn(turn.name)
+            self._trained = turn
 
     def _autocast(self, turn: Turn) -> AbstractContextManager[object]:
         dtype = None if turn.differentiates_twice else _AUTOCAST.get(self.precision)

@@ -53,7 +53,7 @@ def test_clipping_and_weight_clipping(optimizer):
     module = nn.Linear(3, 1)
     player = polygan.Player(module, optimizer(module.parameters(), lr=0.0), clip=0.5, weight_clip=0.1)
     actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
-    actor.require_gradients(True)
+    actor.begin_turn("")
     module(torch.full((4, 3), 10.0)).sum().backward()
     before = [g.clone() for g in actor.gradients()]
     gradients = actor.gradients()
@@ -70,7 +70,7 @@ def test_a_non_finite_gradient_changes_nothing_and_is_counted(optimizer):
     module = nn.Linear(3, 1)
     player = polygan.Player(module, optimizer(module.parameters(), lr=0.1))
     actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
-    actor.require_gradients(True)
+    actor.begin_turn("")
     before = copy.deepcopy(module.state_dict())
     for value in (float("nan"), float("inf")):
         module(torch.full((1, 3), value)).sum().backward()
@@ -90,7 +90,7 @@ def test_a_skipped_first_step_leaves_no_momentum(nesterov):
         nn.init.ones_(module.weight)
         optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9, nesterov=nesterov)
         actor = Actor(polygan.Player(module, optimizer), torch.device("cpu"), torch.contiguous_format, scaled=False)
-        actor.require_gradients(True)
+        actor.begin_turn("")
         for value in values:
             module(torch.full((1, 3), value)).sum().backward()
             actor.update(actor.gradients(), None)
@@ -114,7 +114,7 @@ def test_an_optimizer_with_a_step_of_its_own_is_given_no_nan():
     before = copy.deepcopy(module.state_dict())
     player = polygan.Player(module, Own(module.parameters(), 0.1))
     actor = Actor(player, torch.device("cpu"), torch.contiguous_format, scaled=False)
-    actor.require_gradients(True)
+    actor.begin_turn("")
     module(torch.full((1, 3), math.nan)).sum().backward()
     actor.update(actor.gradients(), None)
     assert_equal(before, module.state_dict())
@@ -155,7 +155,7 @@ def test_fp16_has_one_scale_a_player():
     assert_equal(before, g.module.state_dict())
     assert g.streak.item() == 0  # a scale that comes down is no divergence
     g.scale.fill_(1.0)
-    g.require_gradients(True)
+    g.begin_turn("")
     for p in g.parameters:
         p.grad = torch.full_like(p, float("inf"))
     g.update(g.gradients(), g.scale)

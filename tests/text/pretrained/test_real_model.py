@@ -44,7 +44,15 @@ def test_a_real_model_learns_sentences_goes_out_and_writes_the_same(smollm, tmp_
     given = tokenizer("The capital of France is", return_tensors="pt")["input_ids"]
     assert "Paris" in tokenizer.decode(model.generate(given, do_sample=False, max_new_tokens=8)[0])
     run = trained(
-        tmp_path, smollm, recipe="text/residual", steps=26, lora=4, mle_steps=25, check_every=25, mle_rate=2e-3
+        tmp_path,
+        smollm,
+        recipe="text/residual",
+        steps=26,
+        lora=4,
+        mle_steps=25,
+        check_every=25,
+        check_texts=4,
+        mle_rate=2e-3,
     )
     newest = sorted((run.folder / "checkpoints").iterdir())[-1]
     held = [newest / "generator.safetensors", newest / "mle.safetensors"]

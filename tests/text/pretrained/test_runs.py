@@ -18,6 +18,7 @@ QUICK = {
     "mle_steps": 3,
     "pretrain_steps": 1,
     "check_every": 2,
+    "check_texts": 4,
     "discriminator_embedding_dim": 4,
     "rollouts": 1,
     "discriminator_steps": 1,
@@ -151,7 +152,8 @@ def test_transformers_opens_the_export_and_writes_the_same_text(with_adapters, w
         given = torch.cat([torch.full((2, 1), tokenizer.bos_token_id), state.inputs[tokens[:, :-1]]], 1)
         with torch.no_grad():
             ours, theirs = state(tokens)[..., 3:200], model(given).logits[..., state.inputs[3:200]]
-        torch.testing.assert_close(ours[..., state.drawn[3:200]], theirs[..., state.drawn[3:200]], rtol=1e-5, atol=1e-5)
+        gap = (ours - theirs)[..., state.drawn[3:200]].abs().max()
+        assert gap < 1e-5 * ours[..., state.drawn[3:200]].abs().max().clamp(min=1)
 
 
 def test_an_export_that_computes_other_logits_or_cuts_otherwise_is_refused(with_all_weights, tmp_path, monkeypatch):

@@ -118,7 +118,14 @@ def test_the_entropy_bonus_is_off_unless_asked_for():
 
 
 def test_a_pretrained_game_reads_no_value_from_the_device(folders):
-    options = {"mle_steps": 1, "pretrain_steps": 1, "check_every": 1, "discriminator_steps": 1, "teach": False}
+    options = {
+        "mle_steps": 1,
+        "pretrain_steps": 1,
+        "check_every": 1,
+        "check_texts": 4,
+        "discriminator_steps": 1,
+        "teach": False,
+    }
     config = Config(policy=str(folders("llama")), lora=2, rewards="sequence", discriminator="lstm", **options)
     made = SeqGAN(config, facts(folders("llama"), 4))
     check_devices(made, {"tokens": encoded(folders("llama"), 4, 4)})

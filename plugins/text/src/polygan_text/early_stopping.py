@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polygan import Turn
 
+from .policy import without_dropout
 from .rollout import scored
 
 if TYPE_CHECKING:
@@ -79,13 +80,21 @@ def follow(follower: nn.Module, leader: nn.Module, kept: float) -> None:
 class Checks:
     """The observing turns on held-out text. The snapshot ``mle`` keeps their sums, and the trainer averages it over processes."""
 
-    def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
-        """``nll`` is the mean NLL, nats a token, of a batch under a policy, over the tokens in a mask."""
-        self.config, self.method, self.text, self.nll = config, config.method(), text, nll
+    batch_size: int = 64
+    """Texts of a held-out batch."""
+
+    def __init__(self, config: Config, text: TextInfo, nats: Callable[[nn.Module, Batch], Tensor]) -> None:
+        """``nats`` gives the nats (n, L) of a batch's tokens under a policy."""
+        self.config, self.method, self.text, self.nats = config, config.method(text), text, nats
+
+    def batches(self) -> int:
+        """Held-out batches of a check, the same each time."""
+        texts = self.method.check_texts
+        return -(-texts // self.batch_size) if texts else self.method.check_batches
 
     def of_likelihood(self, end: int) -> list[Turn]:
         """The checks of maximum likelihood, which ends at step ``end``; none without `check_every`."""
-        every, repeat = self.method.check_every, self.method.check_batches
+        every, repeat = self.method.check_every, self.batches()
         if not every:
             return []
         turns = [
@@ -101,7 +110,7 @@ class Checks:
 
     def of_game(self, begin: int) -> list[Turn]:
         """The checks of the game, which begins at step ``begin``; none without `check_every`."""
-        every, repeat = self.method.check_every, self.method.check_batches
+        every, repeat = self.method.check_every, self.batches()
         if not every:
             return []
         return [
@@ -120,11 +129,20 @@ class Checks:
         ]
 
     def look(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """NLL of held-out sentences."""
-        with ctx.fp32():
-            nll = self.nll(ctx["generator"], batch, scored(batch["tokens"], self.text))
+        """NLL of held-out sentences, and the standard error of the whole check's NLL."""
+        with ctx.fp32(), without_dropout(ctx["generator"]):
+            nats = self.nats(ctx["generator"], batch)
+        nll = self._mean(ctx, nats, scored(batch["tokens"], self.text))
         _best(ctx).look(nll)
         return {"nll": nll}
+
+    def _mean(self, ctx: Context, nats: Tensor, mask: Tensor) -> Tensor:
+        """The mean of nats (n, L) over the tokens in the mask; the standard error over texts of the whole check is observed."""
+        mean = (nats * mask).sum() / mask.sum()
+        off = ((nats - mean) * mask).sum(1)  # of each text: the error of a ratio of sums (Cochran 1977, section 2.11)
+        parts = self.batches() * ctx.noise.parts
+        ctx.observe("nll_error", off.square().sum().sqrt() / mask.sum() / parts**0.5)
+        return mean
 
     def keep_best(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Early stopping: the snapshot becomes the policy if the policy's held-out NLL is the lowest so far."""
@@ -151,8 +169,9 @@ class Checks:
     def compare_with_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """NLL of held-out sentences under the generator, and under its start. Both see the same sentences."""
         best, mask = _best(ctx), scored(batch["tokens"], self.text)
-        with ctx.fp32():
-            nll, start = self.nll(ctx["generator"], batch, mask), self.nll(best.policy, batch, mask)
+        with ctx.fp32(), without_dropout(ctx["generator"]), without_dropout(best):
+            nats, its = self.nats(ctx["generator"], batch), self.nats(best.policy, batch)
+        nll, start = self._mean(ctx, nats, mask), (its * mask).sum() / mask.sum()
         best.look(nll - start)
         return {"nll": nll, "nll_of_start": start}
 

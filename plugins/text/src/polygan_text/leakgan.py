@@ -51,7 +51,7 @@ class LeakGAN(TextGAN[Config]):
         config.check(length)
         kind = WindowGoals if config.preset == "paper" else SegmentGoals
         self.goals: Goals = kind(length, config.goal_steps)
-        self._checks = LeakChecks(config, self.text, self._nll)
+        self._checks = LeakChecks(config, self.text, self._nats)
 
     def networks(self) -> dict[str, nn.Module]:
         """``manager``, ``worker`` and ``discriminator`` learn; ``generator`` copies all three, ``mle`` is the game's start."""
@@ -78,6 +78,7 @@ class LeakGAN(TextGAN[Config]):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for each of the three; the rate of manager and worker changes when the game begins."""
         c = self.config
+        self._checks.batch_size = training.batch_size
         if c.delta and training.steps > c.mle_steps and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_RANKS)
         found = {}
@@ -232,9 +233,9 @@ class LeakGAN(TextGAN[Config]):
             follow(ctx.players[name].module, part, 0.0)
         return {}
 
-    def _nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
-        """Mean negative log-likelihood of the tokens in the mask (n, L), nats a token."""
-        return _mean(_surprise(policy(batch["tokens"]), batch["tokens"]), mask)
+    def _nats(self, policy: nn.Module, batch: Batch) -> Tensor:
+        """(n, L) nats of each token."""
+        return _surprise(policy(batch["tokens"]), batch["tokens"])
 
     def critic(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """Logits (n,) of a prepared batch."""

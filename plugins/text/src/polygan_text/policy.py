@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -54,6 +55,25 @@ class Policy(nn.Module):
         return -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
 
 
+@contextmanager
+def without_dropout(policy: nn.Module) -> Iterator[None]:
+    """Switch dropout off inside a network in training mode. An LSTM stays in training mode, since cuDNN needs it for gradients."""
+    modules = [m for m in policy.modules() if m.training]
+    rates = [(m, m.dropout) for m in modules if isinstance(m, nn.RNNBase)]
+    quiet = [m for m in modules if not isinstance(m, nn.RNNBase)]
+    try:
+        for module in quiet:
+            module.training = False
+        for module, _ in rates:
+            module.dropout = 0.0
+        yield
+    finally:
+        for module in quiet:
+            module.training = True
+        for module, rate in rates:
+            module.dropout = rate
+
+
 def select(state: State, rows: slice) -> State:
     """The state of some of the sequences."""
     return tuple(x[rows] for x in state)
@@ -70,7 +90,11 @@ def join(states: Sequence[State]) -> State:
 
 
 class LSTMPolicy(Policy):
-    """Embedding, LSTM and a linear head (Yu et al. 2017, section 3.2); a class sets the first state."""
+    """Embedding, LSTM and a linear head (Yu et al. 2017, section 3.2); a class sets the first state.
+
+    With ``tied`` the head's weight is the embedding (Press and Wolf 2017, arXiv:1608.05859). A matrix (embedding, hidden) stands before the
+    head where the two widths differ. ``dropout`` is of the embeddings, between layers, and before the head (Zaremba et al. 2014).
+    """
 
     def __init__(
         self,
@@ -82,14 +106,22 @@ class LSTMPolicy(Policy):
         classes: int = 0,
         start_token: int = 0,
         init_std: float = 0.0,
+        dropout: float = 0.0,
+        tied: bool = False,
     ) -> None:
         """``init_std``: every parameter is drawn from N(0, init_std^2) as in the paper (0.1); 0: torch's own choice."""
         super().__init__()
         self.vocabulary, self.hidden_dim, self.layers = vocabulary, hidden_dim, layers
         self.start_token = start_token
         self.embedding = nn.Embedding(vocabulary, embedding_dim)
-        self.lstm = nn.LSTM(embedding_dim, hidden_dim, layers, batch_first=True)
-        self.head = nn.Linear(hidden_dim, vocabulary)
+        between = dropout if layers > 1 else 0.0
+        self.lstm = nn.LSTM(embedding_dim, hidden_dim, layers, batch_first=True, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.narrow = nn.Linear(hidden_dim, embedding_dim, bias=False) if tied and embedding_dim != hidden_dim else None
+        self.head = None if tied else nn.Linear(hidden_dim, vocabulary)
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if tied else None
+        if tied:  # torch's N(0, 1) would make logits that are far too large
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.first = nn.Embedding(classes, 2 * layers * hidden_dim) if classes else None
         if self.first is not None:
             nn.init.zeros_(self.first.weight)
@@ -101,7 +133,7 @@ class LSTMPolicy(Policy):
         """(layers, n, hidden) hidden and cell states before the first token."""
         shape = (self.layers, n, self.hidden_dim)
         if self.first is None or labels is None:
-            zeros = self.head.weight.new_zeros(shape)
+            zeros = self.embedding.weight.new_zeros(shape)
             return zeros, zeros
         h, c = self.first(labels).view(n, 2, self.layers, self.hidden_dim).permute(1, 2, 0, 3)  # (layers, n, hidden)
         return h.contiguous(), c.contiguous()
@@ -109,8 +141,19 @@ class LSTMPolicy(Policy):
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n, L, V), teacher-forced."""
         given = F.pad(tokens[:, :-1], (1, 0), value=self.start_token)
-        hidden, _ = self.lstm(self.embedding(given), self._first(len(tokens), labels))
-        return self.head(hidden)
+        hidden, _ = self.lstm(self.dropout(self.embedding(given)), self._first(len(tokens), labels))
+        if self.head is not None:
+            return self.head(self.dropout(hidden))
+        hidden = hidden if self.narrow is None else self.narrow(hidden)
+        return F.linear(self.dropout(hidden), self.embedding.weight, self.bias)
+
+    def output(self) -> tuple[Tensor, Tensor]:
+        """The weight (V, hidden) and the bias (V,) that make logits of a hidden state."""
+        if self.head is not None:
+            return self.head.weight, self.head.bias
+        weight, bias = self.embedding.weight, self.bias
+        assert bias is not None
+        return (weight if self.narrow is None else weight @ self.narrow.weight), bias
 
     def sampler(self) -> Sampler:
         """A sampler with tables and transposed weights, made from the current weights."""
@@ -137,7 +180,8 @@ class _LSTMSampler:
             self.recurrent.append(back.t().contiguous())
             self.biases.append(bias + more)
         self.table = torch.addmm(self.biases[0], policy.embedding.weight, self.inputs[0])
-        self.head = policy.head.weight.t().contiguous()  # (hidden, V)
+        weight, self.bias = policy.output()
+        self.head = weight.t().contiguous()  # (hidden, V)
 
     def _ordered(self, weight: Tensor) -> Tensor:
         i, f, g, o = weight.split(self.hidden)
@@ -164,7 +208,7 @@ class _LSTMSampler:
 
     def logits(self, state: State) -> Tensor:
         """Logits (n, V) from the last layer's hidden state."""
-        return torch.addmm(self.policy.head.bias, state[-2], self.head)
+        return torch.addmm(self.bias, state[-2], self.head)
 
 
 class TransformerPolicy(Policy):

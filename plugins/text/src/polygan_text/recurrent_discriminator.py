@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .data.facts import OPEN
 from .rollout import valid
 
 if TYPE_CHECKING:
@@ -52,20 +53,34 @@ class RecurrentDiscriminator(nn.Module):
         return self._logits(tokens, labels, self.dropout if self.training else 0.0)
 
     def _logits(self, tokens: Tensor, labels: Tensor | None, dropout: float) -> Tensor:
+        return self._terms(tokens, labels, dropout).sum(1) + self.bias
+
+    def _terms(self, tokens: Tensor, labels: Tensor | None, dropout: float) -> Tensor:
+        seen, tokens = tokens != OPEN, tokens.clamp(min=0)
         known = tokens.new_zeros(len(tokens)) if labels is None else labels
         given = torch.cat([self.first(known)[:, None], self.embedding(tokens[:, :-1])], 1)  # (n, L, embedding)
         hidden, _ = self.lstm(F.dropout(given, dropout))
         terms = (F.dropout(hidden, dropout) * self.output(tokens)).sum(2) + self.token_bias(tokens).squeeze(2)  # (n, L)
-        return (terms.float() * valid(tokens, self.eos)).sum(1) + self.bias
+        return terms.float() * valid(tokens, self.eos) * seen
+
+    @torch.no_grad()
+    def terms(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Each token's part (n, L) of the logit, 0 after the end; the bias is no token's part. Without dropout, in chunks."""
+        return torch.cat([self._terms(t, c, 0.0) for t, c in _chunks(tokens, labels)])
 
     @torch.no_grad()
     def score(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n,) that reward a generator: without dropout, in chunks, without gradients."""
-        told = [None] * len(tokens) if labels is None else labels.split(CHUNK)
-        return torch.cat([self._logits(t, c, 0.0) for t, c in zip(tokens.split(CHUNK), told, strict=False)])
+        return torch.cat([self._logits(t, c, 0.0) for t, c in _chunks(tokens, labels)])
 
     @torch.no_grad()
     def score_completions(self, tokens: Tensor, complete: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`score` (K, copies, n) of completions (K, copies, n, L) of the prefixes of ``tokens`` (n, L)."""
+        """`score` (K, copies, n) of completions (K, copies, n, L) of the prefixes of ``tokens`` (n, L); `OPEN` places add nothing."""
         told = None if labels is None else labels.repeat(complete[..., 0, 0].numel())
         return self.score(complete.flatten(0, 2), told).view(complete.shape[:3])
+
+
+def _chunks(tokens: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    """Sequences and their classes, `CHUNK` at a time."""
+    parts = tokens.split(CHUNK)
+    return list(zip(parts, [None] * len(parts) if labels is None else labels.split(CHUNK), strict=True))

@@ -17,8 +17,8 @@ from .pretrained.facts import complete, kept
 from .reranking import POOL, log_ratio, log_weights
 from .rollout import sample
 from .seqgan import SeqGAN
-from .settings import PRESETS, Method, gentle
 from .settings import Config as SeqGANConfig
+from .settings import Method, automatic, gentle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from polygan import Batch, Context, TrainerSettings
+
+    from .data.facts import TextInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +49,26 @@ class Config(Checked, group="model"):
     """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether both networks know the class; auto: if the data has two or more classes."""
-    embedding_dim: int = ranged(64, "[1, inf)")
-    """Numbers that stand for a token in the LSTM."""
-    hidden_dim: int = ranged(128, "[1, inf)")
-    """Width of the policy."""
+    embedding_dim: int | None = ranged(None, "[1, inf)")
+    """Numbers that stand for a token in the LSTM (64; for text of 1,000 words or more 128)."""
+    hidden_dim: int | None = ranged(None, "[1, inf)")
+    """Width of the policy (128; for text of 1,000 words or more 256)."""
     layers: int = ranged(1, "[1, inf)")
     """Layers of the policy."""
+    dropout: float | None = ranged(None, "[0, 1)")
+    """Share of the policy's features that maximum likelihood drops (0; for text of 1,000 words or more 0.4)."""
+    tied: bool | None = None
+    """Whether the LSTM's last matrix is its embedding (no; for text of 1,000 words or more yes); gpt2 always ties them."""
     heads: int = ranged(4, "[1, inf)")
     """Attention heads of gpt2; hidden_dim must be a multiple of heads."""
     mle_steps: int = ranged(2000, "[1, inf)")
     """Iterations of maximum likelihood; the discriminator learns in the iterations after them."""
     check_every: int = ranged(50, "[0, inf)")
     """Iterations between checks on held-out data; the best policy of all checks is kept. 0: no checks, and the last policy is kept."""
+    check_texts: int = ranged(256, "[1, inf)", usual=256)
+    """Held-out texts that a check looks at, the same each time, rounded up to whole batches."""
     mle_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of maximum likelihood (default 2e-3; a pretrained policy: 5e-5, with adapters 5e-4)."""
+    """Learning rate of maximum likelihood (2e-3; for text of 1,000 words or more 4e-3; a pretrained policy: 5e-5, with adapters 5e-4)."""
     discriminator: str = "lstm"
     """cnn: convolutions over windows of tokens; lstm: an LSTM that weighs each token by the tokens before it; or a folder of
     transformers: a pretrained sequence classifier or encoder with the tokenizer of the data."""
@@ -76,15 +84,14 @@ class Config(Checked, group="model"):
     def __post_init__(self) -> None:
         super().__post_init__()
         complete(self)
-        if self.policy == "gpt2" and self.hidden_dim % self.heads:
-            raise ConfigError(
-                f"model.hidden_dim = {self.hidden_dim} is no multiple of model.heads = {self.heads}; change either"
-            )
+        width = self.method().hidden_dim
+        if self.policy == "gpt2" and width % self.heads:
+            raise ConfigError(f"model.hidden_dim = {width} is no multiple of model.heads = {self.heads}; change either")
 
-    def method(self) -> Method:
-        """The numbers of `SeqGAN` that this method has too."""
+    def method(self, info: TextInfo | None = None) -> Method:
+        """The numbers of `SeqGAN` that this method has too, for data with the facts ``info``."""
         own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
-        return replace(gentle(PRESETS["default"], self), **{k: v for k, v in own.items() if v is not None})
+        return replace(gentle(automatic(self.policy, info), self), **{k: v for k, v in own.items() if v is not None})
 
 
 class Residual(SeqGAN):
@@ -106,12 +113,12 @@ class Residual(SeqGAN):
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn, one after the other; ``mle`` is the best policy."""
         found = super().networks()
-        del found["rollout"]
-        return found
+        return {name: found[name] for name in ("generator", "discriminator", "mle")}
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Adam for both."""
         m, clip = self.method, self.config.clip
+        self._checks.batch_size = training.batch_size
         rates = {"generator": m.mle_rate, "discriminator": m.discriminator_rate}
         return {
             name: Player(networks[name], torch.optim.Adam(networks[name].parameters(), rate), clip=clip)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from polygan import ConfigError, Context, Player, Turn, classes_of, losses
 
 from .base import TextGAN
+from .data.facts import OPEN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
-from .policy import LSTMPolicy, Policy, TransformerPolicy
+from .policy import LSTMPolicy, Policy, TransformerPolicy, without_dropout
 from .pretrained.discriminator import pretrained_discriminator
 from .pretrained.facts import CHOICES, conditional, kept
 from .pretrained.policy import pretrained_policy
@@ -22,6 +23,7 @@ from .pretrained.sequence import sequence_terms
 from .recurrent_discriminator import RecurrentDiscriminator
 from .rollout import roll_out, sample, valid
 from .settings import Config
+from .whitening import Whitening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 _NO_BASELINE = (
     "a batch of one text has no baseline; use a larger --batch_size, a smaller --accumulate, or fewer processes"
+)
+_NO_CUT = (
+    "model.rollout_length cuts completions, and these texts have no end that a discriminator could read at the cut; "
+    "add --model.discriminator lstm, or leave --model.rollout_length out"
 )
 
 
@@ -43,9 +49,9 @@ class SeqGAN(TextGAN[Config]):
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
-        self.method = config.method()
+        self.method = config.method(self.text)
         self.classes = classes_of(conditional(config), info, "name a column with --data.label_column,")
-        self._checks = Checks(config, self.text, self._nll)
+        self._checks = Checks(config, self.text, self._nats)
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator`` learn; ``rollout`` lags behind the generator, ``mle`` starts the game."""
@@ -54,22 +60,31 @@ class SeqGAN(TextGAN[Config]):
         found = {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
         if getattr(self.config, "rewards", "") == "sequence":  # nothing is completed
             del found["rollout"]
-        return found
+            return found
+        return {**found, "whitening": Whitening()} if self.method.running_whitening else found
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
-        """Adam for both; the generator's rate changes when the game begins. Raises ConfigError for a batch without a baseline."""
+        """Adam for both; the generator's rate changes when the game begins, and the game's turns have an Adam each.
+
+        Raises ConfigError for a batch without a baseline, and for completions that cannot be cut.
+        """
         m, clip = self.method, self.config.clip
+        self._checks.batch_size = training.batch_size
         baseline = m.baseline or self.config.rewards == "sequence"
         if baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
+        if self.config.rollout_length and self.config.discriminator != "lstm" and self.eos is None:
+            raise ConfigError(_NO_CUT)
         generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
         slower = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda n: 1.0 if n < m.mle_steps else m.adversarial_rate / m.mle_rate
         )
+        turns = ("g", "teach") if m.teach else ("g",)
+        own = {t: torch.optim.Adam(generator.parameters(), m.adversarial_rate) for t in turns if m.own_optimizers}
         opponent = torch.optim.Adam(discriminator.parameters(), m.discriminator_rate)
         return {
-            "generator": Player(generator, optimizer, slower, clip=clip),
+            "generator": Player(generator, optimizer, slower, clip=clip, others=own),
             "discriminator": Player(discriminator, opponent, clip=clip),
         }
 
@@ -82,10 +97,15 @@ class SeqGAN(TextGAN[Config]):
         m, c, info = self.method, self.config, self.text
         if c.policy not in CHOICES["policy"]:
             return pretrained_policy(c, info)
-        shared = {"layers": c.layers, "classes": len(self.classes), "start_token": info["start"]}
+        shared = {
+            "layers": c.layers,
+            "classes": len(self.classes),
+            "start_token": info["start"],
+            "dropout": m.dropout,
+        }
         if c.policy == "gpt2":
             return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
-        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, **shared)
+        return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, tied=m.tied, **shared)
 
     def _discriminator(self) -> nn.Module:
         c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
@@ -111,7 +131,7 @@ class SeqGAN(TextGAN[Config]):
             Turn("d_pretrain", d, self.discriminator_loss, start=a, stop=b),
             Turn("g", g, self.generator_loss, start=b),
         ]
-        turns += [Turn("lag", (), self.lag, data=None, start=b)] if self.config.rewards == "rollouts" else []
+        turns += [Turn("lag", (), self.lag, data=None, start=b)] if self.config.rewards != "sequence" else []
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
         turns += [Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
         return [
@@ -135,15 +155,15 @@ class SeqGAN(TextGAN[Config]):
 
     def likelihood_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of real tokens, nats a token (teacher forcing)."""
+        mask = valid(batch["tokens"], self.eos)
         with ctx.fp32():
-            return {"nll": self._nll(ctx["generator"], batch, valid(batch["tokens"], self.eos))}
+            return {"nll": (self._nats(ctx["generator"], batch) * mask).sum() / mask.sum()}
 
-    def _nll(self, policy: nn.Module, batch: Batch, mask: Tensor) -> Tensor:
-        """Mean negative log-likelihood of the tokens in the mask (n, L), nats a token."""
+    def _nats(self, policy: nn.Module, batch: Batch) -> Tensor:
+        """(n, L) nats of each token."""
         tokens = batch["tokens"]
         logits = policy(tokens, self._labels(batch))
-        nll = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return (nll * mask).sum() / mask.sum()
+        return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""
@@ -159,11 +179,8 @@ class SeqGAN(TextGAN[Config]):
         mask = valid(tokens, self.eos)
         count = mask.sum()
         ctx.observe("reward", (rewards * mask).sum() / count)
-        advantage = rewards
-        if m.baseline:  # subtract the batch's mean of each time step, then scale to unit variance
-            advantage = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
-            advantage = advantage / ((advantage.square() * mask).sum() / count + 1e-8).sqrt()
-        with ctx.fp32():
+        advantage = self._advantage(ctx, rewards, mask) if m.baseline else rewards
+        with ctx.fp32(), without_dropout(policy):  # the distribution that the texts were drawn from
             logp = ctx["generator"](tokens, labels).log_softmax(2)
             chosen = logp.gather(2, tokens[:, :, None]).squeeze(2)  # (n, L)
             # The trainer takes the mean over processes and micro-batches; the paper's loss is the sum over the batch.
@@ -175,25 +192,51 @@ class SeqGAN(TextGAN[Config]):
                 terms["entropy"] = -m.entropy * entropy
         return terms
 
+    def _advantage(self, ctx: Context, rewards: Tensor, mask: Tensor) -> Tensor:
+        """Rewards (n, L) against the batch's mean of each time step, scaled to unit variance: the batch's own or the running one."""
+        centred = rewards - (rewards * mask).sum(0) / mask.sum(0).clamp(min=1)
+        square = (centred.square() * mask).sum() / mask.sum()
+        if self.method.running_whitening:
+            whitening: Any = ctx.players["whitening"].module
+            square = whitening.follow(square)
+        return centred / (square + 1e-8).sqrt()
+
     def _rewards(self, ctx: Context, tokens: Tensor, labels: Tensor | None) -> Tensor:
-        """Action values (n, L): the discriminator's mean score of the completions of each prefix (eq. 4), or a control.
+        """Action values (n, L): the discriminator's mean score of each prefix's completions (eq. 4), or a control.
 
         A score is the probability of being real, as in the paper, or the logit. A logit is near log p_real - log p_generator,
-        and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence.
+        and its policy gradient is the gradient of minus the reverse Kullback-Leibler divergence. A dense reward is the sum of the
+        logit's terms of this token and of the tokens after it. Both rewards have the gradient of the mean logit.
         """
         if self.config.reward == "constant":
             return torch.ones(tokens.shape, device=tokens.device)
         if self.config.reward == "random":
             return ctx.noise.uniform(*tokens.shape)
-        policy: Any = ctx.players["rollout"].module
         discriminator: Any = ctx.players["discriminator"].module
+        if self.config.rewards == "dense":  # from each token to the end
+            return discriminator.terms(tokens, labels).flip(1).cumsum(1).flip(1)
+        policy: Any = ctx.players["rollout"].module
+        c, length = self.config, tokens.shape[1]
         with ctx.fp32():
-            complete = roll_out(policy, tokens, self.method.rollouts, ctx.noise, eos=self.eos, labels=labels)
+            complete = roll_out(
+                policy,
+                tokens,
+                self.method.rollouts,
+                ctx.noise,
+                eos=self.eos,
+                labels=labels,
+                every=c.rollout_every,
+                cut=c.rollout_length,
+            )
+        if c.rollout_length and c.discriminator != "lstm":
+            complete = complete.masked_fill(complete == OPEN, self.eos or 0)
         searched = discriminator.score_completions(tokens, complete, labels)
         whole = discriminator.score(tokens, labels)
         if self.config.reward_scale == "probability":
             searched, whole = searched.sigmoid(), whole.sigmoid()
-        return torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, L - 1), (n, 1)
+        values = torch.cat([searched.mean(1).t(), whole[:, None]], 1)  # (n, prefixes), (n, 1)
+        # Tokens between two completed prefixes share the value of the later one.
+        return values[:, [min(t // c.rollout_every, len(searched)) for t in range(length)]]
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of real sentences against fresh sentences of the policy (eq. 5), of the same classes."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from polygan import Checked, ConfigError, ranged
 
 from .discriminator import PAPER_FILTERS
 from .pretrained.facts import CHOICES, complete
+
+if TYPE_CHECKING:
+    from .data.facts import TextInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +21,14 @@ class Method:
 
     embedding_dim: int = 64
     hidden_dim: int = 128
+    dropout: float = 0.0
+    tied: bool = False
     init_std: float = 0.0
     mle_steps: int = 2000
     pretrain_steps: int = 600
     check_every: int = 50
     check_batches: int = 4
+    check_texts: int = 0
     mle_rate: float = 2e-3
     adversarial_rate: float = 5e-4
     discriminator_rate: float = 1e-3
@@ -30,6 +36,8 @@ class Method:
     rollouts: int = 4
     rollout_lag: float = 0.8
     baseline: bool = True
+    running_whitening: bool = False
+    own_optimizers: bool = False
     summed: bool = False
     entropy: float = 0.01
     teach: bool = True
@@ -38,6 +46,7 @@ class Method:
 
 
 PRESETS = {
+    "auto": Method(running_whitening=True, own_optimizers=True, check_texts=256),
     "default": Method(),
     # 10,000 sequences are 156 batches of 64. A batch of the paper's classifier has 64 real and fake sequences together, a
     # batch here 64 of each kind, so 50 x 3 epochs are as many passes over the data. 5 x 3 epochs follow each generator step.
@@ -61,16 +70,28 @@ PRESETS = {
         filters=PAPER_FILTERS,
     ),
 }
+WORDS = dataclasses.replace(PRESETS["auto"], embedding_dim=128, hidden_dim=256, dropout=0.4, tied=True, mle_rate=4e-3)
+"""The preset ``auto`` of an LSTM for text with many words: a wide policy that cannot learn some thousand texts by heart."""
+MANY_WORDS = 1000
+"""Tokens of a vocabulary from which on the preset ``auto`` is `WORDS`."""
+
+
+def automatic(policy: str, info: TextInfo | None) -> Method:
+    """The numbers of the preset ``auto`` for a kind of policy and the facts of the data; None: not known yet."""
+    text = info is not None and "tokenizer" in info and info["vocabulary"] >= MANY_WORDS
+    return WORDS if text and policy == "lstm" else PRESETS["auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
-    """Settings of SeqGAN. None: the preset's value."""
+    """Settings of SeqGAN. None: the preset's value. Where the preset ``auto`` has another value for text of 1,000 words or more,
+    the value stands as "words"."""
 
     typed_only: ClassVar[tuple[str, ...]] = ("trust_remote_code",)
 
-    preset: Literal["default", "paper"] = "default"
-    """paper: the exact numbers and losses of Yu et al. 2017; default: numbers and losses that waste less and vary less."""
+    preset: Literal["auto", "default", "paper"] = "auto"
+    """auto: numbers that suit the data; default: the same numbers for all data, as runs of earlier versions have; paper: the
+    exact numbers and losses of Yu et al. 2017."""
     policy: str = "lstm"
     """lstm; gpt2: a causal transformer of the GPT-2 kind, randomly initialised; or a folder of transformers: a pretrained causal
     language model with its tokenizer, also named by --data.tokenizer. An id of the Hub works if the local cache has the model."""
@@ -83,11 +104,15 @@ class Config(Checked, group="model"):
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether both networks know the class; auto: if the data has two or more classes."""
     embedding_dim: int | None = ranged(None, "[1, inf)")
-    """Numbers that stand for a token in the LSTM (default 64, paper 32)."""
+    """Numbers that stand for a token in the LSTM (default 64, words 128, paper 32)."""
     hidden_dim: int | None = ranged(None, "[1, inf)")
-    """Width of the policy (default 128, paper 32)."""
+    """Width of the policy (default 128, words 256, paper 32)."""
     layers: int = ranged(1, "[1, inf)")
     """Layers of the policy."""
+    dropout: float | None = ranged(None, "[0, 1)")
+    """Share of the policy's features that maximum likelihood drops; nothing is dropped from what writes texts (default 0, words 0.4)."""
+    tied: bool | None = None
+    """Whether the LSTM's last matrix is its embedding (default no, words yes); gpt2 always ties them."""
     heads: int = ranged(4, "[1, inf)")
     """Attention heads of gpt2; hidden_dim must be a multiple of heads."""
     mle_steps: int | None = ranged(None, "[0, inf)")
@@ -95,8 +120,11 @@ class Config(Checked, group="model"):
     check_every: int | None = ranged(None, "[0, inf)")
     """Iterations between checks on held-out data; the game starts from the best policy of all checks. 0: no checks,
     and the game starts from the last policy (default 50, paper 0)."""
+    check_texts: int | None = ranged(None, "[1, inf)")
+    """Held-out texts that a check looks at, the same each time, rounded up to whole batches (default 256; the presets default
+    and paper look at four batches)."""
     mle_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of maximum likelihood (default 2e-3, paper 0.01; a pretrained policy: 5e-5, with adapters 5e-4)."""
+    """Learning rate of maximum likelihood (default 2e-3, words 4e-3, paper 0.01; a pretrained policy: 5e-5, with adapters 5e-4)."""
     adversarial_rate: float | None = ranged(None, "(0, 1]")
     """Learning rate of the generator in the game (default 5e-4, paper 0.01; a pretrained policy: a fifth of mle_rate's default)."""
     pretrain_steps: int | None = ranged(None, "[0, inf)")
@@ -112,18 +140,24 @@ class Config(Checked, group="model"):
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
     """Share of the discriminator's features that is dropped while it learns; never while it scores."""
+    rewards: Literal["rollouts", "dense", "sequence"] = "rollouts"
+    """Where a token's reward comes from. rollouts: scores of completions (the paper). dense: what the token and the tokens after it
+    add to the logit of the ``lstm`` discriminator; nothing is completed, so a step is much faster. sequence: the score of the whole
+    text, against the mean of the batch's other texts (Ahmadian et al. 2024)."""
     rollouts: int | None = ranged(None, "[1, inf)")
     """Completions of each prefix (default 4, paper 16)."""
-    rewards: Literal["rollouts", "sequence"] = "rollouts"
-    """rollouts: a reward for each token, by completions; sequence: a reward for the whole text, against the mean of the batch's others."""
     kl: float = ranged(0.05, "[0, inf)", usual=0.05)
     """With rewards sequence: what a nat of divergence from the start of the game costs, in units of the reward."""
+    rollout_every: int = ranged(1, "[1, inf)", usual=1)
+    """Tokens between the prefixes that are completed; the tokens between share the next prefix's value. For texts of hundreds of tokens."""
+    rollout_length: int = ranged(0, "[0, inf)")
+    """Tokens after which a completion is cut and scored as it is; 0: completions go on to their end. ``cnn`` reads an end at the cut."""
     rollout_lag: float | None = ranged(None, "[0, 1]", hint="0.8 is the paper's")
     """Share of itself that the rollout policy keeps after each generator step (0.8)."""
     reward: Literal["discriminator", "constant", "random"] = "discriminator"
     """constant and random are controls: the same steps with rewards that teach nothing."""
     reward_scale: Literal["probability", "logit"] = "probability"
-    """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio."""
+    """The reward: the discriminator's probability of being real (the paper), or its logit, a log density ratio. Dense rewards are parts of the logit."""
     probation: Literal["undo", "tell"] = "undo"
     """What becomes of a game that makes held-out text less likely than its start does, by more than `tolerance`.
     undo: the generator goes back to the start; tell: the game goes on and the console says so. Both need checks (`check_every`)."""
@@ -143,14 +177,19 @@ class Config(Checked, group="model"):
             raise ConfigError(
                 f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change either"
             )
+        if self.rewards == "dense" and self.discriminator != "lstm":
+            raise ConfigError(
+                f"model.rewards = dense needs a discriminator that scores each token, and {self.discriminator} does not; "
+                "add --model.discriminator lstm, or leave --model.rewards out"
+            )
 
-    def method(self) -> Method:
-        """The preset's numbers, replaced by the settings that are not None."""
+    def method(self, info: TextInfo | None = None) -> Method:
+        """The preset's numbers for data with the facts ``info``, replaced by the settings that are not None."""
         own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
         if self.rewards == "sequence" and self.entropy is None:  # the divergence from the start keeps the variety
             own["entropy"] = 0.0
-        usual = gentle(PRESETS[self.preset], self)
-        return dataclasses.replace(usual, **{k: v for k, v in own.items() if v is not None})
+        preset = automatic(self.policy, info) if self.preset == "auto" else PRESETS[self.preset]
+        return dataclasses.replace(gentle(preset, self), **{k: v for k, v in own.items() if v is not None})
 
 
 def gentle(method: Method, config: Any) -> Method:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class LeakChecks(Checks):
     """The checks of text/seqgan for a generator of three networks. They tell of a game that loses, and undo nothing."""
 
-    def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
-        """``nll`` is the mean NLL, nats a token, of a batch under a generator, over the tokens in a mask."""
+    def __init__(self, config: Config, text: TextInfo, nats: Callable[[nn.Module, Batch], Tensor]) -> None:
+        """``nats`` gives the nats (n, L) of a batch's tokens under a generator."""
         self.config: Any = config
         self.method: Any = config
-        self.text, self.nll = text, nll
+        self.text, self.nats = text, nats
 
     def start(self, ctx: Context) -> Best:
         """The snapshot that the game starts from: the best generator of all checks, or the last generator without checks."""

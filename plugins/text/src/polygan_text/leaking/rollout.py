@@ -45,7 +45,9 @@ def write(
     for t in range(length):
         if t and t % every == 0:
             marks[t] = state
-        tokens[:, t] = _ended(tokens, t, next_tokens(sampler, state, uniform[:, t], Shape(temperature)), eos)
+        tokens[:, t] = _ended(
+            tokens[:, t - 1] if t else None, next_tokens(sampler, state, uniform[:, t], Shape(temperature)), eos
+        )
         state, features = sampler.step(state, tokens[:, t], read=True)
         seen.append(features)
     return Written(tokens, torch.stack(seen, 1), marks)
@@ -79,7 +81,7 @@ def completions(
         assert state is not None
         count = len(state[0])
         uniform = noise.uniform(n, count // n, 2).transpose(0, 1).reshape(-1, 2)  # (copies of all prefixes * n, 2)
-        token = _ended(flat[:count], t, next_tokens(sampler, state, uniform, Shape(temperature)), eos)
+        token = _ended(flat[:count, t - 1], next_tokens(sampler, state, uniform, Shape(temperature)), eos)
         flat[:count, t] = token
         state, features = sampler.step(state, token, read=t + 1 == length)
     return out, features.view(len(marks), copies, n, -1)

@@ -39,8 +39,8 @@ class Config(Checked, group="model"):
     check_every: int = ranged(50, "[0, inf)")
     """Iterations between checks on held-out data; the game starts from the best generator of all checks. 0: no checks,
     and the game starts from the last generator."""
-    check_batches: int = ranged(4, "[1, inf)")
-    """Held-out batches of a check."""
+    check_texts: int = ranged(256, "[1, inf)", usual=256)
+    """Held-out texts that a check looks at, the same each time, rounded up to whole batches."""
     tolerance: float = ranged(0.02, "[0, inf)", usual=0.02)
     """Nats a token of held-out text that the game may lose against its start before the console says so."""
     mle_rate: float = ranged(2e-3, "(0, 1]")

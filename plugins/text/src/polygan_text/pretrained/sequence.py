@@ -8,6 +8,7 @@ import torch
 
 from polygan import ConfigError
 
+from ..policy import without_dropout
 from ..rollout import sample, valid
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def sequence_terms(recipe: Any, ctx: Context, batch: Batch) -> dict[str, Tensor]
         )
     policy: Any = ctx.players["generator"].module
     first: Any = ctx.players["mle"].module
-    with ctx.fp32():
+    # The distribution that the texts are drawn from has no dropout.
+    with ctx.fp32(), without_dropout(policy), without_dropout(first):
         tokens = sample(policy, ctx.noise.uniform(n, recipe.text["length"], 2), eos=recipe.eos, labels=labels)
         mask = valid(tokens, recipe.eos)
         with torch.no_grad():

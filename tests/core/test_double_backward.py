@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import polygan
+from polygan import double_backward
+from polygan.double_backward import DoubleBackward
 from polygan.testing import RepeatedBatch
-from polygan.training import double_backward
-from polygan.training.double_backward import DoubleBackward
 
 CASES = [
     ("conv2d", (2, 4, 6, 7), (6, 4, 3, 3), {"padding": 1}),

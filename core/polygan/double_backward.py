@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.overrides import TorchFunctionMode
 
-from ..messages import say
+from .messages import say
 
 T = TypeVar("T")
 
