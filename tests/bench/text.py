@@ -146,6 +146,20 @@ def bench_generator(rounds):
     table(f"SeqGAN generator step, {torch.get_num_threads()} threads ({flops() / 1e9:.0f} GFLOP)", rows)
 
 
+def bench_dense(rounds):
+    """The discriminator's terms as rewards against 16 rollouts, for its recurrent kind, which is the faster one to roll out."""
+    recurrent = {"discriminator": "lstm"}
+    runners = {
+        f"{ROLLOUTS} rollouts, cnn": trainer("fp32", "g"),
+        f"{ROLLOUTS} rollouts, lstm": trainer("fp32", "g", **recurrent),
+        "dense, lstm": trainer("fp32", "g", rewards="dense", **recurrent),
+    }
+    times = interleave(runners, min(rounds, 3))
+    dense = times["dense, lstm"]
+    rows = [(name, f"{t * 1e3:.0f} ms", f"{t / dense:.1f}x") for name, t in times.items()]
+    table("SeqGAN generator step, fp32: time, and how many dense steps take as long", rows)
+
+
 def bench_memory(_rounds):
     """What one step adds to the memory of a process of its own."""
     code = (
@@ -238,6 +252,7 @@ def bench_transformer(rounds):
 
 def bench_text(rounds):
     begin = time.monotonic()
-    for bench in (bench_draw, bench_likelihood, bench_discriminator, bench_memory, bench_generator, bench_transformer):
+    benches = [bench_draw, bench_likelihood, bench_discriminator, bench_memory, bench_generator, bench_dense]
+    for bench in (*benches, bench_transformer):
         bench(rounds)
     print(f"  ({time.monotonic() - begin:.0f} s)")

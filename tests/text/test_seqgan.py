@@ -215,6 +215,43 @@ def test_texts_without_an_end_are_cut_for_the_lstm_alone():
     assert made._rewards(context(made), batch()["tokens"], None).isfinite().all()
 
 
+@pytest.mark.parametrize("policy", ["lstm", "gpt2"])
+def test_dropout_is_of_maximum_likelihood_alone(policy):
+    made = recipe(dropout=0.5, policy=policy, hidden_dim=8, layers=2)
+    ctx = context(made)
+
+    def losses():
+        ctx.noise.reset(3)
+        with torch.no_grad():
+            told = made.likelihood_loss(ctx, batch())["nll"], made._checks.look(ctx, batch())["nll"]
+            game = made._checks.compare_with_start(ctx, batch())
+            reward = made._rewards(ctx, batch()["tokens"], None)
+            fake = made.discriminator_loss(ctx, batch())
+            return [
+                float(x)
+                for x in (
+                    *told,
+                    *game.values(),
+                    *made.generator_loss(ctx, batch()).values(),
+                    reward.mean(),
+                    *fake.values(),
+                )
+            ]
+
+    ctx.players["discriminator"].module.eval()
+    first, again = losses(), losses()
+    assert first[0] != again[0]
+    ctx.players["generator"].module.eval()
+    ctx.players["rollout"].module.eval()
+    ctx.players["mle"].module.eval()
+    ctx.players["whitening"].module.square.zero_()
+    ctx.players["whitening"].module.weight.zero_()
+    quiet = losses()
+    assert first[1:4] == pytest.approx(quiet[1:4], rel=1e-6)
+    assert first[1:] == pytest.approx(quiet[1:], rel=1e-5)
+    assert quiet[0] == pytest.approx(quiet[1], rel=1e-5)  # the same batch
+
+
 def test_each_phase_has_moments_of_its_own():
     """The game begins with fresh moments at its own rate, and leaves those of maximum likelihood alone."""
     trainer = train(recipe(adversarial_rate=0.003), 8)

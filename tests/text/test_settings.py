@@ -69,3 +69,14 @@ def test_text_of_many_words_has_a_policy_that_suits_it(config):
 def test_the_numbers_of_earlier_versions_hold_for_all_data(preset):
     assert Config(preset=preset).method(WORDS) == PRESETS[preset]
     assert (PRESETS[preset].dropout, PRESETS[preset].tied) == (0.0, False)
+
+
+def test_the_rate_of_maximum_likelihood_falls_until_the_game_begins():
+    m = Config(mle_steps=100).method(WORDS)
+    assert m.share_of_rate(0) == 1
+    assert m.share_of_rate(50) == pytest.approx((1 + m.mle_end) / 2)
+    assert m.share_of_rate(100) == m.adversarial_rate / m.mle_rate
+    assert m.mle_end < 1
+    for preset in ("default", "paper"):
+        m = Config(preset=preset, mle_steps=100).method(WORDS)
+        assert [m.share_of_rate(n) for n in (0, 99, 100)] == [1, 1, m.adversarial_rate / m.mle_rate]

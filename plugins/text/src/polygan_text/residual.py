@@ -119,10 +119,13 @@ class Residual(SeqGAN):
         """Adam for both."""
         m, clip = self.method, self.config.clip
         self._checks.batch_size = training.batch_size
-        rates = {"generator": m.mle_rate, "discriminator": m.discriminator_rate}
+        policy, judge = networks["generator"], networks["discriminator"]
+        optimizer = torch.optim.Adam(policy.parameters(), m.mle_rate)
+        slower = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: m.share_of_rate(n))
+        opponent = torch.optim.Adam(judge.parameters(), m.discriminator_rate)
         return {
-            name: Player(networks[name], torch.optim.Adam(networks[name].parameters(), rate), clip=clip)
-            for name, rate in rates.items()
+            "generator": Player(policy, optimizer, slower, clip=clip),
+            "discriminator": Player(judge, opponent, clip=clip),
         }
 
     def turns(self) -> list[Turn]:

@@ -77,9 +77,7 @@ class SeqGAN(TextGAN[Config]):
             raise ConfigError(_NO_CUT)
         generator, discriminator = networks["generator"], networks["discriminator"]
         optimizer = torch.optim.Adam(generator.parameters(), m.mle_rate)
-        slower = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda n: 1.0 if n < m.mle_steps else m.adversarial_rate / m.mle_rate
-        )
+        slower = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: m.share_of_rate(n))
         turns = ("g", "teach") if m.teach else ("g",)
         own = {t: torch.optim.Adam(generator.parameters(), m.adversarial_rate) for t in turns if m.own_optimizers}
         opponent = torch.optim.Adam(discriminator.parameters(), m.discriminator_rate)

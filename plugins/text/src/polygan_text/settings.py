@@ -30,6 +30,7 @@ class Method:
     check_batches: int = 4
     check_texts: int = 0
     mle_rate: float = 2e-3
+    mle_end: float = 1.0
     adversarial_rate: float = 5e-4
     discriminator_rate: float = 1e-3
     discriminator_steps: int = 2
@@ -43,6 +44,12 @@ class Method:
     teach: bool = True
     l2: float = 0.0
     filters: tuple[tuple[int, int], ...] = ((1, 64), (2, 128), (3, 128), (4, 128), (5, 128), (7, 64), (10, 64))
+
+    def share_of_rate(self, step: int) -> float:
+        """The generator's learning rate at a step, as a share of ``mle_rate``: it falls to ``mle_end`` until the game begins."""
+        if step >= self.mle_steps:
+            return self.adversarial_rate / self.mle_rate
+        return 1 - (1 - self.mle_end) * step / self.mle_steps
 
 
 PRESETS = {
@@ -70,7 +77,9 @@ PRESETS = {
         filters=PAPER_FILTERS,
     ),
 }
-WORDS = dataclasses.replace(PRESETS["auto"], embedding_dim=128, hidden_dim=256, dropout=0.4, tied=True, mle_rate=4e-3)
+WORDS = dataclasses.replace(
+    PRESETS["auto"], embedding_dim=128, hidden_dim=256, dropout=0.4, tied=True, mle_rate=4e-3, mle_end=0.05
+)
 """The preset ``auto`` of an LSTM for text with many words: a wide policy that cannot learn some thousand texts by heart."""
 MANY_WORDS = 1000
 """Tokens of a vocabulary from which on the preset ``auto`` is `WORDS`."""
