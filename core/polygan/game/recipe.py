@@ -65,6 +65,8 @@ class Recipe(Generic[C]):
     invents: ClassVar[bool] = False
     """Whether a recipe with ``given`` also makes samples from noise alone (a text continued or invented)."""
     Config: ClassVar[type]
+    """The class of the recipe's settings. Its class variable ``typed_only``, if there is one, names settings that are never taken from a
+    saved run: a user types them each time, because a run may be a stranger's."""
     Sampling: ClassVar[type] = NoOptions
     defaults: ClassVar[Mapping[str, object]] = {}
     """Settings that suit the recipe, by their option names: ``{"steps": 10_000, "data.segment": 32_768}``."""

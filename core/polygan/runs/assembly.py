@@ -250,11 +250,19 @@ def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Seque
     if not isinstance(recipe, str):
         raise ConfigError(f"{folder / 'config.yaml'} names no recipe; restore the file, or train a new run")
     try:
-        _, domain = kinds(recipe, get_catalogue())
+        kind, domain = kinds(recipe, get_catalogue())
     except ConfigError as error:
         raise ConfigError(f"{error}{plugin_remedy(folder, get_catalogue())}") from None
-    saved = _without_a_set_that_is_gone(saved, domain)
+    saved = {**_without_a_set_that_is_gone(saved, domain), **saved_model(kind, saved.get("model"))}
     return resolve(recipe, [saved, {"runs": str(folder.parent)}, changes], arguments)
+
+
+def saved_model(kind: type[Recipe], model: object) -> dict[str, object]:
+    """The group ``model`` of saved settings, without what a user must type each time (``Config.typed_only``); empty without a group."""
+    if not isinstance(model, Mapping):
+        return {}
+    typed = getattr(kind.Config, "typed_only", ())
+    return {"model": {name: value for name, value in model.items() if name not in typed}}
 
 
 def _without_a_set_that_is_gone(saved: Mapping[str, object], domain: Domain) -> Mapping[str, object]:

@@ -25,7 +25,7 @@ from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
-from .assembly import kinds, metric_ids, open_splits, resolve, saved_settings
+from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_lines
@@ -58,7 +58,8 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     exported = path.suffix == ".safetensors"
     if exported:
         facts = read_facts(path)
-        settings = resolve(facts["recipe"], [{"model": facts["model"], "runs": str(path.parent)}])
+        kind, _ = kinds(facts["recipe"], get_catalogue())
+        settings = resolve(facts["recipe"], [{**saved_model(kind, facts["model"]), "runs": str(path.parent)}])
         names, at = facts["networks"], facts["step"]
     else:
         settings, facts = saved_settings(run_folder(path), {}), read_data(path)

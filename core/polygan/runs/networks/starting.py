@@ -12,7 +12,7 @@ from ...errors import CheckpointError, PolyganError
 from ...plugins.catalogue import get_catalogue
 from ...seeding import preserved_generators
 from ...training.weights import load_fitting, load_module, load_weights, misfits
-from ..assembly import kinds, resolve, saved_settings
+from ..assembly import kinds, resolve, saved_model, saved_settings
 from ..exported import read_facts
 from ..folder import read_data
 
@@ -44,7 +44,8 @@ def origin_of(path: Path) -> Origin | None:
     with suppress(PolyganError):
         if path.is_file():
             facts = read_facts(path)
-            return Origin(resolve(facts["recipe"], [{"model": facts["model"]}]), facts["info"])
+            kind, _ = kinds(facts["recipe"], get_catalogue())
+            return Origin(resolve(facts["recipe"], [saved_model(kind, facts["model"])]), facts["info"])
         for folder in (path, path.absolute().parent.parent):
             if (folder / "config.yaml").is_file() and (folder / "data.json").is_file():
                 return Origin(saved_settings(folder, {}), read_data(folder)["info"])

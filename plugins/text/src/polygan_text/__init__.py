@@ -148,6 +148,6 @@ def polygan_metrics() -> list[MetricSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    what = "a folder that AutoModelForCausalLM and AutoTokenizer of transformers open; for --model.policy gpt2"
+    what = "a folder that AutoModelForCausalLM and AutoTokenizer of transformers open; for --model.policy gpt2 or a pretrained folder"
     target = "polygan_text.formats.transformers:export"
     return [FormatSpec(recipe, "transformers", "export", target, what) for recipe in ("text/seqgan", "text/residual")]

@@ -160,7 +160,8 @@ class Checks:
         else:
             follow(best.policy, generator, 0.0)
         best.ready.fill_(1)
-        follow(ctx.players["rollout"].module, generator, 0.0)
+        if "rollout" in ctx.players:
+            follow(ctx.players["rollout"].module, generator, 0.0)
         return {}
 
     def clear(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -182,7 +183,7 @@ class Checks:
         best = _best(ctx)
         worse = best.mean() > self.config.tolerance
         if self.config.probation == "undo":
-            for name in ("generator", "rollout"):
+            for name in {"generator", "rollout"} & ctx.players.keys():
                 replace_where(worse, ctx.players[name].module, best.policy)
         return {"worse": worse.float()}
 

@@ -11,9 +11,10 @@ import torch
 from polygan import Checked, ConfigError, Player, Turn, ranged
 
 from .early_stopping import follow
+from .pretrained.facts import complete, kept
 from .seqgan import SeqGAN
 from .settings import Config as SeqGANConfig
-from .settings import Method, automatic
+from .settings import Method, automatic, gentle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,19 @@ if TYPE_CHECKING:
 class Config(Checked, group="model"):
     """Settings of ``text/residual``."""
 
+    typed_only: ClassVar[tuple[str, ...]] = ("trust_remote_code",)
+
     rerank: int = ranged(8, "[1, 1024]", usual=8)
     """Texts of the policy among which the discriminator chooses each sample; ``--rerank`` chooses another number later."""
-    policy: Literal["lstm", "gpt2"] = "lstm"
-    """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
+    policy: str = "lstm"
+    """lstm; gpt2: a causal transformer of the GPT-2 kind, randomly initialised; or a folder of transformers: a pretrained causal
+    language model with its tokenizer, also named by --data.tokenizer. An id of the Hub works if the local cache has the model."""
+    lora: int = ranged(0, "[0, inf)", usual=16)
+    """Rank of the adapters that learn in a pretrained policy, whose own weights then stay as they are; 0: all weights learn."""
+    trust_remote_code: bool = False
+    """Whether Python code in a pretrained folder may run. What a saved run says here counts for nothing: type it each time."""
+    pretrained: str = ""
+    """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether both networks know the class; auto: if the data has two or more classes."""
     embedding_dim: int | None = ranged(None, "[1, inf)")
@@ -54,20 +64,22 @@ class Config(Checked, group="model"):
     check_texts: int = ranged(256, "[1, inf)", usual=256)
     """Held-out texts that a check looks at, the same each time, rounded up to whole batches."""
     mle_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of maximum likelihood (2e-3; for text of 1,000 words or more 4e-3)."""
-    discriminator: Literal["cnn", "lstm"] = "lstm"
-    """Convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
+    """Learning rate of maximum likelihood (2e-3; for text of 1,000 words or more 4e-3; a pretrained policy: 5e-5, with adapters 5e-4)."""
+    discriminator: str = "lstm"
+    """cnn: convolutions over windows of tokens; lstm: an LSTM that weighs each token by the tokens before it; or a folder of
+    transformers: a pretrained sequence classifier or encoder with the tokenizer of the data."""
     discriminator_embedding_dim: int = ranged(64, "[1, inf)")
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
     """Share of the discriminator's features that is dropped while it learns; never while it scores."""
-    discriminator_rate: float = ranged(1e-3, "(0, 1]")
-    """Learning rate of the discriminator."""
+    discriminator_rate: float | None = ranged(None, "(0, 1]")
+    """Learning rate of the discriminator (default 1e-3; pretrained: 2e-5)."""
     clip: float = ranged(5.0, "[0, inf)")
     """Largest gradient norm; 0: not clipped."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        complete(self)
         width = self.method().hidden_dim
         if self.policy == "gpt2" and width % self.heads:
             raise ConfigError(f"model.hidden_dim = {width} is no multiple of model.heads = {self.heads}; change either")
@@ -75,7 +87,7 @@ class Config(Checked, group="model"):
     def method(self, info: TextInfo | None = None) -> Method:
         """The numbers of `SeqGAN` that this method has too, for data with the facts ``info``."""
         own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
-        return replace(automatic(self.policy, info), **{k: v for k, v in own.items() if v is not None})
+        return replace(gentle(automatic(self.policy, info), self), **{k: v for k, v in own.items() if v is not None})
 
 
 class Residual(SeqGAN):
@@ -136,8 +148,9 @@ class Residual(SeqGAN):
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the discriminator learns."""
         if training.steps > self.method.mle_steps:
-            return ()
+            return kept(self.config)
         return (
+            *kept(self.config),
             f"The discriminator learns from step {self.method.mle_steps:,} on and this run ends at {training.steps:,}: it never "
             "learns, and chooses at random. Use more --steps, or lower --model.mle_steps.",
         )

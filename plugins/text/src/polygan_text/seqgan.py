@@ -16,6 +16,10 @@ from .data.facts import OPEN
 from .discriminator import Discriminator
 from .early_stopping import Best, Checks, follow
 from .policy import LSTMPolicy, Policy, TransformerPolicy, without_dropout
+from .pretrained.discriminator import pretrained_discriminator
+from .pretrained.facts import CHOICES, conditional, kept
+from .pretrained.policy import pretrained_policy
+from .pretrained.sequence import sequence_terms
 from .recurrent_discriminator import RecurrentDiscriminator
 from .reranking import chosen_log_ratio
 from .rollout import roll_out, sample, valid
@@ -47,7 +51,7 @@ class SeqGAN(TextGAN[Config]):
         """``info``: vocabulary, length (tokens), start, eos (or None), classes (names)."""
         super().__init__(config, info)
         self.method = config.method(self.text)
-        self.classes = classes_of(config.conditional, info, "name a column with --data.label_column,")
+        self.classes = classes_of(conditional(config), info, "name a column with --data.label_column,")
         self._checks = Checks(config, self.text, self._nats)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -55,6 +59,9 @@ class SeqGAN(TextGAN[Config]):
         generator, discriminator = self._policy(), self._discriminator()
         rollout, mle = copy.deepcopy(generator), Best(generator)
         found = {"generator": generator, "discriminator": discriminator, "rollout": rollout, "mle": mle}
+        if getattr(self.config, "rewards", "") == "sequence":  # nothing is completed
+            del found["rollout"]
+            return found
         return {**found, "whitening": Whitening()} if self.method.running_whitening else found
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
@@ -64,7 +71,8 @@ class SeqGAN(TextGAN[Config]):
         """
         m, clip = self.method, self.config.clip
         self._checks.batch_size = training.batch_size
-        if m.baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
+        baseline = m.baseline or self.config.rewards == "sequence"
+        if baseline and training.steps > self._begin and training.batch_size < 2 * training.accumulate:
             raise ConfigError(_NO_BASELINE)
         if self.config.rollout_length and self.config.discriminator != "lstm" and self.eos is None:
             raise ConfigError(_NO_CUT)
@@ -86,6 +94,8 @@ class SeqGAN(TextGAN[Config]):
 
     def _policy(self) -> Policy:
         m, c, info = self.method, self.config, self.text
+        if c.policy not in CHOICES["policy"]:
+            return pretrained_policy(c, info)
         shared = {
             "layers": c.layers,
             "classes": len(self.classes),
@@ -96,8 +106,10 @@ class SeqGAN(TextGAN[Config]):
             return TransformerPolicy(info["vocabulary"], info["length"], m.hidden_dim, heads=c.heads, **shared)
         return LSTMPolicy(info["vocabulary"], m.embedding_dim, m.hidden_dim, init_std=m.init_std, tied=m.tied, **shared)
 
-    def _discriminator(self) -> Discriminator | RecurrentDiscriminator:
+    def _discriminator(self) -> nn.Module:
         c, vocabulary, classes = self.config, self.text["vocabulary"], len(self.classes)
+        if c.discriminator not in CHOICES["discriminator"]:
+            return pretrained_discriminator(c, self.text)
         width, dropout = c.discriminator_embedding_dim, c.discriminator_dropout
         if c.discriminator == "lstm":
             return RecurrentDiscriminator(vocabulary, width, width, dropout=dropout, classes=classes, eos=self.eos)
@@ -117,8 +129,8 @@ class SeqGAN(TextGAN[Config]):
             Turn("begin", (), self._checks.begin, data=None, start=a, stop=a + 1),
             Turn("d_pretrain", d, self.discriminator_loss, start=a, stop=b),
             Turn("g", g, self.generator_loss, start=b),
-            Turn("lag", (), self.lag, data=None, start=b),
         ]
+        turns += [Turn("lag", (), self.lag, data=None, start=b)] if self.config.rewards != "sequence" else []
         turns += [Turn("teach", g, self.likelihood_loss, start=b)] if m.teach else []
         turns += [Turn("d", d, self.discriminator_loss, start=b, repeat=m.discriminator_steps)]
         return [
@@ -129,8 +141,9 @@ class SeqGAN(TextGAN[Config]):
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the game begins."""
         if training.steps > self._begin:
-            return ()
+            return kept(self.config)
         return (
+            *kept(self.config),
             f"The game begins at step {self._begin:,} and this run ends at {training.steps:,}: the adversarial training never starts. "
             "Use more --steps, or lower --model.mle_steps and --model.pretrain_steps.",
         )
@@ -153,6 +166,8 @@ class SeqGAN(TextGAN[Config]):
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Policy gradient with Monte-Carlo search (eq. 2, 4 and 6), against a baseline unless the preset is the paper's."""
+        if self.config.rewards == "sequence":
+            return sequence_terms(self, ctx, batch)
         m, labels, n = self.method, self._labels(batch), len(batch["tokens"])
         if m.baseline and n < 2:
             raise ConfigError(_NO_BASELINE)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from polygan import Checked, ConfigError, ranged
 
 from .discriminator import PAPER_FILTERS
+from .pretrained.facts import CHOICES, complete
 
 if TYPE_CHECKING:
     from .data.facts import TextInfo
@@ -95,11 +96,20 @@ class Config(Checked, group="model"):
     """Settings of SeqGAN. None: the preset's value. Where the preset ``auto`` has another value for text of 1,000 words or more,
     the value stands as "words"."""
 
+    typed_only: ClassVar[tuple[str, ...]] = ("trust_remote_code",)
+
     preset: Literal["auto", "default", "paper"] = "auto"
     """auto: numbers that suit the data; default: the same numbers for all data, as runs of earlier versions have; paper: the
     exact numbers and losses of Yu et al. 2017."""
-    policy: Literal["lstm", "gpt2"] = "lstm"
-    """An LSTM, or a causal transformer of the GPT-2 kind, randomly initialised."""
+    policy: str = "lstm"
+    """lstm; gpt2: a causal transformer of the GPT-2 kind, randomly initialised; or a folder of transformers: a pretrained causal
+    language model with its tokenizer, also named by --data.tokenizer. An id of the Hub works if the local cache has the model."""
+    lora: int = ranged(0, "[0, inf)", usual=16)
+    """Rank of the adapters that learn in a pretrained policy, whose own weights then stay as they are; 0: all weights learn."""
+    trust_remote_code: bool = False
+    """Whether Python code in a pretrained folder may run. What a saved run says here counts for nothing: type it each time."""
+    pretrained: str = ""
+    """Filled in by polygan: what a run remembers of pretrained folders, and the hashes of their weights."""
     conditional: Literal["auto", "yes", "no"] = "auto"
     """Whether both networks know the class; auto: if the data has two or more classes."""
     embedding_dim: int | None = ranged(None, "[1, inf)")
@@ -123,26 +133,30 @@ class Config(Checked, group="model"):
     """Held-out texts that a check looks at, the same each time, rounded up to whole batches (default 256; the presets default
     and paper look at four batches)."""
     mle_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of maximum likelihood (default 2e-3, words 4e-3, paper 0.01)."""
+    """Learning rate of maximum likelihood (default 2e-3, words 4e-3, paper 0.01; a pretrained policy: 5e-5, with adapters 5e-4)."""
     adversarial_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of the generator in the game (default 5e-4, paper 0.01)."""
+    """Learning rate of the generator in the game (default 5e-4, paper 0.01; a pretrained policy: a fifth of mle_rate's default)."""
     pretrain_steps: int | None = ranged(None, "[0, inf)")
     """Iterations of the discriminator alone (default 600, paper 23,400)."""
     discriminator_steps: int | None = ranged(None, "[1, inf)")
     """Discriminator steps a generator step (default 2, paper 2,340)."""
     discriminator_rate: float | None = ranged(None, "(0, 1]")
-    """Learning rate of the discriminator (default 1e-3, paper 1e-4)."""
-    discriminator: Literal["cnn", "lstm"] = "cnn"
-    """The paper's convolutions over windows of tokens, or an LSTM that weighs each token by the tokens before it."""
+    """Learning rate of the discriminator (default 1e-3, paper 1e-4; pretrained: 2e-5)."""
+    discriminator: str = "cnn"
+    """cnn: the paper's convolutions over windows of tokens; lstm: an LSTM that weighs each token by the tokens before it; or a folder of
+    transformers: a pretrained sequence classifier or encoder with the tokenizer of the data."""
     discriminator_embedding_dim: int = ranged(64, "[1, inf)")
     """Numbers that stand for a token in the discriminator, and the width of its LSTM."""
     discriminator_dropout: float = ranged(0.25, "[0, 1)")
     """Share of the discriminator's features that is dropped while it learns; never while it scores."""
-    rewards: Literal["rollouts", "dense"] = "rollouts"
+    rewards: Literal["rollouts", "dense", "sequence"] = "rollouts"
     """Where a token's reward comes from. rollouts: scores of completions (the paper). dense: what the token and the tokens after it
-    add to the logit of the ``lstm`` discriminator; nothing is completed, so a step is much faster."""
+    add to the logit of the ``lstm`` discriminator; nothing is completed, so a step is much faster. sequence: the score of the whole
+    text, against the mean of the batch's other texts (Ahmadian et al. 2024)."""
     rollouts: int | None = ranged(None, "[1, inf)")
     """Completions of each prefix (default 4, paper 16)."""
+    kl: float = ranged(0.05, "[0, inf)", usual=0.05)
+    """With rewards sequence: what a nat of divergence from the start of the game costs, in units of the reward."""
     rollout_every: int = ranged(1, "[1, inf)", usual=1)
     """Tokens between the prefixes that are completed; the tokens between share the next prefix's value. For texts of hundreds of tokens."""
     rollout_length: int = ranged(0, "[0, inf)")
@@ -167,6 +181,7 @@ class Config(Checked, group="model"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        complete(self)
         if self.policy == "gpt2" and self.method().hidden_dim % self.heads:
             raise ConfigError(
                 f"model.hidden_dim = {self.method().hidden_dim} is no multiple of model.heads = {self.heads}; change either"
@@ -180,8 +195,19 @@ class Config(Checked, group="model"):
     def method(self, info: TextInfo | None = None) -> Method:
         """The preset's numbers for data with the facts ``info``, replaced by the settings that are not None."""
         own = {f.name: getattr(self, f.name, None) for f in dataclasses.fields(Method)}
+        if self.rewards == "sequence" and self.entropy is None:  # the divergence from the start keeps the variety
+            own["entropy"] = 0.0
         preset = automatic(self.policy, info) if self.preset == "auto" else PRESETS[self.preset]
-        return dataclasses.replace(preset, **{k: v for k, v in own.items() if v is not None})
+        return dataclasses.replace(gentle(preset, self), **{k: v for k, v in own.items() if v is not None})
+
+
+def gentle(method: Method, config: Any) -> Method:
+    """The numbers of a preset with the learning rates that suit pretrained networks."""
+    policy, judge = (getattr(config, name) not in known for name, known in CHOICES.items())
+    if policy:
+        rate = 5e-4 if config.lora else 5e-5
+        method = dataclasses.replace(method, mle_rate=rate, adversarial_rate=rate / 5)
+    return dataclasses.replace(method, discriminator_rate=2e-5) if judge else method
 
 
 @dataclass(frozen=True, kw_only=True)

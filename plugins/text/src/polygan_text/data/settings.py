@@ -15,7 +15,7 @@ class TextSettings(DataSettings):
     tokenizer: str = "auto"
     """word: words and marks, rare ones become <unk>; char: characters as a reader sees them; bpe: byte pairs, which can write
     every text; auto: char where words have no spaces between them, else word; or a tokenizer of yours: the folder of a run, a
-    tokenizer.json of Hugging Face, or its folder."""
+    tokenizer.json of Hugging Face, its folder, or the id of a model in the local cache of the Hub."""
     vocabulary: int = ranged(5000, "[5, inf)")
     """Most tokens of the vocabulary; a tokenizer of yours keeps its own vocabulary."""
     min_count: int = ranged(1, "[1, inf)")

@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from polygan import ConfigError, DataError, did_you_mean
 
+from ..pretrained.folders import cached
 from .facts import SPECIAL, UNK
 from .scripts import survey, without_spaces
 from .vocabulary import Vocabulary
@@ -123,6 +124,8 @@ def _cut_into_words(tokenizer: Tokenizer, found: Survey) -> None:
 def given_tokenizer(name: str) -> Vocabulary:
     """The tokenizer at a path: a run's folder, an exported model, a tokenizer.json or its folder."""
     path = Path(name).expanduser()
+    if not path.exists():
+        path = cached(name) or path  # an id of the Hub
     if path.is_dir():
         path = next((path / n for n in _NAMES if (path / n).is_file()), path)
     elif path.suffix == ".safetensors":

@@ -1,4 +1,4 @@
-"""GPT-2 policies for transformers: a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, read back and compared."""
+"""Policies for transformers: a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, read back and compared."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from polygan import CheckpointError, ConfigError
 from ..data.facts import EOS, SPECIAL, START, UNK
 from ..data.vocabulary import Vocabulary, load_vocabulary
 from ..policy import TransformerPolicy
+from ..pretrained.exporting import export_pretrained
+from ..pretrained.policy import PretrainedPolicy
 from ..quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -36,9 +38,12 @@ def export(recipe: SeqGAN, networks: Mapping[str, nn.Module], path: Path) -> lis
     classes, and for data of plain numbers; CheckpointError where what was written differs from the policy.
     """
     policy, info = networks["generator"], recipe.text
+    if isinstance(policy, PretrainedPolicy):
+        return export_pretrained(recipe, policy, path)
     if not isinstance(policy, TransformerPolicy):
         raise ConfigError(
-            "transformers has no such LSTM: its folders hold policies of --model.policy gpt2; export this run without --format"
+            "transformers has no such LSTM: its folders hold policies of --model.policy gpt2 and pretrained ones; export this run without "
+            "--format"
         )
     if recipe.classes:
         raise ConfigError(

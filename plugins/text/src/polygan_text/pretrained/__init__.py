@@ -1,0 +1,1 @@
+"""Models that were trained before: folders of `transformers` as policies and discriminators."""
