@@ -20,11 +20,30 @@ if TYPE_CHECKING:
 class PairChecks(Checks):
     """The checks of text/seqgan for a game without a rollout policy."""
 
-    def __init__(self, config: Config, text: TextInfo, nll: Callable[[nn.Module, Batch, Tensor], Tensor]) -> None:
-        """``nll`` is the mean NLL, nats a token, of a batch under a policy, over the tokens in a mask."""
+    def __init__(self, config: Config, text: TextInfo, mean_nll: Callable[[nn.Module, Batch], Tensor]) -> None:
+        """``mean_nll`` is the mean NLL, nats a token, of a batch under a policy."""
         self.config: Any = config
         self.method: Any = config
-        self.text, self.nll = text, nll
+        self.text, self.mean_nll = text, mean_nll
+
+    def batches(self) -> int:
+        """Held-out batches of a check, the same each time."""
+        return self.method.check_batches
+
+    def look(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """NLL of held-out texts."""
+        with ctx.fp32():
+            nll = self.mean_nll(ctx["generator"], batch)
+        _best(ctx).look(nll)
+        return {"nll": nll}
+
+    def compare_with_start(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """NLL of held-out texts under the policy, and under its start. Both see the same texts."""
+        best = _best(ctx)
+        with ctx.fp32():
+            nll, start = (self.mean_nll(policy, batch) for policy in (ctx["generator"], best.policy))
+        best.look(nll - start)
+        return {"nll": nll, "nll_of_start": start}
 
     def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Start the game from the best policy of maximum likelihood; without checks, from the last policy."""

@@ -14,6 +14,8 @@ from .pointer import Memory
 from .sources import copyable, plain, present
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from ..policy import State
@@ -80,6 +82,10 @@ class Writer:
         self.vocabulary = policy.vocabulary + given.shape[1]
         with torch.no_grad():
             self.memory = policy.encode(given)
+
+    def modules(self) -> Iterator[nn.Module]:
+        """The networks of the policy, for whoever switches dropout off."""
+        return self.policy.modules()
 
     def sampler(self) -> SourceSampler:
         """A sampler with the current weights and the memory."""
