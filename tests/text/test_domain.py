@@ -158,5 +158,4 @@ def test_pieces_of_pairs_keep_their_sources():
     whole = DOMAIN.join([piece(1), piece(2)])
     assert whole.extra["given"].tolist() == [[1] * 4, [2] * 4, [2] * 4]
     assert DOMAIN.join([piece(1), Samples(["y"], DOMAIN)]).extra == {}
-    batch = DOMAIN.batch_of(whole)
-    assert batch.keys() == {"tokens", "given"}
+    assert set(DOMAIN.batch_of(whole) or ()) == {"tokens", "given"}

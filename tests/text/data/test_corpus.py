@@ -24,7 +24,7 @@ def test_a_row_has_its_text_and_its_place():
     ("line", "message"),
     [
         (b"stra\xdfe", r"is not UTF-8 \(byte 0xdf at 5\)"),
-        (b"x" * (LONGEST + 1), "more than 1,048,576; split the line"),
+        (b"x" * (LONGEST + 1), "more than 1,048,576; split the text"),
         (b"a\0b", "holds a zero byte"),
     ],
 )

@@ -105,7 +105,13 @@ def test_the_set_debian_says_how_to_get_its_file(tmp_path):
         datasets.debian(DebianSettings())
     with pytest.raises(DataError, match=r"'nowhere': there is no such file; on Debian"):
         datasets.debian(DebianSettings(file="nowhere"))
-    for settings in ({"given": "article"}, {"column": "x"}, {"test": "x"}, {"label_column": "x"}):
+    for settings in (
+        {"given": "article"},
+        {"column": "x"},
+        {"test": "x"},
+        {"label_column": "x"},
+        {"documents": "file"},
+    ):
         with pytest.raises(ConfigError, match=f"data.{next(iter(settings))} = .*: the set debian makes short texts"):
             opened(tmp_path, **settings)
     assert len(opened(tmp_path, given="long", column="short")[0]) == 12

@@ -258,7 +258,7 @@ def test_no_more_is_read_than_the_user_allows(tmp_path):
         DOMAIN.open(TextSettings(source=str(tmp_path / "two"), max_megabytes=1))
     line.write_bytes(b'{"text": "a b"}\n' * 9 + b'{"text": "' + b"x" * LONGEST + b'"}')
     corpus = read_corpus(line, "text", "")
-    assert "more than 1,048,576; split the line" in corpus.odd[9]
+    assert "more than 1,048,576; split the text" in corpus.odd[9]
 
 
 def test_line_ends_of_old_macs(source):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from polygan import ConfigError, mix
 
 from .data.corpus import Corpus
-from .data.debian import read_descriptions
+from .data.debian import descriptions_file, read_descriptions
+from .data.known import opened
 from .data.reading import MEGABYTE, identity
 from .data.settings import TextSettings
 from .data.source import TextSource
@@ -18,6 +18,8 @@ from .grammar import CLASSES, write_sentence
 from .oracle import OracleSource
 
 if TYPE_CHECKING:
+    from polygan import Source
+
     from .data.settings import DebianSettings, MadeUpSettings, OracleSettings
 
 
@@ -53,21 +55,34 @@ def grammar(settings: MadeUpSettings) -> TextSource:
     return source
 
 
-def debian(settings: DebianSettings) -> TextSource:
+def debian(settings: DebianSettings) -> Source:
     """One-line summaries of Debian packages, made from the long descriptions in a Translation file that the user names."""
-    for name, known in (("given", "long"), ("column", "short"), ("label_column", ""), ("test", ""), ("test_given", "")):
-        value = getattr(settings, name)
-        if value not in ("", known, TextSettings.column if name == "column" else ""):
+    known = {
+        "given": ("", "long"),
+        "column": ("", "short", TextSettings.column),
+        "documents": (TextSettings.documents,),
+    }
+    for name in ("given", "column", "documents", "label_column", "test", "test_given"):
+        if (value := getattr(settings, name)) not in known.get(name, ("",)):
             raise ConfigError(
                 f"data.{name} = {value!r}: the set debian makes short texts from long ones; leave --data.{name} out"
             )
-    corpus = read_descriptions(settings.file, settings.max_megabytes * MEGABYTE)
-    return TextSource(corpus, settings, f"debian {identity(Path(settings.file).expanduser())}")
+    path = descriptions_file(settings.file)
+    files = f"debian {identity(path)}"
+    return opened(
+        settings,
+        files,
+        lambda: TextSource(read_descriptions(path, settings.max_megabytes * MEGABYTE), settings, files),
+    )
 
 
 def _refuse_files(settings: TextSettings) -> None:
     if settings.test:
         raise ConfigError(f"data.test = {settings.test!r}: a made-up set takes no test file; use --data.held_out")
+    if settings.documents != TextSettings.documents:
+        raise ConfigError(
+            f"data.documents = {settings.documents!r}: a made-up set has no files; leave --data.documents out"
+        )
     if settings.given:
         raise ConfigError(
             f"data.given = {settings.given!r}: a made-up set is made from nothing; leave --data.given out"

@@ -15,6 +15,7 @@ from polygan import ConfigError, DataError, Domain, Passage, Samples
 
 from .data.corpus import LONGEST, read_lines
 from .data.facts import TEXTS, TOKENS, has_pairs, text_extra, text_info, tokens_of
+from .data.known import opened
 from .data.reading import MEGABYTE, SUFFIXES, identity, kind_of, read_corpus
 from .data.settings import TextSettings
 from .data.source import TextSource
@@ -57,10 +58,13 @@ class TextDomain(Domain):
             if (sources := Path(beside).expanduser()).is_file():  # else a column of the same name
                 files += " " + identity(sources)
         most = settings.max_megabytes * MEGABYTE
-        corpus = read_corpus(
-            path, settings.column, settings.label_column, test, most, settings.given, settings.test_given
-        )
-        return TextSource(corpus, settings, files)
+
+        def make() -> TextSource:
+            columns = settings.column, settings.label_column
+            corpus = read_corpus(path, *columns, test, most, settings.given, settings.test_given, settings.documents)
+            return TextSource(corpus, settings, files)
+
+        return opened(settings, files, make)
 
     def comparable(self, info: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         """Why tokens of two runs' facts mean different words, in one line; empty if they mean the same."""
@@ -100,7 +104,7 @@ class TextDomain(Domain):
         return Samples(texts, self, labels, classes, extra=text_extra(**found))
 
     def given(self, split: Split, rows: np.ndarray) -> Samples:
-        """What the texts of store rows (n,) are made from, as their files have it, with tokens (n, S); the texts where there are no pairs."""
+        """What the texts of rows (n,) are made from, as their files have it, with tokens (n, S). Without pairs: the texts."""
         store = split.store
         if not has_pairs(store.info):
             return self.real(split, rows)

@@ -90,7 +90,7 @@ class Corpus:
 def decode_line(line: bytes) -> str:
     """A line's text. Raises DataError, without the line's place, if the line is not UTF-8, too long, or binary."""
     if len(line) > LONGEST:
-        raise DataError(f"has {len(line):,} bytes, more than {LONGEST:,}; split the line")
+        raise DataError(f"has {len(line):,} bytes, more than {LONGEST:,}; split the text")
     if b"\0" in line:
         raise DataError("holds a zero byte; remove the byte, or convert the file to UTF-8")
     try:

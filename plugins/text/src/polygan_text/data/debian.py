@@ -44,17 +44,21 @@ class Entry(NamedTuple):
     """One line; empty: there is only a summary."""
 
 
-def read_descriptions(name: str, most: int) -> Corpus:
-    """A row for each package: its summary, made from its long description. A description that repeats is one row.
-
-    ``most``: bytes of the file, unpacked. Raises ConfigError without a file, and DataError for a file that is missing, broken,
-    larger, or no list of descriptions.
-    """
+def descriptions_file(name: str) -> Path:
+    """The file that a user names. Raises ConfigError without a name, and DataError for a file that is missing."""
     if not name:
         raise ConfigError(f"data.file is empty, and the set debian is made from a file of descriptions: {HOW}")
     path = Path(name).expanduser()
     if not path.is_file():
         raise DataError(f"data.file = {name!r}: there is no such file; {HOW}")
+    return path
+
+
+def read_descriptions(path: Path, most: int) -> Corpus:
+    """A row for each package: its summary, made from its long description. A description that repeats is one row.
+
+    ``most``: bytes of the file, unpacked. Raises DataError for a file that is broken, larger, or no list of descriptions.
+    """
     entries, packages, known = list[Entry](), set[bytes](), set[bytes]()
     alone, repeated = list[int](), list[int]()
     for entry in entries_of(_content(path, most)):
@@ -68,7 +72,7 @@ def read_descriptions(name: str, most: int) -> Corpus:
             packages.add(entry.package)
     if not entries:
         what = "has summaries alone" if alone else "holds no descriptions of packages"
-        raise DataError(f"data.file = {name!r} {what}; name a Translation-en file: {HOW}")
+        raise DataError(f"data.file = {str(path)!r} {what}; name a Translation-en file: {HOW}")
     left_out = [
         LeftOut(len(lines), what, why, f"{path.name} line {lines[0]}")
         for lines, what, why in (

@@ -43,6 +43,20 @@ def lines(data: bytes) -> Part:
     return Part(_trimmed(data, begins[kept], ends[kept]), kept.astype(np.int64) + 1, empty=_count(~full))
 
 
+def as_documents(data: bytes, blocks: bool) -> Part:
+    """A whole file, or each block of lines between blank lines, as one text. Line breaks within a text are kept as newlines."""
+    data = data.replace(b"\r\n", b"\n")
+    begins, ends = _bounds(data)
+    full = _full(data, begins, ends)
+    if blocks:
+        before, after = np.concatenate([[False], full[:-1]]), np.concatenate([full[1:], [False]])
+        first, last = np.flatnonzero(full & ~before), np.flatnonzero(full & ~after)
+    else:
+        first, last = np.flatnonzero(full)[:1], np.flatnonzero(full)[-1:]
+    empty = (0, 0) if len(first) else (1, 1)
+    return Part(Rows(data, begins[first], ends[last]), first.astype(np.int64) + 1, empty=empty)
+
+
 def paired_lines(data: bytes, sources: bytes, names: tuple[str, str]) -> Part:
     """The lines of two files, of which equal numbers belong together. Pairs with an empty side are left out.
 

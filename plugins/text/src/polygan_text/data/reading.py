@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from polygan import DataError, LeftOut, left_out_files, walk_files
 
 from .corpus import MARK
-from .parts import Part, joined, lines, paired_lines, records
+from .parts import Part, as_documents, joined, lines, paired_lines, records
 from .tables import Columns, holds_objects, json_rows, table_rows
 
 if TYPE_CHECKING:
@@ -35,21 +35,30 @@ _FEW = 10  # classes that need no check
 class Reader:
     """Reads files one after the other, at most ``most`` bytes of all together, unpacked."""
 
-    def __init__(self, columns: Columns, most: int) -> None:
-        self.columns, self._rest, self._most = columns, most, most
+    def __init__(self, columns: Columns, most: int, documents: str) -> None:
+        self.columns, self._rest, self._most, self._documents = columns, most, most, documents
         self.classes, self.notes = dict[str, int](), list[str]()
 
     def part(self, file: Path, given: str) -> Part:
         """The rows of a file. ``given`` names the file of the sources where the texts are lines."""
         data = self._read(file)
         if rows := _table(file, data, self.columns, self.notes):
+            if self._documents != "line":
+                raise DataError(
+                    f"{file} is a table, of which each row is a text; leave --data.documents out, or give text files"
+                )
             return records(rows, self.columns, self.classes)
         kind = kind_of(file) or ".txt"
         what = "is plain text" if kind == ".txt" else "is read as plain text without --data.column"
         if self.columns.label:
             raise DataError(f"{file} {what} and has no column {self.columns.label!r}; use CSV or JSON lines")
         if not self.columns.given:
-            return lines(data)
+            return lines(data) if self._documents == "line" else as_documents(data, self._documents == "block")
+        if self._documents != "line":
+            raise DataError(
+                f"data.documents = {self._documents!r} has no sources: {file} {what}, whose lines belong to the lines of "
+                "--data.given; leave --data.documents out, or give a table"
+            )
         return paired_lines(data, self._read(_line_file(given, file, what)), (str(file), given))
 
     def _read(self, path: Path) -> bytes:
@@ -66,15 +75,17 @@ def read_corpus(
     most: int = 2000 * MEGABYTE,
     given: str = "",
     test_given: str = "",
+    documents: str = "line",
 ) -> Corpus:
     """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
 
     The rows of ``test``, another such file or folder, come last. ``most``: bytes of all files together, unpacked. ``given`` is
-    what texts are made from: a column, or beside a text file a file of as many lines (``test_given``: beside ``test``). Raises
+    what texts are made from: a column, or beside a text file a file of as many lines (``test_given``: beside ``test``).
+    ``documents``: what a text of a text file is, a ``line``, a ``block`` of lines or the ``file``. Raises
     DataError if there is nothing to read, and for more bytes, a binary file, a broken archive, a missing or empty column.
     """
     left_out, names, parts, tests = list[LeftOut](), list[str](), list[Part](), 0
-    reader = Reader(Columns(column, label_column, given), most)
+    reader = Reader(Columns(column, label_column, given), most, documents)
     files = [(path, given)] if test is None else [(path, given), (test, test_given)]
     found = [(folder, sources, *_files(folder)) for folder, sources in files]
     for folder, _, here, _ in found:

@@ -28,6 +28,9 @@ class TextSettings(DataSettings):
     """The column of CSV and JSON lines that holds the text; empty: each line is a text, also in tables."""
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
+    documents: Literal["line", "block", "file"] = "line"
+    """What a text of a text file is: a line; a block of lines between blank lines; or the whole file. Line breaks within a text
+    are kept."""
     given: str = ""
     """What each text is made from: a column of the same tables, or a text file whose lines belong to the lines of the source.
     Empty: nothing."""

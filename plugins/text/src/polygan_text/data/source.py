@@ -89,6 +89,8 @@ class TextSource(Source):
             s.label_column,
         )
         pairs = (_PAIRS, s.given, s.given_length) if self.sources is not None else ()
+        if s.documents != "line":
+            pairs = (*pairs, "documents", s.documents)
         self._key = hashlib.blake2b(repr((*facts, s.held_out, *pairs)).encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ class TextSource(Source):
         copied = np.full(length, -1, np.int32)
         found = self.sources.copied[self._offsets[row] : self._offsets[row + 1]][:length]
         copied[: len(found)] = found
-        text = self.corpus.given_text(row).encode()
+        text = bytearray(self.corpus.given_text(row).encode())
         return {"given": self.sources.row(row), "copied": copied, "given_text": np.frombuffer(text, np.uint8)}
 
     def _find_sources(self, vocabulary: Vocabulary) -> Sources | None:

@@ -63,9 +63,8 @@ class Vocabulary:
         """What the tokenizer itself calls what it does not know; None if it knows every text."""
         self.gap = gap_of(facts.get("decoder"))
         """What stands for the space before a word; empty where spaces are tokens, or belong to no token."""
-        self._words = facts["model"]["type"] == "WordLevel" and bool(
-            self.gap
-        )  # an unknown word is one token, without its space
+        # An unknown word is then one token, and its space is lost.
+        self._words = facts["model"]["type"] == "WordLevel" and bool(self.gap)
         self._names = {i: token for token, i in vocabulary.items()}
         self._hidden = {i for i, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
 
