@@ -8,6 +8,7 @@ from polygan import ConfigError, TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
 from polygan_text.rewriting.settings import Sampling
+from polygan_text.rewriting.sources import trimmed_batch
 
 
 def train(made, steps, **options):
@@ -207,3 +208,20 @@ def test_texts_are_searched_unless_options_ask_for_drawn_texts(options, width):
 def test_a_search_and_drawn_texts_exclude_each_other():
     with pytest.raises(ConfigError, match="--beams 0"):
         Sampling(beams=4, rerank=8)
+
+
+def test_padding_is_cut_on_the_processor_and_changes_no_loss():
+    made = recipe(dropout=0.0, discriminator_dropout=0.0)
+    data = {k: v[:, :4] if k != "given" else v for k, v in batch().items()}
+    data["tokens"], data["copied"] = data["tokens"].clone(), data["copied"].clone()
+    data["tokens"][:, 3], data["copied"][:, 3] = EOS, -1
+    longer = {
+        "tokens": torch.nn.functional.pad(data["tokens"], (0, 2), value=EOS),
+        "copied": torch.nn.functional.pad(data["copied"], (0, 2), value=-1),
+        "given": torch.nn.functional.pad(data["given"], (0, 3), value=EOS),
+    }
+    assert trimmed_batch(longer)["tokens"].shape == (8, 4)
+    assert trimmed_batch(longer)["given"].shape[1] == int(1 + (data["given"] != EOS).sum(1).max())
+    for turn in ("likelihood_loss", "discriminator_loss", "generator_loss"):
+        found = [getattr(made, turn)(ready(made, "g"), b) for b in (data, longer)]
+        torch.testing.assert_close(found[0], found[1])

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from polygan import ConfigError, Context, Player, Turn
 
 from .base import TextGAN
-from .data.facts import TEXTS
+from .data.facts import EOS, TEXTS
 from .early_stopping import Best
 from .rewriting.checks import PairChecks
 from .rewriting.discriminator import PairDiscriminator
 from .rewriting.lstm import LSTMSourcePolicy
 from .rewriting.settings import Config, Sampling
-from .rewriting.sources import targets
+from .rewriting.sources import targets, trimmed, trimmed_batch
 from .rewriting.transformer import TransformerSourcePolicy
 from .rewriting.writing import count_cut, rewrite, tell_cut
 from .rollout import roll_out, sample, valid
@@ -127,6 +127,7 @@ class Seq2Seq(TextGAN[Config]):
             return self._likelihood_terms(ctx["generator"], batch, 1.0)
 
     def _likelihood_terms(self, policy: nn.Module, batch: Batch, weight: float) -> dict[str, Tensor]:
+        batch = trimmed_batch(batch)
         tokens = targets(batch, self.vocabulary)
         mask = valid(tokens, self.eos)
         found = policy(tokens, batch["given"], dropped=True)
@@ -136,13 +137,14 @@ class Seq2Seq(TextGAN[Config]):
         return terms
 
     def _nats(self, policy: nn.Module, batch: Batch) -> Tensor:
-        """(n, L) nats of each token, without dropout; a copied unknown word counts as its place in the source."""
+        """(n, L') nats of each token, without dropout and padding; a copied unknown word counts as its place in the source."""
+        batch = trimmed_batch(batch)
         tokens = targets(batch, self.vocabulary)
         return -policy(tokens, batch["given"]).log_probability(tokens)
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The policy gradient on drawn texts, against the batch's mean at each place, and maximum likelihood beside."""
-        c, given = self.config, batch["given"]
+        c, given = self.config, trimmed(batch["given"])
         tokens = self._drawn(ctx, given)
         ctx.cache[_DRAWN] = batch, tokens
         rewards, mask = self._rewards(ctx, tokens, given), valid(tokens, self.eos)
@@ -160,12 +162,13 @@ class Seq2Seq(TextGAN[Config]):
         return terms
 
     def _drawn(self, ctx: Context, given: Tensor) -> Tensor:
-        """(n, L) a text of the policy for each source."""
+        """(n, L) a text of the policy for each source; completions need the full length, dense rewards do not."""
         if len(given) < 2:
             raise ConfigError(_ONE_PAIR)
         policy: Any = ctx.players["generator"].module
         with ctx.fp32():
-            return sample(policy.of(given), ctx.noise.uniform(len(given), self.text["length"], 2), eos=self.eos)
+            tokens = sample(policy.of(given), ctx.noise.uniform(len(given), self.text["length"], 2), eos=self.eos)
+        return trimmed(tokens) if self.config.rewards == "dense" else tokens
 
     def _rewards(self, ctx: Context, tokens: Tensor, given: Tensor) -> Tensor:
         """(n, L) each token's reward: the sum of the discriminator's terms from this token on, or a control.
@@ -193,12 +196,13 @@ class Seq2Seq(TextGAN[Config]):
         The texts that the policy learned from in this iteration serve here too, with their own batch; a repeated turn draws new ones.
         """
         batch, fake = ctx.cache.pop(_DRAWN, None) or (batch, self._drawn(ctx, batch["given"]))
-        given, real, share = batch["given"], targets(batch, self.vocabulary), self.config.mismatched
-        texts, sources = [real, fake], [given, given]
+        given, share = trimmed(batch["given"]), self.config.mismatched
+        texts, sources = [targets(batch, self.vocabulary), fake], [given, given]
         if share:  # words copied from the own source are unknown words beside another source
             texts.append(batch["tokens"])
             sources.append(given.roll(1, 0))
-        logits = ctx["discriminator"](torch.cat(texts), torch.cat(sources))
+        padded = torch.cat([F.pad(x, (0, self.text["length"] - x.shape[1]), value=EOS) for x in texts])
+        logits = ctx["discriminator"](trimmed(padded), torch.cat(sources))
         real_logits, fake_logits, *other = logits.split(len(given))
         ctx.observe_logits(real_logits, fake_logits)
         # One mean over both kinds, as in a classifier's batch.

@@ -8,6 +8,7 @@ import torch
 
 from ..early_stopping import Checks, follow, replace_where
 from ..rollout import valid
+from .sources import trimmed_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,8 @@ class PairChecks(Checks):
         self.text, self.nats = text, nats
 
     def mask(self, batch: Batch) -> Tensor:
-        """(n, L) 1.0 for known words, and for unknown words that stand in the source."""
+        """(n, L') 1.0 for known words, and for unknown words that stand in the source; without padding."""
+        batch = trimmed_batch(batch)
         copied = valid(batch["tokens"], self.text["eos"]) * (batch["copied"] >= 0)
         return torch.maximum(super().mask(batch), copied)
 

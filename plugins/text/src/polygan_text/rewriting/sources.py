@@ -41,3 +41,19 @@ def targets(batch: Batch, vocabulary: int) -> Tensor:
     """(n, L) a prepared batch's target tokens; an unknown word that stands in the source at j is token ``vocabulary + j``."""
     copied = batch["copied"]
     return torch.where(copied >= 0, vocabulary + copied, batch["tokens"])
+
+
+def trimmed(tokens: Tensor) -> Tensor:
+    """Tokens (n, T) without the columns that are padding in every row.
+
+    On a device other than the processor the lengths are not read, and the tokens stay as they are.
+    """
+    if tokens.device.type != "cpu":
+        return tokens
+    return tokens[:, : int(valid(tokens, EOS).sum(1).max())]
+
+
+def trimmed_batch(batch: Batch) -> Batch:
+    """A prepared batch with `trimmed` texts and sources. No likelihood changes."""
+    tokens = trimmed(batch["tokens"])
+    return {"tokens": tokens, "copied": batch["copied"][:, : tokens.shape[1]], "given": trimmed(batch["given"])}
