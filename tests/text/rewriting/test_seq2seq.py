@@ -11,9 +11,9 @@ from polygan_text.rewriting.settings import Sampling
 from polygan_text.rewriting.sources import trimmed_batch
 
 
-def train(made, steps, **options):
+def train(made, steps, precision="fp32", **options):
     streams = {"train": RepeatedBatch(batch()), "held_out": RepeatedBatch(batch())}
-    settings = TrainerSettings(steps=steps, batch_size=8, precision="fp32", hang_timeout=0, **options)
+    settings = TrainerSettings(steps=steps, batch_size=8, precision=precision, hang_timeout=0, **options)
     trainer = Trainer(made, streams, settings)
     trainer.fit()
     return trainer
@@ -225,3 +225,12 @@ def test_padding_is_cut_on_the_processor_and_changes_no_loss():
     for turn in ("likelihood_loss", "discriminator_loss", "generator_loss"):
         found = [getattr(made, turn)(ready(made, "g"), b) for b in (data, longer)]
         torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("policy", ["lstm", "transformer"])
+def test_a_game_in_bf16_stays_finite_and_near_the_game_in_fp32(policy):
+    made = {precision: train(recipe(policy=policy, dropout=0.0), 4, precision) for precision in ("bf16", "fp32")}
+    found, expected = (parameters(t.networks()["discriminator"]) for t in made.values())
+    assert found.isfinite().all()
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
