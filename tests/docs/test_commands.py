@@ -55,9 +55,9 @@ def understand(words):
     arguments, left = command.read(verb, rest)
     if verb == "train":
         resolve(arguments.recipe, [], left)
-    elif verb == "generate":
+    elif verb == "generate" or left:
         sampling, recipe = sampling_of(arguments.run)
-        build(sampling, _sampling(sampling, left, recipe), recipe)
+        build(sampling, _sampling(verb, sampling, left, recipe), recipe)
 
 
 def sampling_of(run):
