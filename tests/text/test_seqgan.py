@@ -469,3 +469,12 @@ def test_samples_are_made_from_the_network_that_started_the_game():
     assert start["generator"] is networks["mle"].policy
     ours, first = (make_samples(made, chosen, 20, seed=1).data for chosen in (networks, start))
     assert ours != first
+
+
+def test_a_likelihood_drops_nothing_from_a_policy_in_training_mode():
+    made = recipe(dropout=0.5)
+    policy = made.networks()["generator"].train()
+    tokens = torch.randint(INFO["vocabulary"], (5, INFO["length"]))
+    found = made.log_likelihood(policy, tokens)
+    assert policy.training
+    assert torch.equal(found, made.log_likelihood(policy.eval(), tokens))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from ..errors import PluginError, PolyganError, one_line
+from ..game.sampling import evaluating
 from ..plugins.importing import where
 from .evaluation import Plot, Score
 
@@ -33,14 +34,15 @@ def compute_scores(
 ) -> Computed:
     """The scores by metric, and the record for the log.
 
-    The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
+    Metrics see the networks in evaluation mode. The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
     """
     metrics = list(metrics)
     found: dict[str, list[object]] = {}
     left_out: dict[str, list[str]] = {}  # names by reason
     for name in metrics:
         try:
-            entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
+            with evaluating({} if evaluation is None else evaluation.networks):  # nothing is dropped from a likelihood
+                entries = [*catalogue.resolve(catalogue.metric(name))(evaluation)]
             found[name] = [_drawable(e) if isinstance(e, Plot) else e for e in _named(entries, evaluation)]
         except PolyganError as error:
             left_out.setdefault(str(error), []).append(name)

@@ -29,6 +29,22 @@ def test_metrics_are_told_what_to_measure_with(monkeypatch, capsys):
     assert told == [""]
 
 
+def test_metrics_see_networks_in_evaluation_mode(monkeypatch):
+    seen = []
+    spread = get_catalogue().resolve(get_catalogue().metric("points/spread"))
+
+    def look(evaluation):
+        seen.extend(m.training for n in evaluation.networks.values() for m in n.modules())
+        return spread(evaluation)
+
+    monkeypatch.setitem(spread.__globals__, "spread", look)
+    run = train(steps=2, evaluate_every=2)
+    assert set(seen) == {False}
+    seen.clear()
+    polygan.load(run.folder).evaluate(quiet=True)
+    assert set(seen) == {False}
+
+
 def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeypatch, capsys):
     catalogue = get_catalogue()
     spread = catalogue.resolve(catalogue.metric("points/spread"))

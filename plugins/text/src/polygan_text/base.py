@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
-from polygan import Recipe, Samples
+from polygan import Recipe, Samples, evaluating
 
 from .data.facts import TEXTS, text_info
 from .generation import write_texts
@@ -71,12 +71,13 @@ class TextGAN(Recipe[C]):
     def log_likelihood(
         self, network: nn.Module, data: Tensor, labels: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Log-likelihoods (n, L) in nats of the tokens ``data`` (n, L) under a policy in evaluation mode, 0 after a text's end."""
+        """Log-likelihoods (n, L) in nats of the tokens ``data`` (n, L) under a policy, without dropout; 0 after a text's end."""
         policy: Any = network
         device = next(network.parameters()).device
         found = []
         for begin in range(0, len(data), TEXTS):
             rows = slice(begin, begin + TEXTS)
             told = labels[rows].to(device) if self.classes and labels is not None else None
-            found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
+            with evaluating({"policy": network}):
+                found.append(policy.log_probabilities(data[rows].to(device), told, temperature).cpu())
         return torch.cat(found) * valid(data, self.eos)
