@@ -174,7 +174,7 @@ def test_the_path_penalty_pulls_towards_its_running_mean():
     t = trainer(made)
     g = t.actors["generator"].module
     g.path_mean.fill_(0.5)
-    t._hand_over(("generator",))
+    t._hand_over(next(turn for turn in t.turns if turn.players == ("generator",)))
     t.context.turn = "path"
     penalty = made.path_length(t.context, batch())["penalty"].item()
     (_, mean), t.context.observations = t.context.observations[-1], []

@@ -89,8 +89,6 @@ class Evaluation:
     cache: Path
     """A folder for files that are costly to make."""
     device: torch.device
-    options: Any = None
-    """How samples are made where a metric does not say: an instance of the recipe's ``Sampling``; None: its defaults."""
     samples: int = 1000
     """The number of samples that a metric may ask for."""
     seed: int = 0
@@ -102,6 +100,8 @@ class Evaluation:
     """The whole ``train`` and ``held_out``, from which given samples are taken; empty: the two above."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """The values that `once` keeps; all evaluations of a run share this dict."""
+    options: Any = None
+    """How samples are made where a metric does not say: an instance of the recipe's ``Sampling``; None: its defaults."""
 
     def generate(
         self,
