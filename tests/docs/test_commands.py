@@ -87,7 +87,10 @@ def test_every_command_of_a_page_is_understood(page):
 def test_commands_are_found_and_wrong_ones_refused():
     page = '```console\n$ more="--steps 5 --threads 1"\n$ polygan train image/dcgan $more \\\n    --data x && polygan list\n```\n'
     assert commands(page) == [["train", "image/dcgan", "--steps", "5", "--threads", "1", "--data", "x"], ["list"]]
-    for wrong in (["evaluate", "runs/seqgan-x", "--judge", "y"], ["train", "image/dcgan", "--data", "x", "--steps", "0"]):
+    for wrong in (
+        ["evaluate", "runs/seqgan-x", "--judge", "y"],
+        ["train", "image/dcgan", "--data", "x", "--steps", "0"],
+    ):
         with pytest.raises(Exception, match=r"judge|steps"):
             understand(wrong)
     with pytest.raises(Exception, match="temperature"):
