@@ -1,6 +1,11 @@
 """SeqGAN, LeakGAN, text from text, the domain, its made-up data sets and metrics are held to `polygan.testing`."""
 
 import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_seq2seq import SMALL as SMALL_SEQ2SEQ
 
 from polygan.testing import Case, parametrize_with_checks
 
@@ -45,19 +50,6 @@ LEAKGAN = [
     Case("text/leakgan", {**GRAMMAR, "max_length": 6}, {**SMALL_LEAK, "preset": preset}) for preset in ("paper", "code")
 ]
 ORACLE = {"source": "oracle", "size": 60}
-SMALL_PAIRS = {
-    "embedding_dim": 4,
-    "hidden_dim": 6,
-    "heads": 2,
-    "layers": 1,
-    "discriminator_embedding_dim": 4,
-    "discriminator_dim": 6,
-    "rollouts": 2,
-    "mle_steps": 1,
-    "pretrain_steps": 1,
-    "check_every": 1,
-    "check_texts": 1,
-}
 
 
 def pairs(folder):
@@ -76,7 +68,7 @@ def pairs(folder):
 
 
 SEQ2SEQ = [
-    Case("text/seq2seq", pairs, {**SMALL_PAIRS, "policy": policy, "rewards": rewards})
+    Case("text/seq2seq", pairs, {**SMALL_SEQ2SEQ, "policy": policy, "rewards": rewards})
     for policy, rewards in (("lstm", "dense"), ("transformer", "rollouts"))
 ]
 METRICS = [
@@ -99,7 +91,7 @@ METRICS += [
     for name in ("nll-held-out", "temperature-sweep")
 ]
 METRICS += [
-    Case(f"text/{name}", pairs, SMALL_PAIRS, "metric", "text/seq2seq")
+    Case(f"text/{name}", pairs, SMALL_SEQ2SEQ, "metric", "text/seq2seq")
     for name in ("nll-held-out", "bleu", "novelty", "rouge", "temperature-sweep")
 ]
 OTHERS = [

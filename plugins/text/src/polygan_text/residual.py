@@ -10,7 +10,6 @@ import torch
 
 from polygan import Checked, ConfigError, Player, Turn, ranged
 
-from .early_stopping import follow
 from .pretrained.facts import complete, kept
 from .seqgan import SeqGAN
 from .settings import Config as SeqGANConfig
@@ -19,9 +18,9 @@ from .settings import Method, automatic, gentle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
-    from polygan import Batch, Context, TrainerSettings
+    from polygan import TrainerSettings
 
     from .data.facts import TextInfo
 
@@ -130,20 +129,9 @@ class Residual(SeqGAN):
         return [
             Turn("mle", ("generator",), self.likelihood_loss, stop=a),
             *self._checks.of_likelihood(a),
-            Turn("begin", (), self.begin, data=None, start=a, stop=a + 1),
+            Turn("begin", (), self._checks.begin, data=None, start=a, stop=a + 1),
             Turn("d", ("discriminator",), self.discriminator_loss, start=a),
         ]
-
-    def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """The policy becomes the best policy of all checks; without checks the last policy is the best."""
-        best: Any = ctx.players["mle"].module
-        generator = ctx.players["generator"].module
-        if self.method.check_every:
-            follow(generator, best.policy, 0.0)
-        else:
-            follow(best.policy, generator, 0.0)
-        best.ready.fill_(1)
-        return {}
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """A warning if the run ends before the discriminator learns."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..early_stopping import Checks, follow, replace_where
+from ..early_stopping import Checks
 from ..rollout import valid
 from .sources import trimmed_batch
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from polygan import Batch, Context
+    from polygan import Batch
 
     from ..data.facts import TextInfo
     from .settings import Config
@@ -35,25 +35,3 @@ class PairChecks(Checks):
         batch = trimmed_batch(batch)
         copied = valid(batch["tokens"], self.text["eos"]) * (batch["copied"] >= 0)
         return torch.maximum(super().mask(batch), copied)
-
-    def begin(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Start the game from the best policy of maximum likelihood; without checks, from the last policy."""
-        best, generator = _best(ctx), ctx.players["generator"].module
-        if self.method.check_every:
-            follow(generator, best.policy, 0.0)
-        else:
-            follow(best.policy, generator, 0.0)
-        best.ready.fill_(1)
-        return {}
-
-    def undo(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
-        """Put the start in the policy's place if the game lost more than the tolerance; no value is read from the device."""
-        best = _best(ctx)
-        worse = best.mean() > self.config.tolerance
-        if self.config.probation == "undo":
-            replace_where(worse, ctx.players["generator"].module, best.policy)
-        return {"worse": worse.float()}
-
-
-def _best(ctx: Context) -> Any:
-    return ctx.players["mle"].module
