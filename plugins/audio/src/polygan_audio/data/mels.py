@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from statistics import median
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .settings import AudioSettings
 
 SUFFIXES = (".npy", ".safetensors")
+_PARSING = RLock()  # Python 3.11 cannot parse the headers of .npy files in several threads
 _TRIED = 32  # mels whose values are looked at before decoding
 Shape = tuple[int, int]
 
@@ -45,7 +47,8 @@ def _open(path: Path) -> Any:
     """Something that gives its array by slicing; nothing is read yet."""
     try:
         if path.suffix.lower() == ".npy":
-            found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            with _PARSING:
+                found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
             if found.dtype.kind != "f":
                 remedy = "log-mels are floats: save the mel before it is made an integer"
                 raise DataError(f"mel {path} holds {found.dtype} numbers; {remedy}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import RLock
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIX = ".npy"
+_PARSING = RLock()  # "AST constructor recursion depth mismatch" otherwise, now and then
 _KINDS = "(H, W) or (H, W, C)"
 _PLANAR = 16  # channels; a first side so short is taken for channels where the others are longer
 _EXACT = 2**24  # whole numbers up to here are the same as float32
@@ -25,10 +27,16 @@ _EXACT = 2**24  # whole numbers up to here are the same as float32
 
 def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """(shape, dtype) of an open .npy file, which is read up to its values. Raises ValueError for other files."""
+    shape, _, dtype = _header(stream)
+    return shape, dtype
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether the first axis is the fastest, dtype). One thread at a time: Python 3.11 cannot parse in several threads."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
+    with _PARSING:
+        return read(stream)
 
 
 def kind_of(dtype: np.dtype[Any]) -> str:
@@ -51,7 +59,8 @@ def npy_values(file: Path | IO[bytes], max_pixels: int | None) -> np.ndarray:
         (height, width, channels), kind = _checked(stream, max_pixels)
         stream.seek(0)
         try:
-            values = np.lib.format.read_array(stream, allow_pickle=False)
+            shape, columns, dtype = _header(stream)
+            values = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if columns else "C")
         except (OSError, EOFError, ValueError) as error:
             raise DataError(f"cannot be read ({error}); save it again") from None
         return values.reshape(height, width, channels).astype(kind)
