@@ -11,6 +11,7 @@ import torch
 
 from polygan import DataError, Evaluation
 from polygan.data import build_store, split_store
+from polygan.game.recipe import NoOptions
 from polygan_text import bleu, datasets, likelihoods, metrics
 from polygan_text.data.facts import tokens_of
 from polygan_text.data.settings import OracleSettings, TextSettings
@@ -20,7 +21,7 @@ from polygan_text.residual import Config as ResidualConfig
 from polygan_text.residual import Residual
 from polygan_text.rollout import UNK
 from polygan_text.seqgan import SeqGAN
-from polygan_text.settings import Config
+from polygan_text.settings import Config, Sampling
 
 DOMAIN = TextDomain()
 
@@ -232,6 +233,22 @@ def test_the_sweep_of_chosen_texts_has_the_likelihood_of_the_choice(data, monkey
         gain = found.recipe.chosen_log_ratio(found.networks, tokens_of(real), None, 4, temperature).mean() / 8
         assert chosen[0] == pytest.approx(plain[0] - float(gain), rel=1e-6)
         assert chosen[1] != plain[1]  # other texts
+
+
+def test_a_recipe_of_others_needs_none_of_our_options_of_generation(data):
+    class Plain(SeqGAN):
+        Sampling = NoOptions
+
+        def generate(self, networks, request):
+            return super().generate(networks, replace(request, options=Sampling()))
+
+    found, usual = evaluation(data["grammar"]), evaluation(data["grammar"])
+    found.recipe = Plain(Config(embedding_dim=4, hidden_dim=8), found.info)
+    found.networks = usual.networks
+    for metric in (metrics.bleu, metrics.self_bleu, likelihoods.nll_held_out):
+        assert by_name(metric(found)) == by_name(metric(usual))
+    with pytest.raises(DataError, match="no option temperature"):
+        metrics.temperature_sweep(found)
 
 
 def test_scores_that_do_not_fit_the_data_say_so(data):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from polygan import Evaluation, Samples, Split
 
     from .policy import Policy
-    from .settings import Sampling
 
 
 @runtime_checkable
@@ -54,21 +53,32 @@ def policies_of(evaluation: Evaluation) -> dict[str, Any]:
     return found
 
 
-def sampling_of(evaluation: Evaluation) -> Sampling:
-    """How the evaluation draws texts."""
-    options: Any = evaluation.options or evaluation.recipe.Sampling()
-    return options
+def sampling_of(evaluation: Evaluation) -> Any:
+    """How the evaluation draws texts: an instance of the recipe's ``Sampling``, which may lack any of polygan-text's options."""
+    return evaluation.recipe.Sampling() if evaluation.options is None else evaluation.options
 
 
-def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Sampling | None = None) -> Samples:
-    """``n`` texts of a policy, none of them chosen by a discriminator, by the evaluation's seed."""
-    options = options or sampling_of(evaluation)
-    return evaluation.generate(n, evaluation.seed, replace(options, rerank=0), networks={"generator": policy})
+def with_options(options: Any, **values: Any) -> Any:
+    """Options of generation with other values; a recipe that lacks an option keeps what it has."""
+    own = {f.name for f in fields(options)}
+    return replace(options, **{name: value for name, value in values.items() if name in own})
+
+
+def draw_texts(evaluation: Evaluation, policy: nn.Module, n: int, options: Any = None) -> Samples:
+    """``n`` texts of a policy, none of them chosen by a discriminator, by the evaluation's seed.
+
+    Where the options ask for drawn texts, the texts are drawn, though nothing is left to choose from.
+    """
+    options = sampling_of(evaluation) if options is None else options
+    drawn = {"beams": 0} if getattr(options, "draws", False) else {}
+    return evaluation.generate(
+        n, evaluation.seed, with_options(options, rerank=0, **drawn), networks={"generator": policy}
+    )
 
 
 def chosen_among(evaluation: Evaluation) -> int:
     """Among how many texts of the generator each text of this evaluation is chosen; 1: there is no choice."""
-    return sampling_of(evaluation).rerank or getattr(evaluation.recipe, "copies", 1)
+    return getattr(sampling_of(evaluation), "rerank", 0) or getattr(evaluation.recipe, "copies", 1)
 
 
 def choice_of(
@@ -82,7 +92,7 @@ def choice_of(
         raise DataError(
             "the likelihood of texts that this recipe's discriminator chooses is not known; leave --rerank out"
         )
-    if sampling_of(evaluation).rerank_by == "best":
+    if getattr(sampling_of(evaluation), "rerank_by", "") == "best":
         raise DataError("the most real of several texts has no useful likelihood; use --rerank_by weight")
     return recipe.chosen_log_ratio(evaluation.networks, tokens, labels, copies, temperature)
 
@@ -207,11 +217,11 @@ def nll_held_out(evaluation: Evaluation) -> list[Score]:
     floor = oracle_floor(evaluation) if evaluation.info.get("oracle") else None
     info, tokens = text_info(evaluation.info), tokens_of(real)
     options = sampling_of(evaluation)
-    if options.top_k or options.top_p < 1:
+    if getattr(options, "top_k", 0) or getattr(options, "top_p", 1.0) < 1:
         raise DataError(
             "held-out text has tokens that --top_k and --top_p leave out, so it has no likelihood; leave both out"
         )
-    warmth = options.temperature
+    warmth = getattr(options, "temperature", 1.0)
     note = f"of {len(real)} held-out texts at temperature {warmth:g}{unknown_note(tokens, info)}"
     lengths, scores = characters(tokens, info), []
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -44,6 +43,7 @@ from .likelihoods import (
     sampling_of,
     score_name,
     texts_made,
+    with_options,
 )
 from .scores.errors import jackknife, of_mean
 from .scores.words import unit, words_of
@@ -225,6 +225,8 @@ def temperature_sweep(evaluation: Evaluation) -> list[Plot]:
     generator's line is that of the chosen texts.
     """
     need_held_out(evaluation)
+    if not hasattr(sampling_of(evaluation), "temperature"):
+        raise DataError("this recipe draws texts at one temperature only: its Sampling has no option temperature")
     by_oracle = evaluation.info.get("oracle")
     measure = (_likelihood_points if by_oracle else _bleu_points)(evaluation)
     chosen = chosen_among(evaluation) > 1
@@ -249,9 +251,7 @@ _Point: TypeAlias = "Callable[[nn.Module, float, bool], tuple[float, float]]"
 
 
 def _drawn(evaluation: Evaluation, policy: nn.Module, n: int, temperature: float, chosen: bool) -> Samples:
-    options: Any = replace(sampling_of(evaluation), temperature=temperature)
-    if hasattr(options, "beams"):  # a search knows no temperature
-        options = replace(options, beams=0)
+    options = with_options(sampling_of(evaluation), temperature=temperature, beams=0)  # a search knows no temperature
     return evaluation.generate(n, evaluation.seed, options) if chosen else draw_texts(evaluation, policy, n, options)
 
 

@@ -258,7 +258,7 @@ class TransformerPolicy(Policy):
         starts = self._starts(len(tokens), labels, tokens.device)
         given = torch.cat([starts[:, None], tokens[:, :-1]], 1)
         # Without a cache transformers looks for packed sequences, which reads a value from the device in every step.
-        return self.model(input_ids=given, **_cached(self.model, [])).logits[..., : self.vocabulary]
+        return self.model(input_ids=given, **cache_arguments(self.model, [])).logits[..., : self.vocabulary]
 
     def sampler(self) -> Sampler:
         """A sampler whose state is the last hidden state and each layer's keys and values."""
@@ -281,7 +281,7 @@ class _TransformerSampler:
 
     def _feed(self, tokens: Tensor, past: State) -> State:
         model = self.policy.model.base_model
-        options = _cached(model, list(zip(past[::2], past[1::2], strict=True)))
+        options = cache_arguments(model, list(zip(past[::2], past[1::2], strict=True)))
         out = model(input_ids=tokens[:, None], **options)
         cache = next(value for value in options.values() if value is not True)
         kept = [x for layer in cache.layers for x in (layer.keys, layer.values)]
@@ -292,7 +292,7 @@ class _TransformerSampler:
         return state[0] @ self.head
 
 
-def _cached(model: Any, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+def cache_arguments(model: Any, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """Arguments with which a model continues from the keys and values of each layer; the cache collects new keys and values."""
     from transformers import DynamicCache
 

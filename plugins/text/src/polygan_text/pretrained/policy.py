@@ -12,7 +12,7 @@ from torch import nn
 from polygan import CheckpointError, ConfigError
 
 from ..data.facts import START
-from ..policy import Policy, Sampler, State, _cached
+from ..policy import Policy, Sampler, State, cache_arguments
 from .facts import facts_of, same_tokenizer
 from .lora import MARK, add_adapters
 from .opening import fitting, open_policy
@@ -86,7 +86,7 @@ class PretrainedPolicy(Policy):
                 "the folder of the pretrained model is gone or has changed, and no checkpoint has filled this network; put the "
                 "folder back as it was"
             )
-        options = _cached(self.model, past)
+        options = cache_arguments(self.model, past)
         logits = self.model(input_ids=self.inputs[tokens], **options).logits
         logits = logits.index_select(-1, self.inputs).float().masked_fill(~self.drawn, NEVER)
         return logits, next(value for value in options.values() if value is not True)
