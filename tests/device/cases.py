@@ -49,6 +49,17 @@ def pictures(folder: Path) -> str:
     return str(folder / "pictures.npz")
 
 
+def pairs(folder: Path) -> str:
+    """96 sentences of four words, each with its first and last word; some words are too rare for the vocabulary."""
+    rng = np.random.default_rng(0)
+    rows = ["long,short"]
+    for i in range(96):
+        words = [f"w{k}" for k in rng.integers(0, 12, 3)] + [f"rare{i}"]
+        rows.append(f"{' '.join(words)},{words[0]} {words[-1]}")
+    (folder / "pairs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(folder / "pairs.csv")
+
+
 _PLAIN = {"conditional": "no", "augment": "none"}
 _WIDTHS = {"generator_width": 16, "discriminator_width": 16}
 _THIN = {"generator_width": 4, "discriminator_width": 4}
@@ -94,6 +105,23 @@ CASES: dict[str, Case] = {
         inexact="embeddings",
         quick={"hidden_dim": 8},
         phases=("mle_steps",),
+    ),
+    "text/residual": Case(
+        {"hidden_dim": 32, "check_every": 2, "discriminator_dropout": 0.0},
+        "grammar",
+        16,
+        inexact="embeddings",
+        quick={"hidden_dim": 8},
+        phases=("mle_steps",),
+    ),
+    "text/seq2seq": Case(
+        {"embedding_dim": 16, "hidden_dim": 32, "check_every": 2, "check_texts": 8, "dropout": 0.0}
+        | {"discriminator_dim": 16, "discriminator_dropout": 0.0},
+        pairs,
+        data={"given": "long", "column": "short", "min_count": 2},
+        inexact="embeddings and copies",
+        quick={"embedding_dim": 4, "hidden_dim": 8},
+        phases=("mle_steps", "pretrain_steps"),
     ),
 }
 """By recipe. `points/mlp` is the GAN of the tests, which needs no plugin."""

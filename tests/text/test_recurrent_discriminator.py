@@ -65,3 +65,12 @@ def test_terms_and_the_bias_make_the_logit(monkeypatch):
     assert (terms[0, 3], terms[2, 1:].abs().sum()) == (0, 0)
     later = discriminator.terms(torch.tensor([[3, 5, 7, 2]]), labels[:1])
     torch.testing.assert_close(later[:, :2], terms[:1, :2])  # a term knows nothing of later tokens
+
+
+def test_float16_on_a_processor_is_computed_in_float32():
+    discriminator = recurrent().eval()
+    tokens, labels = torch.tensor([[3, 5, 1, 1], [4, 4, 7, 2]]), torch.tensor([2, 0])
+    expected = discriminator(tokens, labels)
+    with torch.autocast("cpu", torch.float16):
+        torch.testing.assert_close(discriminator(tokens, labels), expected)
+        assert (discriminator.lstm.weight_hh_l0 @ torch.ones(5)).dtype == torch.float16  # the rest is left alone

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .data.facts import OPEN
+from .recurrent import LSTM
 from .rollout import valid
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class RecurrentDiscriminator(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding_dim)
         self.first = nn.Embedding(max(1, classes), embedding_dim)
-        self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+        self.lstm = LSTM(embedding_dim, hidden_dim, batch_first=True)
         self.output = nn.Embedding(vocabulary, hidden_dim)
         self.token_bias = nn.Embedding(vocabulary, 1)
         self.bias = nn.Parameter(torch.zeros(()))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..data.facts import EOS
+from ..recurrent import LSTM
 from ..rollout import valid
 from .lstm import Encoder
 from .pointer import DotAttention
@@ -35,7 +36,7 @@ class PairDiscriminator(nn.Module):
         self.embedding = nn.Embedding(vocabulary, embedding_dim)
         self.encoder = Encoder(embedding_dim, width)
         self.start = nn.Parameter(torch.zeros(embedding_dim))
-        self.lstm = nn.LSTM(embedding_dim, width, batch_first=True)
+        self.lstm = LSTM(embedding_dim, width, batch_first=True)
         self.attention = DotAttention(width)
         self.context = nn.Linear(2 * width, width)
         self.output = nn.Embedding(vocabulary, width)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..recurrent import LSTM
 from .pointer import AdditiveAttention, PointerHead
 from .policy import SourcePolicy
 from .sources import present
@@ -24,8 +25,8 @@ class Encoder(nn.Module):
 
     def __init__(self, embedding_dim: int, width: int) -> None:
         super().__init__()
-        self.ahead = nn.LSTM(embedding_dim, width - width // 2, batch_first=True)
-        self.back = nn.LSTM(embedding_dim, width // 2, batch_first=True)
+        self.ahead = LSTM(embedding_dim, width - width // 2, batch_first=True)
+        self.back = LSTM(embedding_dim, width // 2, batch_first=True)
 
     def forward(self, inputs: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """States (n, S, width) of embedded sources (n, S, E), and the last state (n, width) of both directions.
