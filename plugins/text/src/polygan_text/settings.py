@@ -211,8 +211,8 @@ def gentle(method: Method, config: Any) -> Method:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling(Checked):
-    """How sentences are drawn."""
+class Drawing(Checked):
+    """How tokens are drawn, and how the discriminator chooses among texts."""
 
     temperature: float = ranged(1.0, "(0, inf)", hint="1 is the model's own, 0.01 nearly greedy")
     """Divides the logits: below 1, sentences are surer and less varied."""
@@ -226,6 +226,12 @@ class Sampling(Checked):
     """weight: a text is chosen by e^logit, which keeps the variety of real texts; best: the text that looks most real."""
     unknown: bool = False
     """Whether ``<unk>``, the token of words outside the vocabulary, may be written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Drawing):
+    """How sentences are drawn."""
+
     label: str | int | None = None
     """Name of the class, or else its number; None: all classes in turn."""
     prefix: str = ""

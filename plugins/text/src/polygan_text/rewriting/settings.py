@@ -7,6 +7,8 @@ from typing import Literal
 
 from polygan import Checked, ConfigError, ranged
 
+from ..settings import Drawing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Checked, group="model"):
@@ -83,24 +85,12 @@ class Config(Checked, group="model"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling(Checked):
+class Sampling(Drawing):
     """How a text is written for each source."""
 
     beams: int | None = ranged(None, "[0, 64]", hint="1 takes the likeliest token each time, 0 draws each token")
     """Beginnings that a beam search keeps; the text with the most nats a token wins. Unless set: 4, or 0 where ``rerank``,
     ``temperature``, ``top_k`` or ``top_p`` ask for drawn texts."""
-    temperature: float = ranged(1.0, "(0, inf)", hint="1 is the model's own")
-    """Divides the logits of drawn tokens: below 1, texts are surer and less varied."""
-    top_k: int = ranged(0, "[0, inf)", hint="0 draws from all")
-    """Each drawn token is one of so many of the most likely ones."""
-    top_p: float = ranged(1.0, "(0, 1]", hint="1 draws from all")
-    """Each drawn token is one of the most likely ones that together have this probability."""
-    rerank: int = ranged(0, "[0, 1024]", hint="1 asks no discriminator")
-    """Each text is one of so many drawn texts, chosen by the discriminator."""
-    rerank_by: Literal["weight", "best"] = "weight"
-    """weight: a text is chosen by e^logit, which keeps the variety of real texts; best: the text that looks most real."""
-    unknown: bool = False
-    """Whether ``<unk>``, the token of words outside the vocabulary, may be written."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
