@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polygan import DataError, Fact, Field, LeftOut, Source, remembered
 
+from .source import VERSION
 from .tokenizing import KINDS, given_tokenizer
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .settings import TextSettings
     from .source import TextSource
 
-_VERSION = 1  # of what a `TextSource` finds in the same files with the same settings
+_VERSION = 1  # of what a `TextSource` says of the same tokens
 
 
 def opened(settings: TextSettings, files: str, make: Callable[[], TextSource]) -> Source:
@@ -94,4 +95,4 @@ def _identity(settings: TextSettings, files: str) -> str:
     """A text that differs wherever the facts may differ."""
     options = {name: value for name, value in dataclasses.asdict(settings).items() if name != "cache"}
     given = "" if settings.tokenizer in KINDS else given_tokenizer(settings.tokenizer).text
-    return repr(("facts of text", _VERSION, version("tokenizers"), files, sorted(options.items()), given))
+    return repr(("facts of text", _VERSION, VERSION, version("tokenizers"), files, sorted(options.items()), given))

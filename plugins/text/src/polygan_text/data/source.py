@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .tokenizing import Cut
     from .vocabulary import Vocabulary
 
-_VERSION = 3  # of what `decode` returns for the same file and settings
+VERSION = 3  # of what `decode` returns for the same file and settings
 _PAIRS = 1  # the same of what texts are made from
 _BATCH = 10_000  # rows that are encoded at a time
 
@@ -78,7 +78,7 @@ class TextSource(Source):
         self.info = {**info}
         s = settings
         facts = (
-            _VERSION,
+            VERSION,
             files,
             cut.key,
             s.vocabulary,
