@@ -17,6 +17,7 @@ PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
 EXTRAS_audio := [metrics,mos,words,onnx,transformers]
 EXTRAS_image := [digits,twemoji,nifti,dicom,video]
 EXTRAS_text  := [rouge,lora]
+EXTRAS_speech := [phonemes,onnx]
 PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(notdir $(p)))")
 
 .DEFAULT_GOAL := help
