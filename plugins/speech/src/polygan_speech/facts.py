@@ -56,7 +56,9 @@ def speech_facts(split: Split, spec: MelSpec, kind: Kind, language: str) -> dict
 
 def _name_short(short: Sequence[tuple[str, int, int]]) -> None:
     if short:
-        named = "; ".join(f"{text[:40]!r} ({symbols} symbols, {frames} frames)" for text, symbols, frames in short[:_SHOWN])
+        named = "; ".join(
+            f"{text[:40]!r} ({symbols} symbols, {frames} frames)" for text, symbols, frames in short[:_SHOWN]
+        )
         _LOGGER.warning(
             "%s with more symbols than frames teach nothing and are passed over: %s%s",
             f"{len(short):,} clip{'s' if len(short) > 1 else ''}",
@@ -80,7 +82,9 @@ def sound_facts(split: Split, spec: MelSpec) -> dict[str, Any]:
     An hour of recordings at most is measured, evenly spaced. A speaker without voiced frames has the numbers of all.
     """
     classes = split.store.info.get("classes") or [""]
-    labels = split.store.gather("label", split.rows).numpy() if "label" in split.store.fields else np.zeros(len(split), int)
+    labels = (
+        split.store.gather("label", split.rows).numpy() if "label" in split.store.fields else np.zeros(len(split), int)
+    )
     length = sum(len(split.store.item("waveform", int(row))) for row in split.rows) / spec.sample_rate
     step = max(1, round(length / _SECONDS))
     bands = _Moments(spec.n_mels)

@@ -44,7 +44,13 @@ class Voice:
     """A model made ready to speak: its networks, how it reads, and from mels to sound."""
 
     def __init__(
-        self, networks: Mapping[str, nn.Module], spec: MelSpec, spelling: Spelling, options: Sampling, longest_text: int, end: int | None
+        self,
+        networks: Mapping[str, nn.Module],
+        spec: MelSpec,
+        spelling: Spelling,
+        options: Sampling,
+        longest_text: int,
+        end: int | None,
     ) -> None:
         """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None."""
         generator = networks["generator"]

@@ -86,7 +86,11 @@ class TextToSpeech(Speech):
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Rates rise over ``warmup`` iterations and fall along a cosine; that of the discriminator from where it comes in."""
         c, steps = self.config, training.steps
-        rates = {"generator": c.learning_rate, "aligner": c.learning_rate, "discriminator": c.discriminator_learning_rate}
+        rates = {
+            "generator": c.learning_rate,
+            "aligner": c.learning_rate,
+            "discriminator": c.discriminator_learning_rate,
+        }
         found = {}
         for name, rate in rates.items():
             begin = c.pretrain_steps if name == "discriminator" else 0
@@ -168,9 +172,7 @@ class TextToSpeech(Speech):
         """Align, speak, and compare. Every term is a mean over clips of each clip's own mean."""
         c, generator, aligner = self.config, ctx["generator"], ctx["aligner"]
         with ctx.fp32():
-            heard = recorded(
-                batch, self.mel, generator, aligner.transcripts, self.end, speakers=len(self.classes) > 1
-            )
+            heard = recorded(batch, self.mel, generator, aligner.transcripts, self.end, speakers=len(self.classes) > 1)
         ids, tokens, mel, frames = heard.ids, heard.tokens, heard.mel, heard.frames
         log_p = aligner(ids, tokens, mel, frames, heard.speaker)
         with ctx.fp32():

@@ -23,7 +23,12 @@ class Aligner(nn.Module):
     """Distances of encoded symbols and frames, as probabilities of symbols (Badlani et al. 2021, eq. 1 and 2)."""
 
     def __init__(
-        self, embedding: Callable[[int], nn.Module], n_mels: int, speakers: int, transcripts: nn.Module, width: int = 128
+        self,
+        embedding: Callable[[int], nn.Module],
+        n_mels: int,
+        speakers: int,
+        transcripts: nn.Module,
+        width: int = 128,
     ) -> None:
         """``embedding``: makes an embedding of symbols of so many channels. ``speakers``: 0 or 1 for a single voice."""
         super().__init__()
@@ -40,7 +45,14 @@ class Aligner(nn.Module):
         )
 
     def forward(
-        self, ids: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor, speaker: Tensor | None = None, *, prior: bool = True
+        self,
+        ids: Tensor,
+        tokens: Tensor,
+        mel: Tensor,
+        frames: Tensor,
+        speaker: Tensor | None = None,
+        *,
+        prior: bool = True,
     ) -> Tensor:
         """(B, F, S): ln of the probability of each symbol at each frame, -inf for padding.
 

@@ -99,9 +99,11 @@ class Parallel(nn.Module):
         x = self.head(self.decoder(x, mask)) * mask[..., None]
         return x.transpose(1, 2)
 
-    def speak(self, ids: Tensor, speaker: Tensor | None = None, pace: float = 1.0, pitch: float = 0.0) -> tuple[Tensor, Tensor]:
+    def speak(
+        self, ids: Tensor, speaker: Tensor | None = None, pace: float | Tensor = 1.0, pitch: float | Tensor = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """One text (1, S) to its mel (1, n_mels, F) and durations (1, S). ``pitch``: speaker's deviations that it is raised by."""
-        tokens = torch.full_like(ids[:, 0], ids.shape[1])
+        tokens = torch.ones_like(ids).sum(1)
         x = self.encode(ids, tokens, speaker)
         found = self.predictor(x, torch.ones_like(ids, dtype=torch.bool))
         length = (found.duration.exp() - 1).clamp(1, _LONGEST) / pace

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _POINT = ("en", "ja", "ko", "th", "he", "zh", "kn", "te", "am")  # languages that write 1,234.5; others write 1.234,5
 _LONGEST = 15  # digits of a number that is said as one; longer ones are said digit by digit
 _YEARS = range(1100, 2000)  # four digits alone that English says in pairs
-_NUMBER = re.compile(r"(?<![\w.,])(?P<sign>[-−](?=\d))?(?P<before>[$€£]\s?)?(?P<digits>\d[\d.,]*\d|\d)(?P<after>\s?[%$€£]|st\b|nd\b|rd\b|th\b|[º°ª](?!\w))?")
+_NUMBER = re.compile(
+    r"(?<![\w.,])(?P<sign>[-−](?=\d))?(?P<before>[$€£]\s?)?(?P<digits>\d[\d.,]*\d|\d)(?P<after>\s?[%$€£]|st\b|nd\b|rd\b|th\b|[º°ª](?!\w))?(?!\w)"
+)
 _RUN = re.compile(r"\d+")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
 _DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-"})
@@ -108,7 +110,11 @@ def _said(found: re.Match[str], language: str) -> str:
     digits, mark = found["digits"], (found["before"] or found["after"] or "").strip()
     said = _words(digits, language, ordinal=mark in ("st", "nd", "rd", "th", "º", "ª"), alone=not mark)
     word = _SIGNS.get(language[:2], {}).get(mark, "")
-    minus = {"en": "minus ", "it": "meno ", "fr": "moins ", "es": "menos "}.get(language[:2], "minus ") if found["sign"] else ""
+    minus = (
+        {"en": "minus ", "it": "meno ", "fr": "moins ", "es": "menos "}.get(language[:2], "minus ")
+        if found["sign"]
+        else ""
+    )
     return f"{minus}{said} {word}".rstrip() if word else f"{minus}{said}"
 
 

@@ -64,14 +64,17 @@ class Phonemizer:
 
     def __init__(self, language: str) -> None:
         """``language``: an espeak-ng voice (en-us, it). ConfigError where the packages or the voice are missing."""
-        self.language = {"en": "en-us", "pt_BR": "pt-br", "fr": "fr-fr"}.get(language, language.replace("_", "-").lower())
+        self.language = {"en": "en-us", "pt_BR": "pt-br", "fr": "fr-fr"}.get(
+            language, language.replace("_", "-").lower()
+        )
         self.backend  # noqa: B018 - what is missing is an error now
 
     @cached_property
     def backend(self) -> Any:
         """The library's object."""
         loader, wrapper, espeak = (
-            _need(name) for name in ("espeakng_loader", "phonemizer.backend.espeak.wrapper", "phonemizer.backend.espeak.espeak")
+            _need(name)
+            for name in ("espeakng_loader", "phonemizer.backend.espeak.wrapper", "phonemizer.backend.espeak.espeak")
         )
         wrapper.EspeakWrapper.set_library(loader.get_library_path())
         wrapper.EspeakWrapper.set_data_path(loader.get_data_path())

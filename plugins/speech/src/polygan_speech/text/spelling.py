@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from .phonemes import PhonemeAlphabet, base_symbols, phonemizer_of
 from .symbols import Alphabet, numbers_of_bytes
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping, Sequence
 
 _LOGGER = logging.getLogger("polygan")
@@ -55,7 +55,9 @@ class Spelling:
         if new:
             self._said |= new.keys()
             shown = ", ".join(f"{c!r} ({n:,})" for c, n in list(new.items())[:12])
-            _LOGGER.warning("left out: %s characters that the model does not know: %s", f"{sum(new.values()):,}", shown)
+            total = sum(new.values())
+            count = "1 character" if total == 1 else f"{total:,} characters"
+            _LOGGER.warning("left out: %s that the model does not know: %s", count, shown)
 
     def refuse(self, text: str) -> ConfigError:
         """The error for a text of which nothing is left."""
