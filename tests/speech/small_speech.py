@@ -45,12 +45,12 @@ def speech(info=INFO, **options):
 
 
 def sound(text, seed=0, seconds=0.05, rate=RATE):
-    """A tone with harmonics for each letter, silence for a blank."""
+    """A tone with harmonics for each letter, silence for anything else."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     parts = []
     for letter in text:
-        if letter == " ":
+        if letter not in LETTERS.strip():
             parts.append(np.zeros(len(time)))
             continue
         pitch = 120 * (1 + LETTERS.index(letter) / 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -170,7 +170,7 @@ class TextToSpeech(Speech):
 
     def _play(self, ctx: Context, batch: Batch) -> _Played:
         """Align, speak, and compare. Every term is a mean over clips of each clip's own mean."""
-        c, generator, aligner = self.config, ctx["generator"], ctx["aligner"]
+        c, generator, aligner = self.config, cast("Generator", ctx["generator"]), cast("Aligner", ctx["aligner"])
         with ctx.fp32():
             heard = recorded(batch, self.mel, generator, aligner.transcripts, self.end, speakers=len(self.classes) > 1)
         ids, tokens, mel, frames = heard.ids, heard.tokens, heard.mel, heard.frames

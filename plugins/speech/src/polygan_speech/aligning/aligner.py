@@ -15,6 +15,8 @@ from ..masks import inside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..text.spelling import Transcripts
+
 _CHANNELS = 80  # in which frames and symbols are compared
 _SHARPNESS = 0.005  # logits for a squared distance of 1
 
@@ -27,7 +29,7 @@ class Aligner(nn.Module):
         embedding: Callable[[int], nn.Module],
         n_mels: int,
         speakers: int,
-        transcripts: nn.Module,
+        transcripts: Transcripts,
         width: int = 128,
     ) -> None:
         """``embedding``: makes an embedding of symbols of so many channels. ``speakers``: 0 or 1 for a single voice."""

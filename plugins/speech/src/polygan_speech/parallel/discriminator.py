@@ -24,7 +24,7 @@ class Patches(nn.Module):
         super().__init__()
         channels = [2, width, 2 * width, 4 * width, 4 * width]
         self.layers = nn.ModuleList(
-            parametrizations.weight_norm(nn.Conv2d(a, b, size, stride, tuple(s // 2 for s in size)))
+            parametrizations.weight_norm(nn.Conv2d(a, b, size, stride, (size[0] // 2, size[1] // 2)))
             for a, b, (size, stride) in zip(channels, channels[1:], _LAYERS, strict=False)
         )
         self.head = parametrizations.weight_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -111,7 +111,8 @@ class Parallel(nn.Module):
         ends = (length.cumsum(1) + 0.5).floor().long()
         ends = torch.cat([ends[:, :-1], ends[:, -1:].clamp(min=1)], 1)
         durations = ends - F.pad(ends[:, :-1], (1, 0))
-        frame = torch.arange(ends[0, -1], device=ids.device)[None, :, None]  # (1, F, 1)
+        last: Any = ends[0, -1]  # a tensor, which an export to ONNX follows
+        frame = torch.arange(last, device=ids.device)[None, :, None]  # (1, F, 1)
         said = ((frame < ends[:, None]) & (frame >= (ends - durations)[:, None])).to(x.dtype)
         prosody = found._replace(pitch=found.pitch + pitch)
         return self.decode(x, tokens, said, ends[:, -1], prosody), durations

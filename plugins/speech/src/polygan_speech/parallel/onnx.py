@@ -14,6 +14,7 @@ from polygan import CheckpointError, ConfigError
 from polygan_audio.optional import need
 
 from ..generator import Generator
+from ..speech import Speech
 from .network import Parallel
 
 if TYPE_CHECKING:
@@ -50,9 +51,13 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
     generator = networks["generator"]
-    if not isinstance(generator, Generator) or not isinstance(generator.network, Parallel):
+    if (
+        not isinstance(recipe, Speech)
+        or not isinstance(generator, Generator)
+        or not isinstance(generator.network, Parallel)
+    ):
         raise ConfigError("export to ONNX takes model.decoder = parallel; attention is exported as safetensors")
-    alphabet, classes = recipe.spelling.alphabet, recipe.classes  # pyright: ignore[reportAttributeAccessIssue]
+    alphabet, classes = recipe.spelling.alphabet, recipe.classes
     sentence = _Sentence(generator, len(classes)).cpu().eval()
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +80,7 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
         "symbols": alphabet.symbols,
         "end": len(alphabet),
         "speakers": list(classes),
-    }  # pyright: ignore[reportAttributeAccessIssue]
+    }
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
