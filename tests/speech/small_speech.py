@@ -35,6 +35,7 @@ SMALL = {
     "decoder_blocks": 2,
     "window": 16,
     "discriminator_width": 4,
+    "align_steps": 1,
     "pretrain_steps": 2,
     "warmup": 0,
 }

@@ -98,12 +98,16 @@ def test_a_clip_that_is_too_short_for_its_transcript_teaches_nothing():
     assert all(p.isfinite().all() for network in networks.values() for p in network.parameters())
 
 
-def test_the_game_comes_after_the_spectra():
-    assert [(t.name, t.start, t.stop) for t in speech(pretrain_steps=5).turns()] == [
-        ("pretrain", 0, 5),
-        ("d", 5, None),
-        ("g", 5, None),
+def test_the_aligner_comes_first_then_spectra_then_the_game():
+    turns = speech(align_steps=3, pretrain_steps=5).turns()
+    assert [(t.name, t.players, t.start, t.stop) for t in turns] == [
+        ("align", ("aligner",), 0, 3),
+        ("pretrain", ("generator", "aligner"), 3, 5),
+        ("d", ("discriminator",), 5, None),
+        ("g", ("generator", "aligner"), 5, None),
     ]
+    assert [t.name for t in speech(align_steps=0, pretrain_steps=5).turns()] == ["pretrain", "d", "g"]
+    assert [t.name for t in speech(align_steps=9, pretrain_steps=5).turns()] == ["align", "d", "g"]
     assert [t.name for t in speech(pretrain_steps=0).turns()] == ["d", "g"]
 
 
@@ -119,7 +123,7 @@ def test_feature_matching_weighs_as_much_as_the_difference_of_mels():
 
 
 def test_training_lowers_the_difference_of_mels_and_of_alignments():
-    recipe = speech(pretrain_steps=10_000, learning_rate=3e-3)
+    recipe = speech(align_steps=0, pretrain_steps=10_000, learning_rate=3e-3)
     batch = batch_of(["abcab", "deed", "cab bed", "decade"])
     play = trainer(recipe, batch, steps=1000)
     first = recipe.spectral_loss(play.context, batch)
@@ -132,12 +136,12 @@ def test_training_lowers_the_difference_of_mels_and_of_alignments():
 
 def test_rates_rise_and_fall():
     recipe = speech(pretrain_steps=50, warmup=10)
-    players = recipe.players(built(recipe), TrainerSettings(steps=100))
+    players = recipe.players(built(recipe), TrainerSettings(steps=101))  # of which the first is the aligner's
     rate = players["generator"].scheduler.lr_lambdas[0]
     assert rate(0) == pytest.approx(1 / 11)
     assert rate(10) > 0.9
     assert rate(100) == pytest.approx(0)
-    assert players["discriminator"].scheduler.lr_lambdas[0](50) == pytest.approx(0)
+    assert players["discriminator"].scheduler.lr_lambdas[0](51) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("speakers", [False, True])

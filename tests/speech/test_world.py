@@ -27,7 +27,7 @@ def test_two_processes_equal_one_with_the_whole_batch(worlds):
         assert difference <= 1e-8 * max(1, value.abs().max().item()), f"{name}: {difference}"
 
 
-@pytest.mark.parametrize("stop", [1, 4])
+@pytest.mark.parametrize("stop", [1, 3, 5])
 def test_stopped_and_resumed_is_the_same_to_the_bit(worlds, stop):
     for name, value in worlds[2].items():
         if name.startswith("0/"):

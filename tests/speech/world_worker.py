@@ -18,8 +18,8 @@ from polygan.training.trainer import Trainer
 from polygan_speech.settings import Config
 from polygan_speech.tacotron2 import TextToSpeech
 
-STEPS, STOPS = 6, (0, 1, 4)
-"""Stopped in the spectra and in the game (0: in one go)."""
+STEPS, STOPS = 6, (0, 1, 3, 5)
+"""Stopped while the aligner learns alone, in the spectra and in the game (0: in one go)."""
 
 
 class Double(TextToSpeech):
@@ -54,7 +54,7 @@ def main(out: str) -> None:
             settings = TrainerSettings(steps=STEPS, batch_size=4, precision="fp32", hang_timeout=0)
 
             def trainer(settings=settings, checkpoints=checkpoints):
-                recipe = Double(Config(**{**SMALL, "dropout": 0.0, "pretrain_steps": 3}), INFO)
+                recipe = Double(Config(**{**SMALL, "dropout": 0.0, "align_steps": 2, "pretrain_steps": 4}), INFO)
                 streams = {"train": Share(world.rank, world.size)}
                 return Trainer(recipe, streams, settings, device=device, world=world, checkpoints=checkpoints)
 

@@ -44,8 +44,10 @@ class Config(Checked, group="model"):
     """ConvNeXt blocks over the frames."""
     dropout: float = ranged(0.1, "[0, 1)")
     """Dropout in the encoder and in the predictors of duration, pitch and energy."""
+    align_steps: int = ranged(500, "[0, inf)")
+    """Iterations of the aligner alone, which cost a tenth: speech is then learned from durations that mean something."""
     pretrain_steps: int = ranged(6_000, "[0, inf)")
-    """Iterations of spectra alone before the discriminator comes in."""
+    """Iterations of alignments and spectra before the discriminator comes in."""
     window: int = ranged(64, "[8, inf)", usual=64)
     """Frames of a mel that the discriminator sees."""
     aligner_weight: float = ranged(1.0, "[0, inf)")
@@ -65,7 +67,9 @@ class Config(Checked, group="model"):
     discriminator_width: int = ranged(32, "[1, inf)")
     """Channels of the discriminator's first layer."""
     learning_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
-    """First learning rate of the generator and the aligner; learning rates fall to 0 along a cosine."""
+    """First learning rate of the generator; learning rates fall to 0 along a cosine."""
+    aligner_learning_rate: float = ranged(2e-3, "(0, 1]", usual="2e-3")
+    """First learning rate of the aligner."""
     discriminator_learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
     """First learning rate of the discriminator."""
     warmup: int = ranged(200, "[0, inf)")

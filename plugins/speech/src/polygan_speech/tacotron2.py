@@ -85,19 +85,15 @@ class TextToSpeech(Speech):
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Rates rise over ``warmup`` iterations and fall along a cosine; that of the discriminator from where it comes in."""
-        c, steps = self.config, training.steps
-        rates = {
-            "generator": c.learning_rate,
-            "aligner": c.learning_rate,
-            "discriminator": c.discriminator_learning_rate,
-        }
+        c, steps, align = self.config, training.steps, self._align_steps
         found = {}
-        for name, rate in rates.items():
-            begin = c.pretrain_steps if name == "discriminator" else 0
-            warm = 0 if name == "discriminator" else c.warmup
-            optimizer = torch.optim.AdamW(
-                networks[name].parameters(), rate, (c.beta1, c.beta2), weight_decay=c.weight_decay
-            )
+        for name, rate, begin, warm in (
+            ("generator", c.learning_rate, align, c.warmup),
+            ("aligner", c.aligner_learning_rate, 0, min(50, c.warmup)),
+            ("discriminator", c.discriminator_learning_rate, c.pretrain_steps, 0),
+        ):
+            parameters, betas = networks[name].parameters(), (c.beta1, c.beta2)
+            optimizer = torch.optim.AdamW(parameters, rate, betas, weight_decay=c.weight_decay)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _Schedule(max(1, steps - begin), warm))
             half_life = c.ema_half_life if name == "generator" else 0.0
             found[name] = Player(networks[name], optimizer, schedule, ema_half_life=half_life, clip=c.clip)
@@ -120,13 +116,27 @@ class TextToSpeech(Speech):
     # The method
 
     def turns(self) -> list[Turn]:
-        """``pretrain`` on spectra, then ``d`` and ``g``."""
-        begin, made = self.config.pretrain_steps, ("generator", "aligner")
+        """``align`` alone, ``pretrain`` on spectra, then ``d`` and ``g``."""
+        align, begin, made = self._align_steps, self.config.pretrain_steps, ("generator", "aligner")
+        first = [
+            Turn("align", ("aligner",), self.alignment_loss, stop=align),
+            Turn("pretrain", made, self.spectral_loss, start=align, stop=begin),
+        ]
         game = [
             Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
             Turn("g", made, self.generator_loss, start=begin),
         ]
-        return [Turn("pretrain", made, self.spectral_loss, stop=begin), *game] if begin else game
+        return [*(turn for turn in first if turn.start < (turn.stop or 0)), *game]
+
+    @property
+    def _align_steps(self) -> int:
+        """They are the first of those before the game."""
+        return min(self.config.align_steps, self.config.pretrain_steps)
+
+    def alignment_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
+        """The sum over all alignments alone."""
+        heard = self._hear(ctx, batch)
+        return {name: (value * heard.usable).mean() for name, value in self._align(ctx, heard)[0].items()}
 
     def spectral_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The difference of mels, the aligner's terms, and those of the predictors or of the attention."""
@@ -170,23 +180,31 @@ class TextToSpeech(Speech):
 
     def _play(self, ctx: Context, batch: Batch) -> _Played:
         """Align, speak, and compare. Every term is a mean over clips of each clip's own mean."""
-        c, generator, aligner = self.config, cast("Generator", ctx["generator"]), cast("Aligner", ctx["aligner"])
-        with ctx.fp32():
-            heard = recorded(batch, self.mel, generator, aligner.transcripts, self.end, speakers=len(self.classes) > 1)
-        ids, tokens, mel, frames = heard.ids, heard.tokens, heard.mel, heard.frames
-        log_p = aligner(ids, tokens, mel, frames, heard.speaker)
-        with ctx.fp32():
-            path = best_paths(log_p, frames, tokens)
-            said = spread(path, frames, ids.shape[1], log_p.dtype)
-            hard = mean_inside(-log_p.gather(2, path[..., None])[..., 0], frames)
-            terms = {
-                "align": c.aligner_weight * forward_sum(log_p, frames, tokens) / frames.clamp(min=1),
-                "binary": c.binary_weight * min(1.0, ctx.step / max(1, c.pretrain_steps // 5)) * hard,
-            }
-        speak = self._speak if c.decoder == "parallel" else self._attend
-        made, difference, own = speak(generator, heard, path, said)
+        heard = self._hear(ctx, batch)
+        terms, path = self._align(ctx, heard)
+        said = spread(path, heard.frames, heard.ids.shape[1], heard.mel.dtype)
+        speak = self._speak if self.config.decoder == "parallel" else self._attend
+        made, difference, own = speak(ctx["generator"], heard, path, said)
         terms = {name: (value * heard.usable).mean() for name, value in {**own, **terms}.items()}
         return _Played(terms, heard, made, difference)
+
+    def _hear(self, ctx: Context, batch: Batch) -> Recorded:
+        generator, aligner = cast("Generator", ctx["generator"]), cast("Aligner", ctx["aligner"])
+        several = len(self.classes) > 1
+        with ctx.fp32():
+            return recorded(batch, self.mel, generator, aligner.transcripts, self.end, speakers=several)
+
+    def _align(self, ctx: Context, heard: Recorded) -> tuple[dict[str, Tensor], Tensor]:
+        """The aligner's terms (B,), and the best path (B, F): Badlani et al. 2021, eq. 4, and their binarisation loss."""
+        c, frames, tokens = self.config, heard.frames, heard.tokens
+        log_p = ctx["aligner"](heard.ids, tokens, heard.mel, frames, heard.speaker)
+        with ctx.fp32():
+            path = best_paths(log_p, frames, tokens)
+            hard = mean_inside(-log_p.gather(2, path[..., None])[..., 0], frames)
+            terms = {"align": c.aligner_weight * forward_sum(log_p, frames, tokens) / frames.clamp(min=1)}
+            since = max(0, ctx.step - self._align_steps) / max(1, c.pretrain_steps // 5)
+            terms["binary"] = c.binary_weight * min(1.0, since) * hard
+        return terms, path
 
     def _speak(
         self, generator: nn.Module, heard: Recorded, path: Tensor, said: Tensor

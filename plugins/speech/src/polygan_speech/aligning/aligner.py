@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from ..text.spelling import Transcripts
 
-_CHANNELS = 80  # in which frames and symbols are compared
-_SHARPNESS = 0.005  # logits for a squared distance of 1
+_CHANNELS = 64  # in which frames and symbols are compared
+_SHARPNESS = 0.05  # logits for a squared distance of 1
+_SEEN = 5  # frames that each of two convolutions of the mel sees
 
 
 class Aligner(nn.Module):
@@ -37,12 +38,12 @@ class Aligner(nn.Module):
         self.transcripts = transcripts
         self.embedding = embedding(width)
         self.speakers = nn.Embedding(speakers, n_mels) if speakers > 1 else None
-        self.keys = nn.ModuleList([nn.Conv1d(width, 2 * width, 3, padding=1), nn.Conv1d(2 * width, _CHANNELS, 1)])
+        self.keys = nn.ModuleList([nn.Conv1d(width, width, 3, padding=1), nn.Conv1d(width, _CHANNELS, 1)])
         self.queries = nn.ModuleList(
             [
-                nn.Conv1d(n_mels, 2 * n_mels, 3, padding=1),
-                nn.Conv1d(2 * n_mels, n_mels, 1),
-                nn.Conv1d(n_mels, _CHANNELS, 1),
+                nn.Conv1d(n_mels, width, _SEEN, padding=_SEEN // 2),
+                nn.Conv1d(width, width, _SEEN, padding=_SEEN // 2),
+                nn.Conv1d(width, _CHANNELS, 1),
             ]
         )
 
