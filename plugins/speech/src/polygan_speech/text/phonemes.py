@@ -84,7 +84,7 @@ class Phonemizer:
                 f"model.language = {self.language!r}: espeak-ng has no voice of this language; use --model.symbols characters, or one "
                 f"of {', '.join(sorted(known)[:60])}, ..."
             )
-        quiet = logging.getLogger("polygan.phonemizer")
+        quiet = logging.getLogger("polygan_speech.phonemizer")
         quiet.setLevel(logging.ERROR)
         return espeak.EspeakBackend(
             self.language, preserve_punctuation=True, with_stress=True, language_switch="remove-flags", logger=quiet
