@@ -57,7 +57,9 @@ def bench_speech_synthesis(rounds):
     for name, t in times.items():
         base = times[name.replace("polygan", "torchaudio")]
         rows.append((name, f"{FRAMES * 256 / 22_050 / t:.1f} x real time", f"{base / t:.2f}x"))
-    table(f"Mels of {FRAMES} frames, attention, {torch.get_num_threads()} threads (they differ by {max(gaps):.0e})", rows)
+    table(
+        f"Mels of {FRAMES} frames, attention, {torch.get_num_threads()} threads (they differ by {max(gaps):.0e})", rows
+    )
 
 
 def step(network, batch, outputs):

@@ -32,7 +32,8 @@ SIZES = {
 
 
 def off(made, wanted):
-    assert made.shape == wanted.shape and wanted.std() > 0
+    assert made.shape == wanted.shape
+    assert wanted.std() > 0
     return float((made - wanted).abs().max())
 
 

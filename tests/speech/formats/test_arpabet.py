@@ -12,7 +12,7 @@ def test_the_tables_are_those_of_nvidia_and_torchaudio():
     utils = pytest.importorskip("torchaudio.pipelines._tts.utils")
     assert ("_", *TORCHAUDIO) == utils._get_chars()
     assert ("_", *arpabet._SIGNS, *ARPABET) == utils._get_phones()
-    assert NVIDIA_COUNT == 148 and len(ARPABET) == 84
+    assert (NVIDIA_COUNT, len(ARPABET)) == (148, 84)
     ids = dict(zip(NVIDIA, NVIDIA_IDS, strict=True))
     assert (ids["-"], ids[" "], ids["a"], ids["z"], max(NVIDIA_IDS)) == (1, 11, 38, 63, 147)
     assert ids[with_arpabet("{AA}")] == 64
@@ -20,7 +20,6 @@ def test_the_tables_are_those_of_nvidia_and_torchaudio():
 
 def test_arpabet_in_braces_becomes_one_character_a_sound():
     found = with_arpabet("say {HH AH0 L OW1}, {b} and {HH x} {}.")
-    assert found.startswith("say ") and found.endswith(", {b} and {HH x} {}.")
-    sounds = found[4:].split(",")[0]
+    sounds = found.removeprefix("say ").removesuffix(", {b} and {HH x} {}.")
     assert [ARPABET[ord(c) - 0xE000] for c in sounds] == ["HH", "AH0", "L", "OW1"]
     assert with_arpabet(found) == found

@@ -36,11 +36,9 @@ def test_steps_in_onnxruntime_speak_as_the_network_does(tmp_path):
         state = dict(zip(STATES, after, strict=True))
         mels.append(before.reshape(2, 6).T)
     (post,) = postnet.run(None, {"mel": np.concatenate(mels, 1)[None]})
-    wanted, alignment = network.infer(
-        torch.tensor(ids), None, torch.tensor(speaker), 10, Stop(gate=1, patience=0)
-    )
+    wanted, alignment = network.infer(torch.tensor(ids), None, torch.tensor(speaker), 10, Stop(gate=1, patience=0))
     assert np.abs(post[0] - wanted.numpy()).max() < 1e-5
     assert np.abs(state["places"][0, 0] - alignment[-1].numpy()).max() < 1e-6
     assert stop.shape == (1,)
     facts = json.loads(next(p.value for p in onnx.load(files[1]).metadata_props if p.key == "polygan"))
-    assert facts["symbols"] == "abc" and facts["shape"]["reduction"] == 2 and facts["n_mels"] == 6
+    assert (facts["symbols"], facts["shape"]["reduction"], facts["n_mels"]) == ("abc", 2, 6)

@@ -35,7 +35,11 @@ def nvidias(network):
     found = {}
     for key, value in torchaudios(network).items():
         key = re.sub(r"(convolutions\.\d\.0|location_conv)\.(weight|bias)$", r"\1.conv.\2", key)
-        key = re.sub(r"(layers\.\d|query_layer|memory_layer|\.v|location_dense|projection|gate_layer)\.(weight|bias)$", r"\1.linear_layer.\2", key)
+        key = re.sub(
+            r"(layers\.\d|query_layer|memory_layer|\.v|location_dense|projection|gate_layer)\.(weight|bias)$",
+            r"\1.linear_layer.\2",
+            key,
+        )
         found[key] = value
     return found
 
@@ -59,12 +63,14 @@ def test_torchaudios_names_are_torchaudios():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("shape", [{}, {"reduction": 3, "encoder_layers": 0}, {"postnet_layers": 2, "encoder_kernel": 3}])
+@pytest.mark.parametrize(
+    "shape", [{}, {"reduction": 3, "encoder_layers": 0}, {"postnet_layers": 2, "encoder_kernel": 3}]
+)
 @pytest.mark.parametrize("names", [nvidias, torchaudios])
 def test_the_tensors_shapes_give_the_networks(shape, names):
     network = tiny(**STILL, **shape)
     found = convert({f"module.{k}": v for k, v in names(network).items()})
-    assert found.symbols == 11 and found.n_mels == 6
+    assert (found.symbols, found.n_mels) == (11, 6)
     again = found.network(**STILL)
     assert again.shape == network.shape
     assert torch.equal(again(*batch()).post, network(*batch()).post)
@@ -84,7 +90,7 @@ def test_nvidias_checkpoints_become_settings_facts_and_tensors(tmp_path, kind):
     found = import_nvidia(path)
     assert found.model == {"decoder": "attention", "attention_size": "custom", "mel": "tacotron2"}
     assert Shape(**found.info["attention_shape"]) == TINY
-    assert found.info["sample_rate"] == 22_050 and found.info["symbol_count"] == 148
+    assert (found.info["sample_rate"], found.info["symbol_count"]) == (22_050, 148)
     assert len(found.info["symbols"]) == len(found.info["symbol_ids"]) == 121
     json.dumps([found.model, found.info])  # plain data
     rows = found.networks["generator"]["embedding.weight"]
@@ -96,7 +102,8 @@ def test_nvidias_checkpoints_become_settings_facts_and_tensors(tmp_path, kind):
 def test_torchaudios_bundle_has_its_own_characters(tmp_path):
     torch.save(torchaudios(small(38)), tmp_path / "tacotron2_english_characters.pth")
     found = import_nvidia(tmp_path / "tacotron2_english_characters.pth")
-    assert found.info["symbols"] == "-!'(),.:;? abcdefghijklmnopqrstuvwxyz" and "symbol_ids" not in found.info
+    assert found.info["symbols"] == "-!'(),.:;? abcdefghijklmnopqrstuvwxyz"
+    assert "symbol_ids" not in found.info
 
 
 def test_sizes_have_names():
@@ -129,12 +136,18 @@ def test_weights_of_another_alphabet_or_front_end_are_refused(tmp_path, symbols,
         (lambda s: s.pop("decoder.attention_rnn.bias_hh"), r"decoder\.attention_rnn\.bias_hh is missing"),
         (lambda s: s.pop("embedding.weight"), r"embedding\.weight is missing"),
         (lambda s: s.update({"embedding.weight": torch.zeros(3)}), "should have 2 dimensions"),
-        (lambda s: s.update({"decoder.gate_layer.weight": torch.zeros(1, 3)}), r"shape \(1, 3\), the other tensors make"),
+        (
+            lambda s: s.update({"decoder.gate_layer.weight": torch.zeros(1, 3)}),
+            r"shape \(1, 3\), the other tensors make",
+        ),
         (lambda s: s.update({"speaker.weight": torch.zeros(1)}), r"speaker\.weight has no place"),
         (lambda s: s.update({"embedding.weight": torch.full((148, 16), torch.nan)}), "NaN or infinite"),
         (lambda s: s.update({"embedding.weight": 3}), "is a int and not a tensor"),
         (lambda s: s.update({"decoder.linear_projection.weight": torch.zeros(81, 40)}), "no frames of 80 bands"),
-        (lambda s: s.update({"encoder.convolutions.0.0.weight": torch.zeros(16, 16, 4)}), "encoder_kernel = 4 is not odd"),
+        (
+            lambda s: s.update({"encoder.convolutions.0.0.weight": torch.zeros(16, 16, 4)}),
+            "encoder_kernel = 4 is not odd",
+        ),
         (lambda s: s.update({"encoder.convolutions.99999999.0.weight": torch.zeros(1)}), "is missing"),
         (dict.clear, "holds no tensors of a Tacotron 2"),
     ],
@@ -145,7 +158,8 @@ def test_tensors_that_make_no_tacotron2_are_named(tmp_path, change, message):
     torch.save({"state_dict": state}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=message) as error:
         import_nvidia(tmp_path / "a.pt")
-    assert "\n" not in str(error.value) and "a.pt" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "a.pt" in str(error.value)
 
 
 class Harmful:

@@ -174,6 +174,7 @@ class Decoder(nn.Module):
         both = torch.cat([state.decoder[0], state.context], 1)
         return self.linear_projection(both), self.gate_layer(both)[:, 0]
 
+    @torch.no_grad()
     def infer(self, memory: Tensor, generator: torch.Generator | None, stop: Stop, limit: int) -> Decoded:
         """One sentence, each frame from the frame before it, until ``stop``, or ``limit`` in whole steps. ``memory`` (1, S, memory)."""
         keys, matrix = self.attention_layer.memory_layer(memory), self.attention_layer.location_layer.matrix()
@@ -193,4 +194,3 @@ class Decoder(nn.Module):
             if (stop.patience and waited >= stop.patience) or float(gate.sigmoid()) > stop.gate:
                 break
         return Decoded(self._frames(torch.stack(mels)), torch.stack(gates, 1), torch.stack(alignment, 1))
-

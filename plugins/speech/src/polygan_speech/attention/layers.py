@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from polygan_audio.networks.convolutions import full_precision, wide
 from torch import Tensor, nn
+
+from polygan_audio.networks.convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         running_mean, running_var, count = self.running_mean, self.running_var, self.num_batches_tracked
-        assert running_mean is not None and running_var is not None and count is not None  # as these are made
+        assert running_mean is not None
+        assert running_var is not None
+        assert count is not None
         count += 1
         running_mean.lerp_(mean.to(running_mean.dtype), self.momentum or 0.0)
         running_var.lerp_(variance.to(running_var.dtype), self.momentum or 0.0)
@@ -67,7 +70,11 @@ def blocks(widths: Sequence[int], kernel: int, likes: Sequence[str]) -> nn.Modul
 
 
 def through(
-    layers: nn.ModuleList, x: Tensor, mask: Tensor | None, activations: Sequence[Callable[[Tensor], Tensor]], rate: float
+    layers: nn.ModuleList,
+    x: Tensor,
+    mask: Tensor | None,
+    activations: Sequence[Callable[[Tensor], Tensor]],
+    rate: float,
 ) -> Tensor:
     """(B, C, T) through `blocks`; with ``mask`` (B, 1, T) a clip is treated as the clip alone is. ``rate``: dropout."""
     for layer, activation in zip(layers, activations, strict=True):

@@ -39,8 +39,11 @@ class LocationAttention(nn.Module):
         ``query`` (B, query), ``keys`` (B, S, units) of `memory_layer`, ``places`` (B, 2, S): the weights before and the sum of
         all weights, ``matrix`` of `Location.matrix`, ``bias`` (B, S): 0, far below 0 on padding, or None without padding.
         """
-        windows = F.pad(places, (self.kernel // 2, self.kernel // 2)).unfold(2, self.kernel, 1)  # (B, 2, S, kernel)
-        windows = windows.transpose(1, 2).flatten(2)  # (B, S, 2 * kernel)
-        compared = torch.tanh(keys + self.query_layer(query)[:, None] + windows @ matrix)
+        compared = torch.tanh(keys + self.query_layer(query)[:, None] + self.located(places, matrix))
         energies = self.v(compared)[..., 0]  # (B, S)
         return torch.softmax(energies if bias is None else energies + bias, 1)
+
+    def located(self, places: Tensor, matrix: Tensor) -> Tensor:
+        """(B, 2, S) by the filters of places, (B, S, units)."""
+        windows = F.pad(places, (self.kernel // 2, self.kernel // 2)).unfold(2, self.kernel, 1)  # (B, 2, S, kernel)
+        return windows.transpose(1, 2).flatten(2) @ matrix

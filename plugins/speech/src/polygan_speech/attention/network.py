@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import sys
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from polygan_audio.networks.convolutions import full_precision, wide
 from torch import Tensor, nn
 
 from polygan import ConfigError
+from polygan_audio.networks.convolutions import full_precision, wide
 
 from .decoder import Decoder
 from .encoder import Encoder
 from .layers import blocks, through, valid
+from .shape import ORIGINAL, SMALL, Shape
 from .stopping import Stop
 
-if TYPE_CHECKING:
-    from .shape import Shape
+__all__ = ["ORIGINAL", "SMALL", "Outputs", "Shape", "Tacotron2"]
 
 _FAR = -1e9  # a weight of exactly 0 after the softmax, and no NaN where a whole row is padding
 
@@ -121,15 +122,17 @@ class Tacotron2(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One sentence (1, S) to log-mel (n_mels, F) and alignment (F, S); call `eval` before.
 
-        ``generator`` draws the prenet's dropout: the same seed gives the same frames. ``max_frames``: the cap in place of that from the
-        text's length. ConfigError for an empty sentence, or a batch.
+        ``generator`` draws the prenet's dropout: the same seed gives the same frames. ``max_frames``: a cap beside that of ``stop``,
+        rounded up to whole steps. ConfigError for an empty sentence, or a batch.
         """
         if ids.shape[0] != 1 or not ids.shape[1]:
-            raise ConfigError(f"the attention decoder speaks one sentence at a time; this is {tuple(ids.shape)} symbols")
+            raise ConfigError(
+                f"the attention decoder speaks one sentence at a time; this is {tuple(ids.shape)} symbols"
+            )
         stop = stop or Stop()
-        limit = stop.limit(ids.shape[1]) if max_frames is None else max_frames
+        limit = min(stop.limit(ids.shape[1]), max_frames or sys.maxsize)
         memory = self.encode(ids, torch.full((1,), ids.shape[1], device=ids.device), speaker)
         with full_precision(memory.device):
-            made = self.decoder.infer(wide(memory), generator, stop, max(1, limit))
+            made = self.decoder.infer(wide(memory), generator, stop, limit)
         post = made.mel + self.postnet(made.mel, None)
         return post[0], made.alignment[0].repeat_interleave(self.shape.reduction, 0)

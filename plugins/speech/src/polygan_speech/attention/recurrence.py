@@ -22,7 +22,9 @@ class _Enter(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *_: None) -> tuple[Tensor | None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *_: Tensor | None
+    ) -> tuple[Tensor | None, None]:
         if not ctx.uses:
             return None, None
         inputs, gradients = (torch.cat(part) for part in zip(*ctx.uses.values(), strict=True))
@@ -41,7 +43,9 @@ class _Use(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, Tensor, None, None, None]:
         x, weight = ctx.saved_tensors
         if ctx.needs_input_grad[2]:
             ctx.uses[ctx.step] = x, gradient

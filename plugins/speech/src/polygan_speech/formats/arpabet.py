@@ -11,11 +11,11 @@ import re
 
 _SIGNS = "-!'(),.:;? "
 _SMALL = "abcdefghijklmnopqrstuvwxyz"
-_SOUNDS = (
-    "AA* AE* AH* AO* AW* AY* B CH D DH EH* ER* EY* F G HH IH* IY* JH K L M N NG OW* OY* P R S SH T TH UH* UW* V W Y Z ZH"
-)
+_SOUNDS = "AA* AE* AH* AO* AW* AY* B CH D DH EH* ER* EY* F G HH IH* IY* JH K L M N NG OW* OY* P R S SH T TH UH* UW* V W Y Z ZH"
 ARPABET = tuple(
-    sound.removesuffix("*") + stress for sound in _SOUNDS.split() for stress in (("", *"012") if "*" in sound else ("",))
+    sound.removesuffix("*") + stress
+    for sound in _SOUNDS.split()
+    for stress in (("", *"012") if "*" in sound else ("",))
 )
 """The symbols of CMU's pronouncing dictionary: consonants, and each vowel alone and with its stress."""
 _CHARACTER = {symbol: chr(0xE000 + i) for i, symbol in enumerate(ARPABET)}

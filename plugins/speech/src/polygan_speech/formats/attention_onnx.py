@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from polygan_audio.formats.comparison import TOLERANCE
-from polygan_audio.optional import need
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polygan import CheckpointError
+from polygan_audio.formats.comparison import TOLERANCE
+from polygan_audio.optional import need
 
 from ..attention.decoder import State
 
@@ -47,14 +48,23 @@ class _Step(nn.Module):
         super().__init__()
         self.decoder = network.decoder
         self.matrix = nn.Buffer(network.decoder.attention_layer.location_layer.matrix().detach())
+        network.decoder.attention_layer.located = _convolved
 
-    def forward(self, before: Tensor, kept: Tensor, memory: Tensor, keys: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, before: Tensor, kept: Tensor, memory: Tensor, keys: Tensor, *states: Tensor
+    ) -> tuple[Tensor, ...]:
         a, b, c, d, context, places = states
         state = State(attention=(a, b), decoder=(c, d), context=context, places=places)
         for layer, factor in zip(self.decoder.prenet.layers, kept, strict=True):
             before = torch.relu(layer(before)) * factor
         frames, stop = self.decoder.step(before, state, memory, keys, self.matrix)
         return frames, stop, *state.tensors()
+
+
+def _convolved(places: Tensor, matrix: Tensor) -> Tensor:
+    """`LocationAttention.located` as a convolution: ONNX has no windows of a free length."""
+    kernel = matrix.T.unflatten(1, (2, -1))
+    return F.conv1d(places, kernel, padding=kernel.shape[2] // 2).transpose(1, 2)
 
 
 class _Correct(nn.Module):
@@ -91,7 +101,7 @@ def export_onnx(network: Tacotron2, path: str | Path, facts: Mapping[str, Any] |
             # The exporter by tracing is called old, but needs no onnxscript; these parts have no control flow to lose.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                module,
+                module.eval(),  # the exporter brings the mode back that it found
                 tuple(inputs.values()),
                 file,
                 input_names=list(inputs),
@@ -160,7 +170,9 @@ def _compare(network: Tacotron2, sessions: Mapping[str, Any], symbols: int, path
     for name, (module, inputs) in parts.items():
         ours = module(*inputs.values())
         theirs = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})
-        for mine, other in zip([ours] if isinstance(ours, Tensor) else ours, map(torch.from_numpy, theirs), strict=True):
+        for mine, other in zip(
+            [ours] if isinstance(ours, Tensor) else ours, map(torch.from_numpy, theirs), strict=True
+        ):
             gap, most = (mine - other).abs().max(), TOLERANCE * max(1.0, float(mine.abs().max()))
             if mine.shape != other.shape or not gap <= most:
                 raise CheckpointError(f"{path}: the {name} differs from its source by {gap:.2g}; do not use the files")

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from polygan_audio.networks.melspec import PRESETS
 
 from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
+from polygan_audio.networks.melspec import PRESETS
 
 from ..attention import ORIGINAL, SMALL, Shape, Tacotron2
 from .arpabet import NVIDIA, NVIDIA_COUNT, NVIDIA_IDS, TORCHAUDIO
@@ -87,7 +87,9 @@ def tensors_of(path: Path) -> State:
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
     if not isinstance(found, dict) or not found or not all(isinstance(k, str) for k in found):
-        raise CheckpointError(f'{path} holds no tensors of a Tacotron 2; published files hold {{"state_dict": tensors}}')
+        raise CheckpointError(
+            f'{path} holds no tensors of a Tacotron 2; published files hold {{"state_dict": tensors}}'
+        )
     for key, value in found.items():
         if not isinstance(value, torch.Tensor):
             raise CheckpointError(f"{path}: {key!r} is a {type(value).__name__} and not a tensor")
@@ -139,7 +141,9 @@ class _Sizes:
             raise CheckpointError(f"{self.where}: {name} is missing; the file is no Tacotron 2 of NVIDIA or torchaudio")
         found = tuple(self.tensors[name].shape)
         if len(found) != dimensions:
-            raise CheckpointError(f"{self.where}: {name} has the shape {found}, which should have {dimensions} dimensions")
+            raise CheckpointError(
+                f"{self.where}: {name} has the shape {found}, which should have {dimensions} dimensions"
+            )
         return found
 
     def layers(self, part: str) -> int:
