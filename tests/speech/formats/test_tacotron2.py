@@ -93,7 +93,7 @@ def test_nvidias_checkpoints_become_settings_facts_and_tensors(tmp_path, kind):
     assert (found.info["sample_rate"], found.info["symbol_count"]) == (22_050, 148)
     assert len(found.info["symbols"]) == len(found.info["symbol_ids"]) == 121
     json.dumps([found.model, found.info])  # plain data
-    rows = found.networks["generator"]["embedding.weight"]
+    rows = found.networks["generator"]["network.embedding.weight"]
     assert rows.dtype == torch.float32
     assert (rows - network.embedding.weight).abs().max() < 1e-3
     assert kind == "half" or torch.equal(rows, network.embedding.weight)

@@ -17,12 +17,17 @@ from polygan import CheckpointError
 from polygan_audio.formats.comparison import TOLERANCE
 from polygan_audio.optional import need
 
+from ..attention import Tacotron2
 from ..attention.decoder import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..attention import Tacotron2
+    from polygan import Recipe
+
+    from ..generator import Generator
+
+Scale = tuple[Tensor, Tensor]
 
 STATES = ("attention_hidden", "attention_cells", "decoder_hidden", "decoder_cells", "context", "places")
 """Tensors that a step takes and gives back (``next_NAME``); all begin at 0."""
@@ -70,21 +75,42 @@ def _convolved(places: Tensor, matrix: Tensor) -> Tensor:
 class _Correct(nn.Module):
     """Log-mel (1, n_mels, F) of all steps to the corrected log-mel."""
 
-    def __init__(self, network: Tacotron2) -> None:
+    def __init__(self, network: Tacotron2, scale: Scale | None) -> None:
         super().__init__()
-        self.postnet = network.postnet
+        self.postnet, self.scale = network.postnet, scale
 
     def forward(self, mel: Tensor) -> Tensor:
-        return mel + self.postnet(mel, None)
+        made = mel + self.postnet(mel, None)
+        if self.scale is None:
+            return made
+        mean, deviation = self.scale
+        return made * deviation[:, None] + mean[:, None]
 
 
-def export_onnx(network: Tacotron2, path: str | Path, facts: Mapping[str, Any] | None = None) -> list[Path]:
+def export(recipe: Recipe[Any], generator: Generator, path: Path) -> list[Path]:
+    """`export_onnx` of a run of audio/tacotron2 with attention; the facts are the front end, the symbols' ids and the speakers."""
+    assert isinstance(generator.network, Tacotron2)
+    alphabet, info = recipe.spelling.alphabet, recipe.info  # pyright: ignore[reportAttributeAccessIssue]
+    ids = info.get("symbol_ids") or [*range(1, len(alphabet.symbols) + 1)]
+    facts = {
+        "mel": asdict(recipe.mel),  # pyright: ignore[reportAttributeAccessIssue]
+        "symbols": alphabet.symbols,
+        "symbol_ids": ids,
+        "speakers": [*info.get("classes", ())],
+    }
+    return export_onnx(generator.network, path, facts, (generator.mel_mean.cpu(), generator.mel_deviation.cpu()))
+
+
+def export_onnx(
+    network: Tacotron2, path: str | Path, facts: Mapping[str, Any] | None = None, scale: Scale | None = None
+) -> list[Path]:
     """Write NAME-encoder.onnx, NAME-step.onnx and NAME-postnet.onnx beside ``path`` (NAME.onnx).
 
     The encoder takes ``ids`` int64 (1, S), and ``speaker`` (1,) where there are speakers. The step takes the frames made before,
     ``kept`` (ones where no dropout is wanted: a monotone voice), the encoder's outputs and `STATES`. It gives ``frames``
-    (1, n_mels * reduction), ``stop_logit`` and the next states; the weights of the step are ``next_places[:, 0]``. ``facts`` stand in
-    each file's metadata as JSON, beside the sizes. ConfigError without onnx and onnxruntime; CheckpointError where a file
+    (1, n_mels * reduction), ``stop_logit`` and the next states; the weights of the step are ``next_places[:, 0]``. The postnet takes
+    the frames of all steps, ``mel`` (1, n_mels, F), to ``post``, a log-mel by ``scale`` (mean and deviation of each band). ``facts``
+    stand in each file's metadata as JSON, beside the sizes. ConfigError without onnx and onnxruntime; CheckpointError where a file
     computes something else than the network.
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
@@ -95,7 +121,7 @@ def export_onnx(network: Tacotron2, path: str | Path, facts: Mapping[str, Any] |
     known = {**(facts or {}), "shape": asdict(ours.shape), "n_mels": ours.n_mels}
     written: list[Path] = []
     sessions: dict[str, Any] = {}
-    for name, (module, inputs, outputs, free) in _parts(ours).items():
+    for name, (module, inputs, outputs, free) in _parts(ours, scale).items():
         file = path.with_name(f"{stem}-{name}.onnx")
         with warnings.catch_warnings():
             # The exporter by tracing is called old, but needs no onnxscript; these parts have no control flow to lose.
@@ -118,7 +144,7 @@ def export_onnx(network: Tacotron2, path: str | Path, facts: Mapping[str, Any] |
         sessions[name] = runtime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
         written.append(file)
     for symbols in _TRIALS:
-        _compare(ours, sessions, symbols, path)
+        _compare(ours, scale, sessions, symbols, path)
     return written
 
 
@@ -146,7 +172,7 @@ def _inputs(network: Tacotron2, symbols: int) -> tuple[dict[str, Tensor], dict[s
 _Part = tuple[nn.Module, dict[str, Tensor], list[str], dict[str, dict[int, str]]]
 
 
-def _parts(network: Tacotron2) -> dict[str, _Part]:
+def _parts(network: Tacotron2, scale: Scale | None) -> dict[str, _Part]:
     """By name: a module, its inputs, the names of its outputs, and its free axes."""
     text, step = _inputs(network, 7)
     free = {name: {1: "symbols"} for name in ("ids", "memory", "keys")}
@@ -157,16 +183,20 @@ def _parts(network: Tacotron2) -> dict[str, _Part]:
     return {
         "encoder": (_Encode(network), text, ["memory", "keys"], free),
         "step": (_Step(network), step, after, {k: v for k, v in free.items() if k != "ids"} | places),
-        "postnet": (_Correct(network), {"mel": mel}, ["post"], frames),
+        "postnet": (_Correct(network, scale), {"mel": mel}, ["post"], frames),
     }
 
 
 @torch.no_grad()
-def _compare(network: Tacotron2, sessions: Mapping[str, Any], symbols: int, path: Path) -> None:
+def _compare(network: Tacotron2, scale: Scale | None, sessions: Mapping[str, Any], symbols: int, path: Path) -> None:
     """CheckpointError where a file gives something else than the network at a length that it was not made with."""
     text, step = _inputs(network, symbols)
     mel = {"mel": torch.randn(1, network.n_mels, symbols, generator=torch.Generator().manual_seed(1))}
-    parts = {"encoder": (_Encode(network), text), "step": (_Step(network), step), "postnet": (_Correct(network), mel)}
+    parts = {
+        "encoder": (_Encode(network), text),
+        "step": (_Step(network), step),
+        "postnet": (_Correct(network, scale), mel),
+    }
     for name, (module, inputs) in parts.items():
         ours = module(*inputs.values())
         theirs = sessions[name].run(None, {key: value.numpy() for key, value in inputs.items()})

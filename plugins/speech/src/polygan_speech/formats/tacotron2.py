@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
 from polygan_audio.networks.melspec import PRESETS
 
 from ..attention import ORIGINAL, SMALL, Shape, Tacotron2
+from ..generator import Generator
 from .arpabet import NVIDIA, NVIDIA_COUNT, NVIDIA_IDS, TORCHAUDIO
 
 if TYPE_CHECKING:
@@ -73,7 +75,9 @@ def import_nvidia(path: Path) -> ImportedWeights:
     if size(found.shape) == "custom":
         info["attention_shape"] = asdict(found.shape)
     model = {"decoder": "attention", "attention_size": size(found.shape), "mel": "tacotron2"}
-    return ImportedWeights(model, info, {"generator": found.tensors})
+    tensors = {f"network.{name}": tensor for name, tensor in found.tensors.items()}
+    tensors |= Generator(nn.Identity(), mel.n_mels, 0, {}).state_dict()  # these weights make log-mels as they stand
+    return ImportedWeights(model, info, {"generator": tensors})
 
 
 def size(shape: Shape) -> str:
