@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -67,3 +68,26 @@ def golden():
 
 def golden_state():
     return {k: v for k, v in golden().items() if k.startswith("model.")}
+
+
+def torchaudios(network):
+    """The names that torchaudio's code gives."""
+    found = {}
+    for key, value in network.state_dict().items():
+        key = key.replace("encoder.ahead.", "encoder.lstm.")
+        found[re.sub(r"encoder\.back\.(.*)", r"encoder.lstm.\1_reverse", key)] = value.clone()
+    return found
+
+
+def nvidias(network):
+    """The names that NVIDIA's code gives."""
+    found = {}
+    for key, value in torchaudios(network).items():
+        key = re.sub(r"(convolutions\.\d\.0|location_conv)\.(weight|bias)$", r"\1.conv.\2", key)
+        key = re.sub(
+            r"(layers\.\d|query_layer|memory_layer|\.v|location_dense|projection|gate_layer)\.(weight|bias)$",
+            r"\1.linear_layer.\2",
+            key,
+        )
+        found[key] = value
+    return found

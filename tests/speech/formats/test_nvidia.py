@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,34 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "attention"))
-from small_tacotron2 import STILL, TINY, batch, golden_state, settled, tiny
+from small_tacotron2 import STILL, TINY, batch, golden_state, nvidias, settled, tiny, torchaudios
 
 from polygan import CheckpointError, ConfigError
 from polygan_speech.attention import ORIGINAL, SMALL, Shape, Tacotron2, shape_of
 from polygan_speech.formats.tacotron2 import convert, import_nvidia, size, tensors_of
-
-
-def torchaudios(network):
-    """The names that torchaudio's code gives."""
-    found = {}
-    for key, value in network.state_dict().items():
-        key = key.replace("encoder.ahead.", "encoder.lstm.")
-        found[re.sub(r"encoder\.back\.(.*)", r"encoder.lstm.\1_reverse", key)] = value.clone()
-    return found
-
-
-def nvidias(network):
-    """The names that NVIDIA's code gives."""
-    found = {}
-    for key, value in torchaudios(network).items():
-        key = re.sub(r"(convolutions\.\d\.0|location_conv)\.(weight|bias)$", r"\1.conv.\2", key)
-        key = re.sub(
-            r"(layers\.\d|query_layer|memory_layer|\.v|location_dense|projection|gate_layer)\.(weight|bias)$",
-            r"\1.linear_layer.\2",
-            key,
-        )
-        found[key] = value
-    return found
 
 
 def small(symbols=148, n_mels=80):
