@@ -5,17 +5,22 @@ from __future__ import annotations
 import pytest
 
 from polygan_speech.formats import arpabet
-from polygan_speech.formats.arpabet import ARPABET, NVIDIA, NVIDIA_COUNT, NVIDIA_IDS, TORCHAUDIO, with_arpabet
+from polygan_speech.formats.arpabet import ARPABET, NVIDIA, TORCHAUDIO, with_arpabet
+from polygan_speech.text.symbols import Alphabet
 
 
 def test_the_tables_are_those_of_nvidia_and_torchaudio():
     utils = pytest.importorskip("torchaudio.pipelines._tts.utils")
     assert ("_", *TORCHAUDIO) == utils._get_chars()
     assert ("_", *arpabet._SIGNS, *ARPABET) == utils._get_phones()
-    assert (NVIDIA_COUNT, len(ARPABET)) == (148, 84)
-    ids = dict(zip(NVIDIA, NVIDIA_IDS, strict=True))
-    assert (ids["-"], ids[" "], ids["a"], ids["z"], max(NVIDIA_IDS)) == (1, 11, 38, 63, 147)
-    assert ids[with_arpabet("{AA}")] == 64
+    assert (len(NVIDIA), len(set(NVIDIA)), len(ARPABET)) == (147, 147, 84)
+
+
+def test_ids_are_nvidias_and_capitals_are_small_letters():
+    alphabet = Alphabet(NVIDIA)
+    assert len(alphabet) == 148
+    assert alphabet.encode("-! azAZ") == [1, 2, 11, 38, 63, 38, 63]
+    assert alphabet.encode(with_arpabet("{AA ZH}")) == [64, 147]
 
 
 def test_arpabet_in_braces_becomes_one_character_a_sound():

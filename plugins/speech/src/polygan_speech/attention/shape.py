@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -98,15 +99,17 @@ SMALL = Shape(
 
 
 def shape_of(size: str, info: Mapping[str, Any]) -> Shape:
-    """The shape that the setting ``attention_size`` names: small, original, or custom (``attention_shape`` of an imported model's facts).
+    """The shape that the setting ``attention_size`` names: small, original, or custom.
 
+    Custom sizes are the fact ``attention_shape`` of an imported model, JSON as one text: a run that starts from the model keeps the
+    values of its facts whole.
     ConfigError for custom sizes without the fact.
     """
     if size != "custom":
         return {"small": SMALL, "original": ORIGINAL}[size]
     found = info.get("attention_shape")
-    if not isinstance(found, dict):
+    if not found:
         raise ConfigError(
             "model.attention_size = custom takes its sizes from an imported model; start from one (init_from), or use small"
         )
-    return Shape(**found)
+    return Shape(**json.loads(found))

@@ -1,8 +1,9 @@
-"""The symbols of NVIDIA's Tacotron 2 and of torchaudio's bundles, each as one character, with their ids.
+"""The symbols of NVIDIA's Tacotron 2 and of torchaudio's bundles, each as one character.
 
 NVIDIA's table (https://github.com/NVIDIA/tacotron2, text/symbols.py) has 148: a pad, signs, letters and 84 ARPAbet symbols of one
-to three letters. An alphabet here is a string of single characters, so an ARPAbet symbol becomes a character of Unicode's private use
-area. Capitals have ids that nothing uses: NVIDIA's text is in small letters, and so is text here where an alphabet has no capitals.
+to three letters. An alphabet here is a string of single characters, whose ids are 1, 2, ... in order. An ARPAbet symbol is therefore a
+character of Unicode's private use area. So are the capitals: NVIDIA's text is in small letters, and their rows were never trained.
+An alphabet without capitals reads a capital as its small letter.
 """
 
 from __future__ import annotations
@@ -21,14 +22,10 @@ ARPABET = tuple(
 _CHARACTER = {symbol: chr(0xE000 + i) for i, symbol in enumerate(ARPABET)}
 
 TORCHAUDIO = _SIGNS + _SMALL
-"""The symbols after the pad of torchaudio's bundles of characters; their ids are 1, 2, ..."""
-NVIDIA = TORCHAUDIO + "".join(_CHARACTER.values())
-"""NVIDIA's symbols that are used."""
-_TABLE = _SIGNS + _SMALL.upper() + _SMALL + "".join(_CHARACTER.values())  # NVIDIA's order
-NVIDIA_IDS = [1 + _TABLE.index(character) for character in NVIDIA]
-"""The id of each character of `NVIDIA` in NVIDIA's table."""
-NVIDIA_COUNT = 1 + len(_TABLE)
-"""148: rows of the embedding, that of the pad among them."""
+"""The symbols after the pad of torchaudio's bundles of characters, in torchaudio's order."""
+_CAPITALS = "".join(chr(0xE100 + i) for i in range(len(_SMALL)))
+NVIDIA = _SIGNS + _CAPITALS + _SMALL + "".join(_CHARACTER.values())
+"""NVIDIA's 147 symbols after the pad, in NVIDIA's order."""
 
 
 def with_arpabet(text: str) -> str:

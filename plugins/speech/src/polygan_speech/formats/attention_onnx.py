@@ -88,15 +88,12 @@ class _Correct(nn.Module):
 
 
 def export(recipe: Recipe[Any], generator: Generator, path: Path) -> list[Path]:
-    """`export_onnx` of a run of audio/tacotron2 with attention; the facts are the front end, the symbols' ids and the speakers."""
+    """`export_onnx` of a run of audio/tacotron2 with attention; the facts are the front end, the symbols (ids 1, 2, ...) and the speakers."""
     assert isinstance(generator.network, Tacotron2)
-    alphabet, info = recipe.spelling.alphabet, recipe.info  # pyright: ignore[reportAttributeAccessIssue]
-    ids = info.get("symbol_ids") or [*range(1, len(alphabet.symbols) + 1)]
     facts = {
         "mel": asdict(recipe.mel),  # pyright: ignore[reportAttributeAccessIssue]
-        "symbols": alphabet.symbols,
-        "symbol_ids": ids,
-        "speakers": [*info.get("classes", ())],
+        "symbols": recipe.spelling.alphabet.symbols,  # pyright: ignore[reportAttributeAccessIssue]
+        "speakers": [*recipe.info.get("classes", ())],
     }
     return export_onnx(generator.network, path, facts, (generator.mel_mean.cpu(), generator.mel_deviation.cpu()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from polygan_audio.networks.melspec import PRESETS
 
 from ..attention import ORIGINAL, SMALL, Shape, Tacotron2
 from ..generator import Generator
-from .arpabet import NVIDIA, NVIDIA_COUNT, NVIDIA_IDS, TORCHAUDIO
+from .arpabet import NVIDIA, TORCHAUDIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,10 +58,7 @@ def import_nvidia(path: Path) -> ImportedWeights:
             f"{path} makes mels for torchaudio's WaveRNN, which no preset here has; use the bundle of the same name without wavernn"
         )
     found = convert(tensors_of(path), str(path))
-    alphabets = {
-        NVIDIA_COUNT: {"symbols": NVIDIA, "symbol_ids": NVIDIA_IDS, "symbol_count": NVIDIA_COUNT},
-        len(TORCHAUDIO) + 1: {"symbols": TORCHAUDIO},
-    }
+    alphabets = {1 + len(symbols): symbols for symbols in (NVIDIA, TORCHAUDIO)}
     if found.symbols not in alphabets:
         what = "torchaudio's bundle of phonemes" if found.symbols == _PHONEMES else "weights of an unknown alphabet"
         raise CheckpointError(
@@ -71,9 +69,9 @@ def import_nvidia(path: Path) -> ImportedWeights:
         raise CheckpointError(
             f"{path} makes {found.n_mels} mel bands, NVIDIA's front end {mel.n_mels}; import weights of that front end"
         )
-    info = {"sample_rate": mel.sample_rate, "segment": 0, "classes": [], **alphabets[found.symbols]}
+    info = {"sample_rate": mel.sample_rate, "segment": 0, "classes": [], "symbols": alphabets[found.symbols]}
     if size(found.shape) == "custom":
-        info["attention_shape"] = asdict(found.shape)
+        info["attention_shape"] = json.dumps(asdict(found.shape))
     model = {"decoder": "attention", "attention_size": size(found.shape), "mel": "tacotron2"}
     tensors = {f"network.{name}": tensor for name, tensor in found.tensors.items()}
     tensors |= Generator(nn.Identity(), mel.n_mels, 0, {}).state_dict()  # these weights make log-mels as they stand
