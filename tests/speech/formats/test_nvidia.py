@@ -85,7 +85,8 @@ def test_sizes_have_names():
         assert size(shape) == name
         assert shape_of(name, {"attention_shape": json.dumps(asdict(TINY))}) == shape
     with pytest.raises(ConfigError, match="takes its sizes from an imported model"):
-        shape_of("custom", {})
+        shape_of("custom", {"attention_shape": ""})
+    assert shape_of("custom", {}) == SMALL  # before the facts are known
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 from small_speech import TEXTS, batch_of, speech, trainer
 from small_tacotron2 import TINY, nvidias, settled
 
-from polygan import ConfigError
-
 
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory):
@@ -65,11 +63,6 @@ def test_attention_learns_with_the_aligner_and_through_the_game():
     for name, value in network.named_parameters():
         assert value.isfinite().all(), name
         assert not torch.equal(value, before[name]), name
-
-
-def test_custom_sizes_come_from_an_imported_model():
-    with pytest.raises(ConfigError, match="takes its sizes from an imported model"):
-        speech(decoder="attention", attention_size="custom").networks()
 
 
 def test_attention_is_exported_in_three_files(voice, tmp_path):

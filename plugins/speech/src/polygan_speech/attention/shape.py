@@ -102,12 +102,12 @@ def shape_of(size: str, info: Mapping[str, Any]) -> Shape:
     """The shape that the setting ``attention_size`` names: small, original, or custom.
 
     Custom sizes are the fact ``attention_shape`` of an imported model, JSON as one text: a run that starts from the model keeps the
-    values of its facts whole.
+    values of its facts whole. Before the facts are known, custom is small.
     ConfigError for custom sizes without the fact.
     """
-    if size != "custom":
-        return {"small": SMALL, "original": ORIGINAL}[size]
-    found = info.get("attention_shape")
+    if size != "custom" or "attention_shape" not in info:
+        return ORIGINAL if size == "original" else SMALL
+    found = info["attention_shape"]
     if not found:
         raise ConfigError(
             "model.attention_size = custom takes its sizes from an imported model; start from one (init_from), or use small"
