@@ -144,6 +144,24 @@ def test_rates_rise_and_fall():
     assert players["discriminator"].scheduler.lr_lambdas[0](51) == pytest.approx(0)
 
 
+def test_the_network_with_attention_learns_in_every_turn_and_speaks():
+    recipe = speech({**INFO, "mel_mean": [-5.0] * 20, "mel_deviation": [2.0] * 20}, decoder="attention")
+    play = trainer(recipe, batch_of(["deed", "cab bed"]))
+    before = [p.detach().clone() for p in play.context["generator"].parameters()]
+    for _ in range(3):
+        play.iterate()
+    terms = play._meter.means()
+    assert {"align/align", "pretrain/guide", "pretrain/stop", "g/post", "g/adversarial"} <= terms.keys()
+    assert all(value.isfinite() for value in terms.values())
+    assert any(not torch.equal(a, b) for a, b in zip(before, play.context["generator"].parameters(), strict=True))
+    given = sentences("deed")
+    torch.nn.init.constant_(play.context["generator"].network.decoder.gate_layer.bias, -20)  # else it stops at once
+    one, two, other = (make_samples(recipe, play.networks(), 0, seed, given=given) for seed in (1, 1, 2))
+    assert torch.equal(one.extra["mel"][0], two.extra["mel"][0])
+    assert not torch.equal(one.extra["mel"][0], other.extra["mel"][0])  # the prenet's dropout
+    check_devices(recipe, batch_of(["deed", "cab bed"]))
+
+
 @pytest.mark.parametrize("speakers", [False, True])
 def test_every_turn_plays_on_the_meta_device(speakers):
     recipe = speech(SPEAKERS if speakers else INFO)
