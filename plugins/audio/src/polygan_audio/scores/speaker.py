@@ -26,7 +26,7 @@ _WINDOW, _HOP, _BANDS = 400, 160, 40  # 25 ms every 10 ms
 _PART, _STEP = 160, 77  # frames of a partial utterance, and from one to the next: 1.6 s, 1.3 of them a second
 _COVERED = 0.75  # of the last partial utterance, else it is left out
 _QUIET = 10 ** (-30 / 20)  # root mean square; quieter clips are raised to it
-_AT_ONCE = 128
+_AT_ONCE = 64
 _FILTERS = MelSpec(sample_rate=RATE, n_fft=_WINDOW, win_length=_WINDOW, hop_length=_HOP, n_mels=_BANDS)
 
 
@@ -47,22 +47,25 @@ class VoiceEncoder(nn.Module):
         return F.normalize(self.linear(hidden[-1]).relu(), dim=1)
 
     @torch.no_grad()
-    def embed(self, waveform: Tensor, rate: int) -> Tensor:
-        """(T,) at ``rate`` Hz to (256,) of length 1: the mean over partial utterances of 1.6 s, silence behind a short clip."""
-        clip = resampled(waveform, rate, RATE)
-        level = float(clip.square().mean().sqrt()) if len(clip) else 0.0
-        clip = clip * (_QUIET / level) if 0 < level < _QUIET else clip
-        starts = partial_starts(len(clip))
-        clip = F.pad(clip, (0, max(0, (starts[-1] + _PART) * _HOP - len(clip))))
-        mel = mel_powers(clip)
-        parts = torch.stack([mel[start : start + _PART] for start in starts])  # (parts, 160, 40)
-        found = torch.cat([self(chunk) for chunk in parts.split(_AT_ONCE)])
-        return F.normalize(found.mean(0), dim=0)
-
     def embeddings(self, clips: Sequence[Tensor], rate: int) -> Tensor:
-        """Waveforms (T_i,) at ``rate`` Hz to (n, 256); nan for a clip that is silent."""
-        unknown = torch.full((SIZE,), torch.nan)
-        return torch.stack([self.embed(clip, rate) if clip.any() else unknown for clip in clips])
+        """Waveforms (T_i,) at ``rate`` Hz to (n, 256), each of length 1; nan for a clip that is silent.
+
+        An embedding is the mean over partial utterances of 1.6 s; silence stands behind a clip that is shorter.
+        """
+        parts = [partial_utterances(resampled(clip, rate, RATE)) for clip in clips]
+        found = torch.cat([self(some) for some in torch.cat(parts).split(_AT_ONCE)])  # (all parts, 256)
+        means = torch.stack([F.normalize(of_one.mean(0), dim=0) for of_one in found.split([len(p) for p in parts])])
+        silent = torch.tensor([not bool(clip.any()) for clip in clips])
+        return means.masked_fill(silent[:, None], torch.nan)
+
+
+def partial_utterances(clip: Tensor) -> Tensor:
+    """(T,) at 16 kHz to the mel powers (parts, 160, 40) of its partial utterances; a quiet clip is raised to -30 dB."""
+    level = float(clip.square().mean().sqrt()) if len(clip) else 0.0
+    clip = clip * (_QUIET / level) if 0 < level < _QUIET else clip
+    starts = partial_starts(len(clip))
+    mel = mel_powers(F.pad(clip, (0, max(0, (starts[-1] + _PART) * _HOP - len(clip)))))
+    return torch.stack([mel[start : start + _PART] for start in starts])
 
 
 def mel_powers(waveform: Tensor) -> Tensor:
