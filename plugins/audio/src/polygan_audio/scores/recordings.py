@@ -10,7 +10,7 @@ import torch
 
 from polygan import DataError, Samples
 
-from ..data.facts import AudioExtra, extra_of
+from ..data.facts import extra_of
 from ..networks.griffinlim import griffin_lim, invertible
 
 if TYPE_CHECKING:
@@ -121,15 +121,15 @@ def _singles(evaluation: Evaluation, split: Split, rows: np.ndarray) -> Iterator
     """The recordings of rows one by one, read some at a time."""
     for start in range(0, len(rows), _AT_ONCE):
         some = evaluation.domain.real(split, rows[start : start + _AT_ONCE])
-        extra = extra_of(some)
         for i, clip in enumerate(some.data):
-            own = AudioExtra(sample_rate=extra["sample_rate"])
-            if "text" in extra:
-                own["text"] = [extra["text"][i]]
-            if "mel" in extra:
-                own["mel"] = [extra["mel"][i]]
             labels = None if some.labels is None else some.labels[i : i + 1]
-            yield Samples([clip], labels=labels, classes=some.classes, extra=dict(own))
+            own = {name: _row(value, i, len(some)) for name, value in some.extra.items()}
+            yield Samples([clip], labels=labels, classes=some.classes, extra=own)
+
+
+def _row(value: Any, row: int, count: int) -> Any:
+    """A list of one value where there is one for each of ``count`` samples; a value of all samples as it is."""
+    return [value[row]] if isinstance(value, list | tuple) and len(value) == count else value
 
 
 class _Found:
@@ -152,11 +152,10 @@ class _Found:
 
     def samples(self, evaluation: Evaluation) -> Samples:
         """All clips together."""
-        first, extra = self.parts[0], AudioExtra(sample_rate=extra_of(self.parts[0])["sample_rate"])
-        if "text" in first.extra:
-            extra["text"] = [text for one in self.parts for text in extra_of(one).get("text", ())]
-        if "mel" in first.extra:
-            extra["mel"] = [mel for one in self.parts for mel in extra_of(one).get("mel", ())]
+        first, extra = self.parts[0], dict(self.parts[0].extra)
+        for name, value in first.extra.items():
+            if isinstance(value, list):
+                extra[name] = [v for one in self.parts for v in one.extra[name]]
         labels = [one.labels for one in self.parts if one.labels is not None]
         joined = torch.cat(labels).cpu() if labels else None
-        return Samples(self.clips, evaluation.domain, joined, first.classes, extra=dict(extra))
+        return Samples(self.clips, evaluation.domain, joined, first.classes, extra=extra)
