@@ -6,6 +6,9 @@ Left out are ``audio/dnsmos``, which takes ten seconds, ``audio/wer``, which nee
 
 from importlib.util import find_spec
 
+import numpy as np
+import soundfile
+
 from polygan.testing import Case, parametrize_with_checks
 
 TONES = {"source": "tones", "size": 12, "segment": 2048}
@@ -14,7 +17,24 @@ TINY = {
     "audio/vocos": {"dim": 16, "hidden": 32, "blocks": 2, "iterations": 2, "pretrain_steps": 1},
 }
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
-OTHERS = [Case("audio", TONES, kind="domain"), Case("tones", {"size": 24}, kind="dataset")]
+
+
+def speakers(folder):
+    """Two speakers with transcripts, each in a folder of the LJSpeech layout, as whole clips."""
+    rng = np.random.default_rng(0)
+    for name in ("anna", "bert"):
+        (folder / name / "wavs").mkdir(parents=True)
+        for i in range(6):
+            soundfile.write(folder / name / f"wavs/{i}.wav", rng.normal(0, 0.1, 4000 + 500 * i), 16_000)
+        (folder / name / "metadata.csv").write_text("".join(f"{i}|text {'of' * i}\n" for i in range(6)))
+    return {"source": str(folder), "segment": 0, "speakers": "folders"}
+
+
+OTHERS = [
+    Case("audio", speakers, kind="domain"),
+    Case("audio", TONES, kind="domain"),
+    Case("tones", {"size": 24}, kind="dataset"),
+]
 PACKAGES = {
     **dict.fromkeys(("mel-distance", "stft-distance", "mcd", "mcd-dtw", "duration", "sharpness"), ""),
     "stoi": "pystoi",

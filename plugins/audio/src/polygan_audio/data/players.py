@@ -52,9 +52,10 @@ def _alignment(samples: Samples, index: int, share: float) -> np.ndarray | None:
 
 
 def caption(samples: Samples, index: int, role: str = "") -> str:
-    """Role, name, length and transcript, as far as there are such."""
+    """Role, name, speaker, length and transcript, as far as there are such."""
     extra = extra_of(samples)
     seconds = len(samples.data[index]) / extra["sample_rate"]
     length = f"{seconds:.1f} s" if seconds <= SECONDS else f"the first {SECONDS} s of {seconds:.1f} s"
     name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
-    return " – ".join(filter(None, (role, name, length, text)))
+    speaker = (samples.class_names() or [""] * len(samples))[index]
+    return " – ".join(filter(None, (role, name, speaker, length, text)))
