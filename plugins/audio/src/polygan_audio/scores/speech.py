@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,9 +61,10 @@ def duration(evaluation: Evaluation) -> list[Score]:
     def values(others: Sequence[Tensor]) -> list[float | None]:
         return [None if v is None else abs(v) for v in signed(others)]
 
+    more = f"mean |ln ratio|, ends below -{measures.SILENCE:g} dB cut"
+    made, *others = table(resynthesis, "audio/duration", values, 0.0, more=more)
     ratio = math.exp(mean("audio/duration", signed(resynthesis.fakes)))
-    more = f"mean |ln ratio|, ends below -{measures.SILENCE:g} dB cut; made clips last {ratio:.2f} times as long"
-    return table(resynthesis, "audio/duration", values, 0.0, more=more)
+    return [replace(made, note=f"{made.note}; made clips last {ratio:.2f} times as long"), *others]
 
 
 def sharpness(evaluation: Evaluation) -> list[Score]:
