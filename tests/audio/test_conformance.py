@@ -1,6 +1,7 @@
 """The vocoders, the domain, its made-up data set and its metrics are held to `polygan.testing`.
 
-Left out are ``audio/dnsmos``, which takes ten seconds, and ``audio/wer``, which needs spoken words with transcripts.
+Left out are ``audio/dnsmos``, which takes ten seconds, ``audio/wer``, which needs spoken words with transcripts, and
+``audio/speaker-of-source``, which needs two speakers.
 """
 
 from importlib.util import find_spec
@@ -34,7 +35,12 @@ OTHERS = [
     Case("audio", TONES, kind="domain"),
     Case("tones", {"size": 24}, kind="dataset"),
 ]
-PACKAGES = {"mel-distance": "", "stft-distance": "", "mcd": "", "stoi": "pystoi", "pesq": "pesq"}
+PACKAGES = {
+    **dict.fromkeys(("mel-distance", "stft-distance", "mcd", "mcd-dtw", "duration", "sharpness"), ""),
+    "stoi": "pystoi",
+    "pesq": "pesq",
+    "speaker": "resemblyzer",
+}
 METRICS = [
     Case(f"audio/{name}", TONES, TINY["audio/vocos"], "metric", "audio/vocos", {"batch_size": 2})
     for name, package in PACKAGES.items()

@@ -97,6 +97,35 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_audio.scores.metrics:wer",
             "share of words of the transcripts that a recogniser gets wrong (package pocketsphinx); lower is better",
         ),
+        MetricSpec(
+            "audio/speaker",
+            "polygan_audio.scores.speech:similarity",
+            "cosine of voice embeddings and the speaker's recordings, up to 1 (weights of resemblyzer); higher is better",
+            "Wan et al. 2018, arXiv:1710.10467",
+        ),
+        MetricSpec(
+            "audio/speaker-of-source",
+            "polygan_audio.scores.speech:similarity_to_source",
+            "the same with the voice that was made into another; lower is better",
+            "Wan et al. 2018, arXiv:1710.10467",
+            needs_sides=True,
+        ),
+        MetricSpec(
+            "audio/mcd-dtw",
+            "polygan_audio.scores.speech:mcd_dtw",
+            "mel-cepstral distortion in dB after dynamic time warping, for clips of any length; lower is better",
+            "Kubichek 1993; Sakoe and Chiba 1978",
+        ),
+        MetricSpec(
+            "audio/duration",
+            "polygan_audio.scores.speech:duration",
+            "mean |ln ratio| of the lengths of made and recorded clips, silence at the ends aside; lower is better",
+        ),
+        MetricSpec(
+            "audio/sharpness",
+            "polygan_audio.scores.speech:sharpness",
+            "curvature of log-mels across bands over that of recordings: 1 is as sharp, below 1 is blurred",
+        ),
     ]
 
 

@@ -74,6 +74,8 @@ class AudioExtra(TypedDict, total=False):
     """The data is of whole clips, so that a batch is padded."""
     mel: Sequence[Tensor]
     """The log-mel (n_mels, frames) of each waveform. A waveform without samples was given as its mel alone."""
+    alignment: Sequence[Tensor]
+    """Of speech made from text: the share (frames, symbols) of each symbol in each frame, in [0, 1]; reports draw it."""
 
 
 def info_of(info: Mapping[str, Any]) -> AudioInfo:
