@@ -69,6 +69,7 @@ class AudioDomain(Domain):
         waveforms = np.zeros((len(rows), segment), np.int16)
         frames = segment // hop if hop else 0
         given = np.zeros((len(rows), info.get("n_mels", 0) if hop else 0, frames), np.float32)
+        draws = draws * (info.get("crop") != "start")
         for b, (row, draw) in enumerate(zip(rows.tolist(), draws[:, 0].tolist(), strict=True)):
             waveform = store.item("waveform", row)
             if hop:
@@ -83,6 +84,8 @@ class AudioDomain(Domain):
             part = waveform[start : start + segment]
             waveforms[b, : len(part)] = part
         batch = {"waveform": torch.from_numpy(waveforms)}
+        if "label" in store.fields:
+            batch["label"] = store.gather("label", rows)
         return {**batch, "mel": torch.from_numpy(given)} if hop else batch
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
@@ -94,7 +97,8 @@ class AudioDomain(Domain):
         given = extra_of(samples).get("mel")
         if not len(samples) or any(len({t.shape for t in tensors}) > 1 for tensors in (samples.data, given or [])):
             return None
-        return {"waveform": torch.stack(samples.data), **({"mel": torch.stack([*given])} if given else {})}
+        labels = {} if samples.labels is None else {"label": samples.labels}
+        return {"waveform": torch.stack(samples.data), **({"mel": torch.stack([*given])} if given else {}), **labels}
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
         """Whole clips of store rows (n,), with their transcripts and mels where there are such."""
@@ -109,7 +113,8 @@ class AudioDomain(Domain):
             extra["text"] = [t.tobytes().decode("utf-8") for t in items("text")]
         if "mel" in store.fields:
             extra["mel"] = [torch.from_numpy(m.T.copy()) for m in items("mel")]
-        return Samples(data, self, extra=dict(extra))
+        labels = store.gather("label", rows) if "label" in store.fields else None
+        return Samples(data, self, labels, tuple(store.info.get("classes", ())), extra=dict(extra))
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """One waveform in pieces of some seconds, at the sample rate of the data; or one mel of a .npy or .safetensors file."""
@@ -232,4 +237,5 @@ def _caption(samples: Samples, index: int) -> str:
     seconds = len(samples.data[index]) / extra["sample_rate"]
     length = f"{seconds:.1f} s" if seconds <= _SECONDS else f"the first {_SECONDS} s of {seconds:.1f} s"
     name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
-    return " – ".join(filter(None, (name, length, text)))
+    kind = (samples.class_names() or [""] * len(samples))[index]
+    return " – ".join(filter(None, (name, kind, length, text)))

@@ -44,6 +44,8 @@ class AudioInfo(SourceFacts, total=False):
     """Hz."""
     segment: Required[int]
     """Samples of a training segment."""
+    crop: str
+    """``start`` where segments begin with their clips; absent where they begin anywhere."""
     seconds: float
     """Length of all recordings together."""
     short: str

@@ -85,6 +85,8 @@ class SoundSource(Source):
             seconds=round(seconds, 3),
             short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
         )
+        if settings.crop != "random":
+            own["crop"] = settings.crop
         self.info = {**own, **facts}
 
     def _refuse_empty(self, kept: int, rate: int) -> None:
