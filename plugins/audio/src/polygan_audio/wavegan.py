@@ -281,7 +281,9 @@ class WaveGAN(Recipe[Config]):
         def draw(latent: Tensor, label: Tensor | None) -> Tensor:
             return generator(latent.to(device), None if label is None else label.to(device)).float()
 
-        made = in_chunks(draw, request.noise.normal(n, self.config.latent_dim), labels, size=64)[:n]
+        # A batch rounds as its size bids, and Griffin-Lim's iterations make a difference in the last digit heard: one log-mel at a time.
+        size = 1 if self.makes_mels else 64
+        made = in_chunks(draw, request.noise.normal(n, self.config.latent_dim), labels, size=size)[:n]
         if self.makes_mels:
             sounding = decoder(options.vocoder, self.mel, device)
             made = [sounding(mel.clamp(min=self.mel.silence)) for mel in made]
