@@ -5,6 +5,9 @@ Left out are ``audio/dnsmos``, which takes ten seconds, and ``audio/wer``, which
 
 from importlib.util import find_spec
 
+import numpy as np
+import soundfile
+
 from polygan.testing import Case, parametrize_with_checks
 
 TONES = {"source": "tones", "size": 12, "segment": 2048}
@@ -18,7 +21,21 @@ NOTES = {**DRUMS, "kind": "notes"}
 SHOTS = {"width": 2, "latent_dim": 4, "spectra": [256], "penalty_every": 2}
 MELS = {**SHOTS, "generator": "spectrogram", "n_fft": 256, "hop_length": 64, "n_mels": 16, "fmax": 2000.0}
 RECIPES += [Case("audio/wavegan", DRUMS, SHOTS), Case("audio/wavegan", NOTES, MELS)]
+
+
+def speakers(folder):
+    """Two speakers with transcripts, each in a folder of the LJSpeech layout, as whole clips."""
+    rng = np.random.default_rng(0)
+    for name in ("anna", "bert"):
+        (folder / name / "wavs").mkdir(parents=True)
+        for i in range(6):
+            soundfile.write(folder / name / f"wavs/{i}.wav", rng.normal(0, 0.1, 4000 + 500 * i), 16_000)
+        (folder / name / "metadata.csv").write_text("".join(f"{i}|text {'of' * i}\n" for i in range(6)))
+    return {"source": str(folder), "segment": 0, "speakers": "folders"}
+
+
 OTHERS = [
+    Case("audio", speakers, kind="domain"),
     Case("audio", TONES, kind="domain"),
     Case("tones", {"size": 24}, kind="dataset"),
     Case("tones", {"size": 24, "kind": "drums"}, kind="dataset"),

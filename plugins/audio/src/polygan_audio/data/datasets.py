@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ class ToneSource(SoundSource):
     """
 
     def __init__(self, settings: TonesSettings) -> None:
-        for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0)):
+        for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0), ("speakers", "none"), ("parallel", "")):
             if getattr(settings, name) != off:
                 raise ConfigError(
                     f"data.{name} = {getattr(settings, name)!r} is for recordings; the set tones has none"
@@ -45,7 +46,7 @@ class ToneSource(SoundSource):
         short = np.array(lengths) < settings.segment
         self._rows = [i for i in range(settings.size) if settings.short == "pad" or not short[i]]
         facts, more = SourceFacts(tones=settings.size), {"label": Field("int64", ())} if self._classes else {}
-        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), facts, more)
+        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), facts, more, longest=max(lengths))
         if self._classes:
             self.info["classes"] = list(self._classes)
         self._refuse_empty(len(self._rows), rate)
@@ -89,12 +90,18 @@ def tones(settings: TonesSettings) -> Source:
 
 
 def shots(settings: ShotsSettings) -> Source:
-    """The short sounds below ``settings.kits``, a folder for each class. DataError where no folder is named."""
+    """The short sounds below ``settings.kits``, a folder for each class; sounds without folders have no class.
+
+    DataError where no folder is named.
+    """
     if not settings.kits:
         raise DataError(
             "the set shots is your own folder: name it with --data.kits FOLDER, with a folder for each class in it"
         )
-    return AudioDomain().open(replace(settings, source=settings.kits))
+    place = Path(settings.kits).expanduser()
+    flat = place.is_dir() and not any(path.is_dir() for path in place.iterdir())
+    speakers = "none" if flat else settings.speakers
+    return AudioDomain().open(replace(settings, source=settings.kits, speakers=speakers))
 
 
 def _random(settings: TonesSettings, index: int) -> np.random.Generator:
