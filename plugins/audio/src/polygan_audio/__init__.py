@@ -115,22 +115,26 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_audio.scores.shots:feature_distance",
             "sounds from noise: Frechet distance of log-mel means from those of training sounds; lower is better",
             "Heusel et al. 2017, arXiv:1706.08500",
+            needs_noise=True,
         ),
         MetricSpec(
             "audio/nearest",
             "polygan_audio.scores.shots:nearest",
             "sounds from noise: distance to the nearest training sound against held-out sounds'; 0 is a copy, 1 is new",
+            needs_noise=True,
         ),
         MetricSpec(
             "audio/pitch",
             "polygan_audio.scores.shots:pitch",
             "notes from noise: share within 50 cents of the note that was asked for; higher is better",
             "de Cheveigne & Kawahara 2002",
+            needs_noise=True,
         ),
         MetricSpec(
             "audio/class-agreement",
             "polygan_audio.scores.shots:class_agreement",
             "sounds from noise: share that the nearest class by log-mels is the class that was asked for; higher is better",
+            needs_noise=True,
         ),
     ]
 

@@ -57,8 +57,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def nearest(evaluation: Evaluation) -> list[Score]:
     """``audio/nearest``: how far made sounds are from the nearest training sound, as a share of how far held-out sounds are.
 
-    About 1: no nearer to what was learned from than new sounds are. Near 0: copies. Sounds are compared at one loudness, and moved
-    by some frames to fit.
+    1: no nearer to what was learned from than new sounds are; sounds that are farther count as 1, since noise is far from everything.
+    Near 0: copies. Sounds are compared at one loudness, and moved by some frames to fit.
     """
     c = compared(evaluation)
     real = log_mels(c.train, c.rate, _BANDS, level=True)
@@ -68,8 +68,11 @@ def nearest(evaluation: Evaluation) -> list[Score]:
     ]
     if not gaps[1] > 0:
         raise DataError("audio/nearest has no measure: held-out sounds repeat training sounds; remove repeated files")
-    note = c.note(f"medians of {gaps[0]:.2f} and, held out, {gaps[1]:.2f} nats; 0 is a copy, about 1 is new")
-    return [Score("audio/nearest", gaps[0] / gaps[1], 1.0, "higher", note, (gaps[2] / gaps[1], TRIVIAL))]
+    note = c.note(
+        f"medians of {gaps[0]:.2f} and, held out, {gaps[1]:.2f} nats; 0 is a copy, 1 is new, farther counts as 1"
+    )
+    value, usual = (min(1.0, gap / gaps[1]) for gap in (gaps[0], gaps[2]))
+    return [Score("audio/nearest", value, 1.0, "higher", note, (usual, TRIVIAL))]
 
 
 def gaps_to_nearest(mels: Tensor, real: Tensor) -> Tensor:
