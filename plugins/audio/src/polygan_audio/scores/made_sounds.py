@@ -30,6 +30,7 @@ TRIVIAL = "training sounds, moved and louder or quieter"
 _GAIN, _SHIFT = 6.0, 1 / 32  # dB, and share of the length, at most
 _FLOOR = 1e-3  # of mel magnitudes, 60 to 70 dB below a loud sound
 _EDGES = (0.0, 1 / 16, 3 / 16, 7 / 16, 1.0)
+_BEGINS = 0.1
 _AT_ONCE = 64
 
 
@@ -175,13 +176,21 @@ def trivial(train: Sounds, wanted: Sounds, seed: int) -> Sounds:
     return Sounds(torch.stack(found), None if train.labels is None else torch.tensor(labels))
 
 
-def log_mels(sounds: Sounds, rate: int, bands: int, *, level: bool = False) -> Tensor:
-    """Natural log-mels (n, bands, F) with a floor about 65 dB below full scale; ``level``: each sound is brought to a peak of 1."""
-    spec = MelSpec(sample_rate=rate, n_mels=bands, floor=_FLOOR)
-    x = sounds.waveforms
-    if level:
-        x = x / x.abs().amax(1, keepdim=True).clamp(min=1e-4)
-    return torch.cat([spec(part) for part in x.split(_AT_ONCE)])
+def log_mels(sounds: Sounds, rate: int, bands: int, *, hop: int = 256) -> Tensor:
+    """Natural log-mels (n, bands, T / hop) with a floor about 65 dB below full scale."""
+    spec = MelSpec(sample_rate=rate, n_mels=bands, hop_length=hop, floor=_FLOOR)
+    return torch.cat([spec(part) for part in sounds.waveforms.split(_AT_ONCE)])
+
+
+def aligned(sounds: Sounds) -> Sounds:
+    """Each sound at a peak of 1, moved so that its first sample above a tenth of the peak is the first of all.
+
+    A copy that is louder or later is the same sound then.
+    """
+    x = sounds.waveforms / sounds.waveforms.abs().amax(1, keepdim=True).clamp(min=1e-4)
+    first = (x.abs() > _BEGINS).int().argmax(1, keepdim=True)  # 0 where there is none
+    place = torch.arange(x.shape[1]) + first
+    return Sounds(torch.where(place < x.shape[1], x.gather(1, place.clamp(max=x.shape[1] - 1)), 0.0), sounds.labels)
 
 
 def features(sounds: Sounds, rate: int, bands: int = 12) -> Tensor:

@@ -15,7 +15,7 @@ import torchaudio.functional as AF
 from polygan import DataError, Score
 
 from ..shots.notes import hertz_of, notes_of, pitch_of
-from .made_sounds import TRIVIAL, compared, features, log_mels
+from .made_sounds import TRIVIAL, aligned, compared, features, log_mels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .made_sounds import Compared, Sounds
 
 _CENTS = 50
-_BANDS = 40  # of pictures that are compared one by one
+_BANDS = 40  # of the features that tell classes
+_PICTURE, _HOP = 24, 128  # bands and samples a frame of pictures that are compared one by one
 _SPREAD = 0.1  # nats, the least deviation that features are divided by
 
 
@@ -58,14 +59,15 @@ def nearest(evaluation: Evaluation) -> list[Score]:
     """``audio/nearest``: how far made sounds are from the nearest training sound, as a share of how far held-out sounds are.
 
     1: no nearer to what was learned from than new sounds are; sounds that are farther count as 1, since noise is far from everything.
-    Near 0: copies. Sounds are compared at one loudness, and moved by some frames to fit.
+    Near 0: copies. Sounds are compared from their beginnings, at one loudness.
     """
     c = compared(evaluation)
-    real = log_mels(c.train, c.rate, _BANDS, level=True)
-    gaps = [
-        float(gaps_to_nearest(log_mels(s, c.rate, _BANDS, level=True), real).median())
-        for s in (c.made, c.held_out, c.trivial)
-    ]
+
+    def pictures(sounds: Sounds) -> Tensor:
+        return log_mels(aligned(sounds), c.rate, _PICTURE, hop=_HOP)
+
+    real = pictures(c.train)
+    gaps = [float(gaps_to_nearest(pictures(s), real).median()) for s in (c.made, c.held_out, c.trivial)]
     if not gaps[1] > 0:
         raise DataError("audio/nearest has no measure: held-out sounds repeat training sounds; remove repeated files")
     note = c.note(
@@ -76,14 +78,14 @@ def nearest(evaluation: Evaluation) -> list[Score]:
 
 
 def gaps_to_nearest(mels: Tensor, real: Tensor) -> Tensor:
-    """(n,) root-mean-square differences of log-mels (n, M, F) from the nearest of (m, M, F), at the best of some whole shifts."""
-    frames = mels.shape[2]
-    most = min(frames - 1, frames // 32 + 1)
+    """(n,) root-mean-square differences of log-mels (n, M, F) from the nearest of (m, M, F), at the best shift of a frame at most."""
+    frames, mels, real = mels.shape[2], mels.double(), real.double()  # distances are found by products, which round
+    most = min(frames - 1, 1)
     found = []
     for shift in range(-most, most + 1):
         a = mels[..., max(shift, 0) : frames + min(shift, 0)].flatten(1)
         b = real[..., max(-shift, 0) : frames + min(-shift, 0)].flatten(1)
-        gaps = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        gaps = torch.cdist(a, b, compute_mode="use_mm_for_euclid_dist").amin(1)
         found.append(gaps / a.shape[1] ** 0.5)
     return torch.stack(found).amin(0)
 
