@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
     from .data.walk import left_out_files, passed_over, walk_files
+    from .game.adaptive import AdaptiveAugmentation
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
@@ -75,6 +76,7 @@ _HOME = {
     "data.stream": "Stream Streams",
     "data.encodings": "decode_text",
     "data.walk": "left_out_files passed_over walk_files",
+    "game.adaptive": "AdaptiveAugmentation",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
@@ -94,6 +96,7 @@ _LAZY = {name: module for module, names in _HOME.items() for name in names.split
 
 __all__ = [
     "API_VERSION",
+    "AdaptiveAugmentation",
     "Batch",
     "Checked",
     "CheckpointError",

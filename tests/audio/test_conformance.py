@@ -17,6 +17,11 @@ TINY = {
     "audio/vocos": {"dim": 16, "hidden": 32, "blocks": 2, "iterations": 2, "pretrain_steps": 1},
 }
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
+DRUMS = {"source": "tones", "kind": "drums", "size": 48, "segment": 1024, "sample_rate": 4000}
+NOTES = {**DRUMS, "kind": "notes"}
+SHOTS = {"width": 2, "latent_dim": 4, "spectra": [256], "penalty_every": 2}
+MELS = {**SHOTS, "generator": "spectrogram", "n_fft": 256, "hop_length": 64, "n_mels": 16, "fmax": 2000.0}
+RECIPES += [Case("audio/wavegan", DRUMS, SHOTS), Case("audio/wavegan", NOTES, MELS)]
 
 
 def speakers(folder):
@@ -34,6 +39,7 @@ OTHERS = [
     Case("audio", speakers, kind="domain"),
     Case("audio", TONES, kind="domain"),
     Case("tones", {"size": 24}, kind="dataset"),
+    Case("tones", {"size": 24, "kind": "drums"}, kind="dataset"),
 ]
 PACKAGES = {
     **dict.fromkeys(("mel-distance", "stft-distance", "mcd", "mcd-dtw", "duration", "sharpness"), ""),
@@ -45,6 +51,10 @@ METRICS = [
     Case(f"audio/{name}", TONES, TINY["audio/vocos"], "metric", "audio/vocos", {"batch_size": 2})
     for name, package in PACKAGES.items()
     if not package or find_spec(package)
+]
+METRICS += [
+    Case(f"audio/{name}", NOTES, SHOTS, "metric", "audio/wavegan")
+    for name in ("feature-distance", "nearest", "pitch", "class-agreement")
 ]
 
 

@@ -11,7 +11,7 @@ from polygan import TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
-from polygan_audio import hifigan, vocos
+from polygan_audio import hifigan, vocos, wavegan
 
 INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
 STEPS = 10
@@ -35,6 +35,10 @@ RECIPES = {
     "vocos": lambda: doubled(
         vocos.Vocos,
         vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, stft_weight=0, ema_half_life=50),
+    ),
+    "wavegan": lambda: doubled(
+        wavegan.WaveGAN,
+        wavegan.Config(width=2, latent_dim=4, spectra=(256,), penalty_every=2, ema_half_life=50, augment_horizon=100),
     ),
 }
 

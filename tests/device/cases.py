@@ -91,6 +91,13 @@ CASES: dict[str, Case] = {
     "audio/vocos": Case(
         {"dim": 32, "hidden": 64, "blocks": 2}, **_VOCODER, quick={"dim": 8, "hidden": 16}, phases=("pretrain_steps",)
     ),
+    "audio/wavegan": Case(
+        {"width": 8, "spectra": (1024, 256), "penalty_every": 2},
+        "tones",
+        data={"kind": "notes", "segment": 16_384, "crop": "start"},
+        inexact="gather and embeddings",
+        quick={"width": 2, "latent_dim": 8},
+    ),
     "text/seqgan": Case(
         {"hidden_dim": 32, "rollouts": 2, "discriminator_steps": 1, "check_every": 2, "discriminator_dropout": 0.0},
         "grammar",

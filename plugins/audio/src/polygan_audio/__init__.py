@@ -38,6 +38,12 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Siuzdak 2023, arXiv:2306.00814",
             ("vocoder",),
         ),
+        RecipeSpec(
+            "audio/wavegan",
+            "polygan_audio.wavegan:WaveGAN",
+            "short sounds from noise: drums, notes, by class or pitch; waveforms, or log-mels for a vocoder",
+            "Donahue et al. 2019, arXiv:1802.04208",
+        ),
     ]
 
 
@@ -48,9 +54,16 @@ def polygan_datasets() -> list[DatasetSpec]:
             "tones",
             "audio",
             "polygan_audio.data.datasets:tones",
-            "notes with harmonics, chirps and clicks by seed, for tests and first runs",
+            "notes with harmonics, chirps and clicks by seed, for tests and first runs; drums and notes with labels",
             settings="polygan_audio.data.settings:TonesSettings",
-        )
+        ),
+        DatasetSpec(
+            "shots",
+            "audio",
+            "polygan_audio.data.datasets:shots",
+            "your kits of short sounds, a folder for each class (kick/, snare/): --data shots --data.kits FOLDER",
+            settings="polygan_audio.data.settings:ShotsSettings",
+        ),
     ]
 
 
@@ -126,6 +139,32 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_audio.scores.speech:sharpness",
             "curvature of log-mels across bands over that of recordings: 1 is as sharp, below 1 is blurred",
         ),
+        MetricSpec(
+            "audio/feature-distance",
+            "polygan_audio.scores.shots:feature_distance",
+            "sounds from noise: Frechet distance of log-mel means from those of training sounds; lower is better",
+            "Heusel et al. 2017, arXiv:1706.08500",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/nearest",
+            "polygan_audio.scores.shots:nearest",
+            "sounds from noise: distance to the nearest training sound against held-out sounds'; 0 is a copy, 1 is new",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/pitch",
+            "polygan_audio.scores.shots:pitch",
+            "notes from noise: share within 50 cents of the note that was asked for; higher is better",
+            "de Cheveigne & Kawahara 2002",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/class-agreement",
+            "polygan_audio.scores.shots:class_agreement",
+            "sounds from noise: share that the nearest class by log-mels is the class that was asked for; higher is better",
+            needs_noise=True,
+        ),
     ]
 
 
@@ -135,6 +174,13 @@ def polygan_formats() -> list[FormatSpec]:
     return [
         FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec(
+            "audio/wavegan",
+            "onnx",
+            "export",
+            "polygan_audio.formats.shots:export",
+            "one ONNX file: latent (batch, numbers) and label (batch,) to waveform",
+        ),
         FormatSpec(
             "audio/hifigan",
             "speecht5",

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from .data.facts import AudioExtra
     from .networks.discriminators import Features
+    from .networks.melspec import MelSpec
 
 _PREVIEWS = 6  # held-out recordings in the report
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderConfig(Checked, group="model"):
-    """The mel front end, whose numbers None leaves to the preset; optimizers; the weights of the generator's terms."""
+class MelConfig(Checked, group="model"):
+    """The mel front end, whose numbers None leaves to the preset."""
 
     mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
     """Preset of the mel front end, at the data's sample rate."""
@@ -48,6 +49,21 @@ class VocoderConfig(Checked, group="model"):
     """Lower end of the lowest band in Hz."""
     fmax: float | None = None
     """Upper end of the highest band in Hz."""
+
+    def front_end(self, rate: int) -> MelSpec:
+        """The front end for sound of ``rate`` Hz. ConfigError for numbers that cannot work."""
+        return melspec.resolve(self.mel, rate, **self.numbers())
+
+    def numbers(self) -> dict[str, float | None]:
+        """The numbers of the front end that may be set."""
+        names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderConfig(MelConfig):
+    """The mel front end, optimizers, and the weights of the generator's terms."""
+
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
     """Learning rate of the generator, and of the discriminators unless they have their own."""
     discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
@@ -88,10 +104,10 @@ class Vocoder(Recipe[C]):
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
         super().__init__(config, info)
         self._kept: tuple[ref[nn.Module], object, Synthesiser] | None = None
-        facts, names = info_of(info), ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-        rate, numbers = facts["sample_rate"], {n: getattr(config, n) for n in names}
-        self.mel = mel = melspec.resolve(config.mel, rate, **numbers)
-        self.loss_mel = melspec.resolve(config.mel, rate, **numbers | {"fmax": rate / 2})
+        facts = info_of(info)
+        rate = facts["sample_rate"]
+        self.mel = mel = config.front_end(rate)
+        self.loss_mel = melspec.resolve(config.mel, rate, **config.numbers() | {"fmax": rate / 2})
         segment, hop = facts["segment"], mel.hop_length
         if not segment:
             raise ConfigError(

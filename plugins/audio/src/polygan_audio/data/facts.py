@@ -47,10 +47,12 @@ class AudioInfo(SourceFacts, total=False):
     """Hz."""
     segment: Required[int]
     """Samples of a training segment; 0: whole clips."""
+    crop: str
+    """``start`` where segments begin with their clips; absent where they begin anywhere."""
     longest: int
     """Samples of the longest clip."""
     classes: list[str]
-    """The names of the speakers, sorted; their places are the labels."""
+    """The names of the speakers, or of the kinds of sounds, sorted; their places are the labels."""
     symbols: str
     """The characters of all transcripts, sorted."""
     seconds: float
