@@ -103,3 +103,34 @@ def test_files_made_from_an_input_do_not_mix_with_samples_from_noise(capsys, mon
         "is a folder, and --out - takes one file"
         in command(*words, "--input", "in", "--out", "-", code=2, capsys=capsys).err
     )
+
+
+def test_a_text_is_a_line_of_input(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(MIRROR.parent))
+    polygan.plugins.set_catalogue(polygan.plugins.load_catalogue(files=[MIRROR.with_name("toy_gan.py"), MIRROR]))
+    run = polygan.train("points/mirror", "ring", quiet=True, steps=1, hang_timeout=0, name="given")
+    words = ("--plugin", MIRROR, "generate", run.folder, "--text", "1 2")
+    assert command(*words, capsys=capsys).out == "-1 -2\n"
+    assert command(*words, "--out", "x.csv", capsys=capsys).out == "x.csv\n"
+    assert rows("x.csv") == 1
+    for other in ("--input", "--format"):
+        message = command(*words, other, "npy", code=2, capsys=capsys).err
+        assert f"--text is the input, and {other} is for files; leave {other} out" in message
+    monkeypatch.setattr(type(run.domain), "lines", polygan.Domain.lines)
+    assert command(*words, capsys=capsys).out == f"{run.folder / 'converted/samples.csv'}\n"
+    assert "name a file or a folder with --out" in command(*words, "--out", "-", code=2, capsys=capsys).err
+    monkeypatch.setattr(type(run.domain), "read_text", polygan.Domain.read_text)
+    assert "has no textual form" in command(*words, code=2, capsys=capsys).err
+
+
+def test_a_string_is_a_text_for_domains_of_texts_and_else_a_path(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(MIRROR.parent))
+    polygan.plugins.set_catalogue(polygan.plugins.load_catalogue(files=[MIRROR.with_name("toy_gan.py"), MIRROR]))
+    run = polygan.train("points/mirror", "ring", quiet=True, steps=1, hang_timeout=0, name="given")
+    np.save("a.npy", np.ones((2, 2), "float32"))
+    assert len(run.generate(given="a.npy")) == 2
+    kind = type(run.domain)
+    monkeypatch.setattr(kind, "is_text", True)
+    monkeypatch.setattr(kind, "take", lambda self, value, info: next(self.read_text([value], info)))
+    assert run.generate(given="3 4").data.tolist() == [[-3, -4]]
+    assert len(run.generate(given=Path("a.npy"))) == 2

@@ -1,0 +1,107 @@
+"""The parallel network as one ONNX file, from a sentence's numbers to its log-mel, run by onnxruntime and compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from polygan import CheckpointError, ConfigError
+from polygan_audio.optional import need
+
+from ..generator import Generator
+from ..speech import Speech
+from .network import Parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from polygan import Recipe
+
+_TRIALS = (7, 31)  # symbols of the sentences that are compared
+_TOLERANCE = 1e-3  # of log-mels
+
+
+class _Sentence(nn.Module):
+    """A generator as the file has it."""
+
+    def __init__(self, generator: Generator, speakers: int) -> None:
+        super().__init__()
+        assert isinstance(generator.network, Parallel)
+        self.generator, self.network, self.speakers = generator, generator.network, speakers
+
+    def forward(self, ids: Tensor, pace: Tensor, pitch: Tensor, speaker: Tensor) -> Tensor:
+        """(1, S), (1,), (1,), (1,) to a log-mel (1, n_mels, F)."""
+        made, _ = self.network.speak(ids, speaker if self.speakers > 1 else None, pace, pitch)
+        return self.generator.mel(made)
+
+
+def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write the generator: ``ids`` (1, symbols) int64, ``pace`` and ``pitch`` (1,), ``speaker`` (1,) int64 where there are
+    several, to ``mel`` (1, n_mels, frames).
+
+    ``pitch`` is in the speaker's deviations. The file's metadata holds, as JSON, the front end (``mel``) and what numbers the symbols
+    have (``symbols``; ``end``: the number in front of and behind a sentence). ConfigError for the network with attention, and
+    without onnx and onnxruntime; CheckpointError where the file speaks otherwise.
+    """
+    onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
+    generator = networks["generator"]
+    if (
+        not isinstance(recipe, Speech)
+        or not isinstance(generator, Generator)
+        or not isinstance(generator.network, Parallel)
+    ):
+        raise ConfigError("export to ONNX takes model.decoder = parallel; attention is exported as safetensors")
+    alphabet, classes = recipe.spelling.alphabet, recipe.classes
+    sentence = _Sentence(generator, len(classes)).cpu().eval()
+    path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ["ids", "pace", "pitch", "speaker"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter by tracing is called old, but needs no onnxscript
+        torch.onnx.export(
+            sentence,
+            _trial(_TRIALS[0], len(alphabet)),
+            path,
+            input_names=names,
+            output_names=["mel"],
+            dynamic_axes={"ids": {1: "symbols"}, "mel": {2: "frames"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    model = onnx.load(path)
+    facts = {
+        "mel": dataclasses.asdict(recipe.mel),
+        "symbols": alphabet.symbols,
+        "end": len(alphabet),
+        "speakers": list(classes),
+    }
+    for key, value in facts.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, json.dumps(value)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    taken = {value.name for value in session.get_inputs()}
+    for count in _TRIALS:
+        given = _trial(count, len(alphabet))
+        fed = {name: x.numpy() for name, x in zip(names, given, strict=True) if name in taken}
+        with torch.no_grad():
+            _compare(sentence(*given), torch.from_numpy(session.run(None, fed)[0]), path)
+    return [path]
+
+
+def _trial(count: int, numbers: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ids = 1 + torch.arange(count)[None] % max(1, numbers - 1)
+    return ids, torch.tensor([1.1]), torch.tensor([0.2]), torch.zeros(1, dtype=torch.int64)
+
+
+def _compare(ours: Tensor, made: Tensor, path: Path) -> None:
+    if ours.shape != made.shape or (ours - made).abs().max().item() > _TOLERANCE:
+        shapes = f"{tuple(made.shape)} instead of {tuple(ours.shape)}"
+        raise CheckpointError(f"{path} speaks otherwise than the network ({shapes}); use --format safetensors")

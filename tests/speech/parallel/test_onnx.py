@@ -1,0 +1,46 @@
+"""The parallel network as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from small_speech import INFO, speech
+
+from polygan import ConfigError
+from polygan_speech.parallel.onnx import export
+
+onnx, runtime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
+
+
+@pytest.mark.parametrize("classes", [(), ("ann", "bob")])
+def test_the_file_speaks_as_the_network_does_at_any_length(tmp_path, classes):
+    recipe = speech(
+        {**INFO, "classes": list(classes), "pitch_mean": [5.0] * 2, "pitch_deviation": [0.2] * 2} if classes else INFO
+    )
+    torch.manual_seed(0)
+    networks = {name: network.eval() for name, network in recipe.networks().items()}
+    (file,) = export(recipe, networks, tmp_path / "voice")
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = {value.name for value in session.get_inputs()}
+    assert names == {"ids", "pace", "pitch", *(["speaker"] if classes else [])}
+    ids = torch.tensor([[recipe.end, 1, 5, 3, 2, 2, 4, recipe.end]])
+    given = {"ids": ids, "pace": torch.tensor([0.7]), "pitch": torch.tensor([1.0]), "speaker": torch.tensor([1])}
+    made = torch.from_numpy(session.run(None, {name: given[name].numpy() for name in names})[0])
+    generator = networks["generator"]
+    wanted, _ = generator.network.speak(ids, given["speaker"] if classes else None, 0.7, 1.0)
+    assert (generator.mel(wanted) - made).abs().max() < 1e-4
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}
+    assert facts["mel"]["hop_length"] == 64
+    assert facts["symbols"] == INFO["symbols"]
+    assert facts["end"] == recipe.end
+
+
+def test_a_network_with_attention_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="attention is exported as safetensors"):
+        export(speech(), {"generator": torch.nn.Linear(1, 1)}, tmp_path / "x.onnx")
