@@ -42,6 +42,13 @@ def polygan_formats() -> list[FormatSpec]:
             "onnx",
             "export",
             "polygan_speech.parallel.onnx:export",
-            "one ONNX file: a sentence's numbers to its log-mel (decoder parallel)",
-        )
+            "decoder parallel: one ONNX file, a sentence's numbers to its log-mel; attention: encoder, step and postnet",
+        ),
+        FormatSpec(
+            "audio/tacotron2",
+            "nvidia",
+            "import",
+            "polygan_speech.formats.tacotron2:import_nvidia",
+            "NVIDIA's Tacotron 2, a pickle with state_dict, or torchaudio's bundle of characters",
+        ),
     ]

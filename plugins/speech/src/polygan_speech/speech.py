@@ -62,7 +62,9 @@ class Speech(Recipe[Config]):
     def survey(cls, config: Config, domain: Any, split: Split) -> dict[str, Any]:
         """Facts of the training split: symbols and how transcripts are read, mels by band, pitch by speaker (`speech_facts`)."""
         spec = front_end(config, split.store.info["sample_rate"])
-        return speech_facts(split, spec, config.symbols, config.language)
+        found = speech_facts(split, spec, config.symbols, config.language)
+        # A run that starts from an imported model takes the model's value of each fact that is named here.
+        return {**found, "attention_shape": ""} if config.attention_size == "custom" else found
 
     def preview(self) -> tuple[int, Sampling]:
         """A few held-out transcripts."""

@@ -15,6 +15,7 @@ from polygan_audio.networks.convolutions import wide
 from .aligning.aligner import Aligner
 from .aligning.forward_sum import forward_sum
 from .aligning.paths import best_paths, spread
+from .attention import Tacotron2, shape_of
 from .generator import Generator
 from .masks import inside, mean_inside
 from .parallel.discriminator import Patches, windows
@@ -76,11 +77,7 @@ class TextToSpeech(Speech):
         return Parallel(embedding_of(self.spelling.alphabet), self.mel.n_mels, len(self.classes), size, frames)
 
     def _attention(self) -> nn.Module:
-        from .attention.network import ORIGINAL, SMALL, Shape, Tacotron2
-
-        sizes = {"small": SMALL, "original": ORIGINAL}
-        size = self.config.attention_size
-        shape = sizes[size] if size in sizes else Shape(**self.info.get("attention_shape", {}))
+        shape = shape_of(self.config.attention_size, self.info)
         return Tacotron2(len(self.spelling.alphabet), self.mel.n_mels, shape, len(self.classes))
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from polygan import CheckpointError, ConfigError
 from polygan_audio.optional import need
 
+from ..attention import Tacotron2
+from ..formats import attention_onnx
 from ..generator import Generator
 from ..speech import Speech
 from .network import Parallel
@@ -46,17 +48,19 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     several, to ``mel`` (1, n_mels, frames).
 
     ``pitch`` is in the speaker's deviations. The file's metadata holds, as JSON, the front end (``mel``) and what numbers the symbols
-    have (``symbols``; ``end``: the number in front of and behind a sentence). ConfigError for the network with attention, and
-    without onnx and onnxruntime; CheckpointError where the file speaks otherwise.
+    have (``symbols``; ``end``: the number in front of and behind a sentence). With attention there are three files
+    (`attention_onnx.export_onnx`). ConfigError without onnx and onnxruntime; CheckpointError where a file speaks otherwise.
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
     generator = networks["generator"]
+    if isinstance(generator, Generator) and isinstance(generator.network, Tacotron2):
+        return attention_onnx.export(recipe, generator, path)
     if (
         not isinstance(recipe, Speech)
         or not isinstance(generator, Generator)
         or not isinstance(generator.network, Parallel)
     ):
-        raise ConfigError("export to ONNX takes model.decoder = parallel; attention is exported as safetensors")
+        raise ConfigError(f"export to ONNX takes a generator of audio/tacotron2; this is a {type(generator).__name__}")
     alphabet, classes = recipe.spelling.alphabet, recipe.classes
     sentence = _Sentence(generator, len(classes)).cpu().eval()
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")

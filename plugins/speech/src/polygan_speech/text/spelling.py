@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from polygan import ConfigError
 
+from ..formats.arpabet import NVIDIA, with_arpabet
 from .normalising import check_language, spoken
 from .phonemes import PhonemeAlphabet, base_symbols, phonemizer_of
 from .symbols import Alphabet, numbers_of_bytes
@@ -37,8 +38,11 @@ class Spelling:
         self._said: set[str] = set()
 
     def written(self, text: str) -> str:
-        """A text as it is spoken: numbers in words, small letters. Phonemes come later, sentence by sentence."""
-        return spoken(text, self.language)
+        """A text as it is spoken: numbers in words, small letters. Phonemes come later, sentence by sentence.
+
+        Imported models that know ARPAbet take ARPAbet in braces: {HH AH0 L OW1}.
+        """
+        return spoken(with_arpabet(text) if NVIDIA[-1] in self.alphabet.symbols else text, self.language)
 
     def symbols_of(self, text: str) -> str:
         """What the alphabet takes of a text that `written` gave: the same characters, or IPA."""
