@@ -215,6 +215,7 @@ VERBS: dict[str, Command] = {
         (Place("run", "a run's folder, or an exported .safetensors file"),),
         {
             "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
+            "text": Option(str, "a text to make a sample from, e.g. a sentence to speak", value="TEXT"),
             "format": Option(
                 str, "suffix of the files made from --input, e.g. flac; without --format, as the domain says", ""
             ),

@@ -80,9 +80,10 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
         return catalogue.resolve(catalogue.domain(catalogue.datasets[path].domain))()
     domains = [catalogue.resolve(spec)() for spec in catalogue.domains.values()]
     names = _names(Path(os.path.expanduser(path)))
-    fits = [(sum(name.endswith((*d.reads, *d.opens)) for name in names), d.id, d) for d in domains]
+    # A domain that writes nothing is only handed in by users: it is chosen where no other domain reads as many files.
+    fits = [((sum(n.endswith((*d.reads, *d.opens)) for n in names), bool(d.writes)), d.id, d) for d in domains]
     fits.sort(key=lambda fit: fit[0], reverse=True)
-    best = [fit for fit in fits if fit[0] and fit[0] == fits[0][0]]
+    best = [fit for fit in fits if fit[0][0] and fit[0] == fits[0][0]]
     if len(best) == 1:
         return best[0][2]
     known = ", ".join(sorted(d.id for d in domains)) or "none"

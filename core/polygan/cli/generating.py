@@ -24,6 +24,12 @@ def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None
         if arguments.of == "best" and arguments.step is not None:
             raise ConfigError("--of best and --step both name a checkpoint; leave one of them out")
         run = run.variant(arguments.of)
+    if arguments.text is not None:
+        if arguments.input or arguments.format:
+            other = "--input" if arguments.input else "--format"
+            raise ConfigError(f"--text is the input, and {other} is for files; leave {other} out")
+        _from_lines(run, [arguments.text], arguments, options)
+        return
     if arguments.input:
         _from_input(run, arguments, options)
         return
@@ -47,11 +53,7 @@ def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> N
     """Make samples from lines of standard input, from a file, or from the files in a folder."""
     lines, to_lines = arguments.input == "-", arguments.out == "-"
     if lines:
-        made = run.convert_lines(sys.stdin, seed=arguments.seed, **options)
-        if arguments.out and not to_lines:
-            print(run.write_lines(made, arguments.out))
-        else:
-            _print(run, made)
+        _from_lines(run, sys.stdin, arguments, options)
         return
     if to_lines:
         if Path(arguments.input).is_dir():
@@ -61,6 +63,18 @@ def _from_input(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> N
     out = arguments.out or only_files(run.folder, "converted")
     files = run.convert(arguments.input, out, format=arguments.format, seed=arguments.seed, **options)
     print(f"{plural(len(files), 'file')}: {files[0] if len(files) == 1 else out}")
+
+
+def _from_lines(run: Run, lines: Iterable[str], arguments: Arguments, options: Mapping[str, Any]) -> None:
+    """Make samples from lines: on standard output as text where no place is named, else in a file."""
+    made, out = run.convert_lines(lines, seed=arguments.seed, **options), arguments.out
+    textual = type(run.domain).lines is not Domain.lines
+    if out == "-" or (not out and textual):
+        if not textual:
+            run.domain.lines(Samples([]))  # refuses, before samples are made
+        _print(run, made)
+    else:
+        print(run.write_lines(made, out or only_files(run.folder, "converted")))
 
 
 def _print(run: Run, made: Iterable[Samples]) -> None:

@@ -1,7 +1,4 @@
-"""Domains: how a kind of sample is read, written, shown and compared.
-
-The core itself knows no domain. A plugin subclasses `Domain` (one instance per process, no state) and `Source`.
-"""
+"""How a kind of sample is read, written, shown and compared: a plugin subclasses `Domain` (one stateless instance a process)."""
 
 from __future__ import annotations
 
@@ -103,6 +100,8 @@ class Domain(ABC):
     """Further suffixes of files that `open` takes as data: tables, archives. `polygan data` tells the domain by both."""
     writes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the files that `write_file` writes, the usual suffix first."""
+    is_text: ClassVar[bool] = False
+    """Whether samples are texts: a string that a caller hands in is then a sample, and no path."""
     animates: ClassVar[tuple[str, ...]] = ()
     """Further suffixes of files that `write` writes for samples of kind ``"frames"``: ``(".gif",)``."""
 

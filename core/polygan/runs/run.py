@@ -163,7 +163,7 @@ class Run:
     ) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
-        ``given`` is what samples are made from: a file's path, an array, or `polygan.Samples`. Each given sample becomes one
+        ``given`` is what samples are made from: a file's path, a text, an array, or `polygan.Samples`. Each given sample becomes one
         sample. Without ``given``, a recipe that needs something given takes the first n held-out samples of the run's data, or
         all if there are fewer. `convert` takes whole folders. ``of`` names other networks to generate from (`variant`). Raises
         ConfigError if n and given do not fit the recipe.
@@ -188,7 +188,7 @@ class Run:
         return self._whole_job().samples(self.networks, n, seed, sampling)
 
     def _from_given(self, given: object, seed: int, sampling: object) -> Samples:
-        if isinstance(given, str | Path):
+        if isinstance(given, Path) or (isinstance(given, str) and not self.given_domain.is_text):
             path = Path(given)
             if path.is_dir():
                 raise ConfigError(

@@ -5,14 +5,32 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import FormatSpec, RecipeSpec, hookimpl
+from polygan import DomainSpec, FormatSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
 
 @hookimpl
+def polygan_domains() -> list[DomainSpec]:
+    return [
+        DomainSpec(
+            "sentence",
+            "polygan_speech.text.domain:SentenceDomain",
+            "texts to speak, one a line: what recipes of speech are given, nothing to train on",
+        )
+    ]
+
+
+@hookimpl
 def polygan_recipes() -> list[RecipeSpec]:
     return [
+        RecipeSpec(
+            "audio/tacotron2",
+            "polygan_speech.tacotron2:TextToSpeech",
+            "speech from text: all frames at once, small enough to train on two cores, or frame by frame with attention",
+            "Shen et al. 2018, arXiv:1712.05884; Badlani et al. 2021, arXiv:2108.10447; Yang et al. 2021, arXiv:2106.15153",
+            ("text to speech",),
+        ),
         RecipeSpec(
             "audio/voice-conversion",
             "polygan_speech.voice_conversion:VoiceConversion",

@@ -1,0 +1,1 @@
+"""Speech from text with all frames at once."""

@@ -1,0 +1,105 @@
+"""The settings of speech from text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polygan import Checked, ConfigError, ranged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Checked, group="model"):
+    """Which network speaks, how text is read, the mel front end, the size of the networks, and the game."""
+
+    decoder: Literal["parallel", "attention"] = "parallel"
+    """parallel: durations are predicted and all frames come at once; attention: frame by frame, as in Shen et al. 2018."""
+    attention_size: Literal["small", "original", "custom"] = "small"
+    """Size of the network with attention: 256 units, that of the original, or what an imported model says."""
+    symbols: Literal["characters", "phonemes"] = "characters"
+    """What is read: characters, or phonemes by espeak-ng (pip install 'polygan-speech[phonemes]')."""
+    language: str = "en"
+    """Language in which numbers and abbreviations are spelled out (en, it, ...); with phonemes also espeak-ng's. Empty: neither."""
+    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
+    """Preset of the mel front end, at the data's sample rate; a vocoder must have the same front end."""
+    n_fft: int | None = None
+    """Samples of the Fourier transform; None: the preset's, as below."""
+    win_length: int | None = None
+    """Samples of the window; where only n_fft is set: as many as n_fft."""
+    hop_length: int | None = None
+    """Samples between frames."""
+    n_mels: int | None = None
+    """Bands."""
+    fmin: float | None = None
+    """Lower end of the lowest band in Hz."""
+    fmax: float | None = None
+    """Upper end of the highest band in Hz."""
+    dim: int = ranged(192, "[1, inf)")
+    """Channels of the parallel network."""
+    hidden: int = ranged(576, "[1, inf)")
+    """Width of the dense layers in its blocks."""
+    encoder_blocks: int = ranged(4, "[1, inf)")
+    """ConvNeXt blocks over the symbols."""
+    decoder_blocks: int = ranged(6, "[1, inf)")
+    """ConvNeXt blocks over the frames."""
+    dropout: float = ranged(0.1, "[0, 1)")
+    """Dropout in the encoder and in the predictors of duration, pitch and energy."""
+    pretrain_steps: int = ranged(6_000, "[0, inf)")
+    """Iterations of spectra alone before the discriminator comes in."""
+    window: int = ranged(64, "[8, inf)", usual=64)
+    """Frames of a mel that the discriminator sees."""
+    aligner_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of the sum over all alignments (Badlani et al. 2021)."""
+    binary_weight: float = ranged(0.1, "[0, inf)")
+    """Weight of the term that makes soft alignments hard, which comes in over the first fifth of the spectra."""
+    predictor_weight: float = ranged(0.1, "[0, inf)")
+    """Weight of the predictors of duration, pitch and energy (Lancucki 2021)."""
+    guide_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of the aligner's path as a guide of the attention (decoder attention)."""
+    stop_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of the stop gate (decoder attention)."""
+    adversarial_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of what the discriminator says."""
+    feature_weight: float = ranged(1.0, "[0, inf)")
+    """Weight of feature matching, which is scaled to the size of the difference of mels (Yang et al. 2021)."""
+    discriminator_width: int = ranged(32, "[1, inf)")
+    """Channels of the discriminator's first layer."""
+    learning_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
+    """First learning rate of the generator and the aligner; learning rates fall to 0 along a cosine."""
+    discriminator_learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
+    """First learning rate of the discriminator."""
+    warmup: int = ranged(200, "[0, inf)")
+    """Iterations over which the learning rate of the generator and the aligner rises."""
+    beta1: float = ranged(0.8, "[0, 1)", usual=0.8)
+    """Decay of the mean gradient."""
+    beta2: float = ranged(0.99, "[0, 1)", usual=0.99)
+    """Decay of the mean squared gradient."""
+    weight_decay: float = ranged(0.01, "[0, inf)")
+    """Decoupled weight decay (AdamW)."""
+    clip: float = ranged(1.0, "[0, inf)")
+    """Largest norm of a gradient; 0: not clipped."""
+    ema_half_life: float = ranged(0.0, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.symbols == "phonemes" and not self.language:
+            raise ConfigError("model.symbols = phonemes needs a language; set e.g. --model.language en")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Checked):
+    """How a text is spoken."""
+
+    vocoder: str = "griffin-lim"
+    """From mels to sound: griffin-lim, or a trained vocoder of the same front end: a run's folder or name, or an exported file."""
+    speaker: str = ""
+    """Name or number of the voice, for models of several speakers."""
+    pace: float = ranged(1.0, "[0.2, 5]", usual=1)
+    """How fast: at 2 a text takes half the time. For decoder parallel."""
+    pitch: float = ranged(0.0, "[-24, 24]", usual=0)
+    """Semitones that the voice is raised or lowered. For decoder parallel."""
+    pause: float = ranged(0.1, "[0, 10]", usual=0.1)
+    """Seconds of silence between sentences."""
+    longest: float = ranged(20.0, "(0, 600]", usual=20)
+    """Most seconds of a sentence; a sentence that does not end is cut there."""

@@ -1,0 +1,1 @@
+"""Text that is spoken: sentences, numbers in words, symbols and phonemes."""
