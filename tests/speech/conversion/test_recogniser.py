@@ -10,12 +10,11 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from small_voices import batch, conversion
-
 from polygan_speech.conversion.frames import frame_counts, log_mels
 from polygan_speech.conversion.losses import content_distance, ctc
 from polygan_speech.conversion.recogniser import Recogniser
 from polygan_speech.conversion.transcripts import heard
+from small_voices import batch, conversion
 
 
 def test_ctc_is_minus_the_log_of_the_sum_over_all_paths():
@@ -37,7 +36,7 @@ def test_samples_without_text_or_with_too_much_count_nothing_and_have_no_gradien
     loss = ctc(logits, steps, symbols, torch.tensor([2, 0, 3]))
     loss.backward()
     alone = ctc(logits[:1], steps[:1], symbols[:1], torch.tensor([2]))
-    assert float(loss) == pytest.approx(float(alone) / 3)
+    assert loss.item() == pytest.approx(alone.item() / 3)
     assert logits.grad is not None
     assert (logits.grad[0] != 0).any()
     assert (logits.grad[1:] == 0).all()

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from polygan_speech.conversion.baseline import match_statistics
+from polygan_speech.conversion.settings import Sampling
+from polygan_speech.conversion.voices import survey
 from small_voices import INFO, RATE, batch, conversion, trainer, voice
 
 from polygan import ConfigError, Request, Samples, Sides, TrainerSettings
 from polygan.game.sampling import seeded_noise
 from polygan.testing import check_devices
 from polygan.training.checkpoint import Checkpoints
-from polygan_speech.conversion.baseline import match_statistics
-from polygan_speech.conversion.settings import Sampling
-from polygan_speech.conversion.voices import survey
 
 THREE = INFO | {"classes": ["ann", "bob", "eve"]}
 
@@ -139,7 +139,7 @@ def test_sides_go_to_the_other_speaker():
 
 def test_an_unknown_speaker_is_refused_with_the_names():
     for options, message in (
-        ({"speaker": "bo"}, r"speaker = 'bo': no such speaker, did you mean 'bob'\?; there are ann, bob, eve"),
+        ({"speaker": "bo"}, r"speaker = 'bo': no such speaker \(did you mean 'bob'\?\); there are ann, bob, eve"),
         ({"source": "x"}, r"source = 'x': no such speaker; there are ann, bob, eve"),
     ):
         with pytest.raises(ConfigError, match=message):

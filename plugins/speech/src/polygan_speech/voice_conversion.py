@@ -15,7 +15,7 @@ from .conversion.discriminator import Discriminator
 from .conversion.envelope import Perturbation
 from .conversion.frames import frame_counts, kept_frames, log_mels, windows
 from .conversion.generator import Generator
-from .conversion.losses import as_large_as, content_distance, ctc, matched_features, mel_distance
+from .conversion.losses import as_large_as, content_distance, ctc, feature_distance, mel_distance
 from .conversion.recogniser import Recogniser
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class VoiceConversion(Conversion):
         mean = self.voices.pitch_mean.exp().tolist()
         shown = [f"{name} {hertz:.0f} Hz" for name, hertz in zip(self.speakers, mean, strict=True)]
         more = ", ..." if len(shown) > 6 else ""
-        told = [f"The pitch is converted linearly in log-F0, by each speaker's mean and deviation: {', '.join(shown[:6])}{more}."]
+        told = [
+            f"The pitch is converted linearly in log-F0, by each speaker's mean and deviation: {', '.join(shown[:6])}{more}."
+        ]
         if self.alphabet is None and self.config.content and self.config.recogniser_steps:
             told.append(
                 "The recordings have no transcripts: there is no content term, and conversions may change words. Add a metadata.csv to "
@@ -122,7 +124,7 @@ class VoiceConversion(Conversion):
         cut = windows(self.mel, batch, self.config.window, ctx.noise)
         kept, change = self._hidden(ctx, len(cut.mel)), self._change(ctx, len(cut.mel))
         made = ctx["generator"](cut.mel, cut.label, cut.pitch, kept, change)
-        return {"identity": self._distance(ctx, made, cut.mel)}
+        return {"identity": self._distance(ctx, made, cut.mel).mean()}
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Least squares of real mels, and of both kinds of made ones by their speakers, which are kept for the generator's turn."""
@@ -139,7 +141,9 @@ class VoiceConversion(Conversion):
                 made.append(generator(cut.mel, cut.label, cut.pitch, self._hidden(ctx, n), change))
                 labels.append(cut.label)
         ctx.cache.update(cut=cut, made=made, labels=labels)
-        logits = ctx["discriminator"](torch.cat([cut.mel, *(m.detach() for m in made)]), torch.cat([cut.label, *labels]))[-1]
+        logits = ctx["discriminator"](
+            torch.cat([cut.mel, *(m.detach() for m in made)]), torch.cat([cut.label, *labels])
+        )[-1]
         return losses.least_squares_discriminator(logits[:n], logits[n:])
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -151,7 +155,7 @@ class VoiceConversion(Conversion):
         terms = {"converted": c.adversarial * losses.least_squares_generator(maps[-1][:n])["adversarial"]}
         if c.cycle:
             back = ctx["generator"](made[0], cut.label, cut.pitch)
-            terms["cycle"] = c.cycle * self._distance(ctx, back, cut.mel)
+            terms["cycle"] = c.cycle * self._distance(ctx, back, cut.mel).mean()
         if self.alphabet is not None:
             recogniser = ctx["content"]
             with torch.no_grad():
@@ -159,10 +163,11 @@ class VoiceConversion(Conversion):
             terms["content"] = c.content * content_distance(said, recogniser(made[0])[0])
         if len(made) > 1:
             terms["rebuilt"] = c.adversarial * losses.least_squares_generator(maps[-1][n : 2 * n])["adversarial"]
-            terms["identity"] = c.identity * self._distance(ctx, made[1], cut.mel)
-            if c.features and c.identity:
-                alike = matched_features([m[2 * n :] for m in maps[:-1]], [m[n : 2 * n] for m in maps[:-1]])
-                terms["features"] = c.features * as_large_as(alike, terms["identity"])
+            apart = self._distance(ctx, made[1], cut.mel)
+            terms["identity"] = c.identity * apart.mean()
+            if c.features:
+                alike = feature_distance([m[2 * n :] for m in maps[:-1]], [m[n : 2 * n] for m in maps[:-1]])
+                terms["features"] = c.features * c.identity * as_large_as(alike, apart).mean()
         return terms
 
     def _hidden(self, ctx: Context, n: int) -> Tensor | None:

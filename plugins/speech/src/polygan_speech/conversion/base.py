@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from polygan_audio import vocoding
-from polygan_audio.data.facts import extra_of, info_of
 
 from polygan import ConfigError, Recipe, Samples, Sides, class_index
+from polygan_audio import vocoding
+from polygan_audio.data.facts import extra_of, info_of
 
 from .making import Converter, sound_of
 from .settings import Config, Sampling, spec_of

@@ -21,6 +21,7 @@ class SpeakerNorm(nn.Module):
     def __init__(self, dim: int, speakers: int) -> None:
         """``speakers`` 1: one scale and one shift for all, as usual."""
         super().__init__()
+        self.dim = (dim,)
         self.own = nn.Embedding(speakers, 2 * dim)
         nn.init.zeros_(self.own.weight)
 
@@ -28,7 +29,7 @@ class SpeakerNorm(nn.Module):
         """(B, 1, F, C) of speakers ``label`` (B,); None: all are the first."""
         weight = self.own.weight[:1] if label is None else self.own(label)
         scale, shift = weight[:, None, None].chunk(2, 3)  # (B, 1, 1, C)
-        return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
+        return F.layer_norm(x, self.dim, eps=1e-6) * (1 + scale) + shift
 
 
 class Block(nn.Module):

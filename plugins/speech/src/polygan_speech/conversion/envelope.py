@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from polygan_audio.networks.melspec import MelSpec
-
     from polygan import Noise
+    from polygan_audio.networks.melspec import MelSpec
 
 CEPSTRA = 20
 """Cosines along the bands that make an envelope; with 80 bands they resolve no harmonics of pitches below about 300 Hz."""
@@ -65,7 +64,9 @@ class Envelope(nn.Module):
     def __init__(self, spec: MelSpec, mean: Tensor, deviation: Tensor) -> None:
         """``mean`` and ``deviation`` (n_mels,) of the training data's log-mels."""
         super().__init__()
-        smooth = smooth_part(spec.n_mels) / deviation.double()  # (n_mels, n_mels), divided by the deviation of the band read
+        smooth = (
+            smooth_part(spec.n_mels) / deviation.double()
+        )  # (n_mels, n_mels), divided by the deviation of the band read
         factors = FARTHEST ** torch.linspace(-1, 1, WARPS, dtype=torch.float64)
         warps = torch.stack([_warp(spec, float(factor)) for factor in factors])
         self.register_buffer("table", (smooth @ warps).float(), persistent=False)  # (WARPS, n_mels, n_mels)

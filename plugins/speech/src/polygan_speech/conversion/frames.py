@@ -11,9 +11,8 @@ from torch import Tensor
 from .pitch import pitch_of
 
 if TYPE_CHECKING:
-    from polygan_audio.networks.melspec import MelSpec
-
     from polygan import Batch, Noise
+    from polygan_audio.networks.melspec import MelSpec
 
 
 def log_mels(spec: MelSpec, waveform: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from polygan_audio.networks.convolutions import full_precision
 from torch import Tensor, nn
 
 from polygan import CheckpointError
+from polygan_audio.networks.convolutions import full_precision
 
 from .blocks import SIZE, Block, SpeakerNorm, begin, planar
 from .envelope import Envelope, smooth_part

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from polygan_audio.networks.convolutions import wide
 from torch import Tensor
+
+from polygan_audio.networks.convolutions import wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,16 +51,19 @@ def content_distance(given: Tensor, made: Tensor) -> Tensor:
 
 
 def mel_distance(made: Tensor, wanted: Tensor, deviation: Tensor) -> Tensor:
-    """Mean absolute difference of log-mels (B, n_mels, F), in deviations (n_mels, 1) of a band."""
-    return ((made - wanted) / deviation).abs().mean()
+    """Mean absolute difference (B,) of log-mels (B, n_mels, F), in deviations (n_mels, 1) of a band."""
+    return ((made - wanted) / deviation).abs().mean((1, 2))
 
 
-def matched_features(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Mean over maps of the mean absolute difference (Kong et al. 2020, eq. 4); ``real`` is not differentiated."""
-    terms = [(wide(r.detach()) - wide(f)).abs().mean() for r, f in zip(real, fake, strict=True)]
-    return torch.stack(terms).mean()
+def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Mean over maps (B, ...) of the mean absolute difference, (B,) (Kong et al. 2020, eq. 4); ``real`` is not differentiated."""
+    terms = [(wide(r.detach()) - wide(f)).abs().flatten(1).mean(1) for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean(0)
 
 
 def as_large_as(term: Tensor, other: Tensor) -> Tensor:
-    """``term`` scaled to the size of ``other``, by a factor without gradient (Yang et al. 2021, GANSpeech, section 2.3)."""
-    return term * (other.detach() / term.detach().clamp(min=1e-8))
+    """``term`` (B,) scaled to the size of ``other`` (B,), by factors without gradient (Yang et al. 2021, GANSpeech, section 2.3).
+
+    Each sample has its own factor: one for a batch would depend on the share of a process.
+    """
+    return term * (other / term.clamp(min=1e-8)).detach()

@@ -9,10 +9,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
-from polygan_audio.optional import need
 from torch import Tensor, nn
 
 from polygan import CheckpointError, ConfigError
+from polygan_audio.optional import need
 
 from .generator import Generator
 

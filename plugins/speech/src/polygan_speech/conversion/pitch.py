@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from polygan_audio.networks.convolutions import full_precision, wide
 from torch import Tensor, nn
+
+from polygan_audio.networks.convolutions import full_precision, wide
 
 if TYPE_CHECKING:
     from polygan_audio.networks.melspec import MelSpec

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from polygan_audio.networks.convolutions import full_precision
 from torch import Tensor, nn
+
+from polygan_audio.networks.convolutions import full_precision
 
 from .blocks import Block, SpeakerNorm, begin, planar
 from .envelope import Envelope

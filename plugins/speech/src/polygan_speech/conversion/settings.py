@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from polygan_audio.networks import melspec
-from polygan_audio.networks.melspec import MelSpec
-from polygan_audio.vocoding import GRIFFIN_LIM
+from typing import TYPE_CHECKING, Literal
 
 from polygan import Checked, ranged
+from polygan_audio.networks import melspec
+from polygan_audio.vocoding import GRIFFIN_LIM
+
+if TYPE_CHECKING:
+    from polygan_audio.networks.melspec import MelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

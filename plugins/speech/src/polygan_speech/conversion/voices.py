@@ -16,9 +16,8 @@ from .pitch import pitch_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from polygan_audio.networks.melspec import MelSpec
-
     from polygan import Split
+    from polygan_audio.networks.melspec import MelSpec
 
 MOST_CLIPS, MOST_SECONDS = 400, 30.0
 """Clips a speaker, and seconds of a clip, that are looked at."""
