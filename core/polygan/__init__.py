@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .data.encodings import decode_text
     from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
+    from .data.rows.joined import Joined
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
@@ -68,6 +69,7 @@ _HOME = {
     "data.build": "cache_folder",
     "data.decoding": "Room",
     "data.learned": "remembered",
+    "data.rows.joined": "Joined",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
@@ -113,6 +115,7 @@ __all__ = [
     "HasLikelihood",
     "HasStream",
     "ImportedWeights",
+    "Joined",
     "LeftOut",
     "Listener",
     "MetricSpec",

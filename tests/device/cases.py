@@ -17,6 +17,7 @@ from device.paths import ROOT
 import polygan
 from polygan.data import build_store, split_store
 from polygan.plugins import Catalogue, load_catalogue
+from polygan.runs.data.survey import add_survey
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ class Subject:
         settings = own(source=source, cache=str(self.folder / "cache"), held_out=0.25, **case.data)
         opened = known.resolve(known.dataset(source))(settings) if named else domain.open(settings)
         splits = split_store(build_store(opened, settings, progress=False), settings.held_out)
+        model = kind.Config(**{**case.model, **(case.quick if self.quick else {})})
+        add_survey(kind, model, domain, splits["train"])
         return SimpleNamespace(kind=kind, domain=domain, splits=splits)
 
     def trainer(self, id: str, device: torch.device | None = None, **settings: Any) -> polygan.Trainer:

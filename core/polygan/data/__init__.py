@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .build import build_store, cache_folder
     from .domain import Domain, Samples
     from .learned import remembered
+    from .rows.joined import Joined
     from .source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .store import Split, Store, split_rows, split_store
     from .stream import Stream, Streams
@@ -20,6 +21,7 @@ _HOME = {
     "build": "build_store cache_folder",
     "domain": "Domain Samples",
     "learned": "remembered",
+    "rows.joined": "Joined",
     "source": "Batch DataSettings Fact Field LeftOut Source",
     "store": "Split Store split_rows split_store",
     "stream": "Stream Streams",
@@ -32,6 +34,7 @@ __all__ = [
     "Domain",
     "Fact",
     "Field",
+    "Joined",
     "LeftOut",
     "Samples",
     "Source",

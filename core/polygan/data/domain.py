@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from ..errors import ConfigError
 from .pieces import to_html
+from .rows.picking import rows_of
 from .saving import check_folder, file_suffix, save_folder
 from .source import Batch, DataSettings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
 
     from ..files import Facts
     from .pieces import Piece
@@ -118,6 +119,13 @@ class Domain(ABC):
         The default stacks every field. A domain whose samples differ in length overrides it.
         """
         return {name: split.store.gather(name, rows) for name in split.store.fields}
+
+    def costs(self, split: Split) -> np.ndarray | None:
+        """What each row of a split costs (len(split),), in the order of ``split.rows``, such as the length of a clip; None: all cost the same.
+
+        With costs, batches hold rows of like cost: an epoch is sorted within shuffled windows of about 24 batches.
+        """
+        return None
 
     def prepare(self, batch: Batch, info: Facts) -> Batch:
         """The batch that networks see, made from a collated batch on the training device (e.g. uint8 to float).
@@ -244,19 +252,6 @@ class Domain(ABC):
     @abstractmethod
     def features(self, samples: Samples) -> torch.Tensor:
         """(n, d) float features for cheap distances between samples (health signals), not for scores."""
-
-
-def rows_of(index: Any, n: int) -> int | list[int]:
-    """A number from 0 for one of ``n`` samples, or the numbers that a slice, a sequence of numbers or a mask (n,) means."""
-    if isinstance(index, slice):
-        return list(range(n)[index])
-    if np.ndim(index) == 0:
-        return range(n)[operator.index(index)]
-    picked = np.asarray(index.cpu() if torch.is_tensor(index) else index)
-    if picked.dtype == bool and len(picked) != n:
-        raise IndexError(f"a mask of {len(picked)} does not fit {n} samples")
-    picked = np.flatnonzero(picked) if picked.dtype == bool else picked
-    return [range(n)[operator.index(i)] for i in picked.tolist()]
 
 
 def part_of(samples: Samples, rows: Sequence[int]) -> Samples:

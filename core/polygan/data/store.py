@@ -83,6 +83,8 @@ class Store:
         """What the source said of itself before its samples were decoded: the key ``read`` of a run's data.json."""
         self.base: str = ""
         """The folder to which the paths of the data are relative; empty where the data is no path."""
+        self.surveyed: dict[str, Any] = {}
+        """The facts of ``info`` that the recipe found in the training split (`Recipe.survey`)."""
         self.fields = {name: Field(dtype, tuple(shape)) for name, (dtype, shape) in facts["fields"].items()}
         self._count: int = facts["count"]
         self._arrays: dict[str, np.ndarray] = {}
@@ -170,6 +172,11 @@ class Store:
                 f"field {field!r} is of variable length; read it with Store.item and pad it in Domain.collate"
             )
         return torch.from_numpy(np.take(self._arrays[field], rows, axis=0))
+
+    def lengths(self, field: str, rows: np.ndarray) -> np.ndarray:
+        """The lengths (n,) of the rows (n,) of a field of variable length."""
+        offsets = self._offsets[field]
+        return offsets[rows + 1] - offsets[rows]
 
     def item(self, field: str, row: int) -> np.ndarray:
         """A read-only view of one sample of a field."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..messages import plural
 from ..seeding import mix
+from .rows.sorting import sorted_in_windows
 from .store import Split
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ class Stream:
     """Batches by index: batch i is a pure function of (seed, i).
 
     An endless sequence of epochs permutes the split anew each time. Global batch i holds its rows i*B .. (i+1)*B - 1, and each
-    process gets a contiguous share. With ``repeats`` a batch may hold a sample several times. Raises DataError for an empty
-    split, and for a batch larger than the split without ``repeats``.
+    process gets a contiguous share. Where the domain has costs (`Domain.costs`), rows of like cost share a batch. With
+    ``repeats`` a batch may hold a sample several times. Raises DataError for an empty split, and for a batch larger than the
+    split without ``repeats``.
     """
 
     def __init__(
@@ -47,13 +49,18 @@ class Stream:
             )
         self.split, self.domain, self.batch_size, self.seed = split, domain, batch_size, seed
         self.rank, self.world = rank, world
+        self._costs = domain.costs(split)
         self._orders: dict[int, np.ndarray] = {}
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
         if order is None:
             rng = np.random.Generator(np.random.Philox(key=mix(self.seed, 1, epoch)))
-            order = self.split.rows[rng.permutation(len(self.split))]
+            places = rng.permutation(len(self.split))
+            if self._costs is not None:
+                begin = epoch * len(self.split)
+                places = sorted_in_windows(places, self._costs[places], begin, self.batch_size, rng)
+            order = self.split.rows[places]
             if len(self._orders) > 1:  # a batch touches two epochs at most
                 self._orders.clear()
             self._orders[epoch] = order

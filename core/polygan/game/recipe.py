@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from ..data.domain import Samples
+    from ..data.domain import Domain, Samples
     from ..data.source import Batch
+    from ..data.store import Split
     from ..files import Facts
     from ..seeding import Noise
     from ..settings.trainer import TrainerSettings
@@ -81,6 +82,17 @@ class Recipe(Generic[C]):
         """Take ``config``, an instance of ``Config``, and ``info``, the facts of the data (`Source.info`)."""
         self.config = config
         self.info = info
+
+    @classmethod
+    def survey(cls, config: C, domain: Domain, split: Split) -> Facts:
+        """Facts of the training split that networks are built from, as plain JSON data (a mean, a deviation). Default: none.
+
+        Called once for a new run, after decoding and before the recipe is made. The facts go into ``info``, over facts of the
+        source with the same names, and are saved with the run. A run that goes on, a loaded run and an exported model have the
+        saved facts. A run with ``init_from`` takes the values of its start, except lists of another length and entries of
+        mappings that the start lacks. A recipe is also tried before decoding: read facts with ``info.get(NAME, DEFAULT)``.
+        """
+        return {}
 
     def networks(self) -> Mapping[str, nn.Module]:
         """Fresh networks by name, to be trained, saved and exported. Called once, after the random generators were seeded."""

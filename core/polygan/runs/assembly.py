@@ -23,6 +23,7 @@ from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, r
 from ..settings.words import nested, read_words
 from .data.located import located
 from .data.receipt import receipt_of
+from .data.survey import add_survey, put, saved_survey
 from .missing import plugin_remedy
 
 if TYPE_CHECKING:
@@ -182,7 +183,9 @@ def open_splits(
 ) -> dict[str, Split]:
     """The decoded data of a run: the splits ``train`` and ``held_out``. ``run`` is the folder of a run from before."""
     source, data, base = open_data(settings.data, domain, run)
-    return _decoded(source, data, base, domain, progress)
+    splits = _decoded(source, data, base, domain, progress)
+    put(splits["train"], (saved_survey(run) if run else None) or {})
+    return splits
 
 
 def _decoded(
@@ -195,10 +198,13 @@ def _decoded(
     return split_store(store, data.held_out)
 
 
-def make_job(settings: Settings, progress: bool | None = None, run: Path | None = None) -> Job:
+def make_job(
+    settings: Settings, progress: bool | None = None, run: Path | None = None, start: Facts | None = None
+) -> Job:
     """The job that settings describe, with decoded data. ``progress`` None: a bar on a terminal, else plain lines.
 
-    ``run`` is the folder of a run that is continued. What the recipe cannot make is refused before samples are decoded.
+    ``run`` is the folder of a run that is continued, ``start`` the facts of the data of the run that a new run starts from.
+    What the recipe cannot make is refused before samples are decoded.
     """
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
@@ -211,6 +217,10 @@ def make_job(settings: Settings, progress: bool | None = None, run: Path | None 
     if len(source) and not store_path(source, data).exists():
         refuse_early(kind, settings, source)
     splits = _decoded(source, data, base, domain, progress, receipt)
+    if (saved := saved_survey(run) if run else None) is None:
+        add_survey(kind, settings.model, domain, splits["train"], start)
+    else:
+        put(splits["train"], saved)
     info = splits["train"].store.info
     recipe = kind(settings.model, info)
     metrics = metric_ids(settings.run.metrics, domain, catalogue, recipe, info)

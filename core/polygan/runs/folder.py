@@ -46,6 +46,8 @@ class DataFacts(TypedDict):
     """The key of the decoded data in the cache."""
     content: NotRequired[str]
     """The checksum of the decoded samples; a run from an older polygan has none."""
+    surveyed: NotRequired[list[str]]
+    """The names of the facts in ``info`` that the recipe found in the training split (`Recipe.survey`)."""
     info: dict[str, Any]
     """The facts that the recipe is built from (`Source.info`)."""
 
@@ -89,7 +91,8 @@ def read_data(folder: Path) -> DataFacts:
         raise ConfigError(f"{path} is not complete ({one_line(error)}); the run is damaged, train it anew") from None
     if not isinstance(facts.get("info"), dict):
         raise ConfigError(f"{path} does not say what the data was (info); the run is damaged, train it anew")
-    for name, kind in (("domain", str), ("count", int), ("train", int), ("held_out", int), ("bad", list), ("key", str)):
+    kinds = {"domain": str, "count": int, "train": int, "held_out": int, "bad": list, "key": str, "surveyed": list}
+    for name, kind in kinds.items():
         if name in facts and type(facts[name]) is not kind:
             raise ConfigError(
                 f"{path} says {name} = {facts[name]!r:.80}, which is no {kind.__name__}; restore the file"
@@ -198,6 +201,7 @@ def describe(
         "content": store.content,
         **store.read,
         **({"where": where(settings.data.source, store.base, folder)} if store.base else {}),
+        **({"surveyed": sorted(store.surveyed)} if store.surveyed else {}),
         "info": store.info,
     }
     for name, text in (

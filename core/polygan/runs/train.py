@@ -24,8 +24,10 @@ from ..training.checkpoint import Checkpoints
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
 from .assembly import make_job, resolve, saved_settings
+from .data.survey import agreed
 from .folder import check_links, describe, locked, run_folder
 from .launch import discard, new_folder, typed_path
+from .networks.starting import facts_of_start
 from .resuming import as_layer, begin, facts_of, option_words, recorded_threads, tell
 from .run import Run, load
 from .stopping import Interruptible, stop_signals
@@ -88,8 +90,8 @@ def execute(
         usual = torch.get_num_threads()
         stack.enter_context(_threads(settings.run.threads or (recorded_threads(folder) if folder else 0)))
         with world.first_goes_first():
-            job = make_job(settings, None if world.first and not quiet else False, folder)
-        job = replace(job, trust=trust)
+            job = make_job(settings, None if world.first and not quiet else False, folder, facts_of_start(settings))
+        job = replace(agreed(job, world), trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = _place(settings, folder, world)
         stack.enter_context(_room_on_disk(place))

@@ -21,6 +21,7 @@ from ..game.sampling import make_samples
 from ..plugins import catalogue as plugins
 from ..record.job import Job
 from ..runs.assembly import data_settings, kinds, open_source, resolve
+from ..runs.data.survey import add_survey
 from ..scoring.trust import Trust
 from ..settings.parser import build
 from .watched import Watched, played
@@ -144,7 +145,11 @@ class Bench:
     def splits(self) -> dict[str, Split]:
         """The decoded data."""
         store = build_store(self.open(), self.data_settings, progress=False, workers=1)
-        return split_store(store, self.data_settings.held_out)
+        splits = split_store(store, self.data_settings.held_out)
+        if self.case.kind in ("recipe", "metric"):
+            kind, _ = kinds(self.trained_id, plugins.get_catalogue())
+            add_survey(kind, self.settings.model, self.domain, splits["train"])
+        return splits
 
     def rows(self, n: int) -> np.ndarray:
         """The first n training rows, or all."""

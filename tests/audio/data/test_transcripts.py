@@ -114,3 +114,21 @@ def test_a_table_beside_its_recordings_is_read(tmp_path, opened):
     assert facts["transcripts"].startswith("metadata.tsv, separated by tab: files from column 'file', text from")
     (tmp_path / "data/metadata.tsv").write_text("a table\tof other things\n")
     assert "transcripts" not in dict(opened()[0].describe())
+
+
+def test_a_quote_that_never_ends_is_part_of_the_text(tmp_path):
+    long = "word " * 40_000
+    rows = table(tmp_path, f'a,"{long}\nb,good bye').rows
+    assert [row.file for row in rows] == ["a.wav", "b.flac"]
+    assert rows[0].text.startswith('"word word')
+
+
+def test_cells_in_quotes_are_read_without_them_whatever_the_separator(tmp_path):
+    for mark in "|\t,":
+        rows = table(tmp_path, f'"a"{mark}"first | , line"\n"b"{mark}"he said ""no"""').rows
+        assert [(row.file, row.text) for row in rows] == [("a.wav", "first | , line"), ("b.flac", 'he said "no"')]
+
+
+def test_quotes_within_a_text_stay(tmp_path):
+    rows = table(tmp_path, 'a|"Yes", he said\nb|and "no"').rows
+    assert [row.text for row in rows] == ['"Yes", he said', 'and "no"']

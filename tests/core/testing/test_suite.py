@@ -22,10 +22,11 @@ from polygan import testing
 from polygan.plugins import PluginStatus, load_catalogue, set_catalogue
 from polygan.testing import Case, ContractError, parametrize_with_checks
 
-FILES = (TESTS / "toy_gan.py", TESTS / "mirror_gan.py")
+FILES = (TESTS / "toy_gan.py", TESTS / "mirror_gan.py", TESTS / "survey_gan.py")
 TOYS = [
     Case("points/mlp", "ring", plugins=FILES),
     Case("points/mirror", "ring", plugins=FILES),
+    Case("points/surveyed", "ring", plugins=FILES),
     Case("points", "ring", kind="domain", plugins=FILES),
     Case("ring", kind="dataset", plugins=FILES),
     Case("points/spread", "ring", kind="metric", recipe="points/mlp", plugins=FILES),

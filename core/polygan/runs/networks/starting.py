@@ -52,6 +52,12 @@ def origin_of(path: Path) -> Origin | None:
     return None
 
 
+def facts_of_start(settings: Settings) -> Facts:
+    """The facts of the data of the run that ``init_from`` names; none for a run that starts anew or from bare weights."""
+    origin = origin_of(Path(settings.run.init_from)) if settings.run.init_from else None
+    return {} if origin is None else origin.info
+
+
 def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
     """Start from other networks, and return a sentence about what was loaded and what begins anew.
 

@@ -93,6 +93,10 @@ class Vocoder(Recipe[C]):
         self.mel = mel = melspec.resolve(config.mel, rate, **numbers)
         self.loss_mel = melspec.resolve(config.mel, rate, **numbers | {"fmax": rate / 2})
         segment, hop = facts["segment"], mel.hop_length
+        if not segment:
+            raise ConfigError(
+                f"a vocoder is trained on segments, and data.segment = 0 means whole clips; use e.g. --data.segment {32 * hop}"
+            )
         if segment % hop or segment <= mel.pad:
             least = mel.pad // hop + 1
             raise ConfigError(

@@ -24,7 +24,7 @@ class ToneSource(SoundSource):
     """Clip i is a pure function of (``tones_seed``, i) and the sample rate: 1 to 2 s of `_KINDS`."""
 
     def __init__(self, settings: TonesSettings) -> None:
-        for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0)):
+        for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0), ("speakers", "none"), ("parallel", "")):
             if getattr(settings, name) != off:
                 raise ConfigError(
                     f"data.{name} = {getattr(settings, name)!r} is for recordings; the set tones has none"
@@ -34,7 +34,8 @@ class ToneSource(SoundSource):
         lengths = [int(_random(settings, i).uniform(1, 2) * rate) for i in range(settings.size)]
         short = np.array(lengths) < settings.segment
         self._rows = [i for i in range(settings.size) if settings.short == "pad" or not short[i]]
-        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), SourceFacts(tones=settings.size))
+        facts = SourceFacts(tones=settings.size)
+        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), facts, longest=max(lengths))
         self._refuse_empty(len(self._rows), rate)
 
     def __len__(self) -> int:

@@ -1,8 +1,9 @@
-"""The domain ``audio``: opening a source, random segments, files, players and cheap features."""
+"""The domain ``audio``: opening a source, batches, files, players and cheap features."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,14 +12,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from polygan import DataError, Domain, Samples, Sound
+from polygan import DataError, Domain, Joined, Samples, Sound
 
 from ..networks.melspec import MelSpec
-from . import drawing, files, mels, transcripts
+from . import batches, drawing, files, mels, transcripts
 from .facts import AudioExtra, extra_of, info_of
 from .given import read_file, waveforms_of
 from .layouts import open_file, open_folder, open_transcribed, table_of
 from .settings import AudioSettings
+from .speakers import open_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from polygan import Batch, Piece, Source, Split
+
+    from .sources import RecordingSource
 
 _LOGGER = logging.getLogger("polygan")
 _SHOWN = 10  # players in a report
@@ -35,7 +39,7 @@ _BANDS = 40  # of the features
 
 
 class AudioDomain(Domain):
-    """Sound: int16 (T,) in the store, mono; segments (B, segment) for networks; `Samples` hold float32 (T_i,) in [-1, 1].
+    """Sound: int16 (T,) in the store, mono; segments or whole clips for networks; `Samples` hold float32 (T_i,) in [-1, 1].
 
     `AudioExtra` says what ``Samples.extra`` holds.
     """
@@ -46,10 +50,21 @@ class AudioDomain(Domain):
     writes: ClassVar[tuple[str, ...]] = files.WRITTEN
 
     def open(self, settings: AudioSettings) -> Source:
-        """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``) and its kin."""
+        """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``) and its kin.
+
+        ``settings.speakers`` says who speaks, ``settings.parallel`` names recordings that are joined by name.
+        """
         if not settings.source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
-        path = Path(settings.source).expanduser()
+        source = self._recordings(Path(settings.source).expanduser(), settings)
+        if not settings.parallel:
+            return source
+        there = replace(settings, source=settings.parallel, speakers="none", mels="", sample_rate=source.rate)
+        return Joined(source, self._recordings(Path(settings.parallel).expanduser(), there), "parallel")
+
+    def _recordings(self, path: Path, settings: AudioSettings) -> RecordingSource:
+        if settings.speakers == "folders" and path.is_dir():
+            return open_speakers(path, settings)
         if path.name in transcripts.NAMES and path.is_file():
             return open_transcribed(path.parent, path, settings)
         if not path.is_dir():
@@ -59,57 +74,46 @@ class AudioDomain(Domain):
         return open_folder(path, settings)
 
     def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
-        """``waveform`` int16 (B, segment): from where draws[:, 0] say, silence behind short clips.
+        """Random segments from where draws[:, 0] say (`batches.segments`); with ``segment`` 0 whole clips (`batches.whole_clips`).
 
-        Where mels are given, a segment begins on a frame, and ``mel`` float32 (B, n_mels, segment / hop) goes along;
-        behind a short clip stands the clip's smallest value.
+        Where speakers are known, ``label`` int64 (B,).
         """
-        store, info = split.store, info_of(split.store.info)
-        segment, hop = info["segment"], info.get("mel_hop", 0)
-        waveforms = np.zeros((len(rows), segment), np.int16)
-        frames = segment // hop if hop else 0
-        given = np.zeros((len(rows), info.get("n_mels", 0) if hop else 0, frames), np.float32)
-        for b, (row, draw) in enumerate(zip(rows.tolist(), draws[:, 0].tolist(), strict=True)):
-            waveform = store.item("waveform", row)
-            if hop:
-                mel = store.item("mel", row)  # (frames, n_mels)
-                start = int(draw * max(1, min(len(mel), len(waveform) // hop) - frames + 1))
-                part = mel[start : start + frames]
-                given[b] = mel.min()
-                given[b, :, : len(part)] = part.T
-                start *= hop
-            else:
-                start = int(draw * max(1, len(waveform) - segment + 1))
-            part = waveform[start : start + segment]
-            waveforms[b, : len(part)] = part
-        batch = {"waveform": torch.from_numpy(waveforms)}
-        return {**batch, "mel": torch.from_numpy(given)} if hop else batch
+        whole = not info_of(split.store.info)["segment"]
+        batch = batches.whole_clips(split, rows) if whole else batches.segments(split, rows, draws[:, 0])
+        return {**batch, "label": split.store.gather("label", rows)} if "label" in split.store.fields else batch
+
+    def costs(self, split: Split) -> np.ndarray | None:
+        """The samples of each clip, where batches are of whole clips."""
+        return None if info_of(split.store.info)["segment"] else split.store.lengths("waveform", split.rows)
 
     def prepare(self, batch: Batch, info: Mapping[str, Any]) -> Batch:
-        """``waveform`` float32 (B, segment) in [-1, 1); everything else as it is."""
-        return {**batch, "waveform": batch["waveform"].float() / 32768}
+        """Waveforms float32 (B, T) in [-1, 1); everything else as it is."""
+        sounds = [name for name in batch if name in ("waveform", "parallel_waveform")]
+        return {**batch, **{name: batch[name].float() / 32768 for name in sounds}}
 
     def batch_of(self, samples: Samples) -> Batch | None:
-        """``waveform`` (n, T), and ``mel`` (n, n_mels, frames) where there are mels; None where lengths differ."""
-        given = extra_of(samples).get("mel")
-        if not len(samples) or any(len({t.shape for t in tensors}) > 1 for tensors in (samples.data, given or [])):
-            return None
-        return {"waveform": torch.stack(samples.data), **({"mel": torch.stack([*given])} if given else {})}
+        """`batches.batch_of`: None where segments differ in length; whole clips are padded."""
+        return batches.batch_of(samples)
 
     def real(self, split: Split, rows: np.ndarray) -> Samples:
-        """Whole clips of store rows (n,), with their transcripts and mels where there are such."""
-        store = split.store
+        """Whole clips of store rows (n,), with their speakers, transcripts and mels where there are such."""
+        store, info = split.store, info_of(split.store.info)
 
-        def items(field: str) -> list[np.ndarray]:
-            return [store.item(field, int(row)) for row in rows]
+        def texts(field: str) -> list[str]:
+            return [store.item(field, int(row)).tobytes().decode("utf-8") for row in rows]
 
-        data = [torch.from_numpy(w.astype(np.float32) / 32768) for w in items("waveform")]
-        extra = AudioExtra(sample_rate=store.info["sample_rate"])
+        data = [torch.from_numpy(store.item("waveform", int(row)).astype(np.float32) / 32768) for row in rows]
+        extra = AudioExtra(sample_rate=info["sample_rate"])
+        if not info["segment"]:
+            extra["whole"] = True
         if "text" in store.fields:
-            extra["text"] = [t.tobytes().decode("utf-8") for t in items("text")]
+            extra["text"] = texts("text")
+        if "parallel_text" in store.fields:
+            extra["parallel_text"] = texts("parallel_text")
         if "mel" in store.fields:
-            extra["mel"] = [torch.from_numpy(m.T.copy()) for m in items("mel")]
-        return Samples(data, self, extra=dict(extra))
+            extra["mel"] = [torch.from_numpy(store.item("mel", int(row)).T.copy()) for row in rows]
+        labels = store.gather("label", rows) if "label" in store.fields else None
+        return Samples(data, self, labels, tuple(info.get("classes", ())), extra=dict(extra))
 
     def read(self, path: Path, info: Mapping[str, Any]) -> Iterator[Samples]:
         """One waveform in pieces of some seconds, at the sample rate of the data; or one mel of a .npy or .safetensors file."""
@@ -227,9 +231,10 @@ def _say_clipped(counts: Mapping[Path, int]) -> None:
 
 
 def _caption(samples: Samples, index: int) -> str:
-    """Name, length and transcript, as far as there are such."""
+    """Name, speaker, length and transcript, as far as there are such."""
     extra = extra_of(samples)
     seconds = len(samples.data[index]) / extra["sample_rate"]
     length = f"{seconds:.1f} s" if seconds <= _SECONDS else f"the first {_SECONDS} s of {seconds:.1f} s"
     name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
-    return " – ".join(filter(None, (name, length, text)))
+    speaker = (samples.class_names() or [""] * len(samples))[index]
+    return " – ".join(filter(None, (name, speaker, length, text)))

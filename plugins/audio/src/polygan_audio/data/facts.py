@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .files import Header
 
 
+_SPEAKERS = 20  # that are listed
+
+
 class SourceFacts(TypedDict, total=False):
     """What one kind of source knows of its sound, beside what all know."""
 
@@ -43,7 +46,13 @@ class AudioInfo(SourceFacts, total=False):
     sample_rate: Required[int]
     """Hz."""
     segment: Required[int]
-    """Samples of a training segment."""
+    """Samples of a training segment; 0: whole clips."""
+    longest: int
+    """Samples of the longest clip."""
+    classes: list[str]
+    """The names of the speakers, sorted; their places are the labels."""
+    symbols: str
+    """The characters of all transcripts, sorted."""
     seconds: float
     """Length of all recordings together."""
     short: str
@@ -59,6 +68,10 @@ class AudioExtra(TypedDict, total=False):
     """Hz of all waveforms."""
     text: Sequence[str]
     """The transcript of each waveform; empty: none."""
+    parallel_text: Sequence[str]
+    """The transcript of each clip's parallel recording."""
+    whole: bool
+    """The data is of whole clips, so that a batch is padded."""
     mel: Sequence[Tensor]
     """The log-mel (n_mels, frames) of each waveform. A waveform without samples was given as its mel alone."""
 
@@ -92,6 +105,19 @@ def fact_of_texts(texts: Sequence[str], columns: str) -> Fact:
     said = f"{columns}; {lengths[0]} to {lengths[-1]} characters, median {median(lengths):g}"
     without = sum(not text for text in texts)
     return Fact("transcripts", f"{said}; {without:,} files without" if without else said)
+
+
+def fact_of_speakers(clips: Sequence[tuple[str, float]]) -> Fact:
+    """How many clips and minutes each speaker has; ``clips`` holds the speaker and the seconds of each clip."""
+    found: dict[str, list[float]] = {}
+    for speaker, seconds in sorted(clips):
+        found.setdefault(speaker, []).append(seconds)
+    shown = [
+        f"{name} ({len(own):,} {'clip' if len(own) == 1 else 'clips'}, {sum(own) / 60:.1f} min)"
+        for name, own in [*found.items()][:_SPEAKERS]
+    ]
+    more = [f"{len(found) - _SPEAKERS:,} more"] if len(found) > _SPEAKERS else []
+    return Fact("speakers", f"{len(found):,}: {', '.join([*shown, *more])}")
 
 
 def counted(found: Counter[int], unit: str = "") -> str:

@@ -17,8 +17,14 @@ class AudioSettings(DataSettings):
 
     sample_rate: int = ranged(0, f"0 or [{files.RATES[0]}, {files.RATES[1]}]", hint="0 keeps the files' own")
     """Hz that recordings are resampled to; 0: their own, if all share it (the set `tones`: 16000)."""
-    segment: int = ranged(8192, "[1, inf)")
-    """Samples of a training segment; with mels a multiple of hop_length."""
+    segment: int = ranged(8192, "[0, inf)")
+    """Samples of a training segment; with mels a multiple of hop_length. 0: whole clips, in batches of like length."""
+    longest_seconds: float = ranged(15.0, "[1, 600]")
+    """With segment 0, clips longer than so many seconds are left out and counted; without transcripts they are cut."""
+    speakers: Literal["none", "folders", "column"] = "none"
+    """Who speaks: folders: the first folder below the source; column: a column `speaker` of metadata.csv. Each is a class."""
+    parallel: str = ""
+    """A folder with the same sentences under the same file names, by another speaker or in another language; needs segment 0."""
     short: Literal["pad", "drop"] = "pad"
     """What becomes of clips shorter than a segment: silence behind them, or left out; both are counted."""
     piece_seconds: float = ranged(30.0, "[1, 600]", usual=30)
@@ -50,6 +56,10 @@ class AudioSettings(DataSettings):
             )
         if self.mels:
             self._check_mels()
+        if self.parallel and self.segment:
+            raise ConfigError(
+                f"data.parallel needs whole clips, and data.segment = {self.segment} cuts segments; add --data.segment 0"
+            )
 
     def _check_mels(self) -> None:
         if self.segment % self.hop_length:

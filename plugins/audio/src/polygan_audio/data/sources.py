@@ -5,23 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import pairwise
-from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygan import DataError, Fact, Field, LeftOut, Source, remembered
 
 from . import files
-from .facts import AudioInfo, SourceFacts, counted, fact_of_texts, facts_of_files
+from .facts import AudioInfo, SourceFacts, counted, fact_of_speakers, fact_of_texts, facts_of_files
 from .mels import GivenMels
+from .recordings import Piece, envelope, stat_of, too_long, with_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
+    from .recordings import Recording
     from .settings import AudioSettings
 
 SILENT = 1e-4
@@ -29,37 +28,7 @@ SILENT = 1e-4
 PEAK = 0.95
 """Peak of a file with ``normalize = "peak"``."""
 _VERSION = 1  # of what `decode` returns for the same file and settings
-
-
-@dataclass
-class Recording:
-    """A file with what is known of it before it is opened."""
-
-    path: Path
-    name: str
-    """Its path below the root without the suffix, by which its mel is found."""
-    text: str = ""
-    problem: str = ""
-    """Why it cannot be used; empty: nothing known."""
-    head: files.Header = field(default_factory=lambda: files.Header(0, 0, 0))
-    lock: Lock = field(default_factory=Lock, repr=False)
-    envelope: Envelope | None = None
-
-
-class Envelope(NamedTuple):
-    """The peak of a file, and from where to where (in its own samples) it is louder than the trimming threshold."""
-
-    peak: float
-    begin: int
-    end: int
-
-
-class Piece(NamedTuple):
-    """A stretch of a recording in its own samples."""
-
-    recording: int
-    start: int
-    frames: int
+_DERIVED = ("longest", "symbols")  # facts that follow from other things that a fingerprint covers
 
 
 class SoundSource(Source):
@@ -75,8 +44,9 @@ class SoundSource(Source):
         short: int,
         facts: SourceFacts,
         more: Mapping[str, Field] | None = None,
+        longest: int = 0,
     ) -> None:
-        """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment."""
+        """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment, the longest has ``longest`` samples."""
         self.settings = settings
         self.fields = {"waveform": Field("int16", (None,)), **(more or {})}
         own = AudioInfo(
@@ -84,6 +54,7 @@ class SoundSource(Source):
             segment=settings.segment,
             seconds=round(seconds, 3),
             short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
+            longest=longest,
         )
         self.info = {**own, **facts}
 
@@ -104,7 +75,7 @@ class SoundSource(Source):
         return files.to_int16(waveform)[0]
 
     def _fingerprint(self, *facts: object) -> str:
-        facts = (_VERSION, self.info, *facts)
+        facts = (_VERSION, {k: v for k, v in self.info.items() if k not in _DERIVED}, *facts)
         return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -124,44 +95,82 @@ class RecordingSource(SoundSource):
 
         ``columns`` says where the transcripts come from; ``left_out`` is what else lies there.
         """
-        self.settings, self.recordings, self._text, self._columns = settings, recordings, text, columns
-        self.left_out = left_out
-        self._look_at_all()
+        self.settings, self._text, self._columns = settings, text, columns
+        self._look_at_all(recordings)
+        lost: list[LeftOut] = []
+        if settings.speakers != "none":
+            recordings, lost = with_speakers(recordings, settings.source)
+        self.recordings = recordings
         good = [r for r in recordings if not r.problem]
         if not good:
             first = recordings[0]
             raise DataError(
                 f"none of the {len(recordings):,} recordings of {settings.source!r} can be read ({first.path}: {first.problem})"
             )
-        rate = settings.sample_rate or self._one_rate(good)
-        self.rate = rate
+        self.rate = rate = settings.sample_rate or self._one_rate(good)
         self.mels = None
         if settings.mels:
             self.mels = GivenMels(settings, {r.name: -(-r.head.frames * rate // r.head.rate) for r in good})
-        pieces, short = [], 0
-        for i, recording in enumerate(recordings):
-            if recording.problem:
-                pieces.append(Piece(i, 0, 0))
-                continue
-            for piece in self._cut(i, recording.head, rate):
-                is_short = piece.frames * rate < settings.segment * recording.head.rate
-                short += is_short
-                if not (is_short and settings.short == "drop"):
-                    pieces.append(piece)
-        self.pieces = pieces
+        self.pieces, short, long = self._pieces(rate)
+        self._too_long = len(long)
+        self.left_out = [*left_out, *lost, *too_long(long, settings.longest_seconds)]
+        kept = [(recordings[p.recording], p) for p in self.pieces if not recordings[p.recording].problem]
+        if long and not kept:
+            raise DataError(
+                f"every clip of {settings.source!r} is longer than data.longest_seconds = {settings.longest_seconds:g}; raise "
+                "--data.longest_seconds, or cut the recordings"
+            )
+        self._facts(good, kept, short)
+        self._refuse_empty(len(kept), rate)
+
+    def _facts(self, good: Sequence[Recording], kept: Sequence[tuple[Recording, Piece]], short: int) -> None:
+        """Set ``fields`` and ``info`` from the readable recordings and the pieces that become samples."""
+        s, rate = self.settings, self.rate
         resampled, mixed = (sum(r.head.rate != rate for r in good), sum(r.head.channels > 1 for r in good))
-        facts = SourceFacts(files=len(recordings), resampled=resampled, mixed_down=mixed)
+        facts = SourceFacts(files=len(self.recordings), resampled=resampled, mixed_down=mixed)
         more = dict[str, Field]()
-        if text:
+        if self._text:
             facts["without_text"] = sum(not r.text for r in good)
             more["text"] = Field("uint8", (None,))
         if self.mels:
-            facts["n_mels"], facts["mel_hop"] = self.mels.n_mels, settings.hop_length
+            facts["n_mels"], facts["mel_hop"] = self.mels.n_mels, s.hop_length
             more["mel"] = Field("float32", (None, self.mels.n_mels))
-        self._describe(settings, rate, sum(r.head.seconds for r in good), short, facts, more)
-        self._refuse_empty(sum(not recordings[p.recording].problem for p in pieces), rate)
+        if s.speakers != "none":
+            more["label"] = Field("int64", ())
+        longest = max((int(-(-p.frames * rate // r.head.rate)) for r, p in kept), default=0)
+        self._describe(s, rate, sum(r.head.seconds for r in good), short, facts, more, longest)
+        if self._text:
+            self.info["symbols"] = "".join(sorted({c for r, _ in kept for c in r.text}))
+        if s.speakers != "none":
+            self.info["classes"] = sorted({r.speaker for r, _ in kept})
 
-    def _look_at_all(self) -> None:
+    def _pieces(self, rate: int) -> tuple[list[Piece], int, list[Recording]]:
+        """What becomes a sample; how many of the pieces are shorter than a segment; the recordings that are too long."""
+        s, pieces, short, long = self.settings, list[Piece](), 0, list["Recording"]()
+        # A transcript says a whole recording, and so does a parallel recording.
+        whole = not s.segment and (self._text or bool(s.parallel))
+        for i, recording in enumerate(self.recordings):
+            if recording.problem:
+                pieces.append(Piece(i, 0, 0))
+            elif whole and recording.head.seconds > s.longest_seconds:
+                long.append(recording)
+            elif whole:
+                pieces.append(Piece(i, 0, recording.head.frames))
+            else:
+                for piece in self._cut(i, recording.head, rate):
+                    is_short = piece.frames * rate < s.segment * recording.head.rate
+                    short += is_short
+                    if not (is_short and s.short == "drop"):
+                        pieces.append(piece)
+        return pieces, short, long
+
+    @property
+    def _most_seconds(self) -> float:
+        """Seconds of a piece at most."""
+        s = self.settings
+        return s.piece_seconds if s.segment else min(s.piece_seconds, s.longest_seconds)
+
+    def _look_at_all(self, recordings: Sequence[Recording]) -> None:
         """Set what each recording's header says, or the problem. Headers that were read before are in the cache."""
         most = self.settings.max_channels
 
@@ -175,8 +184,8 @@ class RecordingSource(SoundSource):
             with ThreadPoolExecutor(8) as pool:
                 return list(pool.map(look, wanted))
 
-        wanted = [r for r in self.recordings if not r.problem]
-        identity = repr(("headers of sound", 1, most, [(str(r.path.absolute()), *_stat(r.path)) for r in wanted]))
+        wanted = [r for r in recordings if not r.problem]
+        identity = repr(("headers of sound", 1, most, [(str(r.path.absolute()), *stat_of(r.path)) for r in wanted]))
         for recording, found in zip(wanted, remembered(self.settings, identity, find), strict=True):
             if isinstance(found, str):
                 recording.problem = found
@@ -189,11 +198,14 @@ class RecordingSource(SoundSource):
         facts = facts_of_files([r.path.suffix.lower() for r in good], [r.head for r in good], self.rate)
         if bad:
             facts.insert(1, Fact("unreadable", f"{len(bad):,}, e.g. {bad[0].path}: {bad[0].problem}"))
-        if len(self.pieces) != len(self.recordings):
-            facts.append(Fact("samples", f"{len(self.pieces):,} pieces of at most {self.settings.piece_seconds:g} s"))
+        if len(self.pieces) != len(self.recordings) - self._too_long:
+            facts.append(Fact("samples", f"{len(self.pieces):,} pieces of at most {self._most_seconds:g} s"))
         short, done = self.info["short"].split()
         if short != "0":
             facts.append(Fact("short", f"{short} shorter than a segment of {self.settings.segment} samples, {done}"))
+        if "label" in self.fields:
+            owners = [(self.recordings[piece.recording], piece.frames) for piece in self.pieces]
+            facts.append(fact_of_speakers([(r.speaker, n / r.head.rate) for r, n in owners if not r.problem]))
         if self._text:
             facts.append(fact_of_texts([r.text for r in good], self._columns))
         return [*facts, *(self.mels.describe() if self.mels else ())]
@@ -212,12 +224,12 @@ class RecordingSource(SoundSource):
         return next(iter(counts))
 
     def _cut(self, index: int, head: files.Header, rate: int) -> list[Piece]:
-        """Pieces of about the same length, at most ``piece_seconds``, that begin on samples (with mels: frames) of ``rate``."""
+        """Pieces of about the same length, not too long, that begin on samples (with mels: frames) of ``rate``."""
         unit = files.grid(head.rate, rate)
         if self.mels:
             hop, samples = self.settings.hop_length, files.grid(rate, head.rate)
             unit *= hop // np.gcd(hop, samples)
-        most = max(1, int(self.settings.piece_seconds * head.rate / unit))
+        most = max(1, int(self._most_seconds * head.rate / unit))
         total = -(-head.frames // unit)
         count = -(-total // most)
         edges = [total * k // count * unit for k in range(count)] + [head.frames]
@@ -238,9 +250,12 @@ class RecordingSource(SoundSource):
     def fingerprint(self) -> str:
         """Paths, sizes and modification times of all files and mels, transcripts, and the settings."""
         s = self.settings
-        stats = [(r.name, *_stat(r.path), r.text, r.problem) for r in self.recordings]
+        stats = [(r.name, *stat_of(r.path), r.text, r.problem) for r in self.recordings]
         facts = (s.short, s.piece_seconds, s.normalize, s.trim, s.max_channels)
-        return self._fingerprint(facts, stats, self.mels and self.mels.identity())
+        # A store from before there were whole clips and speakers keeps its fingerprint.
+        more = [] if s.segment else [self.pieces]
+        more += [[r.speaker for r in self.recordings]] if "label" in self.fields else []
+        return self._fingerprint(facts, stats, self.mels and self.mels.identity(), *more)
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one piece; `DataError` says what is wrong with what `name` gives."""
@@ -254,6 +269,8 @@ class RecordingSource(SoundSource):
         if self._text:
             # A transcript says the whole recording; a part of one has none.
             arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8)
+        if "label" in self.fields:
+            arrays["label"] = np.asarray(self.info["classes"].index(recording.speaker), np.int64)
         if self.mels:
             begin = -(-piece.start * rate // recording.head.rate)
             samples = -(-recording.head.frames * rate // recording.head.rate)
@@ -275,26 +292,3 @@ class RecordingSource(SoundSource):
         if self.settings.normalize == "peak" and peak >= SILENT:
             waveform = waveform * np.float32(PEAK / peak)
         return waveform
-
-
-def envelope(path: Path, trim: float, max_channels: int) -> Envelope:
-    """The peak of a file, and its first and last 10 ms within ``trim`` dB of the peak; memory for the peaks alone."""
-    step = max(1, files.header(path, max_channels).rate // 100)
-    peaks, frames = [], 0
-    for block in files.blocks(path, 1000 * step, max_channels):
-        frames += len(block)
-        loud = np.abs(np.pad(block, (0, -len(block) % step)))
-        peaks.append(loud.reshape(-1, step).max(axis=1))
-    found = np.concatenate(peaks) if peaks else np.zeros(1, np.float32)
-    peak = float(found.max())
-    loud = np.flatnonzero(found >= peak * 10 ** (-trim / 20))
-    return Envelope(peak, int(loud[0]) * step, min(frames, (int(loud[-1]) + 1) * step))
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    """Size and modification time; what is not there has none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return -1, 0
-    return stat.st_size, stat.st_mtime_ns

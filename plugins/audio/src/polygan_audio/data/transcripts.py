@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from polygan import DataError, decode_text
@@ -28,6 +29,8 @@ _SPOKEN = (
     "sentence",
 )
 """The names of columns with transcripts, the best first. Columns without a name are told by the length of their content."""
+_SPEAKERS = ("speaker", "speaker_id", "client_id")
+"""The names of columns that say who speaks."""
 
 
 class Row(NamedTuple):
@@ -40,6 +43,8 @@ class Row(NamedTuple):
     """The file below the folder of recordings; empty: there is none."""
     text: str
     problem: str = ""
+    speaker: str = ""
+    """Who speaks; empty: not said, or not asked for."""
 
 
 class Table(NamedTuple):
@@ -49,11 +54,11 @@ class Table(NamedTuple):
     columns: str
 
 
-def read_table(path: Path, files: Sequence[str], prefixes: Iterable[str]) -> Table:
+def read_table(path: Path, files: Sequence[str], prefixes: Iterable[str], *, speakers: bool = False) -> Table:
     """The rows of a table for ``files``, paths below the folder of recordings.
 
     ``prefixes`` are ways to write this folder before a path ("wavs"). The separator is the one with which most lines name a file.
-    Raises DataError for a table in another encoding.
+    ``speakers`` asks who speaks. Raises DataError for a table in another encoding, and for one without the speakers asked for.
     """
     if (size := path.stat().st_size) > _LARGEST:
         raise DataError(
@@ -66,9 +71,11 @@ def read_table(path: Path, files: Sequence[str], prefixes: Iterable[str]) -> Tab
     lines, column = readings[mark], found[mark][0]
     head = lines[0][1] if lines and _is_head(lines[0][1], column, known) else None
     lines = lines[1:] if head else lines
-    wanted = _spoken(head, lines, column)
+    who = _speaker(head, lines, column, path) if speakers else -1
+    wanted = _spoken(head, lines, column, who)
     rows = [_row(number, cells, column, wanted, known, path) for number, cells in lines]
-    return Table(rows, _in_words(path, mark, head, column, wanted))
+    rows = [row._replace(speaker=_cell(cells, who)) for row, (_, cells) in zip(rows, lines, strict=True)]
+    return Table(rows, _in_words(path, mark, head, column, wanted, who))
 
 
 class _Known:
@@ -109,12 +116,16 @@ def _ends(place: str) -> list[str]:
 
 
 def _split(text: str, mark: str) -> list[tuple[int, list[str]]]:
-    """Number and cells of each line that is not empty. Quotes count in a table with commas, where a cell may hold commas."""
-    if mark == "," and '"' in text:
-        reader = csv.reader(io.StringIO(text, newline=""))
-        rows = [(reader.line_num, cells) for cells in reader]
-    else:
-        rows = [(n, line.rstrip("\r").split(mark)) for n, line in enumerate(text.split("\n"), 1)]
+    """Number and cells of each line that is not empty.
+
+    Quotes count in a table with commas, where a cell may hold commas, and in a table whose first cell is in quotes.
+    """
+    rows = [(n, line.rstrip("\r").split(mark)) for n, line in enumerate(text.split("\n"), 1)]
+    first = next((cells[0].strip() for _, cells in rows if any(cells)), "")
+    if (mark == "," and '"' in text) or (len(first) > 1 and first[0] == first[-1] == '"'):
+        with suppress(csv.Error):  # a quote that never ends: the quotes are part of the text
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+            rows = [(reader.line_num, cells) for cells in reader]
     rows = [(n, [cell.strip() for cell in cells]) for n, cells in rows]
     return [(n, cells) for n, cells in rows if any(cells)]
 
@@ -133,7 +144,31 @@ def _is_head(cells: Sequence[str], column: int, known: _Known) -> bool:
     return not named and any(cell.lower() in _SPOKEN for cell in cells)
 
 
-def _spoken(head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], column: int) -> list[int]:
+def _speaker(head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], column: int, path: Path) -> int:
+    """The column that says who speaks: by name, else the one of three columns with few values. DataError where there is none."""
+    if head:
+        names = [cell.lower() for cell in head]
+        if found := next((names.index(name) for name in _SPEAKERS if name in names), None):
+            return found
+    elif lines and max(len(cells) for _, cells in lines) == 3:
+        values = {i: {_cell(cells, i) for _, cells in lines} - {""} for i in range(3) if i != column}
+        (who, few), (_, many) = sorted(values.items(), key=lambda item: len(item[1]))
+        if few and len(few) < len(many) and 2 * len(few) <= len(lines):
+            return who
+    raise DataError(
+        f"{path} has no column of speakers; call a column `speaker` in its first line (id|speaker|text), or use "
+        "--data.speakers folders"
+    )
+
+
+def _cell(cells: Sequence[str], index: int) -> str:
+    """A cell of a line; empty where the line has no such cell."""
+    return cells[index] if 0 <= index < len(cells) else ""
+
+
+def _spoken(
+    head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], column: int, speaker: int = -1
+) -> list[int]:
     """The columns with transcripts, the best first: by name, else the last of those that are as long as sentences.
 
     In most of its lines, a column with transcripts is at least half as long as the longest. Names of speakers and numbers are shorter.
@@ -144,7 +179,7 @@ def _spoken(head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], 
             return found
     long, filled = Counter[int](), Counter[int]()
     for _, cells in lines:
-        others = {i: len(cell) for i, cell in enumerate(cells) if i != column and cell}
+        others = {i: len(cell) for i, cell in enumerate(cells) if i not in (column, speaker) and cell}
         for i, length in others.items():
             filled[i] += 1
             long[i] += 2 * length >= max(others.values())
@@ -152,16 +187,19 @@ def _spoken(head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], 
 
 
 def _row(number: int, cells: Sequence[str], column: int, wanted: Sequence[int], known: _Known, path: Path) -> Row:
-    named = cells[column] if column < len(cells) else ""
-    text = next((cells[i] for i in wanted if i < len(cells) and cells[i]), "")
+    named = _cell(cells, column)
+    text = next(filter(None, (_cell(cells, i) for i in wanted)), "")
     if len(cells) == 1:
         return Row(number, named, known.find(named), "", f"{path} line {number} is not id|text")
     return Row(number, named, known.find(named), text)
 
 
-def _in_words(path: Path, mark: str, head: Sequence[str] | None, column: int, wanted: Sequence[int]) -> str:
+def _in_words(
+    path: Path, mark: str, head: Sequence[str] | None, column: int, wanted: Sequence[int], speaker: int = -1
+) -> str:
     def said(index: int) -> str:
         return repr(head[index]) if head and index < len(head) else str(index + 1)
 
     texts = " else ".join(said(i) for i in wanted) or "none"
-    return f"{path.name}, separated by {_SEPARATORS[mark]}: files from column {said(column)}, text from column {texts}"
+    who = f", speakers from column {said(speaker)}" if speaker >= 0 else ""
+    return f"{path.name}, separated by {_SEPARATORS[mark]}: files from column {said(column)}, text from column {texts}{who}"

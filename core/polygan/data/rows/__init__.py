@@ -1,0 +1,1 @@
+"""Rows of data: picked from samples, sorted by cost, joined by name."""
