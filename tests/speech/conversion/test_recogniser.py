@@ -62,9 +62,9 @@ def test_a_padded_clip_is_heard_as_it_is_alone():
         steps = (length // recipe.mel.hop_length + 1) // 2
         assert torch.allclose(features[i, :steps], own[0, :steps], atol=1e-9), i
         losses.append(alone)
-    assert float(together) == pytest.approx(float(torch.stack(losses).mean()), abs=1e-9)
-    assert float(losses[0]) > 0
-    assert float(losses[1]) == 0, "the second clip has no transcript"
+    assert together.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-9)
+    assert losses[0].item() > 0
+    assert losses[1].item() == 0, "the second clip has no transcript"
 
 
 def test_two_languages_share_an_alphabet_of_small_letters():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 
@@ -131,7 +131,7 @@ class VoiceConversion(Conversion):
         cut = windows(self.mel, batch, self.config.window, ctx.noise)
         n, others = len(cut.mel), len(self.speakers) - 1
         target = (cut.label + 1 + ctx.noise.integers(others, n)) % (others + 1)
-        generator = ctx["generator"]
+        generator = cast("Generator", ctx["generator"])
         pitch = generator.convert_pitch(cut.pitch, cut.label, target)
         with ctx.graph_of("generator"):
             made = [generator(cut.mel, target, pitch, self._hidden(ctx, n))]
@@ -183,7 +183,7 @@ class VoiceConversion(Conversion):
 
     def _distance(self, ctx: Context, made: Tensor, wanted: Tensor) -> Tensor:
         with ctx.fp32():
-            return mel_distance(made, wanted, ctx["discriminator"].deviation)
+            return mel_distance(made, wanted, cast("Discriminator", ctx["discriminator"]).deviation)
 
 
 def _falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
