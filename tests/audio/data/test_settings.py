@@ -17,7 +17,7 @@ from polygan_audio.data.settings import TonesSettings
         ),
         ({"segment": -1}, r"data\.segment = -1 is too small; the least is 0"),
         ({"longest_seconds": 0.5}, r"data\.longest_seconds = 0\.5 is outside \[1, 600\]"),
-        ({"speakers": "files"}, r"data\.speakers = 'files' is unknown; known are none, folders, column"),
+        ({"speakers": "rows"}, r"data\.speakers = 'rows' is unknown; known are none, folders, column"),
         ({"hop_length": 0}, r"data\.hop_length = 0 is too small"),
         ({"size": 1}, r"data\.size = 1 is too small; the least is 2"),
         ({"tones_seed": -1}, r"data\.tones_seed = -1 is too small"),

@@ -268,7 +268,7 @@ class RecordingSource(SoundSource):
         arrays = {"waveform": self._int16(self._treated(waveform, recording, piece, rate))}
         if self._text:
             # A transcript says the whole recording; a part of one has none.
-            arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8)
+            arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8).copy()
         if "label" in self.fields:
             arrays["label"] = np.asarray(self.info["classes"].index(recording.speaker), np.int64)
         if self.mels:
