@@ -244,7 +244,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("target", type=Path, help="the same prompts in another language")
     parser.add_argument("--voices", default="", help="a run of audio/tacotron2 that knows both speakers")
     parser.add_argument("--vocoder", default="griffin-lim")
-    parser.add_argument("--direct", type=int, default=0, metavar="STEPS", help="train text/seq2seq for so many steps, too")
+    parser.add_argument(
+        "--direct", type=int, default=0, metavar="STEPS", help="train text/seq2seq for so many steps, too"
+    )
     parser.add_argument("--out", type=Path, default=Path("spoken"))
     given = parser.parse_args(arguments)
     held, _, translator = translated(given.source, given.target, given.direct, given.out)

@@ -62,9 +62,12 @@ def understand(words):
 
 def sampling_of(run):
     """The generation options of the recipe that a run's name begins with, and its id."""
-    name = Path(run).name.partition("-")[0]
-    known = {id.partition("/")[2]: id for id in get_catalogue().recipes}
-    recipe = known.get(name) or {"coco": "text/seqgan", "idioms": "text/seqgan"}[name]
+    name = Path(run).name
+    known = {id.partition("/")[2]: id for id in get_catalogue().recipes} | {
+        "coco": "text/seqgan",
+        "idioms": "text/seqgan",
+    }
+    recipe = next(id for short, id in known.items() if f"{name}-".startswith(f"{short}-"))
     return kinds(recipe, get_catalogue())[0].Sampling, recipe
 
 
