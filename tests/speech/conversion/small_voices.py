@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-from polygan_speech.conversion.settings import Config
-from polygan_speech.voice_conversion import VoiceConversion
 
 from polygan import TrainerSettings
 from polygan.testing import RepeatedBatch
 from polygan.training.trainer import Trainer
+from polygan_speech.conversion.settings import Config
+from polygan_speech.voice_conversion import VoiceConversion
 
 RATE = 8000
 FRONT = {"n_fft": 256, "hop_length": 64, "n_mels": 20, "fmax": 4000.0}

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion.envelope import FARTHEST, WARPS, Envelope, Perturbation, smooth_part
 from small_voices import RATE, voice
 
 from polygan import Noise
 from polygan_audio.networks.melspec import MelSpec
+from polygan_speech.conversion.envelope import FARTHEST, WARPS, Envelope, Perturbation, smooth_part
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=512, win_length=512, hop_length=128, n_mels=60)
 ENVELOPE = Envelope(SPEC, torch.full((60,), -5.0), torch.full((60,), 2.0))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion.frames import frame_counts, kept_frames, log_mels, windows
-from polygan_speech.conversion.pitch import pitch_of
 from small_voices import batch, conversion
 
 from polygan import Noise
+from polygan_speech.conversion.frames import frame_counts, kept_frames, log_mels, windows
+from polygan_speech.conversion.pitch import pitch_of
 
 SPEC = conversion().mel
 

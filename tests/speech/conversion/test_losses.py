@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from polygan_speech.conversion.losses import as_large_as, feature_distance, mel_distance
 
 

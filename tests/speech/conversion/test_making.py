@@ -9,9 +9,10 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from small_voices import conversion, voice
+
 from polygan_speech.conversion import making
 from polygan_speech.conversion.making import Converter, sound_of
-from small_voices import conversion, voice
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion import onnx as writer
 from small_voices import conversion
 
 from polygan import CheckpointError
+from polygan_speech.conversion import onnx as writer
 
 onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion.envelope import smooth_part
-from polygan_speech.conversion.pitch import Harmonics, convert_pitch, pitch_of
 from small_voices import RATE, voice
 
 from polygan_audio.networks.melspec import MelSpec
+from polygan_speech.conversion.envelope import smooth_part
+from polygan_speech.conversion.pitch import Harmonics, convert_pitch, pitch_of
 
 SPEC = MelSpec(sample_rate=RATE, n_fft=512, win_length=512, hop_length=128, n_mels=60)
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from small_voices import batch, conversion
+
 from polygan_speech.conversion.frames import frame_counts, log_mels
 from polygan_speech.conversion.losses import content_distance, ctc
 from polygan_speech.conversion.recogniser import Recogniser
 from polygan_speech.conversion.transcripts import heard
-from small_voices import batch, conversion
 
 
 def test_ctc_is_minus_the_log_of_the_sum_over_all_paths():

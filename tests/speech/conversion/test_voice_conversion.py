@@ -10,15 +10,15 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion.baseline import match_statistics
-from polygan_speech.conversion.settings import Sampling
-from polygan_speech.conversion.voices import survey
 from small_voices import INFO, RATE, batch, conversion, trainer, voice
 
 from polygan import ConfigError, Request, Samples, Sides, TrainerSettings
 from polygan.game.sampling import seeded_noise
 from polygan.testing import check_devices
 from polygan.training.checkpoint import Checkpoints
+from polygan_speech.conversion.baseline import match_statistics
+from polygan_speech.conversion.settings import Sampling
+from polygan_speech.conversion.voices import survey
 
 THREE = INFO | {"classes": ["ann", "bob", "eve"]}
 

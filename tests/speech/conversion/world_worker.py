@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
-from polygan_speech.conversion.settings import Config
-from polygan_speech.voice_conversion import VoiceConversion
 from small_voices import INFO, SMALL, batch
 
 from polygan import TrainerSettings
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
+from polygan_speech.conversion.settings import Config
+from polygan_speech.voice_conversion import VoiceConversion
 
 STEPS = 8
 
