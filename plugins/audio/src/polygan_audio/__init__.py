@@ -38,6 +38,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Siuzdak 2023, arXiv:2306.00814",
             ("vocoder",),
         ),
+        RecipeSpec(
+            "audio/parallel-wavegan",
+            "polygan_audio.parallel_wavegan:ParallelWaveGAN",
+            "vocoder: a WaveNet without recurrence from noise or a Griffin-Lim waveform, exact to the original; in pieces without delay",
+            "Yamamoto et al. 2020, arXiv:1910.11480",
+            ("vocoder",),
+        ),
     ]
 
 
@@ -106,6 +113,20 @@ def polygan_formats() -> list[FormatSpec]:
     return [
         FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "onnx",
+            "export",
+            "polygan_audio.formats.onnx:export",
+            "one ONNX file: mel (batch, bands, frames) and noise (batch, samples) to waveform",
+        ),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "parallel-wavegan",
+            "import",
+            "polygan_audio.formats.parallel_wavegan:import_parallel_wavegan",
+            "the reference implementation's checkpoint-*.pkl with config.yml and stats.h5 or stats.npy beside it",
+        ),
         FormatSpec(
             "audio/hifigan",
             "speecht5",
