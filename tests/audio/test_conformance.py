@@ -12,11 +12,19 @@ TONES = {"source": "tones", "size": 12, "segment": 2048}
 TINY = {
     "audio/hifigan": {"channels": 16, "discriminator_width": 4, "variant": "v3"},
     "audio/vocos": {"dim": 16, "hidden": 32, "blocks": 2, "iterations": 2, "pretrain_steps": 1},
-    "audio/parallel-wavegan": {"layers": 4, "stacks": 2, "channels": 4, "discriminator_channels": 4, "discriminator_start": 2}
+    "audio/parallel-wavegan": {
+        "layers": 4,
+        "stacks": 2,
+        "channels": 4,
+        "discriminator_channels": 4,
+        "discriminator_start": 2,
+    }
     | {"n_fft": 512, "hop_length": 128},
 }
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
-RECIPES.append(dataclasses.replace(RECIPES[-1], model={**RECIPES[-1].model, "excitation": "griffin-lim", "iterations": 2}))
+RECIPES.append(
+    dataclasses.replace(RECIPES[-1], model={**RECIPES[-1].model, "excitation": "griffin-lim", "iterations": 2})
+)
 OTHERS = [Case("audio", TONES, kind="domain"), Case("tones", {"size": 24}, kind="dataset")]
 PACKAGES = {"mel-distance": "", "stft-distance": "", "mcd": "", "stoi": "pystoi", "pesq": "pesq"}
 METRICS = [

@@ -24,7 +24,14 @@ from polygan_audio.parallel_wavegan import RESOLUTIONS, Config, ParallelWaveGAN
 from polygan_audio.vocoder import Sampling
 
 LONG = INFO | {"segment": 2560}
-SMALL = {"layers": 4, "stacks": 2, "channels": 4, "discriminator_channels": 4, "discriminator_start": 2, "iterations": 2}
+SMALL = {
+    "layers": 4,
+    "stacks": 2,
+    "channels": 4,
+    "discriminator_channels": 4,
+    "discriminator_start": 2,
+    "iterations": 2,
+}
 
 
 def small(info=LONG, **options):
@@ -74,7 +81,9 @@ def test_the_stft_terms_are_the_published_ones():
     data = os.environ.get("POLYGAN_SHARED_DATA") or Path(__file__).parents[3] / "shared/data"
     path = Path(data).parent / "golden/parallel-wavegan/stft-loss.safetensors"
     if not path.is_file():
-        pytest.skip(f"{path} is absent; name the folder of data sets, which golden/ lies beside, in POLYGAN_SHARED_DATA")
+        pytest.skip(
+            f"{path} is absent; name the folder of data sets, which golden/ lies beside, in POLYGAN_SHARED_DATA"
+        )
     values = load_file(path)
     convergence, magnitude = stft_loss(values["real"], values["made"], RESOLUTIONS)
     torch.testing.assert_close(convergence, values["spectral_convergence"].reshape(()), atol=1e-5, rtol=1e-5)
@@ -93,7 +102,9 @@ def test_the_discriminator_comes_in_late_and_rates_are_halved():
             assert all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
     assert not all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
     np.testing.assert_allclose([g for g, _ in rates], [1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5])
-    np.testing.assert_allclose([d for _, d in rates], [5e-5, 5e-5, 5e-5, 5e-5, 2.5e-5])  # counted from where it comes in
+    np.testing.assert_allclose(
+        [d for _, d in rates], [5e-5, 5e-5, 5e-5, 5e-5, 2.5e-5]
+    )  # counted from where it comes in
     players = played.recipe.players(played.recipe.networks(), TrainerSettings(steps=9))
     assert [players[n].clip for n in ("generator", "discriminator")] == [10, 1]
 
@@ -117,7 +128,10 @@ def test_whole_iterations_play_on_the_meta_device(options):
 def test_terms_that_the_paper_lacks_have_weights_of_their_own():
     for options, names in (
         ({}, {"adversarial", "convergence", "magnitude"}),
-        ({"feature_weight": 2.0, "mel_weight": 1.0, "convergence_weight": 0.0}, {"adversarial", "magnitude", "features", "mel"}),
+        (
+            {"feature_weight": 2.0, "mel_weight": 1.0, "convergence_weight": 0.0},
+            {"adversarial", "magnitude", "features", "mel"},
+        ),
     ):
         played = trainer(small(discriminator_start=0, **options), batch())
         played.iterate()
@@ -172,7 +186,9 @@ def test_settings_that_cannot_work_are_refused():
     ):
         with pytest.raises(ConfigError, match=message):
             small(**options).networks()
-    with pytest.raises(ConfigError, match=r"2048 samples, less 2 frames at each end .* leave 1024 .*--data.segment 2304"):
+    with pytest.raises(
+        ConfigError, match=r"2048 samples, less 2 frames at each end .* leave 1024 .*--data.segment 2304"
+    ):
         small(INFO)
     assert small(LONG | {"segment": 2304})
 

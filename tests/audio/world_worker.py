@@ -70,7 +70,9 @@ def main(out: str) -> None:
     with world_from_environment("cpu", 60) as (world, device):
         tensors = {}
         for kind, make in RECIPES.items():
-            for split in (0, 4, 8)[: 1 + 2 * (world.size - 1)]:  # 0: in one go; else stopped there and resumed (two processes only)
+            for split in (0, 4, 8)[
+                : 1 + 2 * (world.size - 1)
+            ]:  # 0: in one go; else stopped there and resumed (two processes only)
                 checkpoints = Checkpoints(Path(out).with_suffix("") / f"{kind}{split}", writable=world.first)
                 settings = TrainerSettings(steps=STEPS, batch_size=2, precision="fp32", hang_timeout=0)
 

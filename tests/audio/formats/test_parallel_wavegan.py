@@ -143,7 +143,10 @@ def test_another_discriminator_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (CONFIG | {"generator_type": "MelGANGenerator"}, "generator_type = MelGANGenerator is not ParallelWaveGANGenerator"),
+        (
+            CONFIG | {"generator_type": "MelGANGenerator"},
+            "generator_type = MelGANGenerator is not ParallelWaveGANGenerator",
+        ),
         (changed(upsample_net="MelGANGenerator"), "upsample_net = MelGANGenerator is not ConvInUpsampleNetwork"),
         (changed(kernel_size=5), "kernel_size = 5 is not 3"),
         (changed(layers=7), "7 layers do not make 3 equal stacks"),
@@ -167,11 +170,11 @@ def test_files_that_are_not_what_they_say_are_refused(tmp_path):
         import_parallel_wavegan(path)
     model = states()
     del model["generator"]["first_conv.weight_g"]
-    with pytest.raises(CheckpointError, match="first_conv.* is missing"):
+    with pytest.raises(CheckpointError, match=r"first_conv.* is missing"):
         import_parallel_wavegan(files(tmp_path, model=model))
     model = states()
     model["generator"]["more.weight_g"] = torch.zeros(1)
-    with pytest.raises(CheckpointError, match="more.weight_g has no place"):
+    with pytest.raises(CheckpointError, match=r"more\.weight_g has no place"):
         import_parallel_wavegan(files(tmp_path, model=model))
     with pytest.raises(CheckpointError, match=r"holds no model\.generator"):
         import_parallel_wavegan(files(tmp_path, model={"critic": {}}))

@@ -115,10 +115,14 @@ class _Run:
     def __init__(self, how: CachedSynthesiser) -> None:
         self.how, self.network, self.shape = how, how.network, how.network.shape
         self.hop, self.upsample = how.network.mel.hop_length, how.network.upsample_net.upsample
-        self.around = [d * (self.shape.size - 1) for d in self.shape.dilations]  # samples that a layer sees beside its own
+        self.around = [
+            d * (self.shape.size - 1) for d in self.shape.dilations
+        ]  # samples that a layer sees beside its own
         self.ahead = [0 if self.shape.causal else n // 2 for n in self.around]  # the later ones among them
         self.past = [self._zeros(n - k, self.shape.channels) for n, k in zip(self.around, self.ahead, strict=True)]
-        self.sums = [self._zeros(0, self.shape.skips) for _ in self.past]  # of skips, for samples that are still to come
+        self.sums = [
+            self._zeros(0, self.shape.skips) for _ in self.past
+        ]  # of skips, for samples that are still to come
         self.place = [0] * len(self.past)  # the next sample of each layer
         self.features = _Features(how)
         nothing = torch.zeros(0, dtype=how.network.mean.dtype, device=how.device)

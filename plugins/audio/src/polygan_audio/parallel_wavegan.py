@@ -170,9 +170,7 @@ class ParallelWaveGAN(Vocoder[Config]):
             "generator": Player(
                 generator, *self._optimizer(generator, rates[0]), ema_half_life=c.ema_half_life, clip=_GENERATOR_CLIP
             ),
-            "discriminator": Player(
-                discriminator, *self._optimizer(discriminator, rates[1]), clip=_DISCRIMINATOR_CLIP
-            ),
+            "discriminator": Player(discriminator, *self._optimizer(discriminator, rates[1]), clip=_DISCRIMINATOR_CLIP),
         }
 
     def _optimizer(

@@ -17,7 +17,7 @@ from .data.facts import extra_of, info_of
 from .networks import melspec
 from .networks.discriminators import Discriminators
 from .networks.frontend import FrontEnd
-from .synthesis import Synthesiser, Synthesis, mel_stream
+from .synthesis import Synthesis, Synthesiser, mel_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -81,7 +81,11 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
     traced, names = _traceable(ours)
-    free = {"mel": {0: "batch", 2: "frames"}, "waveform": {0: "batch", 1: "samples"}, "noise": {0: "batch", 1: "samples"}}
+    free = {
+        "mel": {0: "batch", 2: "frames"},
+        "waveform": {0: "batch", 1: "samples"},
+        "noise": {0: "batch", 1: "samples"},
+    }
     inputs = [(mel, *_noise_for(ours, mel)[: len(names) - 1]) for mel in trial_mels(generator.mel)]
     with warnings.catch_warnings():
         # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.

@@ -59,7 +59,9 @@ def _beside(path: Path, names: tuple[str, ...], what: str) -> Path:
     for name in names:
         if (path.parent / name).is_file():
             return path.parent / name
-    raise CheckpointError(f"{path} has no {' or '.join(names)} beside it, {what}; put the official one into {path.parent}")
+    raise CheckpointError(
+        f"{path} has no {' or '.join(names)} beside it, {what}; put the official one into {path.parent}"
+    )
 
 
 class _Settings:
@@ -67,17 +69,19 @@ class _Settings:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.values: dict[str, Any] = {}
         try:
             with path.open("rb") as file:
                 text = file.read(_MOST + 1)
             if len(text) > _MOST:
                 raise ValueError(f"more than {_MOST:,} bytes")
-            self.values = parse_yaml(text.decode("utf-8"))
+            values = parse_yaml(text.decode("utf-8"))
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"{path} cannot be read ({why}); {_REMEDY}") from None
-        if not isinstance(self.values, dict):
+        if not isinstance(values, dict):
             raise ConfigError(f"{path} holds no settings; {_REMEDY}")
+        self.values |= values
         self._refuse_others()
 
     def group(self, name: str) -> dict[str, Any]:
@@ -100,7 +104,11 @@ class _Settings:
             "upsample_net": (params, "ConvInUpsampleNetwork"),
         }
         scales = params.get("upsample_params")
-        for name, value in (("nonlinear_activation", None), ("interpolate_mode", "nearest"), ("freq_axis_kernel_size", 1)):
+        for name, value in (
+            ("nonlinear_activation", None),
+            ("interpolate_mode", "nearest"),
+            ("freq_axis_kernel_size", 1),
+        ):
             usual[name] = (scales if isinstance(scales, dict) else {}, value)
         for name, (where, value) in usual.items():
             if where.get(name, value) != value:
@@ -109,9 +117,7 @@ class _Settings:
                     "use weights of a Parallel WaveGAN as the paper has it"
                 )
 
-    def count(
-        self, where: Mapping[str, Any], name: str, usual: int, least: int = 1, most: int = 1_000_000
-    ) -> int:
+    def count(self, where: Mapping[str, Any], name: str, usual: int, least: int = 1, most: int = 1_000_000) -> int:
         """A whole number."""
         value = where.get(name, usual)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -126,7 +132,9 @@ class _Settings:
         scales = params.get("upsample_params")
         scales = scales.get("upsample_scales") if isinstance(scales, dict) else list(usual.scales)
         if not isinstance(scales, list) or not 0 < len(scales) <= 16:
-            raise ConfigError(f"{self.path}: upsample_scales = {str(scales)[:80]} is no list of whole numbers; {_REMEDY}")
+            raise ConfigError(
+                f"{self.path}: upsample_scales = {str(scales)[:80]} is no list of whole numbers; {_REMEDY}"
+            )
         return Shape(
             layers=self.count(params, "layers", usual.layers, most=_LAYERS),
             stacks=self.count(params, "stacks", usual.stacks),
@@ -180,7 +188,10 @@ class _Settings:
     def model(self, shape: Shape, mel: MelSpec) -> dict[str, Any]:
         """Settings of audio/parallel-wavegan."""
         return {
-            **{name: getattr(shape, name) for name in ("layers", "stacks", "channels", "gates", "skips", "window", "causal")},
+            **{
+                name: getattr(shape, name)
+                for name in ("layers", "stacks", "channels", "gates", "skips", "window", "causal")
+            },
             "upsample_scales": list(shape.scales),
             "discriminator_channels": self.discriminator() or 64,
             "mel": "parallel_wavegan",
@@ -212,12 +223,16 @@ def _statistics(path: Path) -> State:
         if path.suffix == ".npy":
             mean, scale = np.load(path, allow_pickle=False)
         else:
-            h5py = need("h5py", "h5", f"{path.name} beside the weights", "save its mean and scale as one array in stats.npy")
+            h5py = need(
+                "h5py", "h5", f"{path.name} beside the weights", "save its mean and scale as one array in stats.npy"
+            )
             with h5py.File(path) as file:
                 mean, scale = (np.asarray(file[name]) for name in ("mean", "scale"))
         return {"mean": torch.from_numpy(mean).float().flatten(), "scale": torch.from_numpy(scale).float().flatten()}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} holds no mean and scale of mels ({error}); use the file that came with the weights") from None
+        raise CheckpointError(
+            f"{path} holds no mean and scale of mels ({error}); use the file that came with the weights"
+        ) from None
 
 
 def _check_statistics(kept: State, mel: MelSpec, path: Path) -> None:
@@ -227,7 +242,9 @@ def _check_statistics(kept: State, mel: MelSpec, path: Path) -> None:
                 f"{path}: the {name} of the mels is not {mel.n_mels} finite numbers; use the statistics that came with the weights"
             )
     if not bool((kept["scale"] > 0).all()):
-        raise CheckpointError(f"{path}: the scale of the mels is not above 0; use the statistics that came with the weights")
+        raise CheckpointError(
+            f"{path}: the scale of the mels is not above 0; use the statistics that came with the weights"
+        )
 
 
 def _renamed(network: nn.Module, state: Mapping[str, Tensor], path: Path, config: Path) -> State:
