@@ -53,10 +53,12 @@ class CachedSynthesiser:
     def _prepare(self) -> None:
         """Weights as products of matrices take them."""
         layers, dtype = self.network.layers, self.dtype
-        self.kernels = [doubled(layer.conv.weight).permute(2, 1, 0).to(dtype).contiguous() for layer in layers]
-        out = [torch.cat([pointwise(x.conv1x1_out) * -HALF, -pointwise(x.conv1x1_skip)]).t() for x in layers]
-        bias = [torch.cat([bias_of(x.conv1x1_out) * HALF, bias_of(x.conv1x1_skip)]) for x in layers]
-        self.out, self.bias = [x.to(dtype).contiguous() for x in out], [x.to(dtype) for x in bias]
+        kernels = [doubled(layer.conv.weight)[:, :, None].to(dtype) for layer in layers]
+        self.kernels = [kernel.contiguous(memory_format=torch.channels_last) for kernel in kernels]
+        self.out = [(pointwise(x.conv1x1_out) * -HALF).t().to(dtype) for x in layers]
+        self.skip = [-pointwise(x.conv1x1_skip).t().to(dtype) for x in layers]
+        self.bias = [(bias_of(x.conv1x1_out) * HALF).to(dtype) for x in layers]
+        self.skipped = torch.stack([bias_of(x.conv1x1_skip) for x in layers]).sum(0).to(dtype)
         self.features = torch.cat([doubled(pointwise(x.conv1x1_aux)) for x in layers]).t().contiguous()
         self.gates = torch.stack([doubled(bias_of(x.conv)) for x in layers])[:, None, None]
 
@@ -162,15 +164,14 @@ class _Run:
             return x[:0], total[:0]
         gates = self.features.gates(i, self.place[i], n)
         self.place[i] += n
-        for tap, kernel in enumerate(how.kernels[i]):
-            gates.addmm_(seen[tap * self.shape.dilations[i] :][:n], kernel)
+        gates += F.conv2d(seen.t()[None, :, None], how.kernels[i], dilation=(1, self.shape.dilations[i]))[0, :, 0].t()
         a, b = gates.sigmoid_().chunk(2, 1)
-        both = torch.addmm(how.bias[i], torch.addcmul(b, a, b, value=-2), how.out[i])
-        out, skip = both.split([self.shape.channels, self.shape.skips], 1)
-        if i:
-            sums = torch.cat([self.sums[i], total])
-            skip, self.sums[i] = skip + sums[:n], sums[n:].clone()
-        return torch.add(out, seen[around - ahead :][:n], alpha=HALF), skip
+        z = torch.addcmul(b, a, b, value=-2)  # minus the gated result
+        sums = torch.cat([self.sums[i], total]) if i else how.skipped.expand(n, -1)
+        self.sums[i] = sums[n:].clone()
+        total = torch.addmm(sums[:n], z, how.skip[i])
+        out = torch.addmm(how.bias[i], z, how.out[i])
+        return out.add_(seen[around - ahead :][:n], alpha=HALF), total
 
 
 class _Features:
