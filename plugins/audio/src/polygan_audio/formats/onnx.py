@@ -58,6 +58,9 @@ class _Matrices(Frames):
     def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
         return self.analyse(self.synthesise(spectra))
 
+    def scale(self, spectra: Tensor, factor: Tensor) -> Tensor:
+        return spectra * factor[..., None]
+
     def cut(self, sound: Tensor) -> Tensor:
         return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
 

@@ -57,7 +57,7 @@ def phases(frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, 
         spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
         before = found
         x, y = spectra.unbind(-1)
-        spectra *= (magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())[..., None]
+        spectra = frames.scale(spectra, magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())
     assert found is not None
     return spectra, found
 
