@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .runs.train import resume, train
     from .scoring.evaluation import Evaluation, Pairs, Plot, Score
     from .seeding import Noise, mix
+    from .settings.bounded_yaml import parse_yaml
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
     from .training.checkpoint import Checkpoints
@@ -85,6 +86,7 @@ _HOME = {
     "runs.train": "resume train",
     "scoring.evaluation": "Evaluation Pairs Plot Score",
     "seeding": "Noise mix",
+    "settings.bounded_yaml": "parse_yaml",
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
     "training.checkpoint": "Checkpoints",
@@ -164,6 +166,7 @@ __all__ = [
     "losses",
     "make_samples",
     "mix",
+    "parse_yaml",
     "passed_over",
     "ranged",
     "read_options",

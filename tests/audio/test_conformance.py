@@ -4,6 +4,7 @@ Left out are ``audio/dnsmos``, which takes ten seconds, ``audio/wer``, which nee
 ``audio/speaker-of-source``, which needs two speakers.
 """
 
+import dataclasses
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,8 +16,19 @@ TONES = {"source": "tones", "size": 12, "segment": 2048}
 TINY = {
     "audio/hifigan": {"channels": 16, "discriminator_width": 4, "variant": "v3"},
     "audio/vocos": {"dim": 16, "hidden": 32, "blocks": 2, "iterations": 2, "pretrain_steps": 1},
+    "audio/parallel-wavegan": {
+        "layers": 4,
+        "stacks": 2,
+        "channels": 4,
+        "discriminator_channels": 4,
+        "discriminator_start": 2,
+    }
+    | {"n_fft": 512, "hop_length": 128},
 }
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
+RECIPES.append(
+    dataclasses.replace(RECIPES[-1], model={**RECIPES[-1].model, "excitation": "griffin-lim", "iterations": 2})
+)
 DRUMS = {"source": "tones", "kind": "drums", "size": 48, "segment": 1024, "sample_rate": 4000}
 NOTES = {**DRUMS, "kind": "notes"}
 SHOTS = {"width": 2, "latent_dim": 4, "spectra": [256], "penalty_every": 2}

@@ -44,6 +44,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "short sounds from noise: drums, notes, by class or pitch; waveforms, or log-mels for a vocoder",
             "Donahue et al. 2019, arXiv:1802.04208",
         ),
+        RecipeSpec(
+            "audio/parallel-wavegan",
+            "polygan_audio.parallel_wavegan:ParallelWaveGAN",
+            "vocoder: a WaveNet without recurrence from noise or a Griffin-Lim waveform, exact to the original; in pieces without delay",
+            "Yamamoto et al. 2020, arXiv:1910.11480",
+            ("vocoder",),
+        ),
     ]
 
 
@@ -180,6 +187,20 @@ def polygan_formats() -> list[FormatSpec]:
             "export",
             "polygan_audio.formats.shots:export",
             "one ONNX file: latent (batch, numbers) and label (batch,) to waveform",
+        ),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "onnx",
+            "export",
+            "polygan_audio.formats.onnx:export",
+            "one ONNX file: mel (batch, bands, frames) and noise (batch, samples) to waveform",
+        ),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "parallel-wavegan",
+            "import",
+            "polygan_audio.formats.parallel_wavegan:import_parallel_wavegan",
+            "the reference implementation's checkpoint-*.pkl with config.yml and stats.h5 or stats.npy beside it",
         ),
         FormatSpec(
             "audio/hifigan",
