@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
     from .data.walk import left_out_files, passed_over, walk_files
+    from .game.adaptive import AdaptiveAugmentation
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .runs.train import resume, train
     from .scoring.evaluation import Evaluation, Pairs, Plot, Score
     from .seeding import Noise, mix
+    from .settings.bounded_yaml import parse_yaml
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
     from .training.checkpoint import Checkpoints
@@ -75,6 +77,7 @@ _HOME = {
     "data.stream": "Stream Streams",
     "data.encodings": "decode_text",
     "data.walk": "left_out_files passed_over walk_files",
+    "game.adaptive": "AdaptiveAugmentation",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
@@ -83,6 +86,7 @@ _HOME = {
     "runs.train": "resume train",
     "scoring.evaluation": "Evaluation Pairs Plot Score",
     "seeding": "Noise mix",
+    "settings.bounded_yaml": "parse_yaml",
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
     "training.checkpoint": "Checkpoints",
@@ -94,6 +98,7 @@ _LAZY = {name: module for module, names in _HOME.items() for name in names.split
 
 __all__ = [
     "API_VERSION",
+    "AdaptiveAugmentation",
     "Batch",
     "Checked",
     "CheckpointError",
@@ -161,6 +166,7 @@ __all__ = [
     "losses",
     "make_samples",
     "mix",
+    "parse_yaml",
     "passed_over",
     "ranged",
     "read_options",

@@ -72,7 +72,8 @@ class MetricSpec:
 
     ``needs_pairs`` says that the metric asks for `polygan.Evaluation.pairs`. By default such metrics are computed where a run has
     pairs, before all others, and nowhere else. ``needs_sides`` says that the recipe must make samples of one class from samples of
-    another (`Recipe.sides`); by default the metric is computed for no other recipe.
+    another (`Recipe.sides`); by default the metric is computed for no other recipe. ``needs_noise`` says that the recipe must make
+    samples from nothing (`Recipe.given` is None): by default the metric is computed for no other recipe, and before all others.
     """
 
     id: str
@@ -81,6 +82,7 @@ class MetricSpec:
     paper: str = ""
     needs_pairs: bool = False
     needs_sides: bool = False
+    needs_noise: bool = False
 
 
 @dataclass(frozen=True)

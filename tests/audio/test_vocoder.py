@@ -277,7 +277,7 @@ def test_formats_stand_apart_from_the_recipes():
     catalogue = load_catalogue(allow=["audio"], strict=True)
     there = {
         (recipe, direction): sorted(catalogue.formats_of(recipe, direction))
-        for recipe in ("audio/hifigan", "audio/vocos")
+        for recipe in ("audio/hifigan", "audio/vocos", "audio/parallel-wavegan")
         for direction in ("export", "import")
     }
     assert there == {
@@ -285,6 +285,8 @@ def test_formats_stand_apart_from_the_recipes():
         ("audio/hifigan", "import"): ["hifigan"],
         ("audio/vocos", "export"): ["onnx"],
         ("audio/vocos", "import"): [],
+        ("audio/parallel-wavegan", "export"): ["onnx"],
+        ("audio/parallel-wavegan", "import"): ["parallel-wavegan"],
     }
     for spec in catalogue.formats.values():
         assert callable(catalogue.resolve(spec))

@@ -11,7 +11,7 @@ from polygan import TrainerSettings
 from polygan.training.checkpoint import Checkpoints
 from polygan.training.distributed import world_from_environment
 from polygan.training.trainer import Trainer
-from polygan_audio import hifigan, vocos
+from polygan_audio import hifigan, parallel_wavegan, vocos, wavegan
 
 INFO = {"sample_rate": 16_000, "segment": 2048, "count": 50}
 STEPS = 10
@@ -27,7 +27,7 @@ def doubled(kind, config):
     return Double(config, INFO)
 
 
-# Vocos' spectral convergence is a ratio over a process's own share, and not the same.
+# The spectral convergence of Vocos and Parallel WaveGAN is a ratio over a process's own share, and not the same.
 RECIPES = {
     "hifigan": lambda: doubled(
         hifigan.HiFiGAN, hifigan.Config(variant="v2", channels=16, discriminator_width=8, epoch=2)
@@ -35,6 +35,23 @@ RECIPES = {
     "vocos": lambda: doubled(
         vocos.Vocos,
         vocos.Config(dim=8, hidden=16, blocks=2, pretrain_steps=3, stft_weight=0, ema_half_life=50),
+    ),
+    "wavegan": lambda: doubled(
+        wavegan.WaveGAN,
+        wavegan.Config(width=2, latent_dim=4, spectra=(256,), penalty_every=2, ema_half_life=50, augment_horizon=100),
+    ),
+    "parallel-wavegan": lambda: doubled(
+        parallel_wavegan.ParallelWaveGAN,
+        parallel_wavegan.Config(
+            layers=4,
+            stacks=2,
+            channels=4,
+            discriminator_channels=4,
+            discriminator_start=6,
+            convergence_weight=0,
+            n_fft=512,
+            hop_length=128,
+        ),
     ),
 }
 
@@ -57,7 +74,9 @@ def main(out: str) -> None:
     with world_from_environment("cpu", 60) as (world, device):
         tensors = {}
         for kind, make in RECIPES.items():
-            for split in (0, 4)[: world.size]:  # 0: in one go; else stopped there and resumed (two processes only)
+            for split in (0, 4, 8)[
+                : 1 + 2 * (world.size - 1)
+            ]:  # 0: in one go; else stopped there and resumed (two processes only)
                 checkpoints = Checkpoints(Path(out).with_suffix("") / f"{kind}{split}", writable=world.first)
                 settings = TrainerSettings(steps=STEPS, batch_size=2, precision="fp32", hang_timeout=0)
 

@@ -91,6 +91,20 @@ CASES: dict[str, Case] = {
     "audio/vocos": Case(
         {"dim": 32, "hidden": 64, "blocks": 2}, **_VOCODER, quick={"dim": 8, "hidden": 16}, phases=("pretrain_steps",)
     ),
+    "audio/wavegan": Case(
+        {"width": 8, "spectra": (1024, 256), "penalty_every": 2},
+        "tones",
+        data={"kind": "notes", "segment": 16_384, "crop": "start"},
+        inexact="gather and embeddings",
+        quick={"width": 2, "latent_dim": 8},
+    ),
+    "audio/parallel-wavegan": Case(
+        {"layers": 6, "stacks": 3, "channels": 16, "discriminator_channels": 16},
+        **_VOCODER,
+        data={"segment": 2560},
+        quick={"channels": 4, "discriminator_channels": 4},
+        phases=("discriminator_start",),
+    ),
     "text/seqgan": Case(
         {"hidden_dim": 32, "rollouts": 2, "discriminator_steps": 1, "check_every": 2, "discriminator_dropout": 0.0},
         "grammar",

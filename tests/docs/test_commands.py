@@ -17,7 +17,7 @@ from polygan_image.dreaming.command import Dream
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md")))]
-PAGES += [str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md"))]
+PAGES += ["docs/speaking.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md")))]
 ELSEWHERE = ("--plugin", "points/mlp", "FILE", "FOLDER", "RUN", "...")
 """What a command has that needs a plugin or a run which is not there."""
 OF_PLUGINS = {"dream": (Dream, "network")}
@@ -62,9 +62,12 @@ def understand(words):
 
 def sampling_of(run):
     """The generation options of the recipe that a run's name begins with, and its id."""
-    name = Path(run).name.partition("-")[0]
-    known = {id.partition("/")[2]: id for id in get_catalogue().recipes}
-    recipe = known.get(name) or {"coco": "text/seqgan", "idioms": "text/seqgan"}[name]
+    name = Path(run).name
+    known = {id.partition("/")[2]: id for id in get_catalogue().recipes} | {
+        "coco": "text/seqgan",
+        "idioms": "text/seqgan",
+    }
+    recipe = next(id for short, id in known.items() if f"{name}-".startswith(f"{short}-"))
     return kinds(recipe, get_catalogue())[0].Sampling, recipe
 
 

@@ -132,8 +132,8 @@ def metric_ids(
 ) -> list[str]:
     """The ids of the named metrics; without names, the ids of the domain's metrics. ConfigError for another domain's metric.
 
-    Without names, metrics of pairs come first where ``recipe`` and the facts of its data have pairs. Metrics that need pairs or
-    sides are left out where the run has none.
+    Without names, metrics of pairs come first where ``recipe`` and the facts of its data have pairs, and metrics of samples from noise
+    where a recipe makes such. Metrics that need pairs, sides or noise are left out where the run has none.
     """
     known = [name for name in catalogue.metrics if name.partition("/")[0] == domain.id]
     ids = [catalogue.metric(name).id for name in names]
@@ -144,10 +144,12 @@ def metric_ids(
             raise ConfigError(f"metric {name!r} is for the domain {other!r}, and this run is of {domain.id!r}; {fits}")
     if ids or recipe is None or info is None:
         return ids or known
-    paired, sided = has_truth(recipe, domain, info), sides_of(recipe) is not None
+    paired, sided, noisy = has_truth(recipe, domain, info), sides_of(recipe) is not None, recipe.given is None
     specs = [catalogue.metric(name) for name in known]
-    fitting = [spec for spec in specs if paired >= spec.needs_pairs and sided >= spec.needs_sides]
-    return [spec.id for spec in sorted(fitting, key=lambda spec: not spec.needs_pairs)]
+    fitting = [
+        spec for spec in specs if paired >= spec.needs_pairs and sided >= spec.needs_sides and noisy >= spec.needs_noise
+    ]
+    return [spec.id for spec in sorted(fitting, key=lambda spec: not (spec.needs_pairs or spec.needs_noise))]
 
 
 def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tuple[Source, DataSettings, str]:

@@ -41,3 +41,19 @@ def test_a_user_s_own_style_changes_no_picture(monkeypatch):
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)
     monkeypatch.setitem(mpl.rcParams, "axes.grid", True)
     assert drawing.picture(waveform, 16_000) == before
+
+
+def test_an_alignment_is_drawn_below_the_spectrogram():
+    waveform = np.sin(np.arange(16_000) * 0.1).astype(np.float32)
+    diagonal = np.zeros((60, 30), np.float32)
+    diagonal[np.arange(60), np.arange(60) // 2] = 1
+    png = drawing.picture(waveform, 16_000, diagonal)
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA")).astype(int)
+    assert pixels.shape[:2] == (435, 540)
+    assert len(png) < 80_000
+    drawn = pixels[295:425, 60:530, :3].sum(2)
+    heights = drawn.argmax(0)  # the brightest row of each column, from the top
+    assert heights[20] > heights[235] > heights[450]  # the first symbol is at the bottom
+    broken = np.full((5, 3), np.nan, np.float32)
+    assert drawing.picture(waveform, 16_000, broken)
+    assert drawing.picture(waveform, 16_000, np.zeros((0, 3))) == drawing.picture(waveform, 16_000)

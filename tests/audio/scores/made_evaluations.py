@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from polygan import Evaluation, Samples
+from polygan import Evaluation, Samples, Sides
 from polygan.game.recipe import NoOptions
 from polygan_audio.networks.melspec import resolve
 
@@ -40,24 +40,33 @@ def noisy(clip, level, seed=0):
 class Domain:
     """Hands out clips by row."""
 
-    def __init__(self, clips, rate=RATE, **extra):
+    def __init__(self, clips, rate=RATE, labels=None, **extra):
         self.clips, self.rate, self.extra, self.asked = clips, rate, extra, 0
+        self.labels = None if labels is None else torch.tensor(labels)
 
     def real(self, split, rows):
         self.asked += len(rows)
         extra = {k: [v[r] for r in rows] for k, v in self.extra.items()}
-        return Samples([self.clips[r] for r in rows], self, extra={"sample_rate": self.rate, **extra})
+        labels = None if self.labels is None else self.labels[torch.from_numpy(np.asarray(rows))]
+        return Samples([self.clips[r] for r in rows], self, labels, extra={"sample_rate": self.rate, **extra})
 
     def complete(self, made, given, info):
         return made
 
 
 class Vocoder:
-    """A recipe that makes of recordings what ``fault`` makes of each."""
+    """A recipe that makes of recordings what ``fault`` makes of each; untrained, what ``start`` makes."""
 
     domain = given = "audio"
     invents = False
     Sampling = NoOptions
+    start = None
+
+    def networks(self):
+        return {"start": torch.nn.Linear(1, 1)} if self.start else {}
+
+    def sides(self, options):
+        return None
 
     def __init__(self, fault, mel=SPEC):
         self.fault, self.mel, self.calls, self.info = fault, mel, 0, {}
@@ -65,10 +74,37 @@ class Vocoder:
     def generate(self, networks, request):
         self.calls += 1
         assert request.n == len(request.given)
-        return Samples([self.fault(clip) for clip in request.given.data], extra=request.given.extra)
+        fault = self.start if "start" in networks else self.fault
+        return Samples([fault(clip) for clip in request.given.data], extra=request.given.extra)
 
 
-def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, samples=1000, rows=None, kept=None, **extra):
+class Speaker(Vocoder):
+    """A recipe whose clips need not keep the time, as speech from text."""
+
+    keeps_time = False
+    given = "sentence"
+
+
+class Converter(Vocoder):
+    """A recipe that makes the voice ``a`` into the voice ``b``."""
+
+    keeps_time = False
+
+    def sides(self, options):
+        return Sides("a", "b")
+
+
+def evaluation(
+    fault=lambda clip: clip,
+    clips=None,
+    rate=RATE,
+    mel=SPEC,
+    samples=1000,
+    rows=None,
+    kept=None,
+    recipe=Vocoder,
+    **extra,
+):
     clips = [voice(seed=i) for i in range(2)] if clips is None else clips
     domain = Domain(clips, rate, **extra)
     rows = np.arange(len(clips)) if rows is None else rows
@@ -78,13 +114,24 @@ def evaluation(fault=lambda clip: clip, clips=None, rate=RATE, mel=SPEC, samples
         info={},
         train=None,
         held_out=held_out,
-        recipe=Vocoder(fault, mel),
+        recipe=recipe(fault, mel),
         networks={},
         cache=Path(),
         device=torch.device("cpu"),
         samples=samples,
         kept={} if kept is None else kept,
     )
+
+
+def conversion(fault, clips, voices):
+    """An evaluation of a `Converter`; ``voices`` has the letter a or b of each clip."""
+    labels = torch.tensor(["ab".index(voice) for voice in voices])
+    e = evaluation(fault, clips, recipe=Converter, labels=labels.tolist())
+    store = SimpleNamespace(gather=lambda name, rows: labels[rows], info={"classes": ["a", "b"]})
+    rows = np.arange(len(clips))
+    e.splits = {"held_out": SimpleNamespace(rows=rows, store=store)}
+    e.held_out = SimpleNamespace(rows=rows[labels.numpy() == 1], store=store)
+    return e
 
 
 def by_name(found):

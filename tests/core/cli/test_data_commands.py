@@ -78,7 +78,7 @@ class Installed:
         return self.domains[name]
 
     def resolve(self, spec):
-        return lambda: SimpleNamespace(id=spec[0], reads=spec[1][:1], opens=spec[1][1:])
+        return lambda: SimpleNamespace(id=spec[0], reads=spec[1][:1], opens=spec[1][1:], writes=())
 
 
 def test_a_sheet_replaces_no_file_of_the_user(points, capsys):

@@ -122,6 +122,19 @@ def test_metrics_of_sides_are_left_out_where_a_recipe_has_none(run, pair_metric,
     assert "points/near" in known
 
 
+def test_metrics_of_samples_from_noise_lead_where_a_recipe_makes_such_and_are_left_out_elsewhere(
+    run, pair_metric, monkeypatch
+):
+    catalogue = get_catalogue()
+    spec = dataclasses.replace(catalogue.metric("points/near"), needs_pairs=False, needs_noise=True)
+    monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+    info = run._whole_job().info
+    assert run.recipe.given is not None
+    assert metric_ids((), run.domain, catalogue, run.recipe, info) == ["points/spread"]
+    monkeypatch.setattr(type(run.recipe), "given", None)
+    assert metric_ids((), run.domain, catalogue, run.recipe, info) == ["points/near", "points/spread"]
+
+
 def test_a_run_logs_and_prints_the_baseline_beside_the_score(run, pair_metric, capsys):
     more = {"steps": 2, "evaluate_every": 2, "metrics": ("points/near",), "hang_timeout": 0, "precision": "fp32"}
     other = polygan.train("points/mirror", "ring", name="said", **more)

@@ -38,6 +38,19 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Siuzdak 2023, arXiv:2306.00814",
             ("vocoder",),
         ),
+        RecipeSpec(
+            "audio/wavegan",
+            "polygan_audio.wavegan:WaveGAN",
+            "short sounds from noise: drums, notes, by class or pitch; waveforms, or log-mels for a vocoder",
+            "Donahue et al. 2019, arXiv:1802.04208",
+        ),
+        RecipeSpec(
+            "audio/parallel-wavegan",
+            "polygan_audio.parallel_wavegan:ParallelWaveGAN",
+            "vocoder: a WaveNet without recurrence from noise or a Griffin-Lim waveform, exact to the original; in pieces without delay",
+            "Yamamoto et al. 2020, arXiv:1910.11480",
+            ("vocoder",),
+        ),
     ]
 
 
@@ -48,9 +61,16 @@ def polygan_datasets() -> list[DatasetSpec]:
             "tones",
             "audio",
             "polygan_audio.data.datasets:tones",
-            "notes with harmonics, chirps and clicks by seed, for tests and first runs",
+            "notes with harmonics, chirps and clicks by seed, for tests and first runs; drums and notes with labels",
             settings="polygan_audio.data.settings:TonesSettings",
-        )
+        ),
+        DatasetSpec(
+            "shots",
+            "audio",
+            "polygan_audio.data.datasets:shots",
+            "your kits of short sounds, a folder for each class (kick/, snare/): --data shots --data.kits FOLDER",
+            settings="polygan_audio.data.settings:ShotsSettings",
+        ),
     ]
 
 
@@ -97,6 +117,61 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_audio.scores.metrics:wer",
             "share of words of the transcripts that a recogniser gets wrong (package pocketsphinx); lower is better",
         ),
+        MetricSpec(
+            "audio/speaker",
+            "polygan_audio.scores.speech:similarity",
+            "cosine of voice embeddings and the speaker's recordings, up to 1 (weights of resemblyzer); higher is better",
+            "Wan et al. 2018, arXiv:1710.10467",
+        ),
+        MetricSpec(
+            "audio/speaker-of-source",
+            "polygan_audio.scores.speech:similarity_to_source",
+            "the same with the voice that was made into another; lower is better",
+            "Wan et al. 2018, arXiv:1710.10467",
+            needs_sides=True,
+        ),
+        MetricSpec(
+            "audio/mcd-dtw",
+            "polygan_audio.scores.speech:mcd_dtw",
+            "mel-cepstral distortion in dB after dynamic time warping, for clips of any length; lower is better",
+            "Kubichek 1993; Sakoe and Chiba 1978",
+        ),
+        MetricSpec(
+            "audio/duration",
+            "polygan_audio.scores.speech:duration",
+            "mean |ln ratio| of the lengths of made and recorded clips, silence at the ends aside; lower is better",
+        ),
+        MetricSpec(
+            "audio/sharpness",
+            "polygan_audio.scores.speech:sharpness",
+            "curvature of log-mels across bands over that of recordings: 1 is as sharp, below 1 is blurred",
+        ),
+        MetricSpec(
+            "audio/feature-distance",
+            "polygan_audio.scores.shots:feature_distance",
+            "sounds from noise: Frechet distance of log-mel means from those of training sounds; lower is better",
+            "Heusel et al. 2017, arXiv:1706.08500",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/nearest",
+            "polygan_audio.scores.shots:nearest",
+            "sounds from noise: distance to the nearest training sound against held-out sounds'; 0 is a copy, 1 is new",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/pitch",
+            "polygan_audio.scores.shots:pitch",
+            "notes from noise: share within 50 cents of the note that was asked for; higher is better",
+            "de Cheveigne & Kawahara 2002",
+            needs_noise=True,
+        ),
+        MetricSpec(
+            "audio/class-agreement",
+            "polygan_audio.scores.shots:class_agreement",
+            "sounds from noise: share that the nearest class by log-mels is the class that was asked for; higher is better",
+            needs_noise=True,
+        ),
     ]
 
 
@@ -106,6 +181,27 @@ def polygan_formats() -> list[FormatSpec]:
     return [
         FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec(
+            "audio/wavegan",
+            "onnx",
+            "export",
+            "polygan_audio.formats.shots:export",
+            "one ONNX file: latent (batch, numbers) and label (batch,) to waveform",
+        ),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "onnx",
+            "export",
+            "polygan_audio.formats.onnx:export",
+            "one ONNX file: mel (batch, bands, frames) and noise (batch, samples) to waveform",
+        ),
+        FormatSpec(
+            "audio/parallel-wavegan",
+            "parallel-wavegan",
+            "import",
+            "polygan_audio.formats.parallel_wavegan:import_parallel_wavegan",
+            "the reference implementation's checkpoint-*.pkl with config.yml and stats.h5 or stats.npy beside it",
+        ),
         FormatSpec(
             "audio/hifigan",
             "speecht5",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
     from .networks.frontend import FrontEnd
     from .networks.melspec import MelSpec
+
+
+class Synthesis(Protocol):
+    """From mels to sound by a copy of a generator."""
+
+    def refresh(self, generator: Any) -> None:
+        """Take over the weights that the generator has now."""
+        ...
+
+    def stream(self, mels: Iterable[Tensor], seed: int = 0) -> Iterator[Tensor]:
+        """Pieces of the sound of mels (n_mels, f) that follow each other; ``seed``: of noise, where the generator takes any."""
+        ...
 
 
 class Synthesiser:
@@ -50,8 +62,8 @@ class Synthesiser:
         return torch.cat([*self.stream([mel])])
 
     @torch.no_grad()
-    def stream(self, mels: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The same in pieces, from mels (n_mels, f) of any lengths that follow each other.
+    def stream(self, mels: Iterable[Tensor], seed: int = 0) -> Iterator[Tensor]:
+        """The same in pieces, from mels (n_mels, f) of any lengths that follow each other. No seed changes them.
 
         Each piece is what the network makes of the whole, since it sees its context on both sides. Runs have one length, the
         last one of a sound that or a quarter, a half or three of it: convolutions on the CPU are prepared for a shape and kept.

@@ -17,7 +17,7 @@ from .data.facts import extra_of, info_of
 from .networks import melspec
 from .networks.discriminators import Discriminators
 from .networks.frontend import FrontEnd
-from .synthesis import Synthesiser, mel_stream
+from .synthesis import Synthesis, Synthesiser, mel_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
     from .data.facts import AudioExtra
     from .networks.discriminators import Features
+    from .networks.melspec import MelSpec
 
 _PREVIEWS = 6  # held-out recordings in the report
+_SEEDS = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderConfig(Checked, group="model"):
-    """The mel front end, whose numbers None leaves to the preset; optimizers; the weights of the generator's terms."""
+class MelConfig(Checked, group="model"):
+    """The mel front end, whose numbers None leaves to the preset."""
 
     mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
     """Preset of the mel front end, at the data's sample rate."""
@@ -48,6 +50,21 @@ class VocoderConfig(Checked, group="model"):
     """Lower end of the lowest band in Hz."""
     fmax: float | None = None
     """Upper end of the highest band in Hz."""
+
+    def front_end(self, rate: int) -> MelSpec:
+        """The front end for sound of ``rate`` Hz. ConfigError for numbers that cannot work."""
+        return melspec.resolve(self.mel, rate, **self.numbers())
+
+    def numbers(self) -> dict[str, float | None]:
+        """The numbers of the front end that may be set."""
+        names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderConfig(MelConfig):
+    """The mel front end, optimizers, and the weights of the generator's terms."""
+
     learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
     """Learning rate of the generator, and of the discriminators unless they have their own."""
     discriminator_learning_rate: float = ranged(0.0, "[0, 1]", usual=0)
@@ -69,7 +86,8 @@ class Sampling(Checked):
     """How sound is made."""
 
     chunk: int | None = ranged(None, "[1, inf)")
-    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 512 for HiFi-GAN, 1024 for Vocos."""
+    """Frames that the network sees at a time; smaller ones sound sooner, larger ones are faster. None: 512 for HiFi-GAN, 1024 for Vocos,
+    16 for Parallel WaveGAN."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
 
@@ -83,15 +101,17 @@ class Vocoder(Recipe[C]):
     domain = "audio"
     given = "audio"
     Sampling: ClassVar[type] = Sampling
+    seeded: ClassVar[bool] = False
+    """Whether the generator hears noise, so that another seed gives another sound."""
 
     def __init__(self, config: C, info: Mapping[str, Any]) -> None:
         """``info``: sample_rate (Hz), segment (samples), and n_mels, mel_hop of given mels. ConfigError if they do not fit."""
         super().__init__(config, info)
-        self._kept: tuple[ref[nn.Module], object, Synthesiser] | None = None
-        facts, names = info_of(info), ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-        rate, numbers = facts["sample_rate"], {n: getattr(config, n) for n in names}
-        self.mel = mel = melspec.resolve(config.mel, rate, **numbers)
-        self.loss_mel = melspec.resolve(config.mel, rate, **numbers | {"fmax": rate / 2})
+        self._kept: tuple[ref[nn.Module], object, Synthesis] | None = None
+        facts = info_of(info)
+        rate = facts["sample_rate"]
+        self.mel = mel = config.front_end(rate)
+        self.loss_mel = melspec.resolve(config.mel, rate, **config.numbers() | {"fmax": rate / 2})
         segment, hop = facts["segment"], mel.hop_length
         if not segment:
             raise ConfigError(
@@ -184,10 +204,11 @@ class Vocoder(Recipe[C]):
         extra = extra_of(given)
         self._check_rate(extra)
         synthesise, mels, made = self._synthesiser(networks, request), extra.get("mel"), []
+        seeds = self._seeds(request, len(given.data))
         for i, waveform in enumerate(given.data):
             padded = nn.functional.pad(waveform, (0, -len(waveform) % self.mel.hop_length))
             heard = mel_stream(self.mel, [padded]) if mels is None else [self._checked(mels[i], given, i)]
-            sound = [*synthesise.stream(heard)]
+            sound = [*synthesise.stream(heard, seeds[i])]
             if len(waveform) or mels is None:
                 sound = [torch.cat([*sound, torch.zeros(len(waveform))])[: len(waveform)]]
             made.append(torch.cat(sound))
@@ -202,20 +223,24 @@ class Vocoder(Recipe[C]):
             return
         self._check_rate(extra_of(first))
         heard = self._mels_of(first, pieces)
-        for sound in self._kept_synthesiser(networks, request).stream(heard):
+        (seed,) = self._seeds(request, 1)
+        for sound in self._kept_synthesiser(networks, request).stream(heard, seed):
             yield Samples([sound], names=first.names, extra={"sample_rate": self.mel.sample_rate})
 
-    def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
+    def _seeds(self, request: Request, n: int) -> list[int]:
+        """A seed of noise for each of ``n`` recordings, which does not depend on ``n``; zeros where no noise is heard."""
+        return request.noise.integers(_SEEDS, n).tolist() if self.seeded else [0] * n
+
+    def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesis:
         options: Sampling = request.options
         generator = networks["generator"]
         assert isinstance(generator, FrontEnd)
         return Synthesiser(generator, options.chunk, options.precision)
 
-    def _kept_synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesiser:
+    def _kept_synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesis:
         """The synthesiser of the file before, if generator, options and device are the same: a new copy takes as long as a short sound."""
         generator, how = networks["generator"], (request.options, request.device)
         if self._kept is not None and self._kept[0]() is generator and self._kept[1] == how:
-            assert isinstance(generator, FrontEnd)
             self._kept[2].refresh(generator)
         else:
             self._kept = ref(generator), how, self._synthesiser(networks, request)

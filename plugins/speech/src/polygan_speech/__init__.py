@@ -30,12 +30,20 @@ def polygan_recipes() -> list[RecipeSpec]:
             "speech from text: all frames at once, small enough to train on two cores, or frame by frame with attention",
             "Shen et al. 2018, arXiv:1712.05884; Badlani et al. 2021, arXiv:2108.10447; Yang et al. 2021, arXiv:2106.15153",
             ("text to speech",),
-        )
+        ),
+        RecipeSpec(
+            "audio/voice-conversion",
+            "polygan_speech.voice_conversion:VoiceConversion",
+            "one speaker's recordings in another's voice, also across languages, learned without parallel recordings",
+            "Kaneko et al. 2019, arXiv:1907.12279",
+            ("speech",),
+        ),
     ]
 
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
+    onnx = "one ONNX file: mel (batch, bands, frames), label and pitch to the mel of that speaker"
     return [
         FormatSpec(
             "audio/tacotron2",
@@ -51,4 +59,5 @@ def polygan_formats() -> list[FormatSpec]:
             "polygan_speech.formats.tacotron2:import_nvidia",
             "NVIDIA's Tacotron 2, a pickle with state_dict, or torchaudio's bundle of characters",
         ),
+        FormatSpec("audio/voice-conversion", "onnx", "export", "polygan_speech.conversion.onnx:export", onnx),
     ]

@@ -18,7 +18,7 @@ from polygan.runs.data.survey import add_survey, agreed, saved_survey
 from polygan.training.distributed import World
 
 TESTS = Path(__file__).parents[3]
-SHORT = {"quiet": True, "precision": "fp32", "hang_timeout": 0, "steps": 6, "sample_every": 0}
+SHORT = {"quiet": True, "precision": "fp32", "hang_timeout": 0, "steps": 2, "sample_every": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +81,9 @@ def test_scores_of_a_loaded_run_are_computed_with_the_saved_facts(unsurveyed):
 
 def test_a_resumed_run_has_the_saved_facts_to_the_bit(unsurveyed):
     whole = train("whole")
-    half = train("half", steps=3)
+    half = train("half", steps=1)
     unsurveyed()
-    resumed = polygan.resume(half.folder, steps=6, quiet=True)
+    resumed = polygan.resume(half.folder, steps=2, quiet=True)
     assert_same(state(whole), state(resumed))
     assert torch.equal(mean_of(whole), mean_of(resumed))
     assert saved_survey(half.folder) == {name: whole.recipe.info[name] for name in ("mean", "size", "looked_at")}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def segments(split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
     """``waveform`` int16 (B, segment): from where ``draws`` (B,) in [0, 1) say, silence behind short clips.
 
+    With the fact ``crop`` start, from the first sample of each clip.
+
     Where mels are given, a segment begins on a frame, and ``mel`` float32 (B, n_mels, segment / hop) goes along;
     behind a short clip stands the clip's smallest value.
     """
@@ -29,6 +31,7 @@ def segments(split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
     waveforms = np.zeros((len(rows), segment), np.int16)
     frames = segment // hop if hop else 0
     given = np.zeros((len(rows), info.get("n_mels", 0) if hop else 0, frames), np.float32)
+    draws = draws * (info.get("crop") != "start")
     for b, (row, draw) in enumerate(zip(rows.tolist(), draws.tolist(), strict=True)):
         waveform = store.item("waveform", row)
         if hop:

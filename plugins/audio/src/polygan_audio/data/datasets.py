@@ -1,27 +1,34 @@
-"""Sound that is made up on the spot, by seed: notes, chirps and clicks."""
+"""The named sets: sound that is made up on the spot, by seed, and a user's own kits of short sounds."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygan import ConfigError, mix
+from polygan import ConfigError, DataError, Field, mix
 
+from .domain import AudioDomain
 from .facts import SourceFacts
+from .one_shots import SECONDS, classes_of_kind, one_shot
 from .sources import SoundSource
 
 if TYPE_CHECKING:
     from polygan import Source
 
-    from .settings import TonesSettings
+    from .settings import ShotsSettings, TonesSettings
 
 _KINDS = ("note", "note", "chord", "chirp", "clicks")
 _RATE = 16_000
 
 
 class ToneSource(SoundSource):
-    """Clip i is a pure function of (``tones_seed``, i) and the sample rate: 1 to 2 s of `_KINDS`."""
+    """Clip i is a pure function of (``tones_seed``, i) and the sample rate: 1 to 2 s of `_KINDS`, or 1 s of a class.
+
+    The classes of ``drums`` and ``notes`` come in turn, in the field ``label``.
+    """
 
     def __init__(self, settings: TonesSettings) -> None:
         for name, off in (("mels", ""), ("normalize", "none"), ("trim", 0), ("speakers", "none"), ("parallel", "")):
@@ -31,11 +38,17 @@ class ToneSource(SoundSource):
                 )
         self._tones, rate = settings, settings.sample_rate or _RATE
         self.settings = settings
-        lengths = [int(_random(settings, i).uniform(1, 2) * rate) for i in range(settings.size)]
+        self._classes = classes_of_kind(settings.kind)
+        lengths = [
+            round(SECONDS * rate) if self._classes else int(_random(settings, i).uniform(1, 2) * rate)
+            for i in range(settings.size)
+        ]
         short = np.array(lengths) < settings.segment
         self._rows = [i for i in range(settings.size) if settings.short == "pad" or not short[i]]
-        facts = SourceFacts(tones=settings.size)
-        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), facts, longest=max(lengths))
+        facts, more = SourceFacts(tones=settings.size), {"label": Field("int64", ())} if self._classes else {}
+        self._describe(settings, rate, sum(lengths) / rate, int(short.sum()), facts, more, longest=max(lengths))
+        if self._classes:
+            self.info["classes"] = list(self._classes)
         self._refuse_empty(len(self._rows), rate)
 
     def __len__(self) -> int:
@@ -50,8 +63,10 @@ class ToneSource(SoundSource):
         return self._fingerprint("tones", self._tones.size, self._tones.tones_seed, self._tones.short)
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
-        """``waveform`` int16 (T,)."""
+        """``waveform`` int16 (T,), and ``label`` int64 where there are classes."""
         rng, rate = _random(self._tones, self._rows[index]), self.info["sample_rate"]
+        if self._classes:
+            return self._labelled(rng, self._rows[index] % len(self._classes), rate)
         frames = int(rng.uniform(1, 2) * rate)
         kind = _KINDS[rng.integers(len(_KINDS))]
         waveform = _sound(kind, rng, np.arange(frames) / rate, rate)
@@ -59,10 +74,34 @@ class ToneSource(SoundSource):
         peak = rng.uniform(0.3, 0.9)
         return {"waveform": self._int16((peak * waveform / np.abs(waveform).max()).astype(np.float32))}
 
+    def _labelled(self, rng: np.random.Generator, label: int, rate: int) -> dict[str, np.ndarray]:
+        waveform = one_shot(self._classes[label], rng, np.arange(round(SECONDS * rate)) / rate, rate)
+        peak = rng.uniform(0.5, 0.95)
+        sound = self._int16((peak * waveform / np.abs(waveform).max()).astype(np.float32))
+        return {"waveform": sound, "label": np.asarray(label, np.int64)}
+
 
 def tones(settings: TonesSettings) -> Source:
-    """``size`` clips of notes with harmonics and decaying envelopes, chirps, and clicks with bursts of noise."""
+    """``size`` clips of notes with harmonics and decaying envelopes, chirps, and clicks with bursts of noise.
+
+    With ``kind`` drums or notes: short sounds of one class each.
+    """
     return ToneSource(settings)
+
+
+def shots(settings: ShotsSettings) -> Source:
+    """The short sounds below ``settings.kits``, a folder for each class; sounds without folders have no class.
+
+    DataError where no folder is named.
+    """
+    if not settings.kits:
+        raise DataError(
+            "the set shots is your own folder: name it with --data.kits FOLDER, with a folder for each class in it"
+        )
+    place = Path(settings.kits).expanduser()
+    flat = place.is_dir() and not any(path.is_dir() for path in place.iterdir())
+    speakers = "none" if flat else settings.speakers
+    return AudioDomain().open(replace(settings, source=settings.kits, speakers=speakers))
 
 
 def _random(settings: TonesSettings, index: int) -> np.random.Generator:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from polygan import DataError, Domain, Joined, Samples, Sound
+from polygan import DataError, Domain, Joined, Samples
 
 from ..networks.melspec import MelSpec
-from . import batches, drawing, files, mels, transcripts
+from . import batches, files, mels, players, transcripts
 from .facts import AudioExtra, extra_of, info_of
 from .given import read_file, waveforms_of
 from .layouts import open_file, open_folder, open_transcribed, table_of
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .sources import RecordingSource
 
 _LOGGER = logging.getLogger("polygan")
-_SHOWN = 10  # players in a report
-_SECONDS = 10  # of each
 _GAP = 0.3  # seconds of silence between samples that are written to one file
 _BANDS = 40  # of the features
 
@@ -179,14 +177,12 @@ class AudioDomain(Domain):
         return written
 
     def render(self, samples: Samples) -> list[Piece]:
-        """Up to 10 players of up to 10 s, each with a picture of its waveform above its log-mel."""
-        rate = extra_of(samples)["sample_rate"]
-        pieces: list[Piece] = []
-        for i, waveform in enumerate(samples.data[:_SHOWN]):
-            shown = waveform[: _SECONDS * rate].detach().float().cpu().nan_to_num(0, 0, 0)
-            picture = drawing.picture(shown.numpy(), rate)
-            pieces.append(Sound(files.wav_bytes(shown, rate), rate, _caption(samples, i), picture))
-        return pieces
+        """Up to 10 players of up to 10 s, each with a picture of its waveform above its log-mel (and its alignment with text)."""
+        return [players.player(samples, i) for i in range(min(len(samples), players.MOST))]
+
+    def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
+        """Players in pairs, of what was made and of its recording, where one is not the other's re-synthesis."""
+        return [] if players.resynthesised(made, truth) else [*players.pairs(given, made, truth)]
 
     def features(self, samples: Samples) -> Tensor:
         """(n, 80): means and deviations over time of 40 log-mel bands, scaled by (80)^-1/2.
@@ -228,13 +224,3 @@ def _say_clipped(counts: Mapping[Path, int]) -> None:
         first, more = next(iter(clipped)), f" and {len(clipped) - 1:,} more" if len(clipped) > 1 else ""
         total = sum(clipped.values())
         _LOGGER.warning("%s samples of %s%s were beyond full scale and are clipped", f"{total:,}", first.name, more)
-
-
-def _caption(samples: Samples, index: int) -> str:
-    """Name, speaker, length and transcript, as far as there are such."""
-    extra = extra_of(samples)
-    seconds = len(samples.data[index]) / extra["sample_rate"]
-    length = f"{seconds:.1f} s" if seconds <= _SECONDS else f"the first {_SECONDS} s of {seconds:.1f} s"
-    name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
-    speaker = (samples.class_names() or [""] * len(samples))[index]
-    return " – ".join(filter(None, (name, speaker, length, text)))

@@ -47,10 +47,12 @@ class AudioInfo(SourceFacts, total=False):
     """Hz."""
     segment: Required[int]
     """Samples of a training segment; 0: whole clips."""
+    crop: str
+    """``start`` where segments begin with their clips; absent where they begin anywhere."""
     longest: int
     """Samples of the longest clip."""
     classes: list[str]
-    """The names of the speakers, sorted; their places are the labels."""
+    """The names of the speakers, or of the kinds of sounds, sorted; their places are the labels."""
     symbols: str
     """The characters of all transcripts, sorted."""
     seconds: float
@@ -74,6 +76,8 @@ class AudioExtra(TypedDict, total=False):
     """The data is of whole clips, so that a batch is padded."""
     mel: Sequence[Tensor]
     """The log-mel (n_mels, frames) of each waveform. A waveform without samples was given as its mel alone."""
+    alignment: Sequence[Tensor]
+    """Of speech made from text: the share (frames, symbols) of each symbol in each frame, in [0, 1]; reports draw it."""
 
 
 def info_of(info: Mapping[str, Any]) -> AudioInfo:

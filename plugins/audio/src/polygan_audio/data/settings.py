@@ -27,6 +27,8 @@ class AudioSettings(DataSettings):
     """A folder with the same sentences under the same file names, by another speaker or in another language; needs segment 0."""
     short: Literal["pad", "drop"] = "pad"
     """What becomes of clips shorter than a segment: silence behind them, or left out; both are counted."""
+    crop: Literal["random", "start"] = "random"
+    """Where in a clip a segment begins: anywhere, or at the clip's first sample (short sounds, which are heard from their beginning)."""
     piece_seconds: float = ranged(30.0, "[1, 600]", usual=30)
     """Longer recordings are cut into pieces of at most so many seconds, which bounds the memory of decoding. Pieces count as samples:
     of an epoch, and of what is held out."""
@@ -84,3 +86,23 @@ class TonesSettings(AudioSettings):
     """Clips of the set."""
     tones_seed: int = ranged(0, "[0, inf)")
     """Seed of the set."""
+    kind: Literal["mixed", "notes", "drums"] = "mixed"
+    """mixed: notes, chords, chirps and clicks of 1 to 2 s, without labels. notes: C3 to B4, 1 s each, labelled by their names.
+    drums: kicks, snares and hats, 1 s each, labelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotsSettings(AudioSettings):
+    """What the set `shots` adds, and its own defaults."""
+
+    kits: str = ""
+    """Your folder of short sounds, with a folder for each class: kick/, snare/. Silence at both ends is cut (`trim` 40), and a sound
+    is heard from its beginning (`crop` start)."""
+    speakers: Literal["none", "folders", "column"] = "folders"
+    """folders: the first folder below `kits` names the class."""
+    crop: Literal["random", "start"] = "start"
+    """Sounds are heard from their beginning."""
+    trim: float = ranged(40.0, "[0, inf)")
+    """dB below a file's peak that count as silence at both ends; 0: nothing is cut."""
+    piece_seconds: float = ranged(600.0, "[1, 600]", usual=600)
+    """A file is one sound, however long."""

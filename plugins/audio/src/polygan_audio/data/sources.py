@@ -56,6 +56,8 @@ class SoundSource(Source):
             short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
             longest=longest,
         )
+        if settings.crop != "random":
+            own["crop"] = settings.crop
         self.info = {**own, **facts}
 
     def _refuse_empty(self, kept: int, rate: int) -> None:

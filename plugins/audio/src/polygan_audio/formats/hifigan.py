@@ -14,14 +14,12 @@ from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
 from ..data.facts import AudioInfo
 from ..networks.hifigan import VARIANTS, Generator, Shape
 from ..networks.melspec import MelSpec, resolve
+from .weight_norm import DIRECTION, LENGTH, State, floats_of, normed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
-
-State = dict[str, "Tensor"]
-_V, _G = "parametrizations.weight.original1", "parametrizations.weight.original0"
 
 
 def import_hifigan(path: Path, config: Path | None = None) -> ImportedWeights:
@@ -39,7 +37,7 @@ def import_hifigan(path: Path, config: Path | None = None) -> ImportedWeights:
     state = _generator_state(path)
     with torch.device("meta"):  # nothing is allocated for what a file claims
         wanted = {k: tuple(v.shape) for k, v in Generator(shape, mel).state_dict().items() if k != "mel_spec"}
-    found = {name: _new_style(state, name, shown) for name in _layers(wanted)}
+    found = {name: normed(state, name, shown) for name in _layers(wanted)}
     _compare(wanted, {k: v for layer in found.values() for k, v in layer.items()}, state, f"{path} ({place.name})")
     generator = {k: v for layer in found.values() for k, v in layer.items()} | {"mel_spec": mel.facts()}
     networks = {"generator": generator}
@@ -160,29 +158,13 @@ def _hertz(value: Any) -> bool:
 # Files
 
 
-def _tensors(state: Any, path: Path, name: str) -> State:
-    """A dict of finite floating-point tensors, in float32."""
-    if not isinstance(state, dict) or not state or not all(isinstance(k, str) for k in state):
-        raise CheckpointError(f"{path} holds no tensors of a {name}; the official files hold {{{name!r}: tensors}}")
-    for key, value in state.items():
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            raise CheckpointError(f"{path}: {name} {key!r} is a {_kind(value)} and not a tensor of floats")
-        if not bool(value.isfinite().all()):
-            raise CheckpointError(f"{path}: {name} {key!r} has NaN or infinite values; use an earlier checkpoint")
-    return {k: v.detach().float() for k, v in state.items()}
-
-
-def _kind(value: Any) -> str:
-    return f"tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
-
-
 def _generator_state(path: Path) -> State:
     found = read_tensors(path)
     if path.suffix == ".safetensors" and any(k.startswith("generator.") for k in found):
         found = {k.removeprefix("generator."): v for k, v in found.items() if k.startswith("generator.")}
     elif isinstance(found, dict) and "generator" in found:
         found = found["generator"]
-    return _tensors(found, path, "generator")
+    return floats_of(found, path, "generator")
 
 
 # Names and weight norm
@@ -192,44 +174,11 @@ def _layers(wanted: Mapping[str, Any]) -> list[str]:
     return [key.removesuffix(".bias") for key in wanted if key.endswith(".bias")]
 
 
-def _new_style(state: Mapping[str, Tensor], layer: str, shown: str, turned: bool = False) -> State:
-    """A layer's tensors by the names of `torch.nn.utils.parametrizations`.
-
-    ``turned``: a two-dimensional kernel (out, in, T, 1) is to become (out, in, 1, T).
-    """
-
-    def kernel(tensor: Tensor) -> Tensor:
-        if not turned:
-            return tensor
-        if tensor.dim() != 4:
-            raise CheckpointError(f"{shown}: {layer} has the shape {tuple(tensor.shape)}, a period's has 4 dimensions")
-        return tensor.transpose(2, 3).contiguous()
-
-    def get(name: str) -> Tensor | None:
-        return state.get(f"{layer}.{name}")
-
-    found: State = {}
-    weight, bias, original, u = get("weight"), get("bias"), get("weight_orig"), get("weight_u")
-    old_g, g, old_v, v = get("weight_g"), get(_G), get("weight_v"), get(_V)
-    g, v = g if old_g is None else old_g, v if old_v is None else old_v
-    if original is not None and u is not None and v is not None:  # spectral norm, whose v is a vector
-        found |= {"parametrizations.weight.original": kernel(original)}
-        found |= {"parametrizations.weight.0._u": u, "parametrizations.weight.0._v": v}
-    elif g is not None and v is not None:
-        found |= {_G: g, _V: kernel(v)}
-    elif weight is not None:  # folded: any direction of length g is that weight, a zero one too
-        norm = torch.linalg.vector_norm(weight.flatten(1), dim=1).view(-1, *(1,) * (weight.dim() - 1))
-        found |= {_G: norm, _V: kernel(torch.where(norm > 0, weight, torch.ones(())))}
-    if bias is not None:
-        found["bias"] = bias
-    return {f"{layer}.{name}": tensor for name, tensor in found.items()}
-
-
 def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: State, where: str) -> None:
     """Everything that a generator needs is there in its shape, and nothing else."""
     for key, shape in wanted.items():
         layer = re.sub(r"\.(bias|parametrizations.*)$", "", key)
-        name = {"bias": "bias", _G: "weight_g", _V: "weight_v"}[key.removeprefix(f"{layer}.")]
+        name = {"bias": "bias", LENGTH: "weight_g", DIRECTION: "weight_v"}[key.removeprefix(f"{layer}.")]
         if key not in found:
             raise CheckpointError(f"{where}: {layer}.{name} is missing; the file is no HiFi-GAN generator of that size")
         if tuple(found[key].shape) != shape:
@@ -248,7 +197,7 @@ def _compare(wanted: Mapping[str, Any], found: Mapping[str, Tensor], state: Stat
 
 def _setting(wanted: Mapping[str, Any], found: Mapping[str, Tensor]) -> str:
     """Which value of config.json the first layer contradicts, with both values; empty: neither of the two it shows."""
-    first = f"conv_pre.{_V}"
+    first = f"conv_pre.{DIRECTION}"
     if first not in wanted or first not in found or found[first].dim() != 3:
         return ""
     pairs = zip(("upsample_initial_channel", "num_mels"), found[first].shape, wanted[first], strict=False)
@@ -263,9 +212,9 @@ def _discriminators(path: Path) -> State:
     for official, ours in (("mpd", "periods"), ("msd", "scales")):
         if not isinstance(found, dict) or official not in found:
             raise CheckpointError(f"{path} holds no {official}, as official do_* files do; copy it again, {remedy}")
-        state = _tensors(found[official], path, official)
+        state = floats_of(found[official], path, official)
         layers = {key.rpartition(".")[0].partition(".parametrizations")[0] for key in state}
         for layer in layers:
-            for key, tensor in _new_style(state, layer, path.name, turned=official == "mpd").items():
+            for key, tensor in normed(state, layer, path.name, turned=official == "mpd").items():
                 networks[f"families.{ours}.{key}"] = tensor
     return networks

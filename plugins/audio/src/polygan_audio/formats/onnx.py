@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from polygan import ConfigError
 
-from ..networks import vocos
+from ..networks import parallel_wavegan, vocos
 from ..networks.frontend import FrontEnd
 from ..networks.stft import Frames
 from ..optional import need
 from .comparison import agree, folded, trial_mels
+from .plain_wavegan import PlainWaveGAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,9 @@ class _Matrices(Frames):
     def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
         return self.analyse(self.synthesise(spectra))
 
+    def scale(self, spectra: Tensor, factor: Tensor) -> Tensor:
+        return spectra * factor[..., None]
+
     def cut(self, sound: Tensor) -> Tensor:
         return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
 
@@ -70,7 +74,7 @@ class _Matrices(Frames):
 def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     """Write a generator as one ONNX file: ``mel`` (batch, n_mels, frames) to ``waveform`` (batch, frames * hop_length).
 
-    Batch and frames are free. The front end stands in the file's metadata as JSON under ``mel``. ConfigError without onnx
+    A Parallel WaveGAN from noise takes ``noise`` (batch, frames * hop_length), standard normal numbers, beside the mel. Batch and frames are free. The front end stands in the file's metadata as JSON under ``mel``. ConfigError without onnx
     and onnxruntime, in which the file is compared at two lengths; CheckpointError where it differs.
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
@@ -79,23 +83,23 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     ours, path = folded(generator), Path(path)
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
-    free = {"mel": {0: "batch", 2: "frames"}, "waveform": {0: "batch", 1: "samples"}}
-    inputs = trial_mels(generator.mel)
-    traced = ours
-    if isinstance(ours, vocos.Generator):
-        traced = copy.deepcopy(ours)
-        traced.bases = _Bases(ours.mel.n_fft)
-        traced.frames = partial(_Matrices, bases=traced.bases)
+    traced, names = _traceable(ours)
+    free = {
+        "mel": {0: "batch", 2: "frames"},
+        "waveform": {0: "batch", 1: "samples"},
+        "noise": {0: "batch", 1: "samples"},
+    }
+    inputs = [(mel, *_noise_for(ours, mel)[: len(names) - 1]) for mel in trial_mels(generator.mel)]
     with warnings.catch_warnings():
         # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             traced.eval(),
-            (inputs[0],),
+            inputs[0],
             path,
-            input_names=["mel"],
+            input_names=names,
             output_names=["waveform"],
-            dynamic_axes=free,
+            dynamic_axes={name: free[name] for name in (*names, "waveform")},
             opset_version=17,
             dynamo=False,
         )
@@ -106,7 +110,30 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     onnx.save(model, path)
     session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     with torch.no_grad():
-        for x in inputs:
-            made = torch.from_numpy(session.run(None, {"mel": x.numpy()})[0])
-            agree(ours(x), made, path, iterations=getattr(ours, "iterations", 0))
+        for given in inputs:
+            made = session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})[0]
+            agree(ours(*given), torch.from_numpy(made), path, iterations=getattr(ours, "iterations", 0))
     return [path]
+
+
+def _traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
+    """A generator as ONNX can hold it, and the names of its inputs."""
+    if isinstance(ours, vocos.Generator):
+        traced = copy.deepcopy(ours)
+        traced.bases = _Bases(ours.mel.n_fft)
+        traced.frames = partial(_Matrices, bases=traced.bases)
+        return traced, ["mel"]
+    if isinstance(ours, parallel_wavegan.Generator):
+        traced = PlainWaveGAN(copy.deepcopy(ours))
+        if (excite := traced.generator.griffin_lim) is None:
+            return traced, ["mel", "noise"]
+        traced.bases = _Bases(ours.mel.n_fft)
+        excite.make_frames = partial(_Matrices, bases=traced.bases)
+        return traced, ["mel"]
+    return ours, ["mel"]
+
+
+def _noise_for(ours: FrontEnd, mel: Tensor) -> tuple[Tensor]:
+    """Noise (B, F * hop_length) for mels (B, n_mels, F)."""
+    draw = torch.Generator().manual_seed(mel.shape[2])
+    return (torch.randn(len(mel), mel.shape[2] * ours.mel.hop_length, generator=draw),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .melspec import MelSpec
+    from .stft import Frames
 
 ITERATIONS, MOMENTUM = 60, 0.99
 _UPDATES = 100
@@ -36,6 +38,28 @@ def nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, updates: int) -> 
     for _ in range(updates):
         magnitudes = magnitudes * wanted / (filters.T @ (filters @ magnitudes)).clamp(min=1e-10)
     return magnitudes
+
+
+def phases(frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Spectra of these magnitudes (B, F, n_fft / 2 + 1) after iterations of the fast algorithm (Perraudin et al. 2013), without gradients.
+
+    Returns them and the spectra of the last iteration's sound, both (B, F, n_fft / 2 + 1, 2). Phases begin as a sweep from the
+    beginning of each frame to its end: pulses are symmetric, and stay so until rounding decides.
+    """
+    bins = torch.arange(magnitude.shape[2], dtype=magnitude.dtype, device=magnitude.device)
+    angle = math.pi * bins * (bins / frames.n_fft + 0.5)
+    spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
+    spare = torch.empty_like(spectra)
+    found = before = None
+    for _ in range(iterations):
+        found = frames.consistent(spectra, out=spare)
+        spare = spectra
+        spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
+        before = found
+        x, y = spectra.unbind(-1)
+        spectra = frames.scale(spectra, magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())
+    assert found is not None
+    return spectra, found
 
 
 def invertible(spec: MelSpec) -> bool:

@@ -57,6 +57,15 @@ class Frames:
         torch.fft.rfft(frames, out=torch.view_as_complex(out))
         return out
 
+    def scale(self, spectra: Tensor, factor: Tensor) -> Tensor:
+        """Spectra, in place, times a factor for each bin (B, F, n_fft / 2 + 1).
+
+        One part after the other: a product that repeats the factor for both takes four times as long.
+        """
+        for part in spectra.unbind(-1):
+            part.mul_(factor)
+        return spectra
+
     def cut(self, sound: Tensor) -> Tensor:
         """A sound to its frames (B, F, n_fft)."""
         return sound.flatten(1).unfold(1, self.n_fft, self.hop)[:, : self.count]

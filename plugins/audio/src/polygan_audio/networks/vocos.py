@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .convolutions import full_precision, wide
 from .frontend import FrontEnd
-from .griffinlim import MOMENTUM, nearer
+from .griffinlim import nearer, phases
 from .stft import Frames
 
 if TYPE_CHECKING:
@@ -137,26 +137,14 @@ class Generator(FrontEnd):
         magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), _UPDATES).transpose(1, 2)
         magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
         frames = self.frames(self.mel, magnitude)
-        # A sweep from the beginning of each frame to its end. Pulses are symmetric, and stay so until rounding decides.
-        bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
-        angle = math.pi * bins * (bins / self.mel.n_fft + 0.5)
-        spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
-        spare = torch.empty_like(spectra)
-        found = before = None
-        for _ in range(self.iterations):
-            found = frames.consistent(spectra, out=spare)
-            spare = spectra
-            spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
-            before = found
-            x, y = spectra.unbind(-1)
-            spectra *= (magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())[..., None]
-        assert found is not None
+        spectra, found = phases(frames, magnitude, self.iterations)
         unit = (spectra / magnitude[..., None]).to(dtype)
         found, magnitude = found.to(dtype), magnitude.to(dtype)
         kept = (0.5 * found.square().sum(-1).clamp(min=_QUIETEST**2).log() - magnitude.log()).clamp(-_UNSURE, _UNSURE)
         back = unit * unit.new_tensor([1.0, -1.0])
         across = _product(unit, F.pad(back[:, :, :-1], (0, 0, 1, 0)))
         along = _product(unit, F.pad(back[:, :-1], (0, 0, 0, 0, 1, 0)))
+        bins = torch.arange(magnitude.shape[2], dtype=mel.dtype, device=mel.device)
         angle = 2 * math.pi * self.mel.hop_length / self.mel.n_fft * bins
         along = _product(along, torch.stack([angle.cos(), -angle.sin()], -1).to(dtype))
         return magnitude, unit, torch.cat([kept, across.flatten(2), along.flatten(2)], 2)

@@ -1,6 +1,7 @@
 """Measures between a recording and what was made of its mel: pure functions of two waveforms (T,) float32 in [-1, 1].
 
-Both have one length and are compared sample by sample or frame by frame, without alignment: a vocoder keeps the time.
+Most compare sample by sample or frame by frame, without alignment: both waveforms have one length, since a vocoder keeps the
+time. Measures of speech that does not keep the time say so: the frames are aligned, or each waveform is measured by itself.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchaudio.functional as AF
 
 from polygan import DataError
 
 from ..optional import need
+from .warping import warped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +29,10 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """(n_fft, hop, window) in samples of the multi-resolution STFT distance."""
 COEFFICIENTS = 13
 """Mel cepstra 1 to 13 make the mel-cepstral distortion; 0, the loudness, is left out."""
+MOST_FRAMES = 4096
+"""Of clips that are aligned: the memory grows with the product of both lengths."""
+SILENCE = 40.0
+"""Decibels below the loudest 20 ms of a clip; both ends of a clip that are quieter count as silence."""
 WINDOW = 144_160
 """Samples that DNSMOS sees at a time: 9.01 s at 16 kHz."""
 
@@ -72,6 +79,47 @@ def mel_cepstral_distortion(spec: MelSpec, real: Tensor, other: Tensor, coeffici
     """
     gaps = cepstra(spec, real, coefficients) - cepstra(spec, other, coefficients)
     return float(10 / math.log(10) * (2 * gaps.square().sum(0)).sqrt().mean())
+
+
+def warped_distortion(spec: MelSpec, real: Tensor, other: Tensor, coefficients: int = COEFFICIENTS) -> float | None:
+    """`mel_cepstral_distortion` in dB of frames that dynamic time warping aligns (`warping.warped`); the lengths may differ.
+
+    None for clips of more than 4,096 frames.
+    """
+    a, b = (cepstra(spec, clip, coefficients).T.double() for clip in (real, other))  # (F, 13)
+    if max(len(a), len(b)) > MOST_FRAMES:
+        return None
+    gaps = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # equal frames are exactly 0 apart
+    return warped((10 / math.log(10) * math.sqrt(2) * gaps).numpy())
+
+
+def trimmed(rate: int, waveform: Tensor) -> Tensor:
+    """(T,) without silence at both ends: from the first to the last frame of 20 ms, every 10 ms, that is within `SILENCE`.
+
+    Empty for a clip of silence alone.
+    """
+    size, hop = max(1, rate // 50), max(1, rate // 100)
+    power = F.pad(waveform, (0, size)).unfold(0, size, hop).square().mean(1)  # (frames,)
+    loud = (power > power.max() * 10 ** (-SILENCE / 10)).nonzero()[:, 0]
+    return waveform[int(loud[0]) * hop : int(loud[-1]) * hop + size] if len(loud) else waveform[:0]
+
+
+def log_duration(rate: int, real: Tensor, other: Tensor) -> float | None:
+    """ln(T' / T) of the lengths of ``other`` and ``real`` without silence at their ends; None where one is silence alone."""
+    a, b = (len(trimmed(rate, clip)) for clip in (real, other))
+    return math.log(b / a) if a and b else None
+
+
+def curvature(spec: MelSpec, waveform: Tensor) -> float | None:
+    """Mean of |m_(b-1) - 2 m_b + m_(b+1)| over bands b and frames of a natural-log mel m, in nats, without silence at the ends.
+
+    Formants and harmonics bend a spectrum from band to band; a mean over several ways to speak is smoother. None for silence.
+    """
+    clip = trimmed(spec.sample_rate, waveform)
+    if not len(clip):
+        return None
+    mel = natural_mel(spec, F.pad(clip, (0, max(0, spec.pad + 1 - len(clip)))))
+    return float((mel[:-2] - 2 * mel[1:-1] + mel[2:]).abs().mean())
 
 
 def resampled(waveform: Tensor, rate: int, wanted: int) -> Tensor:

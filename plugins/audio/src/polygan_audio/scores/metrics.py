@@ -1,14 +1,14 @@
-"""Scores of vocoders: held-out recordings against what the networks make of their mels, clip by clip.
+"""Scores of what networks make of held-out recordings, clip by clip.
 
-Every score stands between two others: the recordings' own (the floor), and Griffin-Lim's from the same mels, which needs no
-training. Scores are means over clips; those that a measure cannot take are left out and counted in the note.
+Every score stands between others: the recordings' own (the floor), Griffin-Lim's from the same mels, which needs no training, and
+for a vocoder that of its untrained networks. Scores are means over clips; those that a measure cannot take are left out and
+counted in the note. `speech` has the scores of speech that does not keep the time of a recording.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from polygan import DataError, Score
 from ..optional import need
 from . import measures, word_errors
 from .resynthesis import Resynthesis
+from .rows import broken, counted, judged, mean, note, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,91 +29,57 @@ if TYPE_CHECKING:
     Measure = Callable[[Tensor, Tensor], float | None]
 
 
-def _clips(count: int, kind: str = "") -> str:
-    return f"{count} {kind}clip{'' if count == 1 else 's'}"
-
-
-def _note(resynthesis: Resynthesis, refused: int = 0, more: str = "") -> str:
-    """What a reader must know to compare a score with another."""
-    r = resynthesis.recordings
-    seconds = sum(map(len, r.clips)) / r.rate
-    front = f"mel of {r.spec.n_mels} bands, {r.spec.n_fft}/{r.spec.hop_length}, padding {r.spec.padding}"
-    parts = [f"{_clips(len(r.clips), 'held-out ')}, {seconds:.0f} s at {r.rate} Hz", front, more]
-    parts += [f"{_clips(refused)} could not be judged"] if refused else []
-    parts += [f"{_clips(r.short)} {'was' if r.short == 1 else 'were'} too short"] if r.short else []
-    return "; ".join(filter(None, parts))
-
-
-def _broken(resynthesis: Resynthesis) -> str:
-    return f"; {resynthesis.broken} made clips had NaN or infinite samples" if resynthesis.broken else ""
-
-
 def _compared(
-    evaluation: Evaluation, name: str, measure: Measure, better: str = "lower", more: str = ""
+    resynthesis: Resynthesis, name: str, measure: Measure, better: str = "lower", more: str = ""
 ) -> list[Score]:
-    """``measure(real, other)`` of the networks' clips and of Griffin-Lim's; the floor: of the recordings themselves."""
-    resynthesis = Resynthesis.of(evaluation)
+    """``measure(real, other)`` of the networks' clips and of others; the floor: of the recordings themselves."""
     recordings = resynthesis.recordings
 
     def values(others: Sequence[Tensor]) -> list[float | None]:
-        found = (measure(real, other) for real, other in zip(recordings.clips, others, strict=True))
-        return [v if v is not None and isfinite(v) else None for v in found]
+        return [measure(real, other) for real, other in zip(recordings.clips, others, strict=True)]
 
-    floor = _mean(name, recordings.once(f"{name} floor", lambda: values(recordings.clips)))
-    found = values(resynthesis.fakes)
-    made = [
-        Score(
-            name, _mean(name, found), floor, better, _note(resynthesis, found.count(None), more) + _broken(resynthesis)
-        )
-    ]
-    if recordings.baseline is not None:
-        usual = recordings.once(f"{name} baseline", lambda: values(recordings.baseline or ()))
-        note = _note(resynthesis, usual.count(None), more)
-        made.append(Score(f"{name}-of-griffin-lim", _mean(name, usual), floor, better, note))
-    return made
-
-
-def _mean(name: str, values: Sequence[float | None]) -> float:
-    known = [v for v in values if v is not None]
-    if not known:
-        raise DataError(
-            f"{name}: none of the {len(values)} clips could be judged: they are silent, or shorter than the measure needs"
-        )
-    return float(np.mean(known))
+    floor = mean(name, recordings.once(f"{name} floor", lambda: values(recordings.clips)))
+    return table(resynthesis, name, values, floor, better, more)
 
 
 def mel_distance(evaluation: Evaluation) -> list[Score]:
     """``audio/mel-distance``: `measures.mel_distance` by the recipe's front end, in nats; the floor is 0."""
-    spec = Resynthesis.of(evaluation).recordings.spec
-    return _compared(evaluation, "audio/mel-distance", partial(measures.mel_distance, spec), more="natural logarithm")
+    resynthesis = Resynthesis.of(evaluation, in_time=True)
+    measure = partial(measures.mel_distance, resynthesis.recordings.spec)
+    return _compared(resynthesis, "audio/mel-distance", measure, more="natural logarithm")
 
 
 def stft_distance(evaluation: Evaluation) -> list[Score]:
     """``audio/stft-distance``: `measures.stft_distance`, of three resolutions; the floor is 0."""
-    return _compared(evaluation, "audio/stft-distance", measures.stft_distance)
+    resynthesis = Resynthesis.of(evaluation, in_time=True)
+    return _compared(resynthesis, "audio/stft-distance", measures.stft_distance)
 
 
 def mcd(evaluation: Evaluation) -> list[Score]:
     """``audio/mcd``: `measures.mel_cepstral_distortion` by the recipe's front end, in dB; the floor is 0."""
-    spec = Resynthesis.of(evaluation).recordings.spec
+    resynthesis = Resynthesis.of(evaluation, in_time=True)
+    measure = partial(measures.mel_cepstral_distortion, resynthesis.recordings.spec)
     more = f"dB, cepstra 1-{measures.COEFFICIENTS} of the natural-log mel, frames aligned as they are"
-    return _compared(evaluation, "audio/mcd", partial(measures.mel_cepstral_distortion, spec), more=more)
+    return _compared(resynthesis, "audio/mcd", measure, more=more)
 
 
 def stoi(evaluation: Evaluation) -> list[Score]:
     """``audio/stoi``: `measures.stoi`; the floor is 1. ConfigError without pystoi."""
+    Resynthesis.check(evaluation, in_time=True)
     need("pystoi", "metrics", "audio/stoi")
-    rate = Resynthesis.of(evaluation).recordings.rate
-    return _compared(evaluation, "audio/stoi", partial(measures.stoi, rate), "higher")
+    resynthesis = Resynthesis.of(evaluation, in_time=True)
+    return _compared(resynthesis, "audio/stoi", partial(measures.stoi, resynthesis.recordings.rate), "higher")
 
 
 def pesq(evaluation: Evaluation) -> list[Score]:
     """``audio/pesq``: `measures.pesq`; the floor is the recordings' against themselves. ConfigError without pesq."""
+    Resynthesis.check(evaluation, in_time=True)
     need("pesq", "metrics", "audio/pesq")
-    rate = Resynthesis.of(evaluation).recordings.rate
+    resynthesis = Resynthesis.of(evaluation, in_time=True)
+    rate = resynthesis.recordings.rate
     hertz, mode = measures.pesq_band(rate)
     more = f"{'wide' if mode == 'wb' else 'narrow'} band at {hertz} Hz"
-    return _compared(evaluation, "audio/pesq", partial(measures.pesq, rate), "higher", more)
+    return _compared(resynthesis, "audio/pesq", partial(measures.pesq, rate), "higher", more)
 
 
 def dnsmos(evaluation: Evaluation) -> list[Score]:
@@ -121,19 +88,19 @@ def dnsmos(evaluation: Evaluation) -> list[Score]:
     ConfigError without speechmos and onnxruntime.
     """
     predict, resynthesis = measures.DNSMOS(), Resynthesis.of(evaluation)
-    r = resynthesis.recordings
+    target, rate = resynthesis.target, resynthesis.recordings.rate
 
     def values(clips: Sequence[Tensor]) -> np.ndarray:
-        return np.mean([predict(measures.resampled(clip, r.rate, 16_000)) for clip in clips], axis=0)  # (3,)
+        return np.mean([predict(measures.resampled(clip, rate, 16_000)) for clip in clips], axis=0)  # (3,)
 
-    floor, fakes = r.once("dnsmos floor", lambda: values(r.clips)), values(resynthesis.fakes)
-    usual = None if r.baseline is None else r.once("dnsmos baseline", lambda: values(r.baseline or ()))
-    note, made = _note(resynthesis, more="at 16000 Hz, means over clips; the floor is the recordings' own"), []
+    floor = target.once("dnsmos floor", lambda: values(target.clips))
+    found = judged(resynthesis, "dnsmos", values)
+    said, made = note(resynthesis, more="at 16000 Hz, means over clips; the floor is the recordings' own"), []
     for part in ("ovrl", "sig", "bak"):
         at, name = predict.names.index(part), f"audio/dnsmos-{part}"
-        made.append(Score(name, float(fakes[at]), float(floor[at]), "higher", note + _broken(resynthesis)))
-        if usual is not None:
-            made.append(Score(f"{name}-of-griffin-lim", float(usual[at]), float(floor[at]), "higher", note))
+        for kind, scores in found.items():
+            title, remark = (f"{name}-of-{kind}", said) if kind else (name, said + broken(resynthesis))
+            made.append(Score(title, float(scores[at]), float(floor[at]), "higher", remark))
     return made
 
 
@@ -158,16 +125,14 @@ def wer(evaluation: Evaluation) -> list[Score]:
     def rate(clips: Sequence[Tensor]) -> float:
         return word_errors.error_rate(texts, word_errors.recognise([clips[i] for i in told], r.rate))
 
-    def kept(name: str, clips: Any) -> float:
-        return r.once(f"wer {name}", lambda: rate(clips))
-
-    floor = kept("floor", r.clips)
+    floor = r.once("wer floor", lambda: rate(r.clips))
     total = sum(len(word_errors.words(text)) for text in texts)
-    note = _note(
+    said = note(
         resynthesis,
-        more=f"{total} words of {_clips(len(texts))} with a transcript, pocketsphinx's English model at 16000 Hz; the floor is the recordings' own",
+        more=f"{total} words of {counted(len(texts))} with a transcript, pocketsphinx's English model at 16000 Hz; the floor is the recordings' own",
     )
-    made = [Score("audio/wer", rate(resynthesis.fakes), floor, "lower", note + _broken(resynthesis))]
-    if r.baseline is not None:
-        made.append(Score("audio/wer-of-griffin-lim", kept("baseline", r.baseline), floor, "lower", note))
+    made = []
+    for kind, value in judged(resynthesis, "wer", rate).items():
+        title, remark = (f"audio/wer-of-{kind}", said) if kind else ("audio/wer", said + broken(resynthesis))
+        made.append(Score(title, value, floor, "lower", remark))
     return made

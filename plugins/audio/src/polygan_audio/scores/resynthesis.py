@@ -1,130 +1,123 @@
-"""Held-out recordings beside their re-syntheses: by the networks, and by Griffin and Lim from the same mels."""
+"""Held-out recordings beside what is made of them: by the networks, by Griffin and Lim, and by the untrained networks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from weakref import ref
 
 import torch
+import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, Samples
+from polygan import ConfigError, DataError, mix
 
-from ..data.facts import AudioExtra, extra_of
-from ..networks.griffinlim import griffin_lim, invertible
+from .recordings import Recordings, Waveforms, least_samples, recordings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from torch import Tensor
 
-    from polygan import Evaluation
+    from polygan import Evaluation, Samples
 
     from ..networks.melspec import MelSpec
 
-MOST_SECONDS = 300.0
-"""Of recordings that are compared at most, which bounds memory and time."""
-LEAST_SAMPLES = 2048
-"""Shorter clips are left out: the longest window of the scores."""
-_AT_ONCE = 16
-
-Waveforms = list["Tensor"]
-T = TypeVar("T")
+_INIT = -1  # the counter from which the trainer seeds the first weights of a run
 
 
 @runtime_checkable
 class HasMel(Protocol):
-    """A recipe that makes recordings anew from log-mels of one front end."""
+    """A recipe that makes sound from something given, by way of log-mels of one front end.
+
+    ``keeps_time = False`` says that clips do not keep the time of the recordings: speech from text, another voice.
+    """
 
     mel: MelSpec
 
 
-@dataclass
-class Recordings:
-    """The first held-out clips, at most ``MOST_SECONDS`` of them together, and what a run's evaluations share."""
-
-    spec: MelSpec
-    samples: Samples
-    """float32 (T_i,) in [-1, 1], on the CPU."""
-    short: int
-    """Clips left out because they have fewer than `LEAST_SAMPLES` or than the front end's padding needs."""
-
-    def __post_init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    @property
-    def rate(self) -> int:
-        """Hz."""
-        return extra_of(self.samples)["sample_rate"]
-
-    @property
-    def clips(self) -> Waveforms:
-        """float32 (T_i,)."""
-        return self.samples.data
-
-    @property
-    def texts(self) -> Sequence[str] | None:
-        """Transcripts, one a clip, where the data has them."""
-        return extra_of(self.samples).get("text")
-
-    @cached_property
-    def baseline(self) -> Waveforms | None:
-        """Griffin-Lim of each clip's mel; None where the front end's windows do not overlap."""
-        if not invertible(self.spec):
-            return None
-        mels = extra_of(self.samples).get("mel") or [self.spec(clip) for clip in self.clips]
-        return [griffin_lim(self.spec, mel, len(clip)) for mel, clip in zip(mels, self.clips, strict=True)]
-
-    def once(self, name: str, compute: Callable[[], T]) -> T:
-        """``compute()``, or what it gave under this name in an earlier evaluation."""
-        if name not in self._kept:
-            self._kept[name] = compute()
-        return self._kept[name]
+def keeps_time(recipe: object) -> bool:
+    """Whether what a recipe makes lies sample by sample beside the recording. A recipe that does not say keeps the time."""
+    return bool(getattr(recipe, "keeps_time", True))
 
 
 @dataclass
 class Resynthesis:
-    """Recordings and what the networks make of their mels."""
+    """Recordings and what the networks make of them: of their mels, of their transcripts, or in another voice."""
 
     recordings: Recordings
+    """What clips are made from."""
     fakes: Waveforms
-    """float32 (T_i,) in [-1, 1] as they would be written, with the recordings' lengths; NaN is silence."""
+    """float32 (T_i,) in [-1, 1] as they would be written; NaN is silence. Clips that are too short for scores end in silence."""
     broken: int
     """Clips of them that had NaN or infinite samples."""
+    target: Recordings
+    """Recordings of the voice that is made: ``recordings`` themselves, unless one voice is made into another."""
+    start: Waveforms | None = None
+    """What the untrained networks of a vocoder make of the same mels."""
+    speakers: Tensor | None = None
+    """The speaker that each made clip was to have, int64 (n,), where the data has speakers."""
+
+    @property
+    def converted(self) -> bool:
+        """Whether one voice is made into another."""
+        return self.target is not self.recordings
+
+    def others(self) -> dict[str, Waveforms]:
+        """What stands beside the made clips: ``griffin-lim`` and ``start``, as far as there are such."""
+        found = {"griffin-lim": self.recordings.baseline, "start": self.start}
+        return {name: clips for name, clips in found.items() if clips is not None}
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Resynthesis:
+    def of(cls, evaluation: Evaluation, *, in_time: bool = False) -> Resynthesis:
         """The resynthesis of an evaluation, made once: all metrics look at the same.
 
-        DataError for a recipe that is no vocoder, and where no held-out clip is long enough.
+        DataError as `check`, and where no held-out clip is long enough.
         """
+        spec = cls.check(evaluation, in_time=in_time)
         newest = evaluation.once("audio/resynthesis", _Newest)
         if newest.made is None or newest.evaluation is None or newest.evaluation() is not evaluation:
             newest.made = None  # the memory of an earlier evaluation is free before another is made
-            newest.made, newest.evaluation = cls._make(evaluation), ref(evaluation)
+            newest.made, newest.evaluation = cls._make(evaluation, spec), ref(evaluation)
         return newest.made
 
-    @classmethod
-    def _make(cls, evaluation: Evaluation) -> Resynthesis:
+    @staticmethod
+    def check(evaluation: Evaluation, *, in_time: bool = False) -> MelSpec:
+        """The front end of a recipe that scores can look at, before anything is made.
+
+        ``in_time``: the score compares sample by sample. DataError for a recipe that makes sound from noise, and for one that does
+        not keep the time where the score needs it.
+        """
         recipe: object = evaluation.recipe
-        if not isinstance(recipe, HasMel) or evaluation.recipe.given != evaluation.recipe.domain:
-            raise DataError("the score is for vocoders, which make recordings anew from their mels (audio/vocos)")
-        spec = recipe.mel
-        # A run evaluates again and again: the recordings stay the same.
-        recordings = evaluation.once(
-            ("audio/recordings", evaluation.samples, spec), lambda: recordings_of(evaluation, spec)
-        )
-        made = evaluation.generate(len(recordings.clips), evaluation.seed, given=recordings.samples)
-        lengths, wanted = ([len(clip) for clip in clips] for clips in (made.data, recordings.clips))
-        if lengths != wanted:
-            raise ConfigError(
-                f"{type(recipe).__name__}.generate made clips of {lengths[:3]}... samples from {wanted[:3]}...; it is to "
-                "keep the order, the number and the lengths"
+        if not isinstance(recipe, HasMel) or evaluation.recipe.given is None:
+            raise DataError(
+                "the score is for vocoders and speech, which make sound from something given (audio/vocos); leave the score out, or "
+                "take one for sound from noise: polygan list"
             )
-        broken = sum(not bool(clip.isfinite().all()) for clip in made.data)
-        fakes = [clip.detach().cpu().float().nan_to_num(0, 0, 0).clamp(-1, 1) for clip in made.data]
-        return cls(recordings, fakes, broken)
+        if in_time and not keeps_time(recipe):
+            raise DataError(
+                f"the score compares sample by sample, and what {type(recipe).__name__} makes does not keep the time of a recording; "
+                "take audio/speaker, audio/mcd-dtw or audio/duration"
+            )
+        return recipe.mel
+
+    @classmethod
+    def _make(cls, evaluation: Evaluation, spec: MelSpec) -> Resynthesis:
+        # A run evaluates again and again: the recordings stay the same.
+        def kept(side: str) -> Recordings:
+            key = ("audio/recordings", evaluation.samples, spec, side)
+            return evaluation.once(key, lambda: recordings_of(evaluation, spec, side))
+
+        sides = evaluation.sides
+        recordings, target = (kept(sides.given), kept(sides.made)) if sides else (kept(""),) * 2
+        made = evaluation.generate(len(recordings.clips), evaluation.seed, given=recordings.samples)
+        _check_order(evaluation, made, recordings)
+        speakers = recordings.samples.labels if made.labels is None else made.labels
+        return cls(
+            recordings,
+            [_audible(clip, recordings) for clip in made.data],
+            sum(not bool(clip.isfinite().all()) for clip in made.data),
+            target,
+            recordings.once("start", lambda: _untrained(evaluation, recordings)),
+            None if sides or speakers is None else speakers.cpu(),
+        )
 
 
 @dataclass
@@ -135,38 +128,36 @@ class _Newest:
     evaluation: ref[Evaluation] | None = None
 
 
-def recordings_of(evaluation: Evaluation, spec: MelSpec) -> Recordings:
-    """The first ``evaluation.samples`` held-out clips that are long enough, at most `MOST_SECONDS` together (one at least)."""
-    split, least = evaluation.held_out, max(LEAST_SAMPLES, spec.pad + 1)
-    clips: Waveforms = []
-    texts: list[str] = []
-    mels: list[Tensor] = []
-    seconds, short, rate, rows = 0.0, 0, 0, split.rows[: evaluation.samples]
-
-    def recordings() -> Recordings:
-        extra = AudioExtra(sample_rate=rate)
-        if texts:
-            extra["text"] = texts
-        if mels:
-            extra["mel"] = mels
-        return Recordings(spec, Samples(clips, evaluation.domain, extra=dict(extra)), short)
-
-    for start in range(0, len(rows), _AT_ONCE):
-        found = evaluation.domain.real(split, rows[start : start + _AT_ONCE])
-        extra = extra_of(found)
-        rate = extra["sample_rate"]
-        for i, clip in enumerate(found.data):
-            if len(clip) < least:
-                short += 1
-                continue
-            seconds += len(clip) / rate
-            if clips and seconds > MOST_SECONDS:
-                return recordings()
-            clips.append(torch.as_tensor(clip, dtype=torch.float32).cpu())
-            texts += [*extra.get("text", ())][i : i + 1]
-            mels += [*extra.get("mel", ())][i : i + 1]
-    if not clips:
-        raise DataError(
-            f"of {len(rows)} held-out clips none has the {least} samples that scores need; raise --data.held_out"
+def _check_order(evaluation: Evaluation, made: Samples, recordings: Recordings) -> None:
+    """ConfigError where a recipe breaks the order, the number or (if it keeps the time) the lengths of what it is given."""
+    lengths, wanted = ([len(clip) for clip in clips] for clips in (made.data, recordings.clips))
+    timed = keeps_time(evaluation.recipe)
+    if len(lengths) != len(wanted) or (timed and lengths != wanted):
+        name, kept = type(evaluation.recipe).__name__, ", the number and the lengths" if timed else " and the number"
+        raise ConfigError(
+            f"{name}.generate made {len(lengths)} clips of {lengths[:3]}... samples from {len(wanted)} of {wanted[:3]}...; it is to "
+            f"keep the order{kept}"
         )
-    return recordings()
+
+
+def _audible(clip: Tensor, recordings: Recordings) -> Tensor:
+    """A made clip as it would be written: (T,) float32 in [-1, 1] on the CPU, with silence behind one that is too short."""
+    clip = clip.detach().cpu().float().nan_to_num(0, 0, 0).clamp(-1, 1)
+    return F.pad(clip, (0, max(0, least_samples(recordings.spec) - len(clip))))
+
+
+def _untrained(evaluation: Evaluation, recordings: Recordings) -> Waveforms | None:
+    """What a vocoder makes with the weights that a run of this seed begins with: what training adds is measured from here.
+
+    None for recipes that do not keep the time, and for recipes without networks.
+    """
+    recipe = evaluation.recipe
+    if not keeps_time(recipe) or recipe.given != recipe.domain:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(mix(evaluation.seed, _INIT))
+        networks = {name: network.to(evaluation.device) for name, network in recipe.networks().items()}
+    if not networks:
+        return None
+    made = evaluation.generate(len(recordings.clips), evaluation.seed, networks=networks, given=recordings.samples)
+    return [_audible(clip, recordings) for clip in made.data]

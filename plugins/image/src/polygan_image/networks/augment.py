@@ -10,40 +10,17 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from polygan import AdaptiveAugmentation
 
 UNIFORM_DRAWS, NORMAL_DRAWS, DIFFAUGMENT_DRAWS = 21, 7, 7
 _SHIFT = 0.125  # of the side, of translations
 _SCALE, _CONTRAST, _SATURATION, _BRIGHTNESS = 0.2, 0.5, 1.0, 0.2  # the first three in octaves
 
 
-class Adaptive(nn.Module):
-    """The state of adaptive augmentation: buffers, which are saved, resumed to the bit and equal on all processes.
-
-    ``p`` is the probability of each transformation; ``signs`` and ``count`` gather r_t since ``p`` moved last.
-    """
-
-    p: Tensor
-    signs: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("p", "signs", "count"):
-            self.register_buffer(name, torch.zeros(()))
-
-    def record(self, real_logits: Tensor) -> None:
-        """Count the signs of logits of real pictures; their mean is r_t (Karras et al. 2020, eq. 1)."""
-        self.signs += real_logits.detach().sign().float().mean()
-        self.count += 1
-
-    def adapt(self, move: float, target: float, limit: float = 1.0) -> Tensor:
-        """Move p by ``move`` within [0, limit] so that r_t nears its target, reset the counts, and return a copy of p."""
-        r_t = self.signs / self.count.clamp(min=1)
-        self.p.add_(move * (r_t - target).sign()).clamp_(0, limit)
-        self.signs.zero_()
-        self.count.zero_()
-        return self.p.clone()
+Adaptive = AdaptiveAugmentation
+"""The state of adaptive augmentation."""
 
 
 def adaptive_augment(images: Tensor, p: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:

@@ -55,8 +55,11 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     generator = networks["generator"]
     if isinstance(generator, Generator) and isinstance(generator.network, Tacotron2):
         return attention_onnx.export(recipe, generator, path)
-    fits = isinstance(generator, Generator) and isinstance(generator.network, Parallel)
-    if not isinstance(recipe, Speech) or not isinstance(generator, Generator) or not fits:
+    if (
+        not isinstance(recipe, Speech)
+        or not isinstance(generator, Generator)
+        or not isinstance(generator.network, Parallel)
+    ):
         raise ConfigError(f"export to ONNX takes a generator of audio/tacotron2; this is a {type(generator).__name__}")
     alphabet, classes = recipe.spelling.alphabet, recipe.classes
     sentence = _Sentence(generator, len(classes)).cpu().eval()

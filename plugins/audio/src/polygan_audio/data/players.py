@@ -1,0 +1,61 @@
+"""Players of a report: sound to hear beside its picture, with a caption."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from polygan import Sound
+
+from . import drawing, files
+from .facts import extra_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from polygan import Samples
+
+MOST = 10
+"""Players of a view."""
+SECONDS = 10
+"""Of each that are played."""
+
+
+def player(samples: Samples, index: int, role: str = "") -> Sound:
+    """Up to 10 s of one sample with its picture. ``role`` stands first in the caption: made, recorded."""
+    rate, waveform = extra_of(samples)["sample_rate"], samples.data[index]
+    shown = waveform[: SECONDS * rate].detach().float().cpu().nan_to_num(0, 0, 0)
+    share = len(shown) / max(1, len(waveform))
+    picture = drawing.picture(shown.numpy(), rate, _alignment(samples, index, share))
+    return Sound(files.wav_bytes(shown, rate), rate, caption(samples, index, role), picture)
+
+
+def pairs(given: Samples, made: Samples, truth: Samples | None) -> list[Sound]:
+    """Each made sample, and behind it the recording of the same words, or the recording that it was made from."""
+    other, role = (given, "given") if truth is None else (truth, "recorded")
+    shown = range(min(len(made), len(other), MOST))
+    return [one for i in shown for one in (player(made, i, "made"), player(other, i, role))]
+
+
+def resynthesised(made: Samples, truth: Samples | None) -> bool:
+    """Whether made samples have the lengths of their recordings: the same sound again, whose columns stand side by side."""
+    return truth is not None and [len(x) for x in made.data] == [len(x) for x in truth.data]
+
+
+def _alignment(samples: Samples, index: int, share: float) -> np.ndarray | None:
+    """The first ``share`` of the alignment (frames, symbols) of a sample; None where there is none."""
+    found = extra_of(samples).get("alignment", ())
+    if index >= len(found) or found[index].ndim != 2:
+        return None
+    frames = math.ceil(share * len(found[index]))
+    return found[index][:frames].detach().float().cpu().numpy()
+
+
+def caption(samples: Samples, index: int, role: str = "") -> str:
+    """Role, name, speaker, length and transcript, as far as there are such."""
+    extra = extra_of(samples)
+    seconds = len(samples.data[index]) / extra["sample_rate"]
+    length = f"{seconds:.1f} s" if seconds <= SECONDS else f"the first {SECONDS} s of {seconds:.1f} s"
+    name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
+    speaker = (samples.class_names() or [""] * len(samples))[index]
+    return " – ".join(filter(None, (role, name, speaker, length, text)))

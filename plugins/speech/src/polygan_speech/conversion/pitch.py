@@ -1,0 +1,127 @@
+"""The pitch of speech: found by normalised cross-correlation, converted linearly, drawn as harmonics of a log-mel."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from polygan_audio.networks.convolutions import full_precision, wide
+
+if TYPE_CHECKING:
+    from polygan_audio.networks.melspec import MelSpec
+
+LOWEST, HIGHEST = 60.0, 500.0
+"""Hz between which a pitch is looked for."""
+_SECONDS = 0.03  # that are compared with themselves, shifted
+_VOICED = 0.5  # least correlation of a voiced frame
+_QUIET = 1e-3  # root mean square below which no frame is voiced: -60 dB of full scale
+_OCTAVE = 0.02  # what a pitch an octave lower must win in correlation (Boersma 1993, eq. 24)
+_MEDIAN = 5  # frames
+_PITCHES = 72  # of the table of harmonics
+
+
+def frame_centres(spec: MelSpec, frames: Tensor) -> Tensor:
+    """The sample in the middle of each frame number, int64, of the shape of ``frames``."""
+    return frames * spec.hop_length + (spec.hop_length // 2 if spec.padding == "same" else 0)
+
+
+@torch.no_grad()
+def pitch_of(waveform: Tensor, spec: MelSpec, frames: Tensor) -> Tensor:
+    """The pitch in Hz of frames (B, F), int64 numbers of neighbours in time, of waveforms (B, T); 0 where a frame is unvoiced.
+
+    The normalised cross-correlation of Talkin 1995 ("A robust algorithm for pitch tracking", section 3), whose highest peak wins. Higher
+    pitches cost less (Boersma 1993), and a median over five frames removes single jumps. No value is read.
+    """
+    with full_precision(waveform.device):
+        rate, x = spec.sample_rate, wide(waveform)
+        least, most = int(rate / HIGHEST), math.ceil(rate / LOWEST)
+        length = round(_SECONDS * rate)
+        size = length + most + 1
+        x = F.pad(x, (size // 2, size - size // 2))
+        places = frame_centres(spec, frames)[..., None] + torch.arange(size, device=x.device)  # (B, F, size)
+        cut = x[:, None].expand(-1, frames.shape[1], -1).gather(2, places)
+        alike = _correlation(cut - cut.mean(2, keepdim=True), length, least, most)  # of lags least - 1 .. most + 1
+        before, at, after = alike[..., :-2], alike[..., 1:-1], alike[..., 2:]
+        lags = torch.arange(least, most + 1, device=x.device)
+        cost = _OCTAVE * torch.log2(lags / least).to(x.dtype)
+        score = torch.where((at > before) & (at >= after), at - cost, -2.0)
+        best = score.argmax(2, keepdim=True)  # (B, F, 1)
+        a, b, c = (part.gather(2, best)[..., 0] for part in (before, at, after))
+        bend = (a - 2 * b + c).clamp(max=-1e-6)
+        lag = lags[best[..., 0]] + (0.5 * (a - c) / bend).clamp(-0.5, 0.5)
+        loud = cut.square().mean(2).sqrt() > _QUIET
+        voiced = (b > _VOICED) & loud & (score.gather(2, best)[..., 0] > -1)
+        return _smoothed(rate / lag, voiced)
+
+
+def _correlation(cut: Tensor, length: int, least: int, most: int) -> Tensor:
+    """The correlation in [-1, 1] of the first ``length`` samples of cuts (..., size) with those that lie a lag later."""
+    size = cut.shape[-1]
+    first = F.pad(cut[..., :length], (0, size - length))
+    product = torch.fft.irfft(torch.fft.rfft(cut) * torch.fft.rfft(first).conj(), n=size)[..., least - 1 : most + 2]
+    energy = F.pad(cut.square().cumsum(-1), (1, 0))
+    energies = energy[..., length:] - energy[..., : size - length + 1]  # of lags 0 .. size - length
+    own, others = energies[..., :1], energies[..., least - 1 : most + 2]
+    return product / (own * others).clamp(min=1e-12).sqrt()
+
+
+def _smoothed(pitch: Tensor, voiced: Tensor) -> Tensor:
+    """The median of the voiced pitches around each frame (B, F), where two of three neighbours are voiced; else 0."""
+    side = _MEDIAN // 2
+    marked = F.pad(torch.where(voiced, pitch, torch.inf), (side, side), value=torch.inf)
+    near = marked.unfold(1, _MEDIAN, 1).sort(2)[0]  # (B, F, 5): voiced ones first
+    count = F.pad(voiced.long(), (side, side)).unfold(1, _MEDIAN, 1).sum(2, keepdim=True)
+    middle = near.gather(2, ((count - 1) // 2).clamp(min=0))[..., 0]
+    kept = F.pad(voiced.long(), (1, 1)).unfold(1, 3, 1).sum(2) >= 2
+    return torch.where(kept & middle.isfinite(), middle, 0.0)
+
+
+def convert_pitch(pitch: Tensor, source: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
+    """Pitches (B, F) in Hz of one voice as those of another: a linear map of log-F0 (Kaneko & Kameoka 2018, section 4.1).
+
+    ``source`` and ``target`` hold the mean and the deviation of ln Hz, each (B,). Unvoiced frames, 0, stay 0.
+    """
+    (mean, deviation), (new_mean, new_deviation) = ([x[:, None] for x in pair] for pair in (source, target))
+    relative = (pitch.clamp(min=1.0).log() - mean) / deviation
+    made = (relative * new_deviation + new_mean).exp().clamp(LOWEST, HIGHEST)
+    return torch.where(pitch > 0, made, 0.0)
+
+
+class Harmonics(nn.Module):
+    """What a pitch does to a log-mel: peaks at its harmonics, as far as the front end resolves them.
+
+    The table holds log-mels of pulse trains, less their smooth part. Between its pitches it is interpolated.
+    """
+
+    table: Tensor
+
+    def __init__(self, spec: MelSpec, smooth: Tensor) -> None:
+        """``smooth`` (n_mels, n_mels) gives the smooth part of a log-mel."""
+        super().__init__()
+        self.step = math.log(HIGHEST / LOWEST) / (_PITCHES - 1)
+        pitches = LOWEST * torch.exp(self.step * torch.arange(_PITCHES, dtype=torch.float64))
+        time = torch.arange(4 * spec.n_fft, dtype=torch.float64) / spec.sample_rate
+        rows = []
+        for pitch in pitches.tolist():
+            count = max(1, int(spec.sample_rate / 2 / pitch - 1e-6))
+            angle = 2 * math.pi * pitch * torch.arange(1, count + 1, dtype=torch.float64)[:, None] * time
+            mel = spec((angle.cos().sum(0) / count).float())
+            rows.append(mel[:, mel.shape[1] // 2].double())
+        mels = torch.stack(rows)  # (pitches, n_mels)
+        self.register_buffer("table", (mels - mels @ smooth.double().T).float(), persistent=False)
+
+    def forward(self, pitch: Tensor) -> Tensor:
+        """Pitches (B, F) in Hz, 0 where unvoiced, to (B, n_mels + 2, F): peaks, a flag, and ln Hz around 150 Hz."""
+        voiced = (pitch > 0).to(self.table.dtype)
+        logarithm = pitch.clamp(LOWEST, HIGHEST).log().to(self.table.dtype)
+        place = ((logarithm - math.log(LOWEST)) / self.step).clamp(0, _PITCHES - 1.001)
+        low = place.floor()
+        share = (place - low)[..., None]
+        index = low.long()
+        peaks = self.table[index] * (1 - share) + self.table[index + 1] * share  # (B, F, n_mels)
+        more = torch.stack([torch.ones_like(logarithm), 2 * (logarithm - math.log(150.0))], 2)
+        return (torch.cat([peaks, more], 2) * voiced[..., None]).transpose(1, 2)

@@ -1,0 +1,99 @@
+"""The settings of voice conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from polygan import Checked, ranged
+from polygan_audio.networks import melspec
+from polygan_audio.vocoding import GRIFFIN_LIM
+
+if TYPE_CHECKING:
+    from polygan_audio.networks.melspec import MelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Checked, group="model"):
+    """The mel front end, whose numbers None leaves to the preset; networks; the parts of the training; the weights of the terms."""
+
+    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
+    """Preset of the mel front end, at the data's sample rate. A vocoder of the run must have the same."""
+    n_fft: int | None = None
+    """Samples of the Fourier transform."""
+    win_length: int | None = None
+    """Samples of the window; where only n_fft is set: as many as n_fft."""
+    hop_length: int | None = None
+    """Samples between frames."""
+    n_mels: int | None = None
+    """Bands."""
+    fmin: float | None = None
+    """Lower end of the lowest band in Hz."""
+    fmax: float | None = None
+    """Upper end of the highest band in Hz."""
+    dim: int = ranged(256, "[1, inf)")
+    """Channels of the generator."""
+    hidden: int = ranged(512, "[1, inf)")
+    """Width of the dense layers in the generator's blocks."""
+    blocks: int = ranged(6, "[1, inf)")
+    """Number of ConvNeXt blocks of the generator."""
+    discriminator_width: int = ranged(32, "[1, inf)")
+    """Channels of the discriminator's first map; deeper maps have 2 and 3 times as many."""
+    recogniser_dim: int = ranged(160, "[1, inf)")
+    """Channels of the recogniser."""
+    recogniser_blocks: int = ranged(5, "[1, inf)")
+    """Number of ConvNeXt blocks of the recogniser."""
+    window: int = ranged(64, "[16, inf)", usual=64)
+    """Frames of the windows in which voices are compared; whole clips go to the recogniser."""
+    pretrain_steps: int = ranged(2000, "[0, inf)")
+    """Iterations in which the generator only makes each speaker's mels anew, before the discriminator comes in."""
+    recogniser_steps: int = ranged(2000, "[0, inf)")
+    """Iterations in which the recogniser learns from the transcripts; 0: no content term. The discriminator comes in after them."""
+    identity_steps: int = ranged(0, "[0, inf)")
+    """The iteration from which the identity term no longer counts; 0: the term counts all the time."""
+    adversarial: float = ranged(1.0, "[0, inf)")
+    """Weight of what the discriminator says of conversions, and of mels that were made anew."""
+    identity: float = ranged(5.0, "[0, inf)")
+    """Weight of the difference between a mel and what the generator makes of it for its own speaker."""
+    cycle: float = ranged(2.0, "[0, inf)")
+    """Weight of the difference between a mel and its conversion that was converted back."""
+    content: float = ranged(5.0, "[0, inf)")
+    """Weight of the difference between the recogniser's features of a mel and of its conversion."""
+    features: float = ranged(1.0, "[0, inf)")
+    """Weight of feature matching between a mel and the one made anew, as a share of the identity term."""
+    perturb: float = ranged(0.3, "[0, inf)")
+    """Deviation of the random equaliser in the identity term, which also stretches the frequency axis; 0: the mel as it is."""
+    mask: float = ranged(0.25, "[0, 1)")
+    """Largest share of a window's frames that the generator does not see."""
+    learning_rate: float = ranged(5e-4, "(0, 1]", usual="5e-4")
+    """First learning rate of the generator; learning rates fall to 0 along a cosine."""
+    discriminator_learning_rate: float = ranged(3e-4, "(0, 1]", usual="3e-4")
+    """First learning rate of the discriminator."""
+    recogniser_learning_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
+    """First learning rate of the recogniser."""
+    beta1: float = ranged(0.5, "[0, 1)", usual=0.5)
+    """Decay of the mean gradient in the game."""
+    beta2: float = ranged(0.9, "[0, 1)", usual=0.9)
+    """Decay of the mean squared gradient in the game."""
+    weight_decay: float = ranged(0.01, "[0, inf)")
+    """Decoupled weight decay (AdamW)."""
+    ema_half_life: float = ranged(2_000.0, "[0, inf)")
+    """Half-life of the averaged generator in samples; 0: not averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Checked):
+    """How recordings are converted."""
+
+    speaker: str = ""
+    """The speaker to convert to, by name; empty: the other one of two, the second for a recording of nobody known."""
+    source: str = ""
+    """The speaker of the recordings, by name, whose pitch is known; empty: the other one of two, or what the recording tells."""
+    vocoder: str = GRIFFIN_LIM
+    """A run of a vocoder with the same mel front end (its name, folder or exported file), or griffin-lim."""
+
+
+def spec_of(config: Config, sample_rate: int) -> MelSpec:
+    """The mel front end of the settings."""
+    names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
+    return melspec.resolve(config.mel, sample_rate, **{name: getattr(config, name) for name in names})
