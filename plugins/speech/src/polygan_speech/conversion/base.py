@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from polygan import Domain, Request, Split
-    from polygan.files import Facts
 
 _PREVIEWS = 6  # held-out recordings in the report
 
@@ -58,7 +57,7 @@ class Conversion(Recipe[Config]):
         self.alphabet = heard(symbols) if symbols and config.recogniser_steps and config.content else None
 
     @classmethod
-    def survey(cls, config: Config, domain: Domain, split: Split) -> Facts:
+    def survey(cls, config: Config, domain: Domain, split: Split) -> Mapping[str, Any]:
         """Mean and deviation of log-mels by speaker and band, and of ln F0 by speaker (`Voices`)."""
         del domain
         info = split.store.info
