@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [leakgan] [generating] [image] [pix2pix] [cyclegan] [enlarging] [audio] [wavegan-parallel]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [leakgan] [generating] [image] [pix2pix] [cyclegan] [enlarging] [audio] [wavegan-parallel] [speech]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -32,6 +32,7 @@ from leakgan import bench_leakgan
 from parallel_wavegan import bench_wavegan_parallel
 from pix2pix import bench_pix2pix
 from plain_loops import dcgan_step
+from speech import bench_speech
 from text import bench_text
 from timing import PRECISIONS, interleave, table
 
@@ -285,6 +286,7 @@ def main():
         "enlarging": bench_enlarging,
         "audio": bench_audio,
         "wavegan-parallel": bench_wavegan_parallel,
+        "speech": bench_speech,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", nargs="*", help=", ".join(benches))

@@ -116,3 +116,18 @@ def test_the_style_example_runs(capsys):
     style.main(["style-of-examples/drawn/plain", "style-of-examples/drawn/striped", str(photo)])  # goes on with the run
     with style.Image.open("style-of-examples/converted/photo.png") as made:
         assert made.size == (50, 34)
+
+
+def test_the_example_of_another_language_translates_what_it_did_not_learn(tmp_path, capsys):
+    pytest.importorskip("nltk", reason="the example's phrase table is nltk's")
+    numbers = {"one": "uno", "two": "due", "three": "tre", "four": "quattro", "five": "cinque", "six": "sei"}
+    verbs = {"press": "premere", "say": "dire", "choose": "scegliere", "enter": "inserire"}
+    for folder, side in (("en", 0), ("it", 1)):
+        (tmp_path / folder).mkdir()
+        lines = [f"{v}-{n}|{(v, w)[side]} {(n, m)[side]}" for v, w in verbs.items() for n, m in numbers.items()]
+        (tmp_path / folder / "metadata.csv").write_text("\n".join(lines))
+    example("other_language").main([str(tmp_path / "en"), str(tmp_path / "it")])
+    out = capsys.readouterr().out
+    share = {line[:25].strip(): float(line[26:]) for line in out.splitlines() if re.fullmatch(r"  .{23} [0-9.]+", line)}
+    assert share["phrase table"] == 1
+    assert share["nearest training prompt"] <= 0.75
