@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polygan import Checked, ConfigError, ranged
+from polygan_audio.vocoder import MelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Checked, group="model"):
+class Config(MelConfig):
     """Which network speaks, how text is read, the mel front end, the size of the networks, and the game."""
 
     decoder: Literal["parallel", "attention"] = "parallel"
@@ -20,20 +21,6 @@ class Config(Checked, group="model"):
     """What is read: characters, or phonemes by espeak-ng (pip install 'polygan-speech[phonemes]')."""
     language: str = "en"
     """Language in which numbers and abbreviations are spelled out (en, it, ...); with phonemes also espeak-ng's. Empty: neither."""
-    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
-    """Preset of the mel front end, at the data's sample rate; a vocoder must have the same front end."""
-    n_fft: int | None = None
-    """Samples of the Fourier transform; None: the preset's, as below."""
-    win_length: int | None = None
-    """Samples of the window; where only n_fft is set: as many as n_fft."""
-    hop_length: int | None = None
-    """Samples between frames."""
-    n_mels: int | None = None
-    """Bands."""
-    fmin: float | None = None
-    """Lower end of the lowest band in Hz."""
-    fmax: float | None = None
-    """Upper end of the highest band in Hz."""
     dim: int = ranged(192, "[1, inf)")
     """Channels of the parallel network."""
     hidden: int = ranged(576, "[1, inf)")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from polygan import ConfigError, Recipe, Samples, mix
-from polygan_audio.networks import melspec
 
 from .facts import speech_facts
 from .settings import Config, Sampling
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from polygan import Request, Split
-    from polygan_audio.networks.melspec import MelSpec
 
 _PREVIEWS = 6  # held-out texts in the report
 
@@ -46,7 +44,7 @@ class Speech(Recipe[Config]):
             raise ConfigError(
                 "these recordings have no transcripts; give a folder with metadata.csv (id|text) and wavs/, as LJSpeech has"
             )
-        self.mel = mel = front_end(config, info["sample_rate"])
+        self.mel = mel = config.front_end(info["sample_rate"])
         for name, mine in (("n_mels", mel.n_mels), ("mel_hop", mel.hop_length)):
             if info.get(name, mine) != mine:
                 raise ConfigError(
@@ -61,7 +59,7 @@ class Speech(Recipe[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Any, split: Split) -> dict[str, Any]:
         """Facts of the training split: symbols and how transcripts are read, mels by band, pitch by speaker (`speech_facts`)."""
-        spec = front_end(config, split.store.info["sample_rate"])
+        spec = config.front_end(split.store.info["sample_rate"])
         found = speech_facts(split, spec, config.symbols, config.language)
         # A run that starts from an imported model takes the model's value of each fact that is named here.
         return {**found, "attention_shape": ""} if config.attention_size == "custom" else found
@@ -114,12 +112,6 @@ class Speech(Recipe[Config]):
     def _voice(self, networks: Mapping[str, nn.Module], request: Request) -> Voice:
         longest = int(self.info.get("longest_text", 200))
         return Voice(networks, self.mel, self.spelling, request.options, longest, self.end)
-
-
-def front_end(config: Config, rate: int) -> MelSpec:
-    """The mel front end of the settings at the data's sample rate in Hz."""
-    names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-    return melspec.resolve(config.mel, rate, **{name: getattr(config, name) for name in names})
 
 
 def _seed(request: Request) -> int:

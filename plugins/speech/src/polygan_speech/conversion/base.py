@@ -11,7 +11,7 @@ from polygan_audio import vocoding
 from polygan_audio.data.facts import extra_of, info_of
 
 from .making import Converter, sound_of
-from .settings import Config, Sampling, spec_of
+from .settings import Config, Sampling
 from .transcripts import heard
 from .voices import Voices, survey
 
@@ -39,7 +39,7 @@ class Conversion(Recipe[Config]):
         """``info``: sample_rate, segment 0, classes (speakers), and the facts of `survey`. ConfigError for other data."""
         super().__init__(config, info)
         facts = info_of(info)
-        self.mel = spec_of(config, facts["sample_rate"])
+        self.mel = config.front_end(facts["sample_rate"])
         self.speakers = tuple(info.get("classes") or ())
         if len(self.speakers) < 2:
             found = f"one speaker, {self.speakers[0]}" if self.speakers else "no speakers"
@@ -61,7 +61,7 @@ class Conversion(Recipe[Config]):
         """Mean and deviation of log-mels by speaker and band, and of ln F0 by speaker (`Voices`)."""
         del domain
         info = split.store.info
-        spec, speakers = spec_of(config, info["sample_rate"]), info.get("classes") or ()
+        spec, speakers = config.front_end(info["sample_rate"]), info.get("classes") or ()
         return survey(spec, split, speakers) if "label" in split.store.fields else {}
 
     def preview(self) -> tuple[int, Sampling]:

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 from polygan import Checked, ranged
-from polygan_audio.networks import melspec
+from polygan_audio.vocoder import MelConfig
 from polygan_audio.vocoding import GRIFFIN_LIM
-
-if TYPE_CHECKING:
-    from polygan_audio.networks.melspec import MelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Checked, group="model"):
-    """The mel front end, whose numbers None leaves to the preset; networks; the parts of the training; the weights of the terms."""
+class Config(MelConfig):
+    """The mel front end, which a vocoder of the run must share; networks; the parts of the training; the weights of the terms."""
 
-    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
-    """Preset of the mel front end, at the data's sample rate. A vocoder of the run must have the same."""
-    n_fft: int | None = None
-    """Samples of the Fourier transform."""
-    win_length: int | None = None
-    """Samples of the window; where only n_fft is set: as many as n_fft."""
-    hop_length: int | None = None
-    """Samples between frames."""
-    n_mels: int | None = None
-    """Bands."""
-    fmin: float | None = None
-    """Lower end of the lowest band in Hz."""
-    fmax: float | None = None
-    """Upper end of the highest band in Hz."""
     dim: int = ranged(256, "[1, inf)")
     """Channels of the generator."""
     hidden: int = ranged(512, "[1, inf)")
@@ -91,9 +73,3 @@ class Sampling(Checked):
     """The speaker of the recordings, by name, whose pitch is known; empty: the other one of two, or what the recording tells."""
     vocoder: str = GRIFFIN_LIM
     """A run of a vocoder with the same mel front end (its name, folder or exported file), or griffin-lim."""
-
-
-def spec_of(config: Config, sample_rate: int) -> MelSpec:
-    """The mel front end of the settings."""
-    names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-    return melspec.resolve(config.mel, sample_rate, **{name: getattr(config, name) for name in names})
