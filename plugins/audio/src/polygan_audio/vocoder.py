@@ -14,6 +14,7 @@ from polygan import Checked, ConfigError, Context, DataError, Recipe, Samples, r
 
 from . import losses
 from .data.facts import extra_of, info_of
+from .front_end import MelConfig
 from .networks import melspec
 from .networks.discriminators import Discriminators
 from .networks.frontend import FrontEnd
@@ -26,39 +27,9 @@ if TYPE_CHECKING:
 
     from .data.facts import AudioExtra
     from .networks.discriminators import Features
-    from .networks.melspec import MelSpec
 
 _PREVIEWS = 6  # held-out recordings in the report
 _SEEDS = 2**62
-
-
-@dataclass(frozen=True, kw_only=True)
-class MelConfig(Checked, group="model"):
-    """The mel front end, whose numbers None leaves to the preset."""
-
-    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
-    """Preset of the mel front end, at the data's sample rate."""
-    n_fft: int | None = None
-    """Samples of the Fourier transform."""
-    win_length: int | None = None
-    """Samples of the window; where only n_fft is set: as many as n_fft."""
-    hop_length: int | None = None
-    """Samples between frames."""
-    n_mels: int | None = None
-    """Bands."""
-    fmin: float | None = None
-    """Lower end of the lowest band in Hz."""
-    fmax: float | None = None
-    """Upper end of the highest band in Hz."""
-
-    def front_end(self, rate: int) -> MelSpec:
-        """The front end for sound of ``rate`` Hz. ConfigError for numbers that cannot work."""
-        return melspec.resolve(self.mel, rate, **self.numbers())
-
-    def numbers(self) -> dict[str, float | None]:
-        """The numbers of the front end that may be set."""
-        names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

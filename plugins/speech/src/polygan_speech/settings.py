@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polygan import Checked, ConfigError, ranged
-from polygan_audio.vocoder import MelConfig
+from polygan_audio.front_end import MelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from polygan import Checked, ConfigError, class_index, ranged
 
-from ..vocoder import MelConfig
+from ..front_end import MelConfig
 from .notes import midi_of, name_of
 
 if TYPE_CHECKING:

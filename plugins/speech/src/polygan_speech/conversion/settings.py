@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from polygan import Checked, ranged
-from polygan_audio.vocoder import MelConfig
+from polygan_audio.front_end import MelConfig
 from polygan_audio.vocoding import GRIFFIN_LIM
 
 
