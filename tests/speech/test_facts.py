@@ -14,6 +14,7 @@ from small_speech import RATE, SMALL, sound
 
 from polygan import DataError
 from polygan_audio.networks import melspec
+from polygan_speech.cepstra import cepstra_of
 from polygan_speech.facts import speech_facts
 from polygan_speech.settings import Config
 from polygan_speech.tacotron2 import TextToSpeech
@@ -71,6 +72,9 @@ def test_mels_of_the_split_have_mean_0_and_deviation_1():
     normalised = (joined - mean) / deviation
     assert normalised.mean(1).abs().max() < 0.05
     assert (normalised.std(1) - 1).abs().max() < 0.05
+    sizes = [SPEC.frames(n) for n in (2000, 1600, 1600)]
+    cepstra = torch.cat([cepstra_of(m[None])[0] for m in normalised.split(sizes, 1)], 1)
+    assert torch.tensor(found["cepstrum_deviation"]).tolist() == pytest.approx(cepstra.std(1).tolist(), rel=0.05)
 
 
 def test_each_speaker_has_a_pitch():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from polygan import DataError
 
+from .cepstra import cepstra_of, size_of
 from .pitch import mel_of, pitch_of
 from .text.spelling import Kind, Spelling, spelling_facts
 
@@ -79,6 +80,8 @@ def transcripts_of(split: Split) -> list[str]:
 def sound_facts(split: Split, spec: MelSpec) -> dict[str, Any]:
     """``mel_mean`` and ``mel_deviation`` of each band, ``pitch_mean`` and ``pitch_deviation`` of ln Hz of each speaker.
 
+    ``cepstrum_deviation``: that of each number of `cepstra_of` mels so normalised.
+
     An hour of recordings at most is measured, evenly spaced. A speaker without voiced frames has the numbers of all.
     """
     classes = split.store.info.get("classes") or [""]
@@ -87,24 +90,36 @@ def sound_facts(split: Split, spec: MelSpec) -> dict[str, Any]:
     )
     length = sum(len(split.store.item("waveform", int(row))) for row in split.rows) / spec.sample_rate
     step = max(1, round(length / _SECONDS))
-    bands = _Moments(spec.n_mels)
+    mels, bands = [], _Moments(spec.n_mels)
     pitches = [_Moments(1) for _ in [*classes, "all"]]
     for row, label in zip(split.rows[::step], labels[::step], strict=True):
         waveform = torch.from_numpy(split.store.item("waveform", int(row)).astype(np.float32) / 32768)
         magnitudes = spec.magnitudes(F.pad(waveform, (0, spec.n_fft))[None])[..., : spec.frames(len(waveform))]
-        bands.add(mel_of(spec, magnitudes)[0])
+        mels.append(mel_of(spec, magnitudes)[0])
+        bands.add(mels[-1])
         pitch, voiced = pitch_of(spec, magnitudes)
         for moments in (pitches[int(label)], pitches[-1]):
             moments.add(pitch[voiced][None])
     mean, deviation = bands.result(0.0, 1.0)
+    deviation = [max(0.1, d) for d in deviation]
     (middle,), (spread,) = pitches[-1].result(5.0, 0.25)
     speakers = [moments.result(middle, spread) for moments in pitches[:-1]]
     return {
         "mel_mean": mean,
-        "mel_deviation": [max(0.1, d) for d in deviation],
+        "mel_deviation": deviation,
+        "cepstrum_deviation": _of_cepstra(mels, torch.tensor([mean, deviation])[..., None]),
         "pitch_mean": [m for (m,), _ in speakers],
         "pitch_deviation": [max(0.05, d) for _, (d,) in speakers],
     }
+
+
+def _of_cepstra(mels: Sequence[Tensor], moments: Tensor) -> list[float]:
+    """The deviation of each number of `cepstra_of` mels (n_mels, F) that are normalised by ``moments`` (2, n_mels, 1)."""
+    mean, deviation = moments
+    found = _Moments(size_of(len(mean)))
+    for mel in mels:
+        found.add(cepstra_of(((mel - mean) / deviation)[None])[0])
+    return [max(1e-3, d) for d in found.result(0.0, 1.0)[1]]
 
 
 class _Moments:

@@ -39,8 +39,6 @@ class Config(MelConfig):
     """Frames of a mel that the discriminator sees."""
     aligner_weight: float = ranged(1.0, "[0, inf)")
     """Weight of the sum over all alignments (Badlani et al. 2021)."""
-    binary_weight: float = ranged(0.1, "[0, inf)")
-    """Weight of the term that makes soft alignments hard, which comes in over the first fifth of the spectra."""
     predictor_weight: float = ranged(0.1, "[0, inf)")
     """Weight of the predictors of duration, pitch and energy (Lancucki 2021)."""
     guide_weight: float = ranged(1.0, "[0, inf)")
@@ -55,7 +53,7 @@ class Config(MelConfig):
     """Channels of the discriminator's first layer."""
     learning_rate: float = ranged(1e-3, "(0, 1]", usual="1e-3")
     """First learning rate of the generator; learning rates fall to 0 along a cosine."""
-    aligner_learning_rate: float = ranged(2e-3, "(0, 1]", usual="2e-3")
+    aligner_learning_rate: float = ranged(5e-3, "(0, 1]", usual="5e-3")
     """First learning rate of the aligner."""
     discriminator_learning_rate: float = ranged(2e-4, "(0, 1]", usual="2e-4")
     """First learning rate of the discriminator."""

@@ -114,7 +114,7 @@ class Voice:
         if self.aligner is None:
             return torch.repeat_interleave(torch.eye(ids.shape[1], device=ids.device), durations[0], 0)[: mel.shape[2]]
         tokens, frames = (torch.tensor([n], device=ids.device) for n in (ids.shape[1], mel.shape[2]))
-        return self.aligner(ids, tokens, mel, frames, speaker, prior=False)[0].exp()
+        return self.aligner(ids, tokens, mel, frames, speaker, prior=False)[0].softmax(1)
 
     def _most_frames(self) -> int:
         return max(1, int(self.options.longest * self.spec.sample_rate / self.spec.hop_length))

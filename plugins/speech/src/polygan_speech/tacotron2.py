@@ -16,6 +16,8 @@ from .aligning.aligner import Aligner
 from .aligning.forward_sum import forward_sum
 from .aligning.paths import best_paths, spread
 from .attention import Tacotron2, shape_of
+from .cepstra import size_of
+from .facts import tensor_of
 from .generator import Generator
 from .masks import inside, mean_inside
 from .parallel.discriminator import Patches, windows
@@ -62,7 +64,9 @@ class TextToSpeech(Speech):
         c, n_mels, speakers = self.config, self.mel.n_mels, len(self.classes)
         embedding = embedding_of(self.spelling.alphabet)
         transcripts = Transcripts(self.spelling.alphabet, self.info.get("spoken", {}))
-        aligner = Aligner(embedding, n_mels, speakers, transcripts)
+        deviation = tensor_of(self.info, "cepstrum_deviation", size_of(n_mels), 1.0)
+        # A letter says a sound only with the letters beside it; a phoneme says it alone.
+        aligner = Aligner(embedding, deviation, speakers, transcripts, context=c.symbols == "characters")
         network = self._attention() if c.decoder == "attention" else self._parallel()
         return {
             "generator": Generator(network, n_mels, speakers, self.info),
@@ -192,16 +196,12 @@ class TextToSpeech(Speech):
             return recorded(batch, self.mel, generator, aligner.transcripts, self.end, speakers=several)
 
     def _align(self, ctx: Context, heard: Recorded) -> tuple[dict[str, Tensor], Tensor]:
-        """The aligner's terms (B,), and the best path (B, F): Badlani et al. 2021, eq. 4, and their binarisation loss."""
-        c, frames, tokens = self.config, heard.frames, heard.tokens
+        """The aligner's term (B,), nats per frame, and the best path (B, F): Badlani et al. 2021, eq. 4 and section 3.2."""
+        frames, tokens = heard.frames, heard.tokens
         log_p = ctx["aligner"](heard.ids, tokens, heard.mel, frames, heard.speaker)
         with ctx.fp32():
-            path = best_paths(log_p, frames, tokens)
-            hard = mean_inside(-log_p.gather(2, path[..., None])[..., 0], frames)
-            terms = {"align": c.aligner_weight * forward_sum(log_p, frames, tokens) / frames.clamp(min=1)}
-            since = max(0, ctx.step - self._align_steps) / max(1, c.pretrain_steps // 5)
-            terms["binary"] = c.binary_weight * min(1.0, since) * hard
-        return terms, path
+            term = self.config.aligner_weight * forward_sum(log_p, frames, tokens) / frames.clamp(min=1)
+            return {"align": term}, best_paths(log_p, frames, tokens)
 
     def _speak(
         self, generator: nn.Module, heard: Recorded, path: Tensor, said: Tensor

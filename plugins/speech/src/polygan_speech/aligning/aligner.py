@@ -1,4 +1,4 @@
-"""The aligner: how well each frame of a mel fits each symbol of a text, learned with the model."""
+"""The aligner: how likely each frame of a mel is for each symbol of a text, learned with the model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polygan_audio.networks.convolutions import full_precision, wide
 
+from ..cepstra import cepstra_of
 from ..masks import inside
 
 if TYPE_CHECKING:
@@ -17,35 +18,41 @@ if TYPE_CHECKING:
 
     from ..text.spelling import Transcripts
 
-_CHANNELS = 64  # in which frames and symbols are compared
-_SHARPNESS = 0.05  # logits for a squared distance of 1
-_SEEN = 5  # frames that each of two convolutions of the mel sees
-
 
 class Aligner(nn.Module):
-    """Distances of encoded symbols and frames, as probabilities of symbols (Badlani et al. 2021, eq. 1 and 2)."""
+    """How likely each frame is for each symbol: a normal distribution of cepstra and their slopes, whose mean is the symbol's.
+
+    The sum over alignments (`forward_sum`) is then the likelihood of a hidden Markov model with a state for each symbol. Badlani et
+    al. 2021 learn which symbol of a text a frame says instead. From half an hour of speech they learn each clip by heart, and
+    the symbols of a clip lie wherever they may. A mean has to fit all frames of its symbol (Kim et al. 2020, "Glow-TTS", eq. 5).
+    """
+
+    deviation: Tensor
 
     def __init__(
         self,
         embedding: Callable[[int], nn.Module],
-        n_mels: int,
+        deviation: Tensor,
         speakers: int,
         transcripts: Transcripts,
+        *,
+        context: bool,
         width: int = 128,
     ) -> None:
-        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``: 0 or 1 for a single voice."""
+        """``embedding``: makes an embedding of symbols of so many channels. ``deviation`` (K,): that of `cepstra_of` normalised mels.
+
+        ``speakers``: 0 or 1 for a single voice. ``context``: whether a mean depends on the symbols beside, as letters sound.
+        """
         super().__init__()
         self.transcripts = transcripts
         self.embedding = embedding(width)
-        self.speakers = nn.Embedding(speakers, n_mels) if speakers > 1 else None
-        self.keys = nn.ModuleList([nn.Conv1d(width, width, 3, padding=1), nn.Conv1d(width, _CHANNELS, 1)])
-        self.queries = nn.ModuleList(
-            [
-                nn.Conv1d(n_mels, width, _SEEN, padding=_SEEN // 2),
-                nn.Conv1d(width, width, _SEEN, padding=_SEEN // 2),
-                nn.Conv1d(width, _CHANNELS, 1),
-            ]
-        )
+        self.speakers = nn.Embedding(speakers, len(deviation)) if speakers > 1 else None
+        if self.speakers is not None:
+            nn.init.zeros_(self.speakers.weight)
+        self.hidden = nn.Conv1d(width, width, 3 if context else 1, padding=1 if context else 0)
+        self.mean = nn.Conv1d(width, len(deviation), 1)
+        self.log_variance = nn.Parameter(torch.zeros(len(deviation)))
+        self.register_buffer("deviation", deviation)
 
     def forward(
         self,
@@ -57,34 +64,31 @@ class Aligner(nn.Module):
         *,
         prior: bool = True,
     ) -> Tensor:
-        """(B, F, S): ln of the probability of each symbol at each frame, -inf for padding.
+        """(B, F, S): ln of the density of each frame for each symbol, up to a constant; -inf for padding.
 
         ``ids`` (B, S), ``tokens`` and ``frames`` (B,), ``mel`` (B, n_mels, F) normalised, ``speaker`` (B,) or None. ``prior``: whether
         symbols near the diagonal are likelier (`diagonal`), as in training.
         """
-        if self.speakers is not None and speaker is not None:
-            mel = mel + self.speakers(speaker)[:, :, None]
-        keys = _through(self.keys, self.embedding(ids).transpose(1, 2), inside(tokens, ids.shape[1]))
-        queries = _through(self.queries, mel, inside(frames, mel.shape[2]))
         with full_precision(mel.device):
-            keys, queries = wide(keys), wide(queries)
-            products = queries.transpose(1, 2) @ keys  # (B, F, S)
-            distance = queries.square().sum(1)[:, :, None] + keys.square().sum(1)[:, None] - 2 * products
-            logits = -_SHARPNESS * distance
+            heard = cepstra_of(wide(mel) * inside(frames, mel.shape[2])[:, None]) / self.deviation[:, None]
+            means, log_variance = self._means(ids, tokens, speaker), wide(self.log_variance)
+            heard, scaled = heard.transpose(1, 2), means * (-log_variance).exp()[:, None]  # (B, F, K), (B, K, S)
+            squares = heard.square() @ (-log_variance).exp() + log_variance.sum()  # (B, F)
+            log_p = heard @ scaled - 0.5 * (squares[..., None] + (means * scaled).sum(1)[:, None])
             if prior:
-                logits = logits + diagonal(frames, tokens, mel.shape[2], ids.shape[1], logits.dtype)
+                log_p = log_p + diagonal(frames, tokens, mel.shape[2], ids.shape[1], log_p.dtype)
             padding = ~inside(tokens, ids.shape[1])[:, None]
-            # A clip without symbols has no row to normalise: its first column stands for it, and its loss counts nothing.
+            # A clip without symbols keeps its first column, so that no row is -inf alone; its loss counts nothing.
             padding = padding & (torch.arange(ids.shape[1], device=ids.device) > 0)
-            return logits.masked_fill(padding, -math.inf).log_softmax(2)
+            return log_p.masked_fill(padding, -math.inf)
 
-
-def _through(layers: nn.ModuleList, x: Tensor, mask: Tensor) -> Tensor:
-    """Convolutions with rectifiers between, over (B, C, L) whose padding is 0, as it is for a text or mel alone."""
-    mask = mask[:, None]
-    for i, layer in enumerate(layers):
-        x = layer((x.relu() if i else x) * mask)
-    return x * mask
+    def _means(self, ids: Tensor, tokens: Tensor, speaker: Tensor | None) -> Tensor:
+        """(B, K, S), the same for a text as if it were alone."""
+        x = self.embedding(ids).transpose(1, 2) * inside(tokens, ids.shape[1])[:, None]
+        means = wide(self.mean(self.hidden(x).relu()))
+        if self.speakers is not None and speaker is not None:
+            means = means + wide(self.speakers(speaker))[:, :, None]
+        return means
 
 
 def diagonal(frames: Tensor, tokens: Tensor, length: int, size: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cepstra import CEPSTRA, cosines
+
 if TYPE_CHECKING:
     from polygan import Noise
     from polygan_audio.networks.melspec import MelSpec
 
-CEPSTRA = 20
-"""Cosines along the bands that make an envelope; with 80 bands they resolve no harmonics of pitches below about 300 Hz."""
 WARPS = 17
 """Factors of the frequency axis in the table."""
 FARTHEST = 1.25
@@ -34,14 +34,6 @@ class Perturbation(NamedTuple):
     def draw(cls, noise: Noise, n: int, strength: float) -> Perturbation:
         """A factor and an equaliser for each of ``n`` samples; ``strength``: deviation of the equaliser."""
         return cls(noise.integers(WARPS, n), strength * noise.normal(n, _SHADES))
-
-
-def cosines(n_mels: int, count: int) -> Tensor:
-    """Orthonormal cosines along the bands, (n_mels, count) float64: the first columns of a DCT-II."""
-    bands, order = torch.arange(n_mels, dtype=torch.float64), torch.arange(count, dtype=torch.float64)
-    basis = torch.cos(math.pi / n_mels * (bands[:, None] + 0.5) * order) * math.sqrt(2 / n_mels)
-    basis[:, 0] /= math.sqrt(2)
-    return basis
 
 
 def smooth_part(n_mels: int) -> Tensor:
