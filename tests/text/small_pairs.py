@@ -45,8 +45,8 @@ def texts(n=5, seed=2):
     return tokens
 
 
-def batch(n=8):
-    tokens = texts(n)
+def batch(n=8, seed=2):
+    tokens = texts(n, seed)
     copied = torch.where(tokens >= VOCABULARY, tokens - VOCABULARY, -1)
     return {"tokens": torch.where(copied >= 0, UNK, tokens), "given": given(n), "copied": copied}
 

@@ -1,4 +1,4 @@
-"""Two processes of SeqGAN and of LeakGAN equal one with the whole batch, and a run of theirs that was stopped equals one that was not."""
+"""Two processes of recipes of text equal one with the whole batch, and a run that was stopped equals one that was not."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def worlds(tmp_path_factory):
     return launch(WORKER, {size: folder / f"{size}.safetensors" for size in (1, 2)})
 
 
-@pytest.mark.parametrize("policy", ["lstm", "gpt2", "leakgan"])
+@pytest.mark.parametrize("policy", ["lstm", "gpt2", "leakgan", "seq2seq"])
 def test_two_processes_equal_one_with_the_whole_batch(worlds, policy):
     names = [name for name in worlds[1] if name.startswith(f"{policy}/0/")]
-    others = {"manager", "worker"} if policy == "leakgan" else {"rollout"}
+    others = {"leakgan": {"manager", "worker"}, "seq2seq": set()}.get(policy, {"rollout"})
     assert {name.split("/")[2].partition(".")[0] for name in names} == {"generator", "discriminator", "mle", *others}
     for name in names:
         if name.endswith("attn.c_attn.bias"):
@@ -32,7 +32,7 @@ def test_two_processes_equal_one_with_the_whole_batch(worlds, policy):
         assert difference <= 1e-6 * max(1, worlds[1][name].abs().max().item()), f"{name}: {difference}"
 
 
-@pytest.mark.parametrize("policy", ["lstm", "gpt2", "leakgan"])
+@pytest.mark.parametrize("policy", ["lstm", "gpt2", "leakgan", "seq2seq"])
 @pytest.mark.parametrize("size", [1, 2])
 def test_stopped_and_resumed_is_the_same_to_the_bit(worlds, policy, size):
     for name, value in worlds[size].items():
