@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import ConfigError, PluginError, PolyganError, Preempted, did_you_mean
 from ..messages import fail, shown_on_stderr
+from ..plugins.offered import missed
 from ..settings.help import Entry, listing
 from ..settings.words import Each, is_option, read_words, stray
 from .commands import VERBS
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = 130
     except BrokenPipeError:  # the reader (head, less) has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
+        code = 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no such signal
     except OSError as error:
         if show_traceback:
             traceback.print_exc()
@@ -118,7 +119,8 @@ def _run_plugin_command(catalogue: Catalogue, name: str, words: list[str]) -> in
     spec = catalogue.commands.get(name)
     if spec is None:
         hint = did_you_mean(name, [*VERBS, *catalogue.commands])
-        raise ConfigError(f"unknown command {name!r}{hint}; `polygan --help` lists them{catalogue.absent()}")
+        wanted = missed(name, (), catalogue.plugins) or "`polygan --help` lists them"
+        raise ConfigError(f"unknown command {name!r}{hint}; {wanted}{catalogue.absent()}")
     code = catalogue.resolve(spec)(words)
     if code is None or type(code) is int:
         return code or 0

@@ -13,6 +13,7 @@ from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .data_commands import COMMANDS, tell_receipt
+from .environment import ENVIRONMENT, completing
 from .listing import list_plugins, list_registered, print_scores
 from .output import print_json
 from .settings_files import read_layers
@@ -203,9 +204,7 @@ VERBS: dict[str, Command] = {
             "features": Option(str, "the feature network; a file that only the run names is not opened"),
             **_ALLOW_CODE,
             "set": Option(
-                Each,
-                "change a setting from now on, e.g. model.learning_rate=1e-4; may be repeated",
-                value="NAME=VALUE",
+                Each, "change a setting from now on, e.g. model.learning_rate=1e-4; repeatable", value="NAME=VALUE"
             ),
         },
     ),
@@ -285,6 +284,7 @@ VERBS: dict[str, Command] = {
         },
     ),
     **COMMANDS,
+    **ENVIRONMENT,
     "new": Command(
         "write a plugin of your own to start from: installable, typed, tested",
         _new,
@@ -297,3 +297,4 @@ VERBS: dict[str, Command] = {
         },
     ),
 }
+VERBS["completion"] = completing(VERBS)

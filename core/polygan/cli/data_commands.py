@@ -181,7 +181,7 @@ COMMANDS: dict[str, Command] = {
         {
             "clear": Option(bool, "remove everything that no process uses", default=False),
             "older_than": Option(float, "remove what no process has used for so many days", value="DAYS"),
-            "cache": Option(str, "the folder; without --cache, $POLYGAN_CACHE, else ~/.cache/polygan", value="FOLDER"),
+            "cache": Option(str, "the folder; without --cache, $POLYGAN_CACHE, else the system's", value="FOLDER"),
             "json": Option(bool, "machine-readable output", default=False),
         },
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..messages import printable, warn
 from ..plugins.kinds import KINDS, counted
+from ..plugins.offered import nothing
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from .command import Arguments
 
 
-NONE = (
-    'no recipe, because no plugin brings one: pip install "polygan[all]" installs those of polygan, `polygan plugins` shows '
-    "what is there, and `polygan new NAME` writes one of your own"
-)
 COLUMNS = ("paper", "licence", "tags")
 """Fields of specs that become columns of a table; not every kind has them."""
 
@@ -43,7 +40,7 @@ def list_registered(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[
             table.append((kind.id(spec), spec.summary, *cells, owner.distribution or owner.name))
         print_table(kind.plural, ("id", "what", *columns, "from"), table)
     if not catalogue.recipes:
-        print(NONE)
+        print(nothing())
     _mention_failures(catalogue)
 
 

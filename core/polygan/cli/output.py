@@ -68,7 +68,7 @@ def _descriptor_to_stderr() -> Iterator[None]:
 def _flush() -> None:
     """Write out what Python and the C library hold back for stdout."""
     sys.stdout.flush()
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # Windows takes no None
         ctypes.CDLL(None).fflush(None)
 
 

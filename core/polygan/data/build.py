@@ -7,19 +7,20 @@ import json
 import os
 import shutil
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DISK_FULL, DataError
 from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
+from .cache.place import folder_of
 from .cache.sums import sums_of
 from .decoding import decoded
 from .store import FORMAT, DamagedStore, Store, with_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from .source import DataSettings, Source
 
@@ -28,15 +29,8 @@ _LARGE = 8 << 30
 
 
 def cache_folder(settings: DataSettings) -> Path:
-    """``settings.cache``, else $POLYGAN_CACHE, else ~/.cache/polygan. DataError where the home folder is not known."""
-    path = Path(settings.cache or os.environ.get("POLYGAN_CACHE") or "~/.cache/polygan")
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise DataError(
-            f"the cache {path} cannot be found, because the home folder is not known (HOME is not set); name a folder "
-            "with --data.cache"
-        ) from None
+    """``settings.cache``, else $POLYGAN_CACHE, else the system's folder for caches (`folder_of`)."""
+    return folder_of(settings.cache)
 
 
 def build_store(

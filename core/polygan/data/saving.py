@@ -87,7 +87,7 @@ def save_folder(folder: Path, write: Callable[[Path], Sequence[Path]], suffixes:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        names = [os.fspath(Path(file).relative_to(staging)) for file in write(staging)]
+        names = [Path(file).relative_to(staging).as_posix() for file in write(staging)]
         _move(folder, staging, names)
     except PolyganError as error:
         raise type(error)(str(error).replace(str(staging), str(folder))) from None

@@ -31,7 +31,7 @@ class DataSettings(Checked, group="data"):
     max_bad: float = ranged(0.1, "[0, 1]", usual=0.1)
     """Largest share of unreadable samples that is skipped with a warning; a larger share is an error."""
     cache: str = ""
-    """Folder of decoded data; empty: $POLYGAN_CACHE, else ~/.cache/polygan."""
+    """Folder of decoded data; empty: $POLYGAN_CACHE, else the system's folder for caches."""
 
 
 class Field(NamedTuple):

@@ -23,6 +23,7 @@ from .discovery import Candidate, PluginStatus, Refused, attach, installed, unma
 from .importing import explain, imported, load_file, watched
 from .kinds import KINDS, kind_of
 from .listeners import Listeners
+from .offered import NONE, missed
 from .specs import collect, divided
 
 if TYPE_CHECKING:
@@ -180,10 +181,8 @@ class Catalogue:
                 warn(f"{kind} {id!r} is that of {self._owners[kind, id]}; {other} has another, which is left out")
             return table[id]
         shown = ", ".join(table) if len(table) <= 8 else f"{len(table)} of them in `polygan list`"
-        message = f"no {kind} {id!r}{did_you_mean(id, table)}; "
-        none = 'no plugin that is loaded brings one: `polygan plugins` shows them, pip install "polygan[all]" brings polygan\'s own'
-        message += f"there are {shown}" if table else none
-        raise ConfigError(message + self.absent())
+        there = missed(id, self.domains, self.plugins) or (f"there are {shown}" if table else NONE)
+        raise ConfigError(f"no {kind} {id!r}{did_you_mean(id, table)}; {there}{self.absent()}")
 
     def absent(self) -> str:
         """Which plugins are not loaded and why: the end of a message about a missing id; empty if all are loaded."""

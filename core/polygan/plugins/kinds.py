@@ -29,7 +29,9 @@ COMMANDS = (
     "report",
     "export",
     "import",
+    "doctor",
     "new",
+    "completion",
 )
 """The commands that polygan has itself."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import torch
 
+from ..data.cache.locks import lock_file
 from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn
@@ -124,14 +125,9 @@ def check_links(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Lock a run folder against a second process, and refuse links out of the folder. The lock ends with the process."""
     check_links(folder)
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock
-        yield
-        return
     with open_lock(folder / ".lock") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file)
         except OSError:
             raise ConfigError(
                 f"run {folder} is being trained by another process; wait for it, or train under another --name"

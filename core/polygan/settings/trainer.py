@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import ConfigError
 from .ranges import Checked, ranged
+
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""The names of devices, which no file can have on Windows, whatever its suffix."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -78,4 +82,8 @@ class RunSettings(TrainerSettings):
         if self.name and (not re.fullmatch(r"[\w.][\w.+ -]*", self.name) or self.name.startswith(".")):
             raise ConfigError(
                 f"name = {self.name!r} is not a folder name: use letters, digits, '.', '_', '-', '+'; choose the parent folder with --runs"
+            )
+        if self.name and os.name == "nt" and (_DEVICES.match(self.name) or self.name[-1] in ". "):
+            raise ConfigError(
+                f"name = {self.name!r} is a name that Windows keeps for itself or shortens: choose another --name, e.g. run-{self.name.rstrip('. ')}"
             )

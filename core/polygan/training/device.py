@@ -19,7 +19,7 @@ def choose_device(name: str, local_rank: int = 0, processes: int = 1) -> torch.d
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise _refused(name, "is not a device", did_you_mean(name, _there())) from None
+        raise _refused(name, "is not a device", did_you_mean(name, available())) from None
     if device.type == "cuda":
         device = torch.device("cuda", local_rank if device.index is None else device.index)
         if not torch.cuda.is_available() or device.index >= torch.cuda.device_count():
@@ -33,17 +33,23 @@ def choose_device(name: str, local_rank: int = 0, processes: int = 1) -> torch.d
 
 
 def _refused(name: str, why: str, hint: str = "") -> ConfigError:
-    there = _there()
+    there = available()
     return ConfigError(
         f"device {name!r} {why}{hint}: torch {torch.__version__} has {', '.join(there)} here; use --device auto or {there[-1]}"
     )
 
 
-def _there() -> list[str]:
-    """The names of the devices of this machine."""
+def available() -> list[str]:
+    """The names of the devices of this machine that polygan can train on, as ``--device`` takes them."""
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return ["cpu", *mps, *(f"cuda:{index}" for index in range(cuda))]
+
+
+def unserved() -> list[str]:
+    """The kinds of accelerators that torch sees here and that polygan cannot train on, e.g. ``xpu``."""
+    seen = torch.accelerator.current_accelerator(check_available=True)
+    return [seen.type] if seen is not None and seen.type not in ("cuda", "mps") else []
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

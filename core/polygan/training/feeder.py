@@ -21,6 +21,13 @@ class Batches(Protocol):
     def batch(self, i: int) -> Batch: ...
 
 
+def on_device(value: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on a device, asynchronous where the device can. float64 becomes float32 on mps, which has no float64."""
+    if device.type == "mps" and value.dtype == torch.float64:
+        value = value.float()
+    return value.to(device, non_blocking=True)
+
+
 class Feeder:
     """Gives the next batches of streams, as lists of micro-batches.
 
@@ -89,7 +96,7 @@ class Feeder:
             batch = future.result() if future else self._pinned(name, i)
             self._ahead = {k: f for k, f in self._ahead.items() if k[0] != name or k[1] > i}
             self._ahead[name, i + 1] = self._pool.submit(self._pinned, name, i + 1)
-        batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+        batch = {k: on_device(v, self.device) for k, v in batch.items()}
         size = len(next(iter(batch.values()))) // self.accumulate
         parts = ({k: v[m * size : (m + 1) * size] for k, v in batch.items()} for m in range(self.accumulate))
         return [{k: self._format(v) for k, v in self.prepare(part).items()} for part in parts]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from polygan_audio.networks import vocos
-from polygan_audio.networks.convolutions import fold, refold
+from polygan_audio.networks.convolutions import doubled, fold, refold
 from polygan_audio.networks.hifigan import Generator, Shape
 from polygan_audio.networks.melspec import MelSpec
 
@@ -58,3 +58,11 @@ def test_a_folded_copy_takes_over_weights_that_changed(make):
     refold(folded, generator)
     for key, value in fresh.state_dict().items():
         assert torch.equal(folded.state_dict()[key], value), key
+
+
+def test_double_precision_gives_way_on_a_device_that_lacks_it():
+    class OnApple(torch.Tensor):
+        device = torch.device("mps")
+
+    assert doubled(torch.zeros(2)).dtype == torch.float64
+    assert doubled(torch.zeros(2, dtype=torch.float16).as_subclass(OnApple)).dtype == torch.float32

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polygan import Turn
-from polygan.training.feeder import Feeder
+from polygan.training.feeder import Feeder, on_device
 
 
 class Numbered:
@@ -100,3 +100,15 @@ def test_each_micro_batch_is_prepared_and_pictures_have_the_networks_memory_form
     assert first["row"].tolist() == [3, 3.5, 4]
     assert first["picture"].is_contiguous(memory_format=torch.channels_last)
     assert first["picture"][:, 0, 0, 0].tolist() == [3, 3.5, 4]
+
+
+def test_float64_becomes_float32_on_mps_alone():
+    class Wide(torch.Tensor):
+        def to(self, device, **_):
+            return device.type, self.dtype
+
+    wide = torch.zeros(2, dtype=torch.float64).as_subclass(Wide)
+    assert on_device(wide, torch.device("mps")) == ("mps", torch.float32)
+    assert on_device(wide, torch.device("cpu")) == ("cpu", torch.float64)
+    whole = torch.zeros(2, dtype=torch.int64).as_subclass(Wide)
+    assert on_device(whole, torch.device("mps")) == ("mps", torch.int64)

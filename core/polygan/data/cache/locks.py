@@ -10,9 +10,14 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock
     fcntl = None
+try:
+    import msvcrt
+except ImportError:  # only Windows has it
+    msvcrt = None
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import IO
 
 NAME = ".lock"
 """The file in a folder that is locked."""
@@ -43,6 +48,19 @@ class Lock:
     def __del__(self) -> None:
         with suppress(Exception):
             self.close()
+
+
+def lock_file(file: IO[bytes]) -> None:
+    """Lock an open file against other processes, at once, until the file is closed. OSError where another process has locked it.
+
+    On a system without locks nothing is locked.
+    """
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif msvcrt is not None:
+        file.seek(0)
+        # Windows locks bytes, also those behind the end of a file.
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def hold(folder: Path, *, shared: bool = False, make: bool = True) -> Lock:

@@ -62,6 +62,11 @@ class Kept:
                 lock = hold(path, make=False)
             except Busy:
                 return False
+            if not lock.works:
+                try:  # Windows refuses to rename a folder in which a file is open
+                    path = path.rename(path.with_name(f"{PREFIX}removed-{path.name}"))
+                except PermissionError:
+                    return False
             shutil.rmtree(path)
             lock.close()
         return True

@@ -87,3 +87,8 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 def wide(x: Tensor) -> Tensor:
     """``x`` in float32, or in float64 if it is."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def doubled(x: Tensor) -> Tensor:
+    """``x`` in float64; in float32 on mps, which has no float64."""
+    return x.float() if x.device.type == "mps" else x.double()

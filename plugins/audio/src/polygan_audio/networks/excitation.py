@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polygan import ConfigError
 
-from .convolutions import full_precision, wide
+from .convolutions import doubled, full_precision, wide
 from .frontend import FrontEnd
 from .griffinlim import invertible, nearer, phases
 from .stft import Frames
@@ -54,7 +54,7 @@ class GriffinLim(FrontEnd):
         """(B, n_mels, F) to (B, F * hop_length) in the dtype of the mel, float32 at least."""
         spec, dtype = self.mel, wide(mel).dtype
         with full_precision(mel.device):
-            mel = wide(mel) if self.training else mel.double()
+            mel = wide(mel) if self.training else doubled(mel)
             bands = mel.exp() if spec.log == "ln" else 10**mel
             magnitude = (self.inverse.to(bands.dtype) @ bands).abs().clamp(min=_QUIETEST)
             magnitude = nearer(magnitude, bands, self.filters.to(bands.dtype), _UPDATES).transpose(1, 2)

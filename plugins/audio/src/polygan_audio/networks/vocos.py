@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .convolutions import full_precision, wide
+from .convolutions import doubled, full_precision, wide
 from .frontend import FrontEnd
 from .griffinlim import nearer, phases
 from .stft import Frames
@@ -132,7 +132,7 @@ class Generator(FrontEnd):
         therefore done in float64: the same mel, alone, in a batch or as a piece of a longer one, gives the same sound.
         """
         dtype = mel.dtype
-        mel = mel if self.training else mel.double()
+        mel = mel if self.training else doubled(mel)
         magnitude, bands = (x.transpose(1, 2) for x in (self._inverted(mel), self._bands(mel)))
         magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), _UPDATES).transpose(1, 2)
         magnitude = magnitude.contiguous().clamp(min=_QUIETEST)

@@ -93,7 +93,7 @@ def read_corpus(
             raise DataError(f"{folder} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
     for folder, sources, here, others in found:
         left_out += others
-        names += [file.name if folder.is_file() else str(file.relative_to(folder)) for file in here]
+        names += [file.name if folder.is_file() else file.relative_to(folder).as_posix() for file in here]
         parts += [reader.part(file, sources if folder.is_file() else "") for file in here]
         tests = len(here)
     corpus = joined(parts, names, tuple(reader.classes), left_out, reader.notes, tests if test is not None else 0)
