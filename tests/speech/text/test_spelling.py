@@ -19,7 +19,7 @@ needs_espeak = pytest.mark.skipif(
 
 def numbers(kind, texts, facts):
     spelling = Spelling(kind, "en", facts)
-    module = Transcripts(spelling.alphabet, facts["spoken"])
+    module = Transcripts(spelling.alphabet, [facts["spoken"]])
     raw = [text.encode() for text in texts]
     most = max(map(len, raw))
     text = torch.tensor([[*r, *[0] * (most - len(r))] for r in raw], dtype=torch.uint8)
@@ -28,7 +28,7 @@ def numbers(kind, texts, facts):
 
 
 def test_batches_of_transcripts_have_the_numbers_of_their_spoken_texts():
-    facts = spelling_facts("characters", "en", TEXTS)
+    facts = spelling_facts("characters", {"en": TEXTS})
     assert facts["spoken"].keys() == {"Press 1 now.", "It’s  fine", "Room 22"}
     spelling, found, ids = numbers("characters", TEXTS, facts)
     assert found == [spelling.encode(spelling.written(text)) for text in TEXTS]
@@ -37,15 +37,15 @@ def test_batches_of_transcripts_have_the_numbers_of_their_spoken_texts():
 
 
 def test_transcripts_play_on_the_meta_device():
-    facts = spelling_facts("characters", "en", TEXTS)
-    module = Transcripts(Spelling("characters", "en", facts).alphabet, facts["spoken"]).to("meta")
+    facts = spelling_facts("characters", {"en": TEXTS})
+    module = Transcripts(Spelling("characters", "en", facts).alphabet, [facts["spoken"]]).to("meta")
     ids, lengths = module(torch.zeros(2, 9, dtype=torch.uint8, device="meta"), torch.zeros(2, device="meta"))
     assert ids.shape == (2, 9 + module.longer)
     assert lengths.shape == (2,)
 
 
 def test_nothing_of_transcripts_is_saved():
-    assert not Transcripts(Spelling("characters", "en", {"symbols": "ab"}).alphabet, {"1": "ab"}).state_dict()
+    assert not Transcripts(Spelling("characters", "en", {"symbols": "ab"}).alphabet, [{"1": "ab"}]).state_dict()
 
 
 def test_characters_outside_are_said_once(capsys):
@@ -67,7 +67,7 @@ def test_phonemes_have_a_base_a_stress_and_a_length():
 
 @needs_espeak
 def test_transcripts_become_phonemes():
-    facts = spelling_facts("phonemes", "en", ["Hello, world.", "Press 1."])
+    facts = spelling_facts("phonemes", {"en": ["Hello, world.", "Press 1."]})
     assert facts["spoken"]["Hello, world."].startswith("həlˈoʊ, wˈɜːld")
     assert "w" in facts["spoken"]["Press 1."]  # one
     assert not set("ˈˌː") & set(facts["symbols"])
@@ -78,4 +78,4 @@ def test_transcripts_become_phonemes():
 @needs_espeak
 def test_a_language_without_a_voice_is_refused():
     with pytest.raises(ConfigError, match="espeak-ng has no voice"):
-        spelling_facts("phonemes", "tet", ["a"])
+        spelling_facts("phonemes", {"tet": ["a"]})

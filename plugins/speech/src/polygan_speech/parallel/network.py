@@ -50,13 +50,20 @@ class Parallel(nn.Module):
     """
 
     def __init__(
-        self, embedding: Callable[[int], nn.Module], n_mels: int, speakers: int, size: Size, frames_per_symbol: float
+        self,
+        embedding: Callable[[int], nn.Module],
+        n_mels: int,
+        speakers: int,
+        size: Size,
+        frames_per_symbol: float,
+        languages: int = 0,
     ) -> None:
-        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``: 0 or 1 for a single voice."""
+        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``, ``languages``: 0 or 1 for a single one."""
         super().__init__()
         dim = size.dim
         self.embedding = embedding(dim)
         self.speakers = nn.Embedding(speakers, dim) if speakers > 1 else None
+        self.languages = nn.Embedding(languages, dim) if languages > 1 else None
         self.encoder = Blocks(dim, size.hidden, size.encoder_blocks, size.dropout)
         self.predictor = Predictor(dim, size.dropout)
         self.pitch, self.energy = (nn.Conv1d(1, dim, 3, padding=1) for _ in range(2))
@@ -71,20 +78,37 @@ class Parallel(nn.Module):
         nn.init.constant_(self.predictor.head.bias[:1], torch.tensor(1.0 + frames_per_symbol).log().item())
 
     def forward(
-        self, ids: Tensor, tokens: Tensor, said: Tensor, frames: Tensor, prosody: Prosody, speaker: Tensor | None = None
+        self,
+        ids: Tensor,
+        tokens: Tensor,
+        said: Tensor,
+        frames: Tensor,
+        prosody: Prosody,
+        speaker: Tensor | None = None,
+        language: Tensor | None = None,
     ) -> tuple[Tensor, Prosody]:
         """Mels (B, n_mels, F) with the frames that ``said`` (B, F, S) gives each symbol, and what is predicted of the symbols.
 
-        ``ids`` (B, S), ``tokens`` and ``frames`` (B,), ``prosody``: that of the recording, ``speaker`` (B,) or None.
+        ``ids`` (B, S), ``tokens`` and ``frames`` (B,), ``prosody``: that of the recording, ``speaker`` and
+        ``language`` (B,) or None.
         """
-        x = self.encode(ids, tokens, speaker)
+        x = self.encode(ids, tokens, speaker, language)
         found = self.predictor(x, inside(tokens, ids.shape[1]))
         return self.decode(x, tokens, said, frames, prosody), found
 
-    def encode(self, ids: Tensor, tokens: Tensor, speaker: Tensor | None = None) -> Tensor:
-        """Symbols (B, S) to vectors (B, S, C), 0 behind a text's end; the speaker's vector is added."""
+    def encode(
+        self, ids: Tensor, tokens: Tensor, speaker: Tensor | None = None, language: Tensor | None = None
+    ) -> Tensor:
+        """Symbols (B, S) to vectors (B, S, C), 0 behind a text's end; the speaker's vector is added.
+
+        The language's vector is added in front of the encoder: how a symbol sounds depends on its neighbours and on the
+        language together (Casanova et al. 2022, "YourTTS", section 2.1). The voice is added behind the encoder.
+        """
         mask = inside(tokens, ids.shape[1])
-        x = self.encoder(self.embedding(ids), mask)
+        x = self.embedding(ids)
+        if self.languages is not None and language is not None:
+            x = x + self.languages(language)[:, None]
+        x = self.encoder(x, mask)
         if self.speakers is not None and speaker is not None:
             x = x + self.speakers(speaker)[:, None]
         return x * mask[..., None]
@@ -100,11 +124,16 @@ class Parallel(nn.Module):
         return x.transpose(1, 2)
 
     def speak(
-        self, ids: Tensor, speaker: Tensor | None = None, pace: float | Tensor = 1.0, pitch: float | Tensor = 0.0
+        self,
+        ids: Tensor,
+        speaker: Tensor | None = None,
+        pace: float | Tensor = 1.0,
+        pitch: float | Tensor = 0.0,
+        language: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One text (1, S) to its mel (1, n_mels, F) and durations (1, S). ``pitch``: speaker's deviations that it is raised by."""
         tokens = torch.ones_like(ids).sum(1)
-        x = self.encode(ids, tokens, speaker)
+        x = self.encode(ids, tokens, speaker, language)
         found = self.predictor(x, torch.ones_like(ids, dtype=torch.bool))
         length = (found.duration.exp() - 1).clamp(1, _LONGEST) / pace
         # The ends are rounded, not the durations, so that the whole text is as long as was predicted.
