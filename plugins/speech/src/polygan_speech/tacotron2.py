@@ -80,7 +80,8 @@ class TextToSpeech(Speech):
         size = Size(c.dim, c.hidden, c.encoder_blocks, c.decoder_blocks, c.dropout)
         frames = float(self.info.get("frames_per_symbol", 5.0))
         embedding, speakers = embedding_of(self.spelling.alphabet), len(self.classes)
-        return Parallel(embedding, self.mel.n_mels, speakers, size, frames, len(self.languages))
+        letters, languages = c.symbols == "characters", len(self.languages)
+        return Parallel(embedding, self.mel.n_mels, speakers, size, frames, languages, letters=letters)
 
     def _attention(self) -> nn.Module:
         shape = shape_of(self.config.attention_size, self.info)

@@ -20,6 +20,7 @@ from .stopping import Stop
 
 __all__ = ["ORIGINAL", "SMALL", "Outputs", "Shape", "Tacotron2"]
 
+_WEAK = 0.1  # how much a language's vector counts, which would else learn voices in place of the speaker's
 _FAR = -1e9  # a weight of exactly 0 after the softmax, and no NaN where a whole row is padding
 
 
@@ -86,7 +87,7 @@ class Tacotron2(nn.Module):
             if language is None:
                 count = self.languages.num_embeddings
                 raise ConfigError(f"the decoder knows {count} languages; name one of them (language)")
-            x = x + self.languages(language)[:, None]
+            x = x + _WEAK * self.languages(language)[:, None]
         memory = self.encoder(x.transpose(1, 2), lengths, mask, self.masked)
         if self.speakers is None:
             return memory

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 200  # frames of a symbol
+_CLEAR = 10.0  # how much a speaker's vector counts beside languages: a voice is then learned by the speaker, not by the language
+_WEAK = (
+    0.1  # how much a language's vector counts in front of the encoder, which would else learn voices from the language
+)
 _PLACES = 3  # numbers that say where within its symbol a frame lies
 
 
@@ -57,13 +61,18 @@ class Parallel(nn.Module):
         size: Size,
         frames_per_symbol: float,
         languages: int = 0,
+        *,
+        letters: bool = False,
     ) -> None:
-        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``, ``languages``: 0 or 1 for a single one."""
+        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``, ``languages``: 0 or 1 for a single one.
+
+        ``letters``: whether the language says how symbols sound, as of letters; phonemes sound alike in any language.
+        """
         super().__init__()
         dim = size.dim
         self.embedding = embedding(dim)
         self.speakers = nn.Embedding(speakers, dim) if speakers > 1 else None
-        self.languages = nn.Embedding(languages, dim) if languages > 1 else None
+        self.languages, self.letters = nn.Embedding(languages, dim) if languages > 1 else None, letters
         self.encoder = Blocks(dim, size.hidden, size.encoder_blocks, size.dropout)
         self.predictor = Predictor(dim, size.dropout)
         self.pitch, self.energy = (nn.Conv1d(1, dim, 3, padding=1) for _ in range(2))
@@ -93,7 +102,7 @@ class Parallel(nn.Module):
         ``language`` (B,) or None.
         """
         x = self.encode(ids, tokens, speaker, language)
-        found = self.predictor(x, inside(tokens, ids.shape[1]))
+        found = self._predict(x, inside(tokens, ids.shape[1]), language)
         return self.decode(x, tokens, said, frames, prosody), found
 
     def encode(
@@ -101,17 +110,24 @@ class Parallel(nn.Module):
     ) -> Tensor:
         """Symbols (B, S) to vectors (B, S, C), 0 behind a text's end; the speaker's vector is added.
 
-        The language's vector is added in front of the encoder: how a symbol sounds depends on its neighbours and on the
-        language together (Casanova et al. 2022, "YourTTS", section 2.1). The voice is added behind the encoder.
+        Where each language has one speaker, a language's vector in front of the encoder (Casanova et al. 2022, "YourTTS")
+        carries most of the voice. Letters need it there, for their sounds, and have it weakly; phonemes do without.
         """
         mask = inside(tokens, ids.shape[1])
         x = self.embedding(ids)
-        if self.languages is not None and language is not None:
-            x = x + self.languages(language)[:, None]
+        if self.letters and self.languages is not None and language is not None:
+            x = x + _WEAK * self.languages(language)[:, None]
         x = self.encoder(x, mask)
         if self.speakers is not None and speaker is not None:
-            x = x + self.speakers(speaker)[:, None]
+            voice = self.speakers(speaker)[:, None]
+            x = x + (voice if self.languages is None else _CLEAR * voice)
         return x * mask[..., None]
+
+    def _predict(self, x: Tensor, mask: Tensor, language: Tensor | None) -> Prosody:
+        """What `Predictor` says of symbols (B, S, C): rhythm and melody are the language's, too."""
+        if self.languages is not None and language is not None:
+            x = x + self.languages(language)[:, None]
+        return self.predictor(x, mask)
 
     def decode(self, x: Tensor, tokens: Tensor, said: Tensor, frames: Tensor, prosody: Prosody) -> Tensor:
         """Vectors of symbols (B, S, C) with their pitch and energy to mels (B, n_mels, F), 0 behind their ends."""
@@ -134,7 +150,7 @@ class Parallel(nn.Module):
         """One text (1, S) to its mel (1, n_mels, F) and durations (1, S). ``pitch``: speaker's deviations that it is raised by."""
         tokens = torch.ones_like(ids).sum(1)
         x = self.encode(ids, tokens, speaker, language)
-        found = self.predictor(x, torch.ones_like(ids, dtype=torch.bool))
+        found = self._predict(x, torch.ones_like(ids, dtype=torch.bool), language)
         length = (found.duration.exp() - 1).clamp(1, _LONGEST) / pace
         # The ends are rounded, not the durations, so that the whole text is as long as was predicted.
         ends = (length.cumsum(1) + 0.5).floor().long()
