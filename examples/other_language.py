@@ -4,8 +4,9 @@
     python examples/other_language.py speech-en speech-it                      # translates the transcripts and speaks nothing
 
 Both folders have the LJSpeech layout, and the ids of prompts that say the same agree. ``--voices`` is a run of ``audio/tacotron2`` that
-was trained on both speakers: put both folders below one folder, and train with ``--data.speakers folders``. The speaker's name is then
-the name of the folder. This needs nltk, and for speech pocketsphinx and resemblyzer.
+was trained on both speakers: put both folders below one folder, and train with ``--data.speakers folders --model.symbols phonemes
+--model.language en,it``. The speaker's name is then the name of the folder. The translation is read in the second speaker's
+language with the first speaker's voice; ``--language`` names another one. This needs nltk, and for speech pocketsphinx and resemblyzer.
 
 The domain is closed. The recogniser has a grammar of all English prompts, so it hears no other sentence. The translation is a phrase
 table (Koehn et al. 2003): words of the training prompts are aligned (IBM model 2, both ways, Brown et al. 1993), consistent phrases are
@@ -34,6 +35,7 @@ from nltk.translate.phrase_based import phrase_extraction
 import polygan
 from polygan_audio.data import files
 from polygan_audio.scores import measures, speaker, word_errors
+from polygan_speech.tacotron2 import TextToSpeech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,10 +190,17 @@ def clips_of(folder: Path, names: Sequence[str]) -> tuple[list[torch.Tensor], in
     return [torch.from_numpy(samples) for samples, _ in read], word_errors.RATE
 
 
-def speak(run: Run, voice: str, sentences: Sequence[Words], vocoder: str) -> list[torch.Tensor]:
-    """The sentences (T_i,) at the run's sample rate, in the voice of a speaker that the run knows."""
-    made = run.generate(given=[" ".join(words) for words in sentences], speaker=voice, vocoder=vocoder)
-    return list(made.data)
+def speak(run: Run, voice: str, language: str, sentences: Sequence[Words], vocoder: str) -> list[torch.Tensor]:
+    """The sentences (T_i,) at the run's sample rate, read in a language and in the voice of a speaker that the run knows."""
+    texts = [" ".join(words) for words in sentences]
+    return list(run.generate(given=texts, speaker=voice, language=language, vocoder=vocoder).data)
+
+
+def language_of(run: Run, voice: str) -> str:
+    """The language that a speaker of the run speaks; empty where the run does not know the speaker."""
+    recipe = run.recipe
+    assert isinstance(recipe, TextToSpeech)
+    return recipe.languages.of(recipe.classes.index(voice)) if voice in recipe.classes else ""
 
 
 def translated(source: Path, target: Path, steps: int, out: Path) -> tuple[list[str], list[Words], PhraseTranslator]:
@@ -212,10 +221,23 @@ def translated(source: Path, target: Path, steps: int, out: Path) -> tuple[list[
     return held, made, translator
 
 
-def spoken(
-    source: Path, target: Path, held: Sequence[str], translator: PhraseTranslator, voices: str, vocoder: str, out: Path
-) -> None:
+def similarities(run: Run, sounds: Sequence[torch.Tensor], folders: Sequence[Path], held: Sequence[str]) -> None:
+    """Print how similar spoken sentences and held-out recordings are to the mean voice of each folder's other recordings."""
+    voice, own = speaker.load(speaker.weights_file()), run.recipe.info["sample_rate"]
+    given = {"spoken": (sounds, own), "recordings": clips_of(folders[0], held)}
+    found = {label: voice.embeddings(clips, rate) for label, (clips, rate) in given.items()}
+    for rank, folder in zip(("first", "second"), folders, strict=True):
+        rest = [name for name in sorted(transcripts(folder)) if name not in held][:60]
+        clips, rate = clips_of(folder, rest)
+        mean = voice.embeddings(clips, rate).mean(0)
+        for label, others in found.items():
+            alike = torch.cosine_similarity(others, mean[None]).mean().item()
+            print(f"similarity of the {label} to the {rank} speaker's voice {alike:.3f}")
+
+
+def spoken(held: Sequence[str], translator: PhraseTranslator, given: argparse.Namespace) -> None:
     """Recognise the held-out clips, translate what was heard, speak it in the first speaker's voice, and print the scores."""
+    source, target, out = given.source, given.target, given.out
     texts, others = transcripts(source), transcripts(target)
     clips, rate = clips_of(source, held)
     heard = recognise(clips, rate, [word_errors.words(text) for text in texts.values()])
@@ -223,18 +245,13 @@ def spoken(
     made = [translator(words) or ["?"] for words in heard]
     print(f"word errors of the recogniser {wrong:.3f}")
     print(f"share of right words {share_right([words_of(others[name]) for name in held], made):.3f}")
-    run = polygan.load(voices)
-    sounds = speak(run, source.name, made, vocoder)
-    own = run.recipe.info["sample_rate"]
+    run = polygan.load(given.voices)
+    language = given.language or language_of(run, target.name)
+    sounds = speak(run, source.name, language, made, given.vocoder)
     out.mkdir(parents=True, exist_ok=True)
     for name, sound in zip(held, sounds, strict=True):
-        files.write(out / f"{name}.wav", sound, own)
-    voice = speaker.load(speaker.weights_file())
-    rest = [name for name in sorted(texts) if name not in held][:60]
-    mean = voice.embeddings(clips_of(source, rest)[0], rate).mean(0)
-    for label, other, hertz in (("spoken", sounds, own), ("recordings", clips, rate)):
-        alike = torch.cosine_similarity(voice.embeddings(other, hertz), mean[None]).mean().item()
-        print(f"similarity of the {label} to the first speaker's voice {alike:.3f}")
+        files.write(out / f"{name}.wav", sound, run.recipe.info["sample_rate"])
+    similarities(run, sounds, (source, target), held)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -243,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=Path, help="recordings in English, with transcripts")
     parser.add_argument("target", type=Path, help="the same prompts in another language")
     parser.add_argument("--voices", default="", help="a run of audio/tacotron2 that knows both speakers")
+    parser.add_argument("--language", default="", help="read the translation in it; else the second speaker's language")
     parser.add_argument("--vocoder", default="griffin-lim")
     parser.add_argument(
         "--direct", type=int, default=0, metavar="STEPS", help="train text/seq2seq for so many steps, too"
@@ -251,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     held, _, translator = translated(given.source, given.target, given.direct, given.out)
     if given.voices:
-        spoken(given.source, given.target, held, translator, given.voices, given.vocoder, given.out)
+        spoken(held, translator, given)
 
 
 if __name__ == "__main__":

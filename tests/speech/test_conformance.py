@@ -12,7 +12,7 @@ from polygan.testing import Case, parametrize_with_checks
 
 
 def voices(folder):
-    corpus(folder, ("abcab", "deed", "bead", "cab") * 4, speakers=("ann", "bob"))
+    corpus(folder, ("abcab", "deed", "bead", "cab 1") * 4, speakers=("ann", "bob"))
     return {"source": str(folder), "segment": 0, "speakers": "folders"}
 
 
@@ -20,7 +20,11 @@ def one_voice(folder):
     return {"source": str(corpus(folder, ("abcab", "deed", "bead", "cab 1") * 6)), "segment": 0}
 
 
-CASES = [Case("audio/tacotron2", data, SMALL, settings={"batch_size": 4}) for data in (one_voice, voices)]
+TWO = {**SMALL, "language": "en,it"}
+CASES = [
+    Case("audio/tacotron2", data, model, settings={"batch_size": 4})
+    for data, model in ((one_voice, SMALL), (voices, TWO))
+]
 
 
 @parametrize_with_checks(CASES)

@@ -12,7 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from small_speech import RATE, SMALL, sound
 
-from polygan import DataError
+from polygan import ConfigError, DataError
 from polygan_audio.networks import melspec
 from polygan_speech.cepstra import cepstra_of
 from polygan_speech.facts import speech_facts
@@ -59,6 +59,18 @@ def test_symbols_are_those_of_the_spoken_transcripts():
     assert found["spoken"] == {"A 2": "a two"}
     assert found["longest_text"] == 5
     assert found["unusable"] == 0
+
+
+def test_each_speakers_transcripts_are_spelled_out_in_the_speakers_language():
+    split = Split([*clips("2 abc", "2 abc", "deed")], [0, 1, 0], ("ann", "bob"))
+    found = speech_facts(split, SPEC, "characters", "en,it")
+    assert found["spoken_in"] == {"en": {"2 abc": "two abc"}, "it": {"2 abc": "due abc"}}
+    assert "spoken" not in found
+    assert found["symbols"] == " abcdeotuw"
+    assert found["longest_text"] == 7
+    assert speech_facts(split, SPEC, "characters", "en,en") == facts(split)
+    with pytest.raises(ConfigError, match=r"names 3 languages for 2 speakers.*: ann, bob"):
+        speech_facts(split, SPEC, "characters", "en,it,de")
 
 
 def test_mels_of_the_split_have_mean_0_and_deviation_1():

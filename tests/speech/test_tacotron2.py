@@ -20,6 +20,7 @@ from polygan_speech.settings import Sampling
 from polygan_speech.text.domain import SentenceDomain
 
 SPEAKERS = {**INFO, "classes": ["ann", "bob"], "pitch_mean": [5.0, 5.3], "pitch_deviation": [0.2, 0.3]}
+LANGUAGES = {**SPEAKERS, "spoken_in": {"en": {"bead": "bed"}, "it": {"bead": "babe"}}}
 
 
 def built(recipe):
@@ -162,10 +163,36 @@ def test_the_network_with_attention_learns_in_every_turn_and_speaks():
     check_devices(recipe, batch_of(["deed", "cab bed"]))
 
 
-@pytest.mark.parametrize("speakers", [False, True])
-def test_every_turn_plays_on_the_meta_device(speakers):
-    recipe = speech(SPEAKERS if speakers else INFO)
-    check_devices(recipe, batch_of(["deed", "cab bed"], [0, 1] if speakers else None))
+@pytest.mark.parametrize(("info", "language"), [(INFO, "en"), (SPEAKERS, "en"), (LANGUAGES, "en,it")])
+def test_every_turn_plays_on_the_meta_device(info, language):
+    recipe = speech(info, language=language)
+    check_devices(recipe, batch_of(["deed", "cab bed"], [0, 1] if info is not INFO else None))
+
+
+@pytest.mark.parametrize("decoder", ["parallel", "attention"])
+def test_two_speakers_of_two_languages_learn_with_one_model(decoder):
+    recipe = speech(LANGUAGES, language="en,it", decoder=decoder, pretrain_steps=50)
+    batch = batch_of(["bead", "bead"], [0, 1])
+    play = trainer(recipe, batch)
+    said = recipe._hear(play.context, batch)
+    inner = slice(1, 4) if decoder == "parallel" else slice(0, 3)
+    encode = recipe.spelling.alphabet.encode
+    assert [row[inner] for row in said.ids.tolist()] == [encode("bed"), encode("babe")[:3]]
+    assert said.language.tolist() == [0, 1]
+    rows = play.context["generator"].network.languages.weight
+    before = rows.detach().clone()
+    for _ in range(2):
+        play.iterate()
+    assert all(value.isfinite() for value in play._meter.means().values())
+    assert (rows != before).any(1).all()
+
+
+def test_one_language_for_each_of_two_speakers_is_the_same_as_one_for_both():
+    one, two = (speech(SPEAKERS, language=language) for language in ("en", "en,en"))
+    states = [built(recipe)["generator"].state_dict() for recipe in (one, two)]
+    assert states[0].keys() == states[1].keys()
+    assert not any("languages" in name for name in states[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_given_mels_are_taken_instead_of_those_of_the_waveform():
@@ -259,6 +286,27 @@ def test_pace_pitch_and_longest_change_the_speech():
     assert abs(len(made(pace=0.5)) - 2 * len(plain)) <= 64
     assert not torch.equal(made(pitch=5.0), plain)
     assert len(made(longest=0.08)) == 640
+
+
+@pytest.mark.parametrize("decoder", ["parallel", "attention"])
+def test_a_text_is_read_in_the_speakers_language_or_in_the_one_that_is_named(decoder):
+    recipe = speech({**LANGUAGES, "symbols": " abcdeotuw"}, language="en,it", decoder=decoder)
+    networks = built(recipe)
+
+    def made(speaker, language, text="2 bad"):
+        options = Sampling(speaker=speaker, language=language, longest=0.5)
+        return make_samples(recipe, networks, 0, 0, options, given=sentences(text)).extra
+
+    own, named, other = (made("bob", language) for language in ("", "it", "en"))
+    assert torch.equal(own["mel"][0], named["mel"][0])
+    ends = 2 if decoder == "parallel" else 0
+    assert [x["alignment"][0].shape[1] - ends for x in (own, other)] == [len("due bad"), len("two bad")]
+    apart = [made("bob", language, "bad")["mel"][0] for language in ("it", "en")]
+    assert not torch.equal(apart[0], apart[1])  # the same symbols
+    with pytest.raises(ConfigError, match="use --language with one of en, it"):
+        made("bob", "de")
+    with pytest.raises(ConfigError, match="use --language with one of en"):
+        make_samples(speech(), built(speech()), 0, 0, Sampling(language="it"), given=sentences("deed"))
 
 
 def test_speakers_are_named_or_taken_from_the_recordings():

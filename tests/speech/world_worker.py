@@ -18,6 +18,14 @@ from polygan.training.trainer import Trainer
 from polygan_speech.settings import Config
 from polygan_speech.tacotron2 import TextToSpeech
 
+TWO = {
+    **INFO,
+    "classes": ["ann", "bob"],
+    "pitch_mean": [5.0, 5.3],
+    "pitch_deviation": [0.2, 0.3],
+    "spoken_in": {"en": {"bead": "bed"}, "it": {"bead": "babe"}},
+}
+"""Two speakers of two languages, who read a transcript in two ways."""
 STEPS, STOPS = 6, (0, 1, 3, 5)
 """Stopped while the aligner learns alone, in the spectra and in the game (0: in one go)."""
 
@@ -36,10 +44,11 @@ class Share:
         self.rank, self.world = rank, world
 
     def batch(self, i):
-        texts = (["deed", "cab bed", "a bad ace", "be"], ["decade", "a", "bead", "abcab"])[i % 2]
+        texts = (["deed", "bead", "a bad ace", "be"], ["decade", "a", "bead", "abcab"])[i % 2]
+        labels = ([0, 1, 1, 0], [1, 0, 0, 1])[i % 2]
         n = 4 // self.world
         rows = slice(self.rank * n, (self.rank + 1) * n)
-        mine = {name: x[rows] for name, x in batch_of(texts).items()}
+        mine = {name: x[rows] for name, x in batch_of(texts, labels).items()}
         for name in ("waveform", "text"):
             mine[name] = mine[name][:, : int(mine[f"{name}_length"].max())]
         return {name: x.double() if x.is_floating_point() else x for name, x in mine.items()}
@@ -54,7 +63,8 @@ def main(out: str) -> None:
             settings = TrainerSettings(steps=STEPS, batch_size=4, precision="fp32", hang_timeout=0)
 
             def trainer(settings=settings, checkpoints=checkpoints):
-                recipe = Double(Config(**{**SMALL, "dropout": 0.0, "align_steps": 2, "pretrain_steps": 4}), INFO)
+                options = {"dropout": 0.0, "align_steps": 2, "pretrain_steps": 4, "language": "en,it"}
+                recipe = Double(Config(**{**SMALL, **options}), TWO)
                 streams = {"train": Share(world.rank, world.size)}
                 return Trainer(recipe, streams, settings, device=device, world=world, checkpoints=checkpoints)
 

@@ -29,9 +29,9 @@ STILL = {f"{part}_dropout": 0.0 for part in ("encoder", "prenet", "attention", "
 """No dropout at all."""
 
 
-def tiny(speakers=0, seed=0, **changes):
+def tiny(speakers=0, seed=0, languages=0, **changes):
     torch.manual_seed(seed)
-    return settled(Tacotron2(11, 6, replace(TINY, **changes), speakers))
+    return settled(Tacotron2(11, 6, replace(TINY, **changes), speakers, languages))
 
 
 def settled(network):

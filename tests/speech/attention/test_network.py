@@ -185,6 +185,17 @@ def test_speakers_differ(speaker):
         network(*everything)
 
 
+@torch.no_grad()
+def test_languages_differ():
+    network, everything, speaker = tiny(speakers=2, languages=2, **STILL), batch(), torch.zeros(3, dtype=torch.int64)
+    a, b = (network(*everything, speaker, torch.full((3,), i)).mel for i in (0, 1))
+    assert (a - b).abs().max() > 1e-3
+    alone = network.encode(everything[0][:1, :4], everything[1][:1], speaker[:1], speaker[:1])
+    assert (network.encode(*everything[:2], speaker, speaker)[0, :4] - alone[0]).abs().max() < 1e-5
+    with pytest.raises(ConfigError, match=r"knows 2 languages; name one"):
+        network(*everything, speaker)
+
+
 @pytest.mark.parametrize("shape", [TINY, replace(TINY, **STILL), replace(TINY, reduction=2)])
 def test_no_value_is_read_so_the_meta_device_plays_a_turn(shape):
     with torch.device("meta"):

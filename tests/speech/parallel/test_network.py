@@ -15,9 +15,10 @@ from polygan_speech.parallel.network import Parallel, Prosody, Size, places
 from polygan_speech.text.phonemes import PARTS
 
 
-def network(speakers=0):
+def network(speakers=0, languages=0, letters=False):
     torch.manual_seed(0)
-    made = Parallel(partial(nn.Embedding, 9), 6, speakers, Size(16, 32, 2, 2, 0.1), 6.0).double().eval()
+    size = Size(16, 32, 2, 2, 0.1)
+    made = Parallel(partial(nn.Embedding, 9), 6, speakers, size, 6.0, languages, letters=letters).double().eval()
     for parameter in made.parameters():  # what starts at 0 would hide a fault
         nn.init.normal_(parameter, std=0.2)
     return made
@@ -63,6 +64,17 @@ def test_speech_is_as_long_as_its_durations_and_half_as_long_at_twice_the_pace()
 def test_a_speaker_changes_the_mel():
     model, ids = network(2), torch.randint(1, 9, (1, 5))
     assert not torch.equal(*(model.encode(ids, torch.tensor([5]), torch.tensor([s])) for s in (0, 1)))
+
+
+@pytest.mark.parametrize("letters", [False, True])
+def test_a_language_changes_the_prosody_and_of_letters_also_the_sounds(letters):
+    model, (ids, tokens, said, frames, prosody) = network(2, 2, letters), inputs()
+    speaker, languages = torch.zeros(2, dtype=torch.int64), (torch.zeros(2, dtype=torch.int64), torch.ones(2).long())
+    (one, found), (two, other) = (model(ids, tokens, said, frames, prosody, speaker, n) for n in languages)
+    assert torch.equal(one, two) != letters
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(found, other, strict=True))
+    spoken = [model.speak(ids[:1], speaker[:1], language=n[:1])[0] for n in languages]
+    assert spoken[0].shape != spoken[1].shape or not torch.equal(*spoken)
 
 
 def test_phonemes_are_the_sum_of_base_stress_and_length():

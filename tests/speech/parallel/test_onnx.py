@@ -18,27 +18,34 @@ from polygan_speech.parallel.onnx import export
 onnx, runtime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
 
 
-@pytest.mark.parametrize("classes", [(), ("ann", "bob")])
-def test_the_file_speaks_as_the_network_does_at_any_length(tmp_path, classes):
+@pytest.mark.parametrize(("classes", "language"), [((), "en"), (("ann", "bob"), "en"), (("ann", "bob"), "en,it")])
+def test_the_file_speaks_as_the_network_does_at_any_length(tmp_path, classes, language):
     recipe = speech(
-        {**INFO, "classes": list(classes), "pitch_mean": [5.0] * 2, "pitch_deviation": [0.2] * 2} if classes else INFO
+        {**INFO, "classes": list(classes), "pitch_mean": [5.0] * 2, "pitch_deviation": [0.2] * 2} if classes else INFO,
+        language=language,
     )
     torch.manual_seed(0)
     networks = {name: network.eval() for name, network in recipe.networks().items()}
     (file,) = export(recipe, networks, tmp_path / "voice")
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = {value.name for value in session.get_inputs()}
-    assert names == {"ids", "pace", "pitch", *(["speaker"] if classes else [])}
+    several = len(recipe.languages) > 1
+    assert names == {"ids", "pace", "pitch", *(["speaker"] if classes else []), *(["language"] if several else [])}
     ids = torch.tensor([[recipe.end, 1, 5, 3, 2, 2, 4, recipe.end]])
-    given = {"ids": ids, "pace": torch.tensor([0.7]), "pitch": torch.tensor([1.0]), "speaker": torch.tensor([1])}
+    one = torch.tensor([1])
+    given = {"ids": ids, "pace": torch.tensor([0.7]), "pitch": torch.ones(1), "speaker": one, "language": one - 1}
     made = torch.from_numpy(session.run(None, {name: given[name].numpy() for name in names})[0])
     generator = networks["generator"]
-    wanted, _ = generator.network.speak(ids, given["speaker"] if classes else None, 0.7, 1.0)
+    wanted, _ = generator.network.speak(ids, one if classes else None, 0.7, 1.0, one - 1 if several else None)
     assert (generator.mel(wanted) - made).abs().max() < 1e-4
+    if several:
+        other, _ = generator.network.speak(ids, one, 0.7, 1.0, one)
+        assert other.shape != wanted.shape or not torch.equal(other, wanted)
     facts = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}
     assert facts["mel"]["hop_length"] == 64
     assert facts["symbols"] == INFO["symbols"]
     assert facts["end"] == recipe.end
+    assert facts.get("languages") == (["en", "it"] if several else None)
 
 
 def test_another_network_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from polygan import ConfigError
 from polygan_speech.text.phonemes import PARTS, PhonemeAlphabet
-from polygan_speech.text.spelling import Spelling, Transcripts, spelling_facts
+from polygan_speech.text.spelling import Spelling, Transcripts, spelling_facts, tables_of
 
 TEXTS = ["Press 1 now.", "plain words", "It’s  fine", "", "Room 22", "é"]
 needs_espeak = pytest.mark.skipif(
@@ -17,18 +17,21 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
-def numbers(kind, texts, facts):
-    spelling = Spelling(kind, "en", facts)
-    module = Transcripts(spelling.alphabet, facts["spoken"])
+def packed(texts):
     raw = [text.encode() for text in texts]
     most = max(map(len, raw))
     text = torch.tensor([[*r, *[0] * (most - len(r))] for r in raw], dtype=torch.uint8)
-    ids, lengths = module(text, torch.tensor([len(r) for r in raw]))
+    return text, torch.tensor([len(r) for r in raw])
+
+
+def numbers(kind, texts, facts):
+    spelling = Spelling(kind, "en", facts)
+    ids, lengths = Transcripts(spelling.alphabet, [facts["spoken"]])(*packed(texts))
     return spelling, [row[:n] for row, n in zip(ids.tolist(), lengths.tolist(), strict=True)], ids
 
 
 def test_batches_of_transcripts_have_the_numbers_of_their_spoken_texts():
-    facts = spelling_facts("characters", "en", TEXTS)
+    facts = spelling_facts("characters", {"en": TEXTS})
     assert facts["spoken"].keys() == {"Press 1 now.", "It’s  fine", "Room 22"}
     spelling, found, ids = numbers("characters", TEXTS, facts)
     assert found == [spelling.encode(spelling.written(text)) for text in TEXTS]
@@ -37,15 +40,34 @@ def test_batches_of_transcripts_have_the_numbers_of_their_spoken_texts():
 
 
 def test_transcripts_play_on_the_meta_device():
-    facts = spelling_facts("characters", "en", TEXTS)
-    module = Transcripts(Spelling("characters", "en", facts).alphabet, facts["spoken"]).to("meta")
+    facts = spelling_facts("characters", {"en": TEXTS})
+    module = Transcripts(Spelling("characters", "en", facts).alphabet, [facts["spoken"]]).to("meta")
     ids, lengths = module(torch.zeros(2, 9, dtype=torch.uint8, device="meta"), torch.zeros(2, device="meta"))
     assert ids.shape == (2, 9 + module.longer)
     assert lengths.shape == (2,)
 
 
+@pytest.mark.parametrize("kind", ["characters", pytest.param("phonemes", marks=needs_espeak)])
+def test_a_transcript_is_read_in_the_language_of_its_speaker(kind):
+    texts = {"en": ["Press 1.", "OK"], "it": ["Press 1.", "OK"]}
+    facts = spelling_facts(kind, texts)
+    assert facts.keys() == {"symbols", "spoken_in"}
+    spelling = Spelling(kind, "en", facts)
+    module = Transcripts(spelling.alphabet, tables_of(facts, ("en", "it")), (1, 0, 1))
+    language = module.language(torch.tensor([0, 1, 2, 1]))
+    assert language.tolist() == [1, 0, 1, 0]
+    ids, lengths = module(*packed(["Press 1."] * 2 + ["OK"] * 2), language)
+    found = [row[:n] for row, n in zip(ids.tolist(), lengths.tolist(), strict=True)]
+    italian = spelling.of("it")
+    assert found[0] == italian.encode(italian.written("Press 1."))
+    assert found[1] == spelling.encode(spelling.written("Press 1."))
+    assert found[0] != found[1]
+    assert (found[2] == found[3]) == (kind == "characters")
+    assert module.to("meta").language(torch.zeros(4, dtype=torch.int64, device="meta")).shape == (4,)
+
+
 def test_nothing_of_transcripts_is_saved():
-    assert not Transcripts(Spelling("characters", "en", {"symbols": "ab"}).alphabet, {"1": "ab"}).state_dict()
+    assert not Transcripts(Spelling("characters", "en", {"symbols": "ab"}).alphabet, [{"1": "ab"}]).state_dict()
 
 
 def test_characters_outside_are_said_once(capsys):
@@ -67,7 +89,7 @@ def test_phonemes_have_a_base_a_stress_and_a_length():
 
 @needs_espeak
 def test_transcripts_become_phonemes():
-    facts = spelling_facts("phonemes", "en", ["Hello, world.", "Press 1."])
+    facts = spelling_facts("phonemes", {"en": ["Hello, world.", "Press 1."]})
     assert facts["spoken"]["Hello, world."].startswith("həlˈoʊ, wˈɜːld")
     assert "w" in facts["spoken"]["Press 1."]  # one
     assert not set("ˈˌː") & set(facts["symbols"])
@@ -78,4 +100,4 @@ def test_transcripts_become_phonemes():
 @needs_espeak
 def test_a_language_without_a_voice_is_refused():
     with pytest.raises(ConfigError, match="espeak-ng has no voice"):
-        spelling_facts("phonemes", "tet", ["a"])
+        spelling_facts("phonemes", {"tet": ["a"]})

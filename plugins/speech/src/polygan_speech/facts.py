@@ -13,7 +13,8 @@ from polygan import DataError
 
 from .cepstra import cepstra_of, size_of
 from .pitch import mel_of, pitch_of
-from .text.spelling import Kind, Spelling, spelling_facts
+from .text.languages import Languages
+from .text.spelling import Kind, Spelling, spelling_facts, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,15 +30,23 @@ _SHOWN = 5  # clips that a message names
 
 
 def speech_facts(split: Split, spec: MelSpec, kind: Kind, language: str) -> dict[str, Any]:
-    """`text_facts` and `sound_facts` of a split, and which clips are too short for their transcripts.
+    """`spelling_facts` and `sound_facts` of a split, and which clips are too short for their transcripts.
 
-    ``frames_per_symbol``: the mean. ``unusable``: clips with more symbols than frames, or without a transcript, which training
+    ``language``: one for all speakers, or one for each (`Languages`). ``frames_per_symbol``: the mean. ``unusable``: clips with more symbols than frames, or without a transcript, which training
     passes over. DataError where none is left.
     """
     texts = transcripts_of(split)
-    facts = spelling_facts(kind, language, texts)
-    spelling, said = Spelling(kind, language, facts), facts["spoken"]
-    symbols = np.array([len(spelling.alphabet.encode(said.get(text, text))) + 2 for text in texts])
+    languages = Languages(language, split.store.info.get("classes") or [""])
+    numbers = [languages.of_speakers[label] for label in labels_of(split)]
+    texts_in: dict[str, list[str]] = {name: [] for name in languages.known}
+    for text, number in zip(texts, numbers, strict=True):
+        texts_in[languages.known[number]].append(text)
+    facts = spelling_facts(kind, texts_in)
+    tables = tables_of(facts, languages.known)
+    spelling = Spelling(kind, languages.known[0], facts)
+    spellings = [spelling.of(name) for name in languages.known]
+    said = [tables[number].get(text, text) for text, number in zip(texts, numbers, strict=True)]
+    symbols = np.array([len(spelling.alphabet.encode(text)) + 2 for text in said])
     frames = np.array([spec.frames(len(split.store.item("waveform", int(row)))) for row in split.rows])
     usable = (symbols > 2) & (symbols <= frames)
     if not usable.any():
@@ -49,7 +58,7 @@ def speech_facts(split: Split, spec: MelSpec, kind: Kind, language: str) -> dict
     return {
         **facts,
         **sound_facts(split, spec),
-        "longest_text": max(len(spelling.written(text)) for text in texts),
+        "longest_text": max(len(spellings[n].written(text)) for text, n in zip(texts, numbers, strict=True)),
         "frames_per_symbol": round(float(frames[usable].sum() / symbols[usable].sum()), 4),
         "unusable": int((~usable).sum()),
     }
@@ -77,6 +86,13 @@ def transcripts_of(split: Split) -> list[str]:
     return [split.store.item("text", int(row)).tobytes().decode() for row in split.rows]
 
 
+def labels_of(split: Split) -> list[int]:
+    """The number of each clip's speaker; 0 where there is one voice."""
+    if "label" not in split.store.fields:
+        return [0] * len(split)
+    return split.store.gather("label", split.rows).tolist()
+
+
 def sound_facts(split: Split, spec: MelSpec) -> dict[str, Any]:
     """``mel_mean`` and ``mel_deviation`` of each band, ``pitch_mean`` and ``pitch_deviation`` of ln Hz of each speaker.
 
@@ -85,20 +101,17 @@ def sound_facts(split: Split, spec: MelSpec) -> dict[str, Any]:
     An hour of recordings at most is measured, evenly spaced. A speaker without voiced frames has the numbers of all.
     """
     classes = split.store.info.get("classes") or [""]
-    labels = (
-        split.store.gather("label", split.rows).numpy() if "label" in split.store.fields else np.zeros(len(split), int)
-    )
     length = sum(len(split.store.item("waveform", int(row))) for row in split.rows) / spec.sample_rate
     step = max(1, round(length / _SECONDS))
     mels, bands = [], _Moments(spec.n_mels)
     pitches = [_Moments(1) for _ in [*classes, "all"]]
-    for row, label in zip(split.rows[::step], labels[::step], strict=True):
+    for row, label in zip(split.rows[::step], labels_of(split)[::step], strict=True):
         waveform = torch.from_numpy(split.store.item("waveform", int(row)).astype(np.float32) / 32768)
         magnitudes = spec.magnitudes(F.pad(waveform, (0, spec.n_fft))[None])[..., : spec.frames(len(waveform))]
         mels.append(mel_of(spec, magnitudes)[0])
         bands.add(mels[-1])
         pitch, voiced = pitch_of(spec, magnitudes)
-        for moments in (pitches[int(label)], pitches[-1]):
+        for moments in (pitches[label], pitches[-1]):
             moments.add(pitch[voiced][None])
     mean, deviation = bands.result(0.0, 1.0)
     deviation = [max(0.1, d) for d in deviation]

@@ -32,6 +32,8 @@ class Recorded(NamedTuple):
     pitch: Tensor
     voiced: Tensor
     speaker: Tensor | None
+    language: Tensor | None
+    """(B,): the number of the speaker's language, where there are several."""
     usable: Tensor
     """(B,) float32: 0 for clips that teach nothing, without a transcript or with more symbols than frames."""
 
@@ -42,7 +44,9 @@ def recorded(
 ) -> Recorded:
     """What a step needs of a prepared batch. ``end``: the number that stands around each text; None: nothing does."""
     waveform = batch["waveform"]
-    ids, symbols = transcripts(batch["text"], batch["text_length"])
+    speaker = batch["label"] if speakers else None
+    language = transcripts.language(speaker)
+    ids, symbols = transcripts(batch["text"], batch["text_length"], language)
     tokens = symbols if end is None else symbols + 2
     ids = ids if end is None else with_ends(ids, symbols, end)
     # Silence behind every clip: its last frames then do not depend on how long the longest clip of the batch is.
@@ -56,7 +60,6 @@ def recorded(
         size = mel.shape[2]
     pitch, voiced = (F.pad(x, (0, max(0, size - x.shape[1])))[:, :size] for x in (pitch, voiced.to(pitch.dtype)))
     mask = inside(frames, size)
-    speaker = batch["label"] if speakers else None
     return Recorded(
         ids=ids,
         tokens=tokens,
@@ -65,6 +68,7 @@ def recorded(
         pitch=generator.relative_pitch(pitch, speaker) * voiced * mask,
         voiced=voiced * mask,
         speaker=speaker,
+        language=language,
         usable=((symbols > 0) & (tokens <= frames)).float(),
     )
 

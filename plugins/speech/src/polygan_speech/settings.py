@@ -20,7 +20,8 @@ class Config(MelConfig):
     symbols: Literal["characters", "phonemes"] = "characters"
     """What is read: characters, or phonemes by espeak-ng (pip install 'polygan-speech[phonemes]')."""
     language: str = "en"
-    """Language in which numbers and abbreviations are spelled out (en, it, ...); with phonemes also espeak-ng's. Empty: neither."""
+    """Language in which numbers and abbreviations are spelled out (en, it, ...); with phonemes also espeak-ng's. Empty: neither.
+    One language for all, or one for each speaker in the order of their names: en,it."""
     dim: int = ranged(192, "[1, inf)")
     """Channels of the parallel network."""
     hidden: int = ranged(576, "[1, inf)")
@@ -84,6 +85,8 @@ class Sampling(Checked):
     """From mels to sound: griffin-lim, or a trained vocoder of the same front end: a run's folder or name, or an exported file."""
     speaker: str = ""
     """Name or number of the voice, for models of several speakers."""
+    language: str = ""
+    """Language that the text is read in, for models of several languages; empty: the speaker's own."""
     pace: float = ranged(1.0, "[0.2, 5]", usual=1)
     """How fast: at 2 a text takes half the time. For decoder parallel."""
     pitch: float = ranged(0.0, "[-24, 24]", usual=0)

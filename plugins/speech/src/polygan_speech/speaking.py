@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from polygan_audio.networks.melspec import MelSpec
 
     from .settings import Sampling
+    from .text.languages import Languages
     from .text.spelling import Spelling
 
 LONGEST = 200
@@ -48,15 +49,21 @@ class Voice:
         networks: Mapping[str, nn.Module],
         spec: MelSpec,
         spelling: Spelling,
+        languages: Languages,
         options: Sampling,
         longest_text: int,
         end: int | None,
     ) -> None:
-        """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None."""
+        """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None.
+
+        ConfigError for a language of ``options`` that is none of ``languages``.
+        """
         generator = networks["generator"]
         assert isinstance(generator, Generator)
         self.generator, self.aligner = generator, networks.get("aligner")
-        self.spec, self.spelling, self.options, self.end = spec, spelling, options, end
+        self.spec, self.options, self.end = spec, options, end
+        self.languages, self.spellings = languages, [spelling.of(name) for name in languages.known]
+        self._asked = languages.number(options.language) if options.language else None
         self.most = min(LONGEST, max(40, longest_text))
         self.device = generator.mel_mean.device
         self._decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device)
@@ -66,15 +73,20 @@ class Voice:
 
         Yields nothing where the model knows no character of the text. The same seed gives the same sound.
         """
-        first = True
-        for number, sentence in enumerate(sentences(self.spelling.written(text), self.most)):
-            ids = self.spelling.encode(sentence)
+        first, language = True, self.language_of(speaker)
+        spelling = self.spellings[language]
+        for number, sentence in enumerate(sentences(spelling.written(text), self.most)):
+            ids = spelling.encode(sentence)
             if not any(ids):
                 continue
-            mel, alignment = self._mel(ids, speaker, mix(seed, number))
+            mel, alignment = self._mel(ids, speaker, language, mix(seed, number))
             sound = self._decode(mel)
             yield Spoken(sound, mel, alignment) if first else self._after_a_pause(Spoken(sound, mel, alignment))
             first = False
+
+    def language_of(self, speaker: int | None) -> int:
+        """The number of the language that a speaker's text is read in: the one of ``options``, else the speaker's own."""
+        return self.languages.of_speakers[speaker or 0] if self._asked is None else self._asked
 
     def silence(self) -> Spoken:
         """A tenth of a second of silence, for a text of which nothing can be spoken."""
@@ -91,20 +103,21 @@ class Voice:
             torch.cat([torch.zeros(frames, spoken.alignment.shape[1]), spoken.alignment]),
         )
 
-    def _mel(self, ids: list[int], speaker: int | None, seed: int) -> tuple[Tensor, Tensor]:
+    def _mel(self, ids: list[int], speaker: int | None, language: int, seed: int) -> tuple[Tensor, Tensor]:
         """The log-mel (n_mels, F) of a sentence's numbers, and its alignment (F, S), on the CPU."""
         numbers = ids if self.end is None else [self.end, *ids, self.end]
         given = torch.tensor([numbers], device=self.device)
         who = None if speaker is None else torch.tensor([speaker], device=self.device)
+        read = torch.tensor([language], device=self.device) if len(self.languages) > 1 else None
         o, network, most = self.options, self.generator.network, self._most_frames()
         if isinstance(network, Parallel):
             semitones = o.pitch * 0.0577622650 / float(self.generator.pitch_deviation[speaker or 0])  # ln 2 / 12
-            made, durations = network.speak(given, who, o.pace, semitones)
+            made, durations = network.speak(given, who, o.pace, semitones, read)
             made = made[..., :most]
             alignment = self._heard(given, made, who, durations)
         else:
             source = torch.Generator("cpu").manual_seed(seed)
-            post, alignment = network.infer(given, source, who, most)  # pyright: ignore[reportCallIssue]
+            post, alignment = network.infer(given, source, who, most, language=read)  # pyright: ignore[reportCallIssue]
             made = post[None]
         mel = self.generator.mel(made)[0].clamp(min=self.spec.silence)
         return mel.float().cpu(), alignment.float().cpu()

@@ -12,6 +12,7 @@ from .facts import speech_facts
 from .settings import Config, Sampling
 from .speaking import Voice, joined, speakers_of
 from .text.given import texts_of
+from .text.languages import Languages
 from .text.spelling import Spelling
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ class Speech(Recipe[Config]):
                     f"the given mels (data.mels) have {name} = {info[name]}, the front end has {mine}; set --model.n_mels and "
                     "--model.hop_length as they were made"
                 )
-        self.spelling = Spelling(config.symbols, config.language, info)
         self.classes = tuple(info.get("classes", ()))
+        self.languages = Languages(config.language, self.classes)
+        self.spelling = Spelling(config.symbols, self.languages.known[0], info)
         # With attention a text stands alone, as in the original.
         self.end = len(self.spelling.alphabet) if config.decoder == "parallel" else None
 
@@ -111,7 +113,7 @@ class Speech(Recipe[Config]):
 
     def _voice(self, networks: Mapping[str, nn.Module], request: Request) -> Voice:
         longest = int(self.info.get("longest_text", 200))
-        return Voice(networks, self.mel, self.spelling, request.options, longest, self.end)
+        return Voice(networks, self.mel, self.spelling, self.languages, request.options, longest, self.end)
 
 
 def _seed(request: Request) -> int:

@@ -25,7 +25,7 @@ from .parallel.embedding import embedding_of
 from .parallel.network import Parallel, Prosody, Size
 from .recordings import Recorded, prosody_of, recorded
 from .speech import Speech
-from .text.spelling import Transcripts
+from .text.spelling import Transcripts, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +63,8 @@ class TextToSpeech(Speech):
         """``generator``, ``aligner`` and ``discriminator``."""
         c, n_mels, speakers = self.config, self.mel.n_mels, len(self.classes)
         embedding = embedding_of(self.spelling.alphabet)
-        transcripts = Transcripts(self.spelling.alphabet, self.info.get("spoken", {}))
+        tables = tables_of(self.info, self.languages.known)
+        transcripts = Transcripts(self.spelling.alphabet, tables, self.languages.of_speakers)
         deviation = tensor_of(self.info, "cepstrum_deviation", size_of(n_mels), 1.0)
         # A letter says a sound only with the letters beside it; a phoneme says it alone.
         aligner = Aligner(embedding, deviation, speakers, transcripts, context=c.symbols == "characters")
@@ -78,11 +79,14 @@ class TextToSpeech(Speech):
         c = self.config
         size = Size(c.dim, c.hidden, c.encoder_blocks, c.decoder_blocks, c.dropout)
         frames = float(self.info.get("frames_per_symbol", 5.0))
-        return Parallel(embedding_of(self.spelling.alphabet), self.mel.n_mels, len(self.classes), size, frames)
+        embedding, speakers = embedding_of(self.spelling.alphabet), len(self.classes)
+        letters, languages = c.symbols == "characters", len(self.languages)
+        return Parallel(embedding, self.mel.n_mels, speakers, size, frames, languages, letters=letters)
 
     def _attention(self) -> nn.Module:
         shape = shape_of(self.config.attention_size, self.info)
-        return Tacotron2(len(self.spelling.alphabet), self.mel.n_mels, shape, len(self.classes))
+        symbols, speakers = len(self.spelling.alphabet), len(self.classes)
+        return Tacotron2(symbols, self.mel.n_mels, shape, speakers, len(self.languages))
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Rates rise over ``warmup`` iterations and fall along a cosine; that of the discriminator from where it comes in."""
@@ -209,7 +213,7 @@ class TextToSpeech(Speech):
         """All frames at once: the mel, and the predictors against what the aligner found (Lancucki 2021, section 2.1)."""
         with torch.no_grad():
             prosody = prosody_of(said, heard)
-        made, found = generator(heard.ids, heard.tokens, said, heard.frames, prosody, heard.speaker)
+        made, found = generator(heard.ids, heard.tokens, said, heard.frames, prosody, heard.speaker, heard.language)
         difference = mean_inside((wide(made) - heard.mel).abs().mean(1), heard.frames)
         terms = {"mel": difference}
         for name, wanted, value in zip(Prosody._fields, prosody, found, strict=True):
@@ -221,7 +225,7 @@ class TextToSpeech(Speech):
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Frame by frame: both mels, the gate that stops, and the attention on the aligner's path."""
         c, frames = self.config, heard.frames
-        out = generator(heard.ids, heard.tokens, heard.mel, frames, heard.speaker)
+        out = generator(heard.ids, heard.tokens, heard.mel, frames, heard.speaker, heard.language)
         apart = [wide(out.mel) - heard.mel, wide(out.post) - heard.mel]
         before, after = (mean_inside(x.abs().mean(1) + x.square().mean(1), frames) for x in apart)
         attended = wide(out.alignment).gather(2, path[..., None])[..., 0]

@@ -20,6 +20,7 @@ from .stopping import Stop
 
 __all__ = ["ORIGINAL", "SMALL", "Outputs", "Shape", "Tacotron2"]
 
+_WEAK = 0.1  # how much a language's vector counts, which would else learn voices in place of the speaker's
 _FAR = -1e9  # a weight of exactly 0 after the softmax, and no NaN where a whole row is padding
 
 
@@ -56,11 +57,11 @@ class Tacotron2(nn.Module):
     """Encoder, attention decoder and postnet.
 
     ``symbols``: rows of the embedding, the padding's row 0 among them. ``speakers``: names that `forward` and `infer` tell apart; with
-    0 or 1 there is no embedding. ``masked``: a padded sentence or clip is treated as alone; set it to False to let convolutions
+    0 or 1 there is no embedding. ``languages``: as ``speakers``; a language's vector is added to those of the symbols. ``masked``: a padded sentence or clip is treated as alone; set it to False to let convolutions
     see padding, as NVIDIA's and torchaudio's code do.
     """
 
-    def __init__(self, symbols: int, n_mels: int, shape: Shape, speakers: int = 0) -> None:
+    def __init__(self, symbols: int, n_mels: int, shape: Shape, speakers: int = 0, languages: int = 0) -> None:
         super().__init__()
         self.shape, self.n_mels, self.masked = shape, n_mels, True
         self.embedding = nn.Embedding(symbols, shape.width)
@@ -68,17 +69,26 @@ class Tacotron2(nn.Module):
         self.encoder = Encoder(shape)
         joined = shape.speaker_width if shape.speaker == "concat" else shape.width
         self.speakers = nn.Embedding(speakers, joined) if speakers > 1 else None
+        self.languages = nn.Embedding(languages, shape.width) if languages > 1 else None
         memory = shape.width + (joined if self.speakers and shape.speaker == "concat" else 0)
         self.decoder = Decoder(n_mels, memory, shape)
         self.postnet = Postnet(n_mels, shape)
 
-    def encode(self, ids: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
+    def encode(
+        self, ids: Tensor, lengths: Tensor, speaker: Tensor | None = None, language: Tensor | None = None
+    ) -> Tensor:
         """Symbols (B, S), padded to any length, to what is attended to, (B, S, memory): 0 behind each sentence.
 
-        ``lengths`` (B,) in any order, ``speaker`` int64 (B,). ConfigError where there are speakers and none is given.
+        ``lengths`` (B,) in any order, ``speaker`` and ``language`` int64 (B,). ConfigError where there are several and none is given.
         """
         mask = valid(lengths, ids.shape[1])[:, None].to(self.embedding.weight.dtype)  # (B, 1, S)
-        memory = self.encoder(self.embedding(ids).transpose(1, 2), lengths, mask, self.masked)
+        x = self.embedding(ids)
+        if self.languages is not None:
+            if language is None:
+                count = self.languages.num_embeddings
+                raise ConfigError(f"the decoder knows {count} languages; name one of them (language)")
+            x = x + _WEAK * self.languages(language)[:, None]
+        memory = self.encoder(x.transpose(1, 2), lengths, mask, self.masked)
         if self.speakers is None:
             return memory
         if speaker is None:
@@ -89,14 +99,20 @@ class Tacotron2(nn.Module):
         return torch.cat([memory, voice * mask.transpose(1, 2)], 2)
 
     def forward(
-        self, ids: Tensor, lengths: Tensor, mel: Tensor, frames: Tensor, speaker: Tensor | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        mel: Tensor,
+        frames: Tensor,
+        speaker: Tensor | None = None,
+        language: Tensor | None = None,
     ) -> Outputs:
         """Each frame from the text and the true frames before it.
 
-        ``ids`` int64 (B, S), ``lengths`` (B,), ``mel`` (B, n_mels, F) log-mel, ``frames`` (B,), ``speaker`` int64 (B,). No value is
-        read: the turn runs on torch's meta device.
+        ``ids`` int64 (B, S), ``lengths`` (B,), ``mel`` (B, n_mels, F) log-mel, ``frames`` (B,), ``speaker`` and ``language`` int64
+        (B,). No value is read: the turn runs on torch's meta device.
         """
-        memory = self.encode(ids, lengths, speaker)
+        memory = self.encode(ids, lengths, speaker, language)
         count, reduction = mel.shape[2], self.shape.reduction
         with full_precision(memory.device):
             memory = wide(memory)
@@ -119,6 +135,7 @@ class Tacotron2(nn.Module):
         speaker: Tensor | None = None,
         max_frames: int | None = None,
         stop: Stop | None = None,
+        language: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One sentence (1, S) to log-mel (n_mels, F) and alignment (F, S); call `eval` before.
 
@@ -131,7 +148,7 @@ class Tacotron2(nn.Module):
             )
         stop = stop or Stop()
         limit = min(stop.limit(ids.shape[1]), max_frames or sys.maxsize)
-        memory = self.encode(ids, torch.full((1,), ids.shape[1], device=ids.device), speaker)
+        memory = self.encode(ids, torch.full((1,), ids.shape[1], device=ids.device), speaker, language)
         with full_precision(memory.device):
             made = self.decoder.infer(wide(memory), generator, stop, limit)
         post = made.mel + self.postnet(made.mel, None)

@@ -41,8 +41,10 @@ class _Encode(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, ids: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        memory = self.network.encode(ids, torch.ones_like(ids).sum(1), speaker)
+    def forward(
+        self, ids: Tensor, speaker: Tensor | None = None, language: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        memory = self.network.encode(ids, torch.ones_like(ids).sum(1), speaker, language)
         return memory, self.network.decoder.attention_layer.memory_layer(memory)
 
 
@@ -95,6 +97,8 @@ def export(recipe: Recipe[Any], generator: Generator, path: Path) -> list[Path]:
         "symbols": recipe.spelling.alphabet.symbols,  # pyright: ignore[reportAttributeAccessIssue]
         "speakers": [*recipe.info.get("classes", ())],
     }
+    if len(recipe.languages) > 1:  # pyright: ignore[reportAttributeAccessIssue]
+        facts["languages"] = [*recipe.languages.known]  # pyright: ignore[reportAttributeAccessIssue]
     return export_onnx(generator.network, path, facts, (generator.mel_mean.cpu(), generator.mel_deviation.cpu()))
 
 
@@ -103,7 +107,7 @@ def export_onnx(
 ) -> list[Path]:
     """Write NAME-encoder.onnx, NAME-step.onnx and NAME-postnet.onnx beside ``path`` (NAME.onnx).
 
-    The encoder takes ``ids`` int64 (1, S), and ``speaker`` (1,) where there are speakers. The step takes the frames made before,
+    The encoder takes ``ids`` int64 (1, S), and ``speaker`` and ``language`` (1,) where there are several. The step takes the frames made before,
     ``kept`` (ones where no dropout is wanted: a monotone voice), the encoder's outputs and `STATES`. It gives ``frames``
     (1, n_mels * reduction), ``stop_logit`` and the next states; the weights of the step are ``next_places[:, 0]``. The postnet takes
     the frames of all steps, ``mel`` (1, n_mels, F), to ``post``, a log-mel by ``scale`` (mean and deviation of each band). ``facts``
@@ -152,6 +156,8 @@ def _inputs(network: Tacotron2, symbols: int) -> tuple[dict[str, Tensor], dict[s
     text = {"ids": torch.randint(0, rows, (1, symbols), generator=draw)}
     if network.speakers is not None:
         text["speaker"] = torch.ones(1, dtype=torch.int64)
+    if network.languages is not None:  # a model of several languages has several speakers
+        text["language"] = torch.zeros(1, dtype=torch.int64)
     with torch.no_grad():
         memory, keys = _Encode(network)(*text.values())
         states = network.decoder.begin(memory).tensors()

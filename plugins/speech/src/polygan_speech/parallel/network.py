@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 200  # frames of a symbol
+_CLEAR = 10.0  # how much a speaker's vector counts beside languages: a voice is then learned by the speaker, not by the language
+_WEAK = (
+    0.1  # how much a language's vector counts in front of the encoder, which would else learn voices from the language
+)
 _PLACES = 3  # numbers that say where within its symbol a frame lies
 
 
@@ -50,13 +54,25 @@ class Parallel(nn.Module):
     """
 
     def __init__(
-        self, embedding: Callable[[int], nn.Module], n_mels: int, speakers: int, size: Size, frames_per_symbol: float
+        self,
+        embedding: Callable[[int], nn.Module],
+        n_mels: int,
+        speakers: int,
+        size: Size,
+        frames_per_symbol: float,
+        languages: int = 0,
+        *,
+        letters: bool = False,
     ) -> None:
-        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``: 0 or 1 for a single voice."""
+        """``embedding``: makes an embedding of symbols of so many channels. ``speakers``, ``languages``: 0 or 1 for a single one.
+
+        ``letters``: whether the language says how symbols sound, as of letters; phonemes sound alike in any language.
+        """
         super().__init__()
         dim = size.dim
         self.embedding = embedding(dim)
         self.speakers = nn.Embedding(speakers, dim) if speakers > 1 else None
+        self.languages, self.letters = nn.Embedding(languages, dim) if languages > 1 else None, letters
         self.encoder = Blocks(dim, size.hidden, size.encoder_blocks, size.dropout)
         self.predictor = Predictor(dim, size.dropout)
         self.pitch, self.energy = (nn.Conv1d(1, dim, 3, padding=1) for _ in range(2))
@@ -71,23 +87,47 @@ class Parallel(nn.Module):
         nn.init.constant_(self.predictor.head.bias[:1], torch.tensor(1.0 + frames_per_symbol).log().item())
 
     def forward(
-        self, ids: Tensor, tokens: Tensor, said: Tensor, frames: Tensor, prosody: Prosody, speaker: Tensor | None = None
+        self,
+        ids: Tensor,
+        tokens: Tensor,
+        said: Tensor,
+        frames: Tensor,
+        prosody: Prosody,
+        speaker: Tensor | None = None,
+        language: Tensor | None = None,
     ) -> tuple[Tensor, Prosody]:
         """Mels (B, n_mels, F) with the frames that ``said`` (B, F, S) gives each symbol, and what is predicted of the symbols.
 
-        ``ids`` (B, S), ``tokens`` and ``frames`` (B,), ``prosody``: that of the recording, ``speaker`` (B,) or None.
+        ``ids`` (B, S), ``tokens`` and ``frames`` (B,), ``prosody``: that of the recording, ``speaker`` and
+        ``language`` (B,) or None.
         """
-        x = self.encode(ids, tokens, speaker)
-        found = self.predictor(x, inside(tokens, ids.shape[1]))
+        x = self.encode(ids, tokens, speaker, language)
+        found = self._predict(x, inside(tokens, ids.shape[1]), language)
         return self.decode(x, tokens, said, frames, prosody), found
 
-    def encode(self, ids: Tensor, tokens: Tensor, speaker: Tensor | None = None) -> Tensor:
-        """Symbols (B, S) to vectors (B, S, C), 0 behind a text's end; the speaker's vector is added."""
+    def encode(
+        self, ids: Tensor, tokens: Tensor, speaker: Tensor | None = None, language: Tensor | None = None
+    ) -> Tensor:
+        """Symbols (B, S) to vectors (B, S, C), 0 behind a text's end; the speaker's vector is added.
+
+        Where each language has one speaker, a language's vector in front of the encoder (Casanova et al. 2022, "YourTTS")
+        carries most of the voice. Letters need it there, for their sounds, and have it weakly; phonemes do without.
+        """
         mask = inside(tokens, ids.shape[1])
-        x = self.encoder(self.embedding(ids), mask)
+        x = self.embedding(ids)
+        if self.letters and self.languages is not None and language is not None:
+            x = x + _WEAK * self.languages(language)[:, None]
+        x = self.encoder(x, mask)
         if self.speakers is not None and speaker is not None:
-            x = x + self.speakers(speaker)[:, None]
+            voice = self.speakers(speaker)[:, None]
+            x = x + (voice if self.languages is None else _CLEAR * voice)
         return x * mask[..., None]
+
+    def _predict(self, x: Tensor, mask: Tensor, language: Tensor | None) -> Prosody:
+        """What `Predictor` says of symbols (B, S, C): rhythm and melody are the language's, too."""
+        if self.languages is not None and language is not None:
+            x = x + self.languages(language)[:, None]
+        return self.predictor(x, mask)
 
     def decode(self, x: Tensor, tokens: Tensor, said: Tensor, frames: Tensor, prosody: Prosody) -> Tensor:
         """Vectors of symbols (B, S, C) with their pitch and energy to mels (B, n_mels, F), 0 behind their ends."""
@@ -100,12 +140,17 @@ class Parallel(nn.Module):
         return x.transpose(1, 2)
 
     def speak(
-        self, ids: Tensor, speaker: Tensor | None = None, pace: float | Tensor = 1.0, pitch: float | Tensor = 0.0
+        self,
+        ids: Tensor,
+        speaker: Tensor | None = None,
+        pace: float | Tensor = 1.0,
+        pitch: float | Tensor = 0.0,
+        language: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One text (1, S) to its mel (1, n_mels, F) and durations (1, S). ``pitch``: speaker's deviations that it is raised by."""
         tokens = torch.ones_like(ids).sum(1)
-        x = self.encode(ids, tokens, speaker)
-        found = self.predictor(x, torch.ones_like(ids, dtype=torch.bool))
+        x = self.encode(ids, tokens, speaker, language)
+        found = self._predict(x, torch.ones_like(ids, dtype=torch.bool), language)
         length = (found.duration.exp() - 1).clamp(1, _LONGEST) / pace
         # The ends are rounded, not the durations, so that the whole text is as long as was predicted.
         ends = (length.cumsum(1) + 0.5).floor().long()

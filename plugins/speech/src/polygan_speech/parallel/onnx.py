@@ -32,23 +32,24 @@ _TOLERANCE = 1e-3  # of log-mels
 class _Sentence(nn.Module):
     """A generator as the file has it."""
 
-    def __init__(self, generator: Generator, speakers: int) -> None:
+    def __init__(self, generator: Generator, speakers: int, languages: int) -> None:
         super().__init__()
         assert isinstance(generator.network, Parallel)
-        self.generator, self.network, self.speakers = generator, generator.network, speakers
+        self.generator, self.network, self.speakers, self.languages = generator, generator.network, speakers, languages
 
-    def forward(self, ids: Tensor, pace: Tensor, pitch: Tensor, speaker: Tensor) -> Tensor:
-        """(1, S), (1,), (1,), (1,) to a log-mel (1, n_mels, F)."""
-        made, _ = self.network.speak(ids, speaker if self.speakers > 1 else None, pace, pitch)
+    def forward(self, ids: Tensor, pace: Tensor, pitch: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
+        """(1, S), then four times (1,), to a log-mel (1, n_mels, F)."""
+        who, read = (speaker if self.speakers > 1 else None), (language if self.languages > 1 else None)
+        made, _ = self.network.speak(ids, who, pace, pitch, read)
         return self.generator.mel(made)
 
 
 def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write the generator: ``ids`` (1, symbols) int64, ``pace`` and ``pitch`` (1,), ``speaker`` (1,) int64 where there are
-    several, to ``mel`` (1, n_mels, frames).
+    """Write the generator: ``ids`` (1, symbols) int64, ``pace`` and ``pitch`` (1,), ``speaker`` and
+    ``language`` (1,) int64 where there are several, to ``mel`` (1, n_mels, frames).
 
     ``pitch`` is in the speaker's deviations. The file's metadata holds, as JSON, the front end (``mel``) and what numbers the symbols
-    have (``symbols``; ``end``: the number in front of and behind a sentence). With attention there are three files
+    have (``symbols``; ``end``: the number in front of and behind a sentence). It names the ``speakers`` and ``languages`` in order. With attention there are three files
     (`attention_onnx.export_onnx`). ConfigError without onnx and onnxruntime; CheckpointError where a file speaks otherwise.
     """
     onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
@@ -61,11 +62,11 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
         or not isinstance(generator.network, Parallel)
     ):
         raise ConfigError(f"export to ONNX takes a generator of audio/tacotron2; this is a {type(generator).__name__}")
-    alphabet, classes = recipe.spelling.alphabet, recipe.classes
-    sentence = _Sentence(generator, len(classes)).cpu().eval()
+    alphabet, classes, languages = recipe.spelling.alphabet, recipe.classes, recipe.languages
+    sentence = _Sentence(generator, len(classes), len(languages)).cpu().eval()
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = ["ids", "pace", "pitch", "speaker"]
+    names = ["ids", "pace", "pitch", "speaker", "language"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter by tracing is called old, but needs no onnxscript
         torch.onnx.export(
@@ -84,6 +85,7 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
         "symbols": alphabet.symbols,
         "end": len(alphabet),
         "speakers": list(classes),
+        **({"languages": list(languages.known)} if len(languages) > 1 else {}),
     }
     for key, value in facts.items():
         entry = model.metadata_props.add()
@@ -100,9 +102,10 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     return [path]
 
 
-def _trial(count: int, numbers: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _trial(count: int, numbers: int) -> tuple[Tensor, ...]:
     ids = 1 + torch.arange(count)[None] % max(1, numbers - 1)
-    return ids, torch.tensor([1.1]), torch.tensor([0.2]), torch.zeros(1, dtype=torch.int64)
+    speaker = torch.zeros(1, dtype=torch.int64)
+    return ids, torch.tensor([1.1]), torch.tensor([0.2]), speaker, speaker + 1
 
 
 def _compare(ours: Tensor, made: Tensor, path: Path) -> None:

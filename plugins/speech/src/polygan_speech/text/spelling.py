@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -36,6 +37,12 @@ class Spelling:
         phonemes = kind == "phonemes"
         self.alphabet = PhonemeAlphabet(str(info.get("symbols", ""))) if phonemes else Alphabet.of_info(info)
         self._said: set[str] = set()
+
+    def of(self, language: str) -> Spelling:
+        """The same alphabet, read in another language."""
+        other = copy(self)
+        other.language = language
+        return other
 
     def written(self, text: str) -> str:
         """A text as it is spoken: numbers in words, small letters. Phonemes come later, sentence by sentence.
@@ -72,55 +79,97 @@ class Spelling:
         )
 
 
-def spelling_facts(kind: Kind, language: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Facts of the transcripts of a training split: ``symbols``, and ``spoken``: how transcripts are read, by transcript.
+def spelling_facts(kind: Kind, texts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Facts of the transcripts of a training split, ``texts`` by language: ``symbols``, and how transcripts are read.
 
-    Batches hold transcripts as bytes, and a step reads no value: numbers in words and phonemes are therefore found once, here.
-    ``spoken`` has only transcripts that `Alphabet.of_bytes` would read otherwise; of phonemes it has all of them.
+    ``spoken``: how each transcript is read; with several languages ``spoken_in`` has such a table for each of them. Batches hold
+    transcripts as bytes, and a step reads no value: numbers in words and phonemes are therefore found once, here. The
+    tables have only transcripts that `Alphabet.of_bytes` would read otherwise; of phonemes they have all of them.
     """
+    tables = {language: _read(kind, language, given) for language, given in texts.items()}
+    said = [text for table in tables.values() for text in table.values()]
+    if kind == "phonemes":
+        symbols = base_symbols(said)
+    else:
+        symbols = "".join(sorted({c for text in said for c in text}))
+        encode = Alphabet(symbols).encode
+        tables = {name: {a: b for a, b in pairs.items() if encode(a) != encode(b)} for name, pairs in tables.items()}
+    several = len(tables) > 1
+    return {"symbols": symbols, **({"spoken_in": tables} if several else {"spoken": next(iter(tables.values()))})}
+
+
+def _read(kind: Kind, language: str, texts: Sequence[str]) -> dict[str, str]:
+    """Each transcript, with its numbers in words, or in IPA."""
     check_language(language)
     distinct = sorted({text for text in texts if text.strip()})
     written = [spoken(text, language) for text in distinct]
-    if kind == "phonemes":
-        ipa = phonemizer_of(language)(written)
-        return {"symbols": base_symbols(ipa), "spoken": dict(zip(distinct, ipa, strict=True))}
-    symbols = "".join(sorted({c for text in written for c in text}))
-    alphabet = Alphabet(symbols)
-    pairs = zip(distinct, written, strict=True)
-    return {"symbols": symbols, "spoken": {a: b for a, b in pairs if alphabet.encode(a) != alphabet.encode(b)}}
+    return dict(zip(distinct, phonemizer_of(language)(written) if kind == "phonemes" else written, strict=True))
+
+
+def tables_of(info: Mapping[str, Any], languages: Sequence[str]) -> list[Mapping[str, str]]:
+    """How transcripts are read, from the facts of a training split: a table for each language."""
+    if len(languages) < 2:
+        return [info.get("spoken", {})]
+    tables = info.get("spoken_in", {})
+    return [tables.get(language, {}) for language in languages]
 
 
 class Transcripts(nn.Module):
-    """Batches of transcripts, UTF-8 bytes, to the numbers of an alphabet. No value is read."""
+    """Batches of transcripts, UTF-8 bytes, to the numbers of an alphabet, each in its speaker's language. No value is read."""
 
     characters: Tensor
     weights: Tensor
     keys: Tensor
     rows: Tensor
     counts: Tensor
+    of_speakers: Tensor
 
-    def __init__(self, alphabet: Alphabet | PhonemeAlphabet, spoken: Mapping[str, str]) -> None:
-        """``spoken``: transcripts that are read as the text beside them; all others are read character by character."""
+    def __init__(
+        self,
+        alphabet: Alphabet | PhonemeAlphabet,
+        tables: Sequence[Mapping[str, str]],
+        of_speakers: Sequence[int] = (0,),
+    ) -> None:
+        """``tables``: for each language, transcripts that are read as the text beside them; others are read by character.
+
+        ``of_speakers``: the number of each speaker's language, where there are several.
+        """
         super().__init__()
         table = alphabet.table if isinstance(alphabet, Alphabet) else torch.zeros(1, dtype=torch.int64)
         random = np.random.Generator(np.random.Philox(key=28))
-        weights = random.integers(-(2**62), 2**62, _HASHED) * 2 + 1
-        pairs = [(text.encode(), alphabet.encode(said)) for text, said in spoken.items()]
-        hashed = np.array([_hash(text, weights) for text, _ in pairs], np.int64)
+        weights = random.integers(-(2**62), 2**62, _HASHED + 1) * 2 + 1  # the last one is the language's
+        read = [(n, text.encode(), said) for n, table in enumerate(tables) for text, said in table.items()]
+        pairs = [(text, alphabet.encode(said)) for _, text, said in read]
+        hashed = np.array([_hash(text, number, weights) for number, text, _ in read], np.int64)
         order = np.argsort(hashed)
         rows = np.zeros((len(pairs), max((len(ids) for _, ids in pairs), default=0)), np.int32)
         for i, place in enumerate(order.tolist()):
             ids = pairs[place][1]
             rows[i, : len(ids)] = ids
         counts = np.array([len(pairs[place][1]) for place in order.tolist()], np.int64)
-        arrays = {"weights": weights, "keys": hashed[order], "rows": rows, "counts": counts}
+        speakers = np.array(of_speakers, np.int64)
+        arrays = {
+            "weights": weights,
+            "keys": hashed[order],
+            "rows": rows,
+            "counts": counts,
+            "of_speakers": speakers,
+        }
         for name, value in {"characters": table, **{n: torch.from_numpy(a) for n, a in arrays.items()}}.items():
             self.register_buffer(name, value, persistent=False)
         self.longer = max((len(ids) - len(text) for text, ids in pairs), default=0)
         """How many numbers a transcript may have beyond its bytes."""
+        self.languages = len(tables)
 
-    def forward(self, text: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        """Bytes (B, L) uint8, zeros behind ``length`` (B,), to numbers (B, S) int64, zeros behind, and their lengths (B,)."""
+    def language(self, speaker: Tensor | None) -> Tensor | None:
+        """The number (B,) of each speaker's (B,) language; None: there is one language."""
+        return None if self.languages < 2 or speaker is None else self.of_speakers[speaker]
+
+    def forward(self, text: Tensor, length: Tensor, language: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Bytes (B, L) uint8, zeros behind ``length`` (B,), to numbers (B, S) int64, zeros behind, and their lengths (B,).
+
+        ``language`` (B,): numbers of languages, as `language` gives them.
+        """
         found, lengths = numbers_of_bytes(self.characters, text, length)
         size = max(1, text.shape[1] + max(0, self.longer))
         found = F.pad(found, (0, size - found.shape[1]))
@@ -128,14 +177,16 @@ class Transcripts(nn.Module):
             return found, lengths
         shown = text[:, :_HASHED].long()
         hashed = (shown * self.weights[: shown.shape[1]]).sum(1)  # whole numbers modulo 2^64
+        if language is not None:
+            hashed = hashed + language * self.weights[-1]
         place = torch.searchsorted(self.keys, hashed).clamp(max=len(self.keys) - 1)
         known = self.keys[place] == hashed
         rows = F.pad(self.rows, (0, max(0, size - self.rows.shape[1])))[place, :size].long()
         return torch.where(known[:, None], rows, found), torch.where(known, self.counts[place], lengths)
 
 
-def _hash(text: bytes, weights: np.ndarray) -> int:
-    """A number of a transcript's bytes: their products with fixed random weights, summed modulo 2^64."""
+def _hash(text: bytes, language: int, weights: np.ndarray) -> int:
+    """A number of a transcript's bytes and language: their products with fixed random weights, summed modulo 2^64."""
     shown = np.frombuffer(text[:_HASHED], np.uint8).astype(np.int64)
     with np.errstate(over="ignore"):
-        return int((shown * weights[: len(shown)]).sum())
+        return int((shown * weights[: len(shown)]).sum() + np.int64(language) * weights[-1])
