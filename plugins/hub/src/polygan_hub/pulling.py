@@ -64,22 +64,18 @@ def fetch(name: str) -> Fetched:
 
 def _cached(wanted: Name) -> tuple[Path, str]:
     """The model in polygan's cache, and its commit. A commit that is there already needs no network."""
-    folder = cache_folder(DataSettings()) / "hub"
-    if _COMMIT.fullmatch(wanted.revision) and (path := _place(folder, wanted, wanted.revision)).is_file():
+    folder = cache_folder(DataSettings()) / "fetched/hf" / wanted.repo
+    if _COMMIT.fullmatch(wanted.revision) and (path := folder / f"{wanted.revision}.safetensors").is_file():
         return path, wanted.revision
     with one_line(wanted, "pull"):
         found = _looked_up(wanted)
         commit = str(found.sha)
-        path = _place(folder, wanted, commit)
+        path = folder / f"{commit}.safetensors"
         if not path.is_file():
             model = [s for s in found.siblings or () if s.rfilename == MODEL]
             with _download(wanted, found, model, folder) as temporary:
                 (temporary / MODEL).replace(path)
     return path, commit
-
-
-def _place(folder: Path, wanted: Name, commit: str) -> Path:
-    return folder / f"{wanted.repo.replace('/', '--')}--{commit}.safetensors"
 
 
 def _looked_up(wanted: Name) -> ModelInfo:
