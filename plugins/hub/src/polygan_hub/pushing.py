@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,10 +129,9 @@ def _changed(run: Run, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _distributions(run: Run) -> tuple[str, ...]:
     """The packages to install: this one, and the one that brings the recipe where a package does."""
-    from importlib.metadata import packages_distributions
-
     top = type(run.recipe).__module__.partition(".")[0]
-    return ("polygan-hub", *packages_distributions().get(top, [])[:1])
+    entries = entry_points(group="polygan")
+    return ("polygan-hub", *(e.dist.name for e in entries if e.dist and e.value.partition(".")[0] == top))
 
 
 def _send(wanted: Name, folder: Path, *, private: bool) -> str:
