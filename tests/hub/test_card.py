@@ -198,7 +198,8 @@ def test_a_damaged_log_and_a_missing_environment_make_a_smaller_card(run, tmp_pa
     text = card_of(run, tmp_path / "pushed")
     assert "No scores were computed." in text
     assert "## Samples" not in text
-    assert "console\npolygan train" not in text
+    assert "console\npolygan train points/mlp --steps 4 --batch_size 8" in text
+    assert "--data ring\n```" in text
 
 
 def test_names_of_classes_are_listed_and_many_are_counted():

@@ -121,7 +121,7 @@ def _run_plugin_command(catalogue: Catalogue, name: str, words: list[str]) -> in
         raise ConfigError(f"unknown command {name!r}{hint}; `polygan --help` lists them{catalogue.absent()}")
     owner = catalogue.owner("command", name)
     for other in catalogue.plugins:
-        if ("command", name) in other.refused:
+        if ("command", name) in other.refused or f"command {name!r} is already registered" in other.reason:
             raise ConfigError(
                 f"command {name!r} is both of {owner} and of {other}: leave one out, e.g. with --no-plugin {other.name!r}"
             )

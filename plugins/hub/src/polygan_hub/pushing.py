@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,8 @@ from .pulling import MODEL
 from .records import environment, samples, scores, seconds_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from polygan import Run
 
     from .client import Name
@@ -57,7 +60,8 @@ def write(run: Run, name: str, folder: Path) -> None:
     """Write into ``folder`` all files that a push of the run as ``name`` publishes."""
     run.export(folder / MODEL)
     scrub_model(folder / MODEL)
-    settings = clean(run.settings.plain())
+    settings = clean(polygan.parse_yaml(run.settings.yaml()))
+    changed = _changed(run, settings)
     found, newest = scores(run.folder, run.step), samples(run.folder, run.step, folder)
     card = Card(
         name=name,
@@ -71,9 +75,9 @@ def write(run: Run, name: str, folder: Path) -> None:
         seed=run.settings.run.seed,
         seconds=seconds_at(run.folder, run.step),
         batch_size=run.settings.run.batch_size,
-        settings=_changed(run, settings),
+        settings=changed,
         scores=tuple(clean(found)),
-        command=clean_command(str(environment(run.folder).get("command", ""))),
+        command=_command(run, changed),
         install=_distributions(run),
         start=str(settings["init_from"]),
         samples=newest,
@@ -125,6 +129,18 @@ def _changed(run: Run, settings: dict[str, Any]) -> dict[str, Any]:
             if getattr(config, f.name) != default and f.name not in ("name", "runs", "cache"):
                 found[f"{prefix}{f.name}"] = shown[f.name]
     return found
+
+
+def _command(run: Run, changed: Mapping[str, object]) -> str:
+    """The command that trained the run; written from the settings where a script or `polygan resume` trained it."""
+    given = clean_command(str(environment(run.folder).get("command", "")))
+    if given.startswith("polygan train "):
+        return given
+    words = ["polygan", "train", run.settings.recipe]
+    for name, value in changed.items():
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        words += [f"--{'data' if name == 'data.source' else name}", text]
+    return shlex.join(words)
 
 
 def _distributions(run: Run) -> tuple[str, ...]:
