@@ -19,6 +19,7 @@ class StubHub:
         self.repos = {}  # name: {"private": bool, "commits": [(sha, {path: bytes})]}
         self.lfs, self.requests, self.tokens = {}, [], []
         self.cut, self.corrupt = {}, set()
+        self.commit_status = 0  # what a commit is answered with; 0: it is done
         handler = type("Handler", (Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -192,6 +193,9 @@ class Handler(BaseHTTPRequestHandler):
     def commit(self, name, body):
         lines = [json.loads(line) for line in body.splitlines()]
         sha, files = self.hub.files(name)
+        if self.hub.commit_status:
+            self.answer(self.hub.commit_status, {"error": "no"})
+            return
         if lines[0]["value"].get("parentCommit") not in (None, sha):
             self.answer(412, {"error": "parent"})
             return

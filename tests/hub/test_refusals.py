@@ -160,6 +160,26 @@ def test_no_network_is_one_line(run, monkeypatch, capsys):
     assert not Path("runs").exists()  # refused before anything is made
 
 
+@pytest.mark.parametrize(
+    ("status", "match"),
+    [
+        (403, "your token may not do this: make one with the right to write"),
+        (412, "somebody else changed the model meanwhile: push again"),
+        (429, "the Hub answers no more requests for now: wait some minutes"),
+        (500, "the Hub answered with status 500: try again later"),
+    ],
+)
+def test_a_push_that_the_hub_does_not_take_is_one_line_and_can_be_repeated(run, hub, status, match):
+    hub.commit_status = status
+    with pytest.raises(ConfigError, match=match) as error:
+        polygan_hub.push(run, "me/toy")
+    assert "\n" not in str(error.value)
+    assert set(hub.files("me/toy")[1]) == {".gitattributes"}
+    hub.commit_status = 0
+    polygan_hub.push(run, "me/toy")
+    assert "model.safetensors" in hub.files("me/toy")[1]
+
+
 def test_a_folder_that_exists_is_not_written_into(hub):
     hub.make("me/toy", GOOD)
     Path("toy").mkdir()
@@ -185,6 +205,8 @@ def test_a_name_with_two_revisions_and_a_push_to_a_revision_are_refused(run):
         polygan_hub.pull("me/x@a", revision="b")
     with pytest.raises(ConfigError, match="write OWNER/NAME without @a"):
         polygan_hub.push(run, "me/x@a")
+    with pytest.raises(ConfigError, match="whose model is it"):
+        polygan_hub.push(run, "x")
 
 
 def test_only_runs_are_pushed(run, tmp_path):

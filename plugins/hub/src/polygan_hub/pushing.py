@@ -42,6 +42,8 @@ def push(run: str | Path | Run, name: str, *, private: bool = False, step: int |
     wanted = parse(name)
     if wanted.revision:
         raise ConfigError(f"push {wanted}: a push makes a new revision: write OWNER/NAME without @{wanted.revision}")
+    if "/" not in wanted.repo:
+        raise ConfigError(f"push {wanted}: whose model is it? Write OWNER/{wanted.repo}")
     loaded = run if not isinstance(run, str | Path) and step is None else _load(run, step)
     if not (loaded.folder / "config.yaml").is_file():
         raise ConfigError(f"{loaded.folder} is no run: push the run's folder, which knows data, settings and scores")
