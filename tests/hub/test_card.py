@@ -163,6 +163,39 @@ def test_hostile_names_captions_and_settings_are_shown_and_do_nothing():
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 3
 
 
+MARKUP = [
+    HOSTILE, "<img src=x onerror=1>", "https://evil.example/x", "www.evil.example", "<http://evil>", "[x]: http://evil", "12. a",
+    "- b", "> q", "+ c", "===", "*b* _i_ **s** ~~d~~", "\\<script>", "\\|", "a\\", "![", "](http://evil/y)", "`` ` ``", "&lt;b&gt;", "&#60;b&#62;",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_a_renderer_of_markdown_finds_only_the_markup_of_the_card(text):
+    from markdown_it import MarkdownIt  # rich, on which polygan depends, brings it
+
+    scores = ({"name": text, "value": 1.0, "baseline": [2.0, text], "note": text},)
+    samples = (Sample(text, "samples/000.png"), Sample(text, "samples/1.wav"), Sample(text, text=text))
+    card = Card(
+        "me/toy",
+        text,
+        "i",
+        1,
+        text,
+        text,
+        classes=(text,),
+        settings={text: text},
+        scores=scores,
+        command=text,
+        samples=samples,
+    )
+    shown = MarkdownIt("commonmark").enable("table").render(write_card(card).split("---\n", 2)[2])
+    tags = set(re.findall(r"<([a-z]+)", shown))
+    assert tags <= {"h", "p", "table", "thead", "tr", "th", "tbody", "td", "pre", "code", "img", "a"}
+    assert re.findall(r'(?:href|src)="([^"]*)"', shown) == ["samples/000.png", "samples/1.wav"]
+    cells = [len(re.findall("<t[dh]", row)) for row in re.findall(r"<tr>(.*?)</tr>", shown, re.S)]
+    assert cells == [2] * 8 + [7] * 2
+
+
 def test_plain_and_fenced_texts_cannot_leave_their_place():
     assert plain("a\nb\x00\u202e <i> *x*") == "a b &lt;i&gt; \\*x\\*"
     assert fenced("a ```` b").splitlines()[0] == "`````"

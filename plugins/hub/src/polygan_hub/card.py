@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$:@^=-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()!|~$:@^])|(?<=www)(\.)|^([#+=-])")
 _MOST_NAMES = 50
 _LONGEST = 200
 
@@ -55,7 +55,8 @@ def plain(text: object, most: int = _LONGEST) -> str:
     """A text of the run as Markdown that shows the text and nothing else: one line, no markup, no links."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     line = line if len(line) <= most else f"{line[:most]}..."
-    return re.sub(r"&(?=#)", "&amp;", _SPECIAL.sub(r"\\\1", html.escape(line, quote=False)))
+    escaped = _SPECIAL.sub(r"\\\g<0>", html.escape(line, quote=False))
+    return re.sub(r"^(\d+)\.", r"\1\\.", escaped)  # else the line begins a list
 
 
 def fenced(text: str, kind: str = "") -> str:
