@@ -23,11 +23,13 @@ from .hookspecs import (
     CommandSpec,
     DatasetSpec,
     DomainSpec,
+    Fetched,
     FormatSpec,
     ImportedWeights,
     MetricSpec,
     RecipeSpec,
     RunEvent,
+    SchemeSpec,
     hookimpl,
 )
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .runs.data.licence import licence_of
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -81,6 +84,7 @@ _HOME = {
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
+    "runs.data.licence": "licence_of",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
@@ -114,6 +118,7 @@ __all__ = [
     "DomainSpec",
     "Evaluation",
     "Fact",
+    "Fetched",
     "Field",
     "FormatSpec",
     "HasCritic",
@@ -141,6 +146,7 @@ __all__ = [
     "Run",
     "RunEvent",
     "Samples",
+    "SchemeSpec",
     "Score",
     "Sides",
     "Sound",
@@ -162,6 +168,7 @@ __all__ = [
     "import_weights",
     "in_chunks",
     "left_out_files",
+    "licence_of",
     "load",
     "losses",
     "make_samples",

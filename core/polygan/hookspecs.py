@@ -8,7 +8,7 @@ A plugin is a module named by an entry point of the group ``polygan``. The modul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pluggy
 
@@ -97,6 +97,28 @@ class CommandSpec:
     target: str
 
 
+class Fetched(NamedTuple):
+    """A model that was brought from elsewhere."""
+
+    path: Path
+    """The exported model on this machine: a .safetensors file."""
+    name: str
+    """The name without the scheme that brings the same model again, whatever changes there: ``"me/x@COMMIT"``."""
+
+
+@dataclass(frozen=True)
+class SchemeSpec:
+    """A scheme of names for models that lie elsewhere: `polygan.load` and ``init_from`` take ``SCHEME:NAME``.
+
+    ``target`` names a callable that takes the name without the scheme and returns a `polygan.Fetched`. The callable raises a
+    `polygan.PolyganError` for a model that cannot be had.
+    """
+
+    scheme: str
+    summary: str
+    target: str
+
+
 @dataclass(frozen=True)
 class FormatSpec:
     """A file format of another program, for the weights of a recipe. The recipe may belong to another plugin.
@@ -166,6 +188,11 @@ def polygan_metrics() -> Sequence[MetricSpec]:  # pyright: ignore[reportReturnTy
 @hookspec
 def polygan_commands() -> Sequence[CommandSpec]:  # pyright: ignore[reportReturnType]
     """Called once. The commands that the plugin adds to the command line."""
+
+
+@hookspec
+def polygan_schemes() -> Sequence[SchemeSpec]:  # pyright: ignore[reportReturnType]
+    """Called once. The schemes of names whose models the plugin brings from elsewhere."""
 
 
 @hookspec

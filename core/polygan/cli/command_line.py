@@ -121,10 +121,15 @@ def _run_plugin_command(catalogue: Catalogue, name: str, words: list[str]) -> in
         hint = did_you_mean(name, [*VERBS, *catalogue.commands])
         wanted = missed(name, (), catalogue.plugins) or "`polygan --help` lists them"
         raise ConfigError(f"unknown command {name!r}{hint}; {wanted}{catalogue.absent()}")
+    owner = catalogue.owner("command", name)
+    for other in catalogue.plugins:
+        if ("command", name) in other.refused or f"command {name!r} is already registered" in other.reason:
+            raise ConfigError(
+                f"command {name!r} is both of {owner} and of {other}: leave one out, e.g. with --no-plugin {other.name!r}"
+            )
     code = catalogue.resolve(spec)(words)
     if code is None or type(code) is int:
         return code or 0
-    owner = catalogue.owner("command", name)
     raise PluginError(f"command {name!r} of {owner} returned {code!r:.80}: return an exit code or None")
 
 

@@ -2,5 +2,6 @@
 
 from .catalogue import Catalogue, get_catalogue, load_catalogue, set_catalogue
 from .discovery import PluginStatus
+from .schemes import find, scheme_of
 
-__all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
+__all__ = ["Catalogue", "PluginStatus", "find", "get_catalogue", "load_catalogue", "scheme_of", "set_catalogue"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..data.domain import Domain
     from ..data.source import DataSettings, Source
     from ..game.recipe import Recipe
-    from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+    from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, SchemeSpec
     from .kinds import Spec
 
 __all__ = ["Catalogue", "PluginStatus", "get_catalogue", "load_catalogue", "set_catalogue"]
@@ -52,6 +52,7 @@ class Catalogue:
         self.metrics: dict[str, MetricSpec] = {}
         self.formats: dict[str, FormatSpec] = {}
         self.commands: dict[str, CommandSpec] = {}
+        self.schemes: dict[str, SchemeSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
         self._owners: dict[tuple[str, str], PluginStatus] = {}
@@ -91,7 +92,7 @@ class Catalogue:
         raise ConfigError(f"{direction} of {recipe}{named}: {fault}; the formats are {there}")
 
     def table(self, kind: str) -> dict[str, Spec]:
-        """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"``, ``"format"`` or ``"command"``."""
+        """The specs of a kind by id; ``kind``: ``"domain"``, ``"recipe"``, ``"dataset"``, ``"metric"``, ``"format"``, ``"command"`` or ``"scheme"``."""
         if kind not in KINDS:
             raise ConfigError(f"no kind {kind!r}{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
         return getattr(self, KINDS[kind].plural)
@@ -110,7 +111,7 @@ class Catalogue:
     @overload
     def resolve(self, spec: MetricSpec) -> Callable[..., Iterable[object]]: ...
     @overload
-    def resolve(self, spec: FormatSpec) -> Callable[..., Any]: ...
+    def resolve(self, spec: FormatSpec | SchemeSpec) -> Callable[..., Any]: ...
     @overload
     def resolve(self, spec: CommandSpec) -> Callable[[list[str]], object]: ...
     @overload

@@ -6,12 +6,12 @@ import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec
+from ..hookspecs import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, SchemeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec
+Spec = DomainSpec | RecipeSpec | DatasetSpec | MetricSpec | FormatSpec | CommandSpec | SchemeSpec
 """A spec of any kind."""
 
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
@@ -99,6 +99,15 @@ KINDS: dict[str, Kind] = {
             pattern=f"{_SCOPED}:{_NAME}:(import|export)",
         ),
         Kind("command", "commands", "polygan_commands", CommandSpec, id=attrgetter("name"), taken=COMMANDS),
+        Kind(
+            "scheme",
+            "schemes",
+            "polygan_schemes",
+            SchemeSpec,
+            id=attrgetter("scheme"),
+            shape="a name of two or more characters",
+            pattern=r"[a-z][a-z0-9.-]+",
+        ),
     )
 }
 

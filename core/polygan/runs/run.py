@@ -15,7 +15,7 @@ from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..game.recipe import swapped
 from ..game.sampling import make_samples
 from ..messages import say, warn
-from ..plugins.catalogue import get_catalogue
+from ..plugins import find, get_catalogue
 from ..record.job import Job
 from ..record.log import append_record
 from ..scoring.scores import compute_scores, flat
@@ -51,10 +51,10 @@ _STRANGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
 def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
     """Open a run at its newest valid checkpoint or at the checkpoint of ``step``, or open a model that `Run.export` wrote.
 
-    Generating needs no data, except for recipes that make samples from something. Networks that an exported model lacks
+    A name with a scheme, such as ``"hf:me/x"``, is a model that a plugin brings. Generating needs no data, except for recipes that make samples from something. Networks that an exported model lacks
     (a discriminator) keep their initial weights.
     """
-    path = Path(path)
+    path, home, _ = find(path)
     exported = path.suffix == ".safetensors"
     if exported:
         facts = read_facts(path)
@@ -86,7 +86,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
         networks[name] = moved.requires_grad_(False)
     # `evaluate` looks the metrics up: generating needs no plugin that brings one.
     job = Job(settings, catalogue, domain, recipe, {}, ())
-    return Run(path.with_suffix("") if exported else path, job, networks, at)
+    return Run(home, job, networks, at)
 
 
 def _built(
@@ -107,7 +107,7 @@ def _built(
 
 def recipe_of(path: str | Path) -> type[Recipe[Any]]:
     """The class of the recipe of a run or of an exported model."""
-    path = Path(path)
+    path = find(path).path
     name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
     return kinds(name, get_catalogue())[0]
 

@@ -27,7 +27,7 @@ from .assembly import make_job, resolve, saved_settings
 from .data.survey import agreed
 from .folder import check_links, describe, locked, run_folder
 from .launch import discard, new_folder, typed_path
-from .networks.starting import facts_of_start
+from .networks.starting import facts_of_start, pinned
 from .resuming import as_layer, begin, facts_of, option_words, recorded_threads, tell
 from .run import Run, load
 from .stopping import Interruptible, stop_signals
@@ -64,7 +64,7 @@ def train(
     layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     layers.append({**groups, **settings})
-    resolved = resolve(recipe, layers, arguments)
+    resolved = pinned(resolve(recipe, layers, arguments))
     trust = Trust(resolved.run.features, allow_code)
     return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 

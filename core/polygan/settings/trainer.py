@@ -65,7 +65,8 @@ class RunSettings(TrainerSettings):
     runs: str = "runs"
     """Folder that holds the runs."""
     init_from: str = ""
-    """A run, checkpoint or .safetensors file whose networks training starts from; optimizers and counters start fresh."""
+    """A run, checkpoint or .safetensors file whose networks training starts from, or a name such as hf:me/x that a plugin
+    fetches; optimizers and counters start fresh."""
     metrics: tuple[str, ...] = ()
     """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain that fits; those of
     pairs come first where the data has pairs."""

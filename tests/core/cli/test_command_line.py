@@ -66,6 +66,15 @@ def test_a_name_that_another_plugin_has_is_refused(dreams, tmp_path):
         load_catalogue(files=[dreams, other])
 
 
+def test_a_command_of_two_installed_plugins_is_an_error_that_names_both(site, monkeypatch, capsys):
+    for dist in ("good-dreams", "bad-dreams"):
+        code = "import polygan\n" + "\n".join(DREAM.splitlines()[:6]).partition("import polygan")[2]
+        site.install(dist, code)
+    err = run(capsys, "muse", "x", code=2).err
+    assert "command 'muse' is both of plugin 'bad-dreams' (bad-dreams 1.0) and of plugin 'good-dreams'" in err
+    assert "leave one out, e.g. with --no-plugin 'good-dreams'" in err
+
+
 @pytest.mark.parametrize("name", ["--dream", "Dream", "a/b", ""])
 def test_a_name_that_no_command_can_have_is_refused(name, dreams):
     dreams.write_text(DREAM.replace('"nap"', repr(name)))

@@ -27,7 +27,7 @@ class Kept:
     """A thing in the cache."""
 
     kind: str
-    """``decoded data``, ``unfinished decoding``, ``learned facts``, or ``for scores``."""
+    """``decoded data``, ``unfinished decoding``, ``learned facts``, ``for scores``, or ``fetched model``."""
     what: str
     paths: tuple[Path, ...]
     size: int
@@ -75,7 +75,7 @@ class Kept:
 def kept_in(cache: Path) -> list[Kept]:
     """Everything that polygan keeps in a cache folder, the largest first. Other files in the folder are not listed."""
     found = [*_stores(cache / "stores"), *_learned(cache / "learned"), *_scores(cache)]
-    return sorted(found, key=lambda kept: -kept.size)
+    return sorted((*found, *_fetched(cache / "fetched")), key=lambda kept: -kept.size)
 
 
 def _stores(folder: Path) -> Iterator[Kept]:
@@ -107,6 +107,13 @@ def _scores(folder: Path) -> Iterator[Kept]:
     for path in _inside(folder):
         if (match := _SCORES.fullmatch(path.name)) and path.is_file() and not path.is_symlink():
             yield Kept("for scores", match[1], (path,), *_measure([path]))
+
+
+def _fetched(folder: Path) -> Iterator[Kept]:
+    """Models that plugins brought from elsewhere: ``SCHEME/NAME/REVISION.safetensors``."""
+    for path in sorted(folder.rglob("*.safetensors")):
+        if path.is_file() and not path.is_symlink():
+            yield Kept("fetched model", path.relative_to(folder).with_suffix("").as_posix(), (path,), *_measure([path]))
 
 
 def _inside(folder: Path) -> list[Path]:

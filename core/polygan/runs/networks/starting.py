@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError, PolyganError
-from ...plugins.catalogue import get_catalogue
+from ...plugins import find, get_catalogue, scheme_of
 from ...seeding import preserved_generators
 from ...training.weights import load_fitting, load_module, load_weights, misfits
 from ..assembly import kinds, resolve, saved_model, saved_settings
@@ -39,9 +38,18 @@ class Origin:
     info: Facts
 
 
-def origin_of(path: Path) -> Origin | None:
+def pinned(settings: Settings) -> Settings:
+    """The settings with an ``init_from`` that brings the same model again. A name with a scheme is fetched, a path stays."""
+    name = settings.run.init_from
+    if not scheme_of(name):
+        return settings
+    return dataclasses.replace(settings, run=dataclasses.replace(settings.run, init_from=find(name).name))
+
+
+def origin_of(name: str) -> Origin | None:
     """The origin of a run, of a checkpoint in a run, or of an exported model; None for bare weights."""
     with suppress(PolyganError):
+        path = find(name).path
         if path.is_file():
             facts = read_facts(path)
             kind, _ = kinds(facts["recipe"], get_catalogue())
@@ -54,7 +62,7 @@ def origin_of(path: Path) -> Origin | None:
 
 def facts_of_start(settings: Settings) -> Facts:
     """The facts of the data of the run that ``init_from`` names; none for a run that starts anew or from bare weights."""
-    origin = origin_of(Path(settings.run.init_from)) if settings.run.init_from else None
+    origin = origin_of(settings.run.init_from) if settings.run.init_from else None
     return {} if origin is None else origin.info
 
 
@@ -64,12 +72,12 @@ def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
     Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Where the classes
     of the data alone differ, the tensors of classes begin anew. Raises CheckpointError for networks that do not fit.
     """
-    recipe, place = trainer.recipe, Path(path)
-    weights = load_weights(place, list(trainer.actors))
+    recipe = trainer.recipe
+    weights = load_weights(find(path).path, list(trainer.actors))
     found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
     if not found:
         raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
-    origin = origin_of(place)
+    origin = origin_of(path)
     if origin is not None:
         domain = kinds(settings.recipe, get_catalogue())[1]
         if reason := domain.comparable(recipe.info, origin.info):

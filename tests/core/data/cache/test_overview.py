@@ -41,6 +41,18 @@ def test_each_thing_is_named_with_size_and_last_use(cache):
     assert json.loads(json.dumps(decoded.plain()))["in_use"] is True
 
 
+def test_models_that_plugins_fetched_are_listed_and_removed(tmp_path):
+    place = tmp_path / "fetched/hf/me/x"
+    place.mkdir(parents=True)
+    for name in ("abc.safetensors", "notes.txt"):
+        (place / name).write_bytes(b"x" * 7)
+    (place / "link.safetensors").symlink_to(place / "notes.txt")
+    (kept,) = kept_in(tmp_path)
+    assert (kept.kind, kept.what, kept.size) == ("fetched model", "hf/me/x/abc", 7)
+    assert kept.remove()
+    assert sorted(p.name for p in place.iterdir()) == ["link.safetensors", "notes.txt"]
+
+
 def test_what_is_in_use_stays_and_what_others_made_too(cache):
     folder, store = cache
     alive = Building(folder / "stores", "b" * 32, numbers(1).fields)
