@@ -58,7 +58,7 @@ def test_a_torch_that_does_not_import_is_an_answer_with_exit_code_1(alone, monke
     monkeypatch.setitem(sys.modules, "torch", None)
     out = run(capsys, "doctor", "--plugin", dreams, code=1).out
     assert "fault: torch does not import (ModuleNotFoundError: " in out
-    assert 'pip install --force-reinstall "torch"' in out
+    assert 'pip install --force-reinstall "torch' in out
     assert out.endswith("polygan does not work here\n")
     assert "cache: " in out
 
