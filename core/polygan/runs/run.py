@@ -11,16 +11,17 @@ import torch
 
 from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
-from ..errors import ConfigError, DataError, did_you_mean, one_line
+from ..errors import ConfigError, DataError, did_you_mean
 from ..game.recipe import swapped
 from ..game.sampling import make_samples
 from ..messages import say, warn
 from ..plugins.catalogue import get_catalogue
+from ..plugins.handed import using
 from ..record.job import Job
 from ..record.log import append_record
 from ..scoring.scores import compute_scores, flat
 from ..scoring.trust import Trust
-from ..seeding import preserved_generators, seed_everything
+from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
@@ -29,6 +30,10 @@ from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, save
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, write_lines
+from .handed.opening import handed_again
+from .missing import refuse_handed
+from .networks.building import built
+from .networks.building import recipe_of as recipe_of
 from .networks.variants import best_step
 
 if TYPE_CHECKING:
@@ -40,24 +45,38 @@ if TYPE_CHECKING:
     from ..data.store import Split
     from ..game.recipe import Recipe
     from ..scoring.evaluation import Score
-    from ..settings.parser import Settings
     from ..training.checkpoint import Networks
+    from .handed.networks import Network
+    from .handed.opening import DomainLike
 
 _HEADER = 64 << 20  # bytes that the facts within an exported model may have
-# What Python and torch raise where a recipe is built from values that do not belong to it.
-_STRANGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
-def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
+def load(
+    path: str | Path,
+    *,
+    step: int | None = None,
+    device: str = "auto",
+    networks: tuple[Network, Network] | None = None,
+    recipe: type[Recipe[Any]] | None = None,
+    domain: DomainLike = None,
+    data: object = None,
+) -> Run:
     """Open a run at its newest valid checkpoint or at the checkpoint of ``step``, or open a model that `Run.export` wrote.
 
     Generating needs no data, except for recipes that make samples from something. Networks that an exported model lacks
-    (a discriminator) keep their initial weights.
+    (a discriminator) keep their initial weights. What `train` took from a script is handed in again: ``networks`` (generator,
+    discriminator), or the class ``recipe`` with its ``domain``, and ``data`` where the cache no longer has it.
     """
-    path = Path(path)
+    with handed_again(path, networks, recipe, domain, data):
+        return _load(Path(path), step, device)
+
+
+def _load(path: Path, step: int | None, device: str) -> Run:
     exported = path.suffix == ".safetensors"
     if exported:
         facts = read_facts(path)
+        refuse_handed(facts["recipe"], path, get_catalogue())
         kind, _ = kinds(facts["recipe"], get_catalogue())
         settings = resolve(facts["recipe"], [{**saved_model(kind, facts["model"]), "runs": str(path.parent)}])
         names, at = facts["networks"], facts["step"]
@@ -67,7 +86,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
     place = choose_device(device)
-    recipe, networks = _built(kind, settings, facts["info"], path)
+    recipe, networks = built(kind, settings, facts["info"], path)
     sizes = file_sizes(networks)
 
     def fill(weights: Networks, where: Path) -> None:
@@ -87,29 +106,6 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     # `evaluate` looks the metrics up: generating needs no plugin that brings one.
     job = Job(settings, catalogue, domain, recipe, {}, ())
     return Run(path.with_suffix("") if exported else path, job, networks, at)
-
-
-def _built(
-    kind: type[Recipe[Any]], settings: Settings, info: Mapping[str, Any], path: Path
-) -> tuple[Recipe[Any], dict[str, nn.Module]]:
-    """The recipe and its networks. Raises ConfigError where the settings or the facts of the data fit no such networks."""
-    try:
-        with preserved_generators():
-            seed_everything(settings.run.seed)
-            recipe = kind(settings.model, info)
-            return recipe, dict(recipe.networks())
-    except _STRANGE as error:
-        raise ConfigError(
-            f"{path}: {settings.recipe} cannot be built from its settings and data facts ({one_line(error)}); restore "
-            "config.yaml and data.json"
-        ) from error
-
-
-def recipe_of(path: str | Path) -> type[Recipe[Any]]:
-    """The class of the recipe of a run or of an exported model."""
-    path = Path(path)
-    name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
-    return kinds(name, get_catalogue())[0]
 
 
 class Run:
@@ -141,7 +137,8 @@ class Run:
             return Run(self.folder, self._job, swapped(self.networks, self.recipe.variants[name]), self.step)
         if name == "best":
             device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-            return load(self.folder, step=best_step(self.folder), device=str(device))
+            with using(self._job.catalogue):
+                return load(self.folder, step=best_step(self.folder), device=str(device))
         known = [*self.recipe.variants, "best"]
         raise ConfigError(
             f"of = {name!r}: {self.settings.recipe} saves no networks of this name{did_you_mean(name, known)}; "
@@ -236,7 +233,8 @@ class Run:
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
-            splits = open_splits(self.settings, self.domain, run=self.folder)
+            with using(self._job.catalogue):
+                splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
             self._job = dataclasses.replace(self._job, splits=splits)
         return self._job
