@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from ..settings.trainer import Precision  # noqa: TC001 - typing.get_type_hints reads the class
 
@@ -11,13 +11,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    import pandas  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]  # not required
     import torch
     from torch.utils.data import Dataset
 
-    Samples = torch.Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | pandas.DataFrame
+    Samples = torch.Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Table
     Data = str | Path | Mapping[str, object] | Samples | tuple[Samples, object]
     """What `polygan.train` takes as ``data``."""
+
+
+class Table(Protocol):
+    """A pandas DataFrame, which polygan does not require."""
+
+    @property
+    def columns(self) -> Any:
+        """The names of the columns."""
+        ...
+
+    def to_numpy(self) -> Any:
+        """The values (rows, columns)."""
+        ...
+
 
 Loss = Literal[
     "non-saturating", "minimax", "saturating", "least-squares", "least_squares", "hinge", "wasserstein", "relativistic"

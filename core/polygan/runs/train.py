@@ -105,12 +105,12 @@ def execute(
         first_run = not Path(settings.run.runs).exists()
         place, resuming = _place(settings, folder, world)
         stack.enter_context(_room_on_disk(place))
-        recorder, came = None, []
+        recorder = None
         if world.first:
             stack.enter_context(locked(place))
             recorder = Recorder(place, job, quiet=quiet)
         try:
-            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), came)
+            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), [])
             trainer = _trainer(job, place, device, world, heard)
             trainer.before = before.plain() if before else {}
             changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
@@ -124,7 +124,7 @@ def execute(
         told = tell(recorder, trainer, place, changed, usual, resuming=resuming) if recorder else []
         if recorder:
             describe(place, settings, job.domain, job.splits, device, trainer.precision, job.catalogue)
-        _fit(trainer, recorder, place, came, facts_of(changed, told))
+        _fit(trainer, recorder, place, heard, facts_of(changed, told))
         return Run(place, job, trainer.networks(), trainer.step)
 
 
@@ -175,11 +175,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _fit(
-    trainer: Trainer, recorder: Recorder | None, folder: Path, came: list[int], facts: Mapping[str, object]
+    trainer: Trainer, recorder: Recorder | None, folder: Path, heard: Interruptible, facts: Mapping[str, object]
 ) -> None:
     """Train with signals handled, and record how training ended. ``facts`` go into the record of the start."""
     again = f"`polygan resume {typed_path(folder)}` continues"
-    with stop_signals(trainer, came) as signals:
+    with stop_signals(trainer, heard.came) as signals:
         status = "failed"
         try:
             if recorder:
@@ -187,6 +187,11 @@ def _fit(
             trainer.fit()
             status = "finished"
         except Preempted as stopped:
+            status = trainer.world.share(heard.stopped)  # listeners are told on the first process only
+            if status and not signals:
+                if recorder:
+                    recorder.progress.say(f"{status}, after step {trainer.step}; {again}")
+                return
             status = "interrupted" if signals[:1] == [signal.SIGINT] else "preempted"
             kind = KeyboardInterrupt if status == "interrupted" else Preempted
             raise kind(f"{stopped}; {again}") from None

@@ -55,9 +55,7 @@ def test_a_missing_class_is_named_with_its_file():
     run = polygan.train(Own, "ring", **QUICK)
     with pytest.raises(polygan.ConfigError, match=r"the class Own of .*test_opening\.py.*recipe=Own"):
         polygan.load(run.folder)
-    with pytest.raises(
-        polygan.ConfigError, match="trained with points/Own, and points/OnPlane was handed in|plane/OnPlane"
-    ):
+    with pytest.raises(polygan.ConfigError, match="trained with points/Own, and plane/OnPlane was handed in"):
         polygan.load(run.folder, recipe=OnPlane)
     with pytest.raises(polygan.ConfigError, match="brings its own networks: leave networks out"):
         polygan.load(run.folder, networks=(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)))
@@ -92,7 +90,7 @@ def test_data_in_memory_is_found_in_the_cache_or_asked_for_again():
     shutil.rmtree("cache")
     with pytest.raises(polygan.DataError, match=r"the cache no longer has it .* data=samples"):
         polygan.resume(run.folder, steps=8, networks=networks, quiet=True)
-    with pytest.raises(polygan.DataError, match="the data of run .* has changed"):
+    with pytest.raises(polygan.DataError, match=r"the data of run .* has changed"):
         polygan.resume(run.folder, steps=8, networks=networks, data=data(1), quiet=True)
     assert polygan.resume(run.folder, steps=8, networks=networks, data=data(), quiet=True).step == 8
 
