@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.data import Dataset
 
-    Samples = torch.Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Table
-    Data = str | Path | Mapping[str, object] | Samples | tuple[Samples, object]
-    """What `polygan.train` takes as ``data``."""
-
 
 class Table(Protocol):
     """A pandas DataFrame, which polygan does not require."""
@@ -31,6 +27,11 @@ class Table(Protocol):
         """The values (rows, columns)."""
         ...
 
+
+if TYPE_CHECKING:
+    Samples = torch.Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Table
+    Data = str | Path | Mapping[str, object] | Samples | tuple[Samples, object]
+    """What `polygan.train` takes as ``data``."""
 
 Loss = Literal[
     "non-saturating", "minimax", "saturating", "least-squares", "least_squares", "hinge", "wasserstein", "relativistic"
