@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean
+from ..game.latents import count_of
 from ..game.recipe import swapped
 from ..game.sampling import make_samples
 from ..messages import say, warn
@@ -29,7 +29,7 @@ from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
-from .given import Maker, convert_files, write_lines
+from .given import Maker, convert_files, samples_from, write_lines
 from .handed.opening import handed_again
 from .missing import refuse_handed
 from .networks.building import built
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ..data.domain import Domain
+    from ..data.domain import Domain, Samples
     from ..data.store import Split
     from ..game.recipe import Recipe
     from ..scoring.evaluation import Score
@@ -156,47 +156,41 @@ class Run:
         return self.domain if given == self.domain.id else catalogue.resolve(catalogue.domain(given))()
 
     def generate(
-        self, n: int | None = None, *, given: object = None, seed: int = 0, of: str = "", **options: object
+        self,
+        n: int | None = None,
+        *,
+        given: object = None,
+        latents: object = None,
+        seed: int = 0,
+        of: str = "",
+        **options: object,
     ) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
         ``given`` is what samples are made from: a file's path, a text, an array, or `polygan.Samples`. Each given sample becomes one
         sample. Without ``given``, a recipe that needs something given takes the first n held-out samples of the run's data, or
-        all if there are fewer. `convert` takes whole folders. ``of`` names other networks to generate from (`variant`). Raises
+        all if there are fewer. `convert` takes whole folders. ``latents`` (n, ...) replace what the seed draws. ``of`` names other networks to generate from (`variant`). Raises
         ConfigError if n and given do not fit the recipe.
         """
-        if of:
-            return self.variant(of)._generate(n, given, seed, options)
-        return self._generate(n, given, seed, options)
+        run = self.variant(of) if of else self
+        return run._generate(count_of(run.recipe, n, latents), given, latents, seed, options)
 
-    def _generate(self, n: int | None, given: object, seed: int, options: Mapping[str, object]) -> Samples:
+    def _generate(
+        self, n: int | None, given: object, latents: object, seed: int, options: Mapping[str, object]
+    ) -> Samples:
         sampling = self._sampling(options)
         if given is not None:
             if n is not None:
                 raise ConfigError(
                     "n and given exclude each other: leave n out, since each given sample becomes one sample"
                 )
-            return self._from_given(given, seed, sampling)
+            return samples_from(self._maker(seed, sampling), given)
         n = 64 if n is None else n
         if not hasattr(n, "__index__") or n < 1:
             raise ConfigError(f"n = {n!r} samples cannot be generated; ask for a whole number from 1")
         if self.recipe.given is None or self.recipe.invents:
-            return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)
+            return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain, latents=latents)
         return self._whole_job().samples(self.networks, n, seed, sampling)
-
-    def _from_given(self, given: object, seed: int, sampling: object) -> Samples:
-        if isinstance(given, Path) or (isinstance(given, str) and not self.given_domain.is_text):
-            path = Path(given)
-            if path.is_dir():
-                raise ConfigError(
-                    f"{path} is a folder; use convert({str(path)!r}, OUT), which takes the files one by one"
-                )
-            if not path.exists():
-                raise DataError(f"{path} does not exist; name a file")
-            return self.domain.join(self._maker(seed, sampling).of_file(path))
-        domain = self.given_domain
-        samples = given if isinstance(given, Samples) else domain.take(given, self.recipe.info)
-        return make_samples(self.recipe, self.networks, 0, seed, sampling, given=samples, domain=self.domain)
 
     def convert(
         self, source: str | Path, out: str | Path, *, format: str = "", seed: int = 0, **options: object
