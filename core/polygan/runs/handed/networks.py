@@ -57,6 +57,12 @@ class NetworksConfig(Checked, group="model"):
     conditional: bool = False
     """Whether the networks are called with classes: generator(latents, labels) and discriminator(samples, labels)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size = self.latent_dim
+        if not isinstance(size, int) and len(size) == 1:  # a text such as "64" is read as (64,)
+            object.__setattr__(self, "latent_dim", size[0])
+
     @property
     def penalty(self) -> float:
         """The weight of WGAN-GP's penalty."""
