@@ -16,6 +16,7 @@ from .errors import (
     PluginError,
     PolyganError,
     Preempted,
+    StopTraining,
     did_you_mean,
 )
 from .hookspecs import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .data.encodings import decode_text
     from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
+    from .data.rows.arrays import Arrays
     from .data.rows.joined import Joined
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .data.store import Split, Store, split_rows
@@ -74,6 +76,7 @@ _HOME = {
     "data.build": "cache_folder",
     "data.decoding": "Room",
     "data.learned": "remembered",
+    "data.rows.arrays": "Arrays",
     "data.rows.joined": "Joined",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
@@ -103,6 +106,7 @@ _LAZY = {name: module for module, names in _HOME.items() for name in names.split
 __all__ = [
     "API_VERSION",
     "AdaptiveAugmentation",
+    "Arrays",
     "Batch",
     "Checked",
     "CheckpointError",
@@ -152,6 +156,7 @@ __all__ = [
     "Sound",
     "Source",
     "Split",
+    "StopTraining",
     "Store",
     "Stream",
     "Streams",

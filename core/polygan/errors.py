@@ -45,6 +45,10 @@ class DivergenceError(PolyganError):
     """Training produced non-finite numbers, and the allowed number of rollbacks did not help."""
 
 
+class StopTraining(PolyganError):
+    """A listener raises this to end the run: training stops after the iteration, with a checkpoint, and `train` returns the run."""
+
+
 class Preempted(PolyganError):
     """A stop was requested by a signal; a checkpoint has been written."""
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .pieces import to_html
 from .rows.picking import rows_of
+from .rows.showing import as_numpy, summary
 from .saving import check_folder, file_suffix, save_folder
 from .source import Batch, DataSettings, Source
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..files import Facts
     from .pieces import Piece
+    from .rows.arrays import Arrays
     from .store import Split
 
 
@@ -68,6 +70,16 @@ class Samples:
         pieces = self.domain.render(self) if self.domain is not None and len(self) else []
         return to_html(repr(self), [vars(piece) for piece in pieces])
 
+    def numpy(self) -> np.ndarray:
+        """The data as one NumPy array. ConfigError for samples that are no tensor of one shape."""
+        return as_numpy(self.data)
+
+    def pil(self) -> list[Any]:
+        """A Pillow picture of each sample. ConfigError where the samples are no pictures (`Domain.pil`)."""
+        if self.domain is None:
+            raise ConfigError("these samples belong to no domain; make them with Run.generate, or use .numpy()")
+        return self.domain.pil(self)
+
     def class_names(self) -> list[str]:
         """The name of each sample's class (n,); empty where the samples have no classes."""
         if self.labels is None or not self.classes:
@@ -112,6 +124,10 @@ class Domain(ABC):
 
         Raises `polygan.DataError` where the path is missing, empty or of a kind that the domain does not read.
         """
+
+    def source_of(self, arrays: Arrays, settings: Any) -> Source:
+        """The source of samples that a script hands in, as `open` gives for a path. Raises DataError for a wrong shape or type."""
+        raise DataError(f"domain {self.id!r} takes no arrays; save them as files, and pass the path as data")
 
     def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
         """A batch on the CPU from store rows (n,); ``draws`` (n, `draws`) are uniform in [0, 1), a pure function of (seed, batch).
@@ -178,6 +194,10 @@ class Domain(ABC):
     def take(self, value: Any, info: Facts) -> Samples:
         """Samples from an array, a tensor or a list that a caller passes in Python. Default: ``value`` unchanged."""
         return Samples(value, self)
+
+    def pil(self, samples: Samples) -> list[Any]:
+        """Pillow pictures of samples that are pictures, one each."""
+        raise ConfigError(f"samples of domain {self.id!r} are no pictures; use .numpy(), or .save(PATH)")
 
     def join(self, pieces: Iterable[Samples]) -> Samples:
         """The pieces of one file, or the pieces that were made from them, joined. Default: their samples in a row."""
@@ -276,19 +296,3 @@ def part_of(samples: Samples, rows: Sequence[int]) -> Samples:
         kind=samples.kind if ordered else "set",
         columns=columns if whole else 0,
     )
-
-
-def summary(samples: Samples) -> Iterator[str]:
-    """The parts of a line about samples: how many of which domain, the shapes, the kind, the classes."""
-    yield f"{len(samples):,} x {samples.domain.id if samples.domain else 'a sample without a domain'}"
-    data, names = samples.data, list(samples.classes)
-    sizes = {tuple(x.shape) for x in data if torch.is_tensor(x)} if isinstance(data, list | tuple) else set()
-    shapes = sorted({tuple(data.shape[1:])} if torch.is_tensor(data) else sizes)
-    if shapes and shapes[0]:
-        first, last = ("x".join(map(str, shape)) for shape in (shapes[0], shapes[-1]))
-        yield first if first == last else f"{first} to {last}"
-    if samples.kind != "set":
-        yield samples.kind + (f" of {samples.columns} columns" if samples.columns else "")
-    if names:
-        more = f", ... ({len(names):,} in all)" if len(names) > 8 else ""
-        yield f"classes: {', '.join(names[:8])}{more}"

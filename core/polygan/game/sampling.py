@@ -15,6 +15,7 @@ import torch
 
 from ..errors import ConfigError, did_you_mean
 from ..seeding import Noise, mix, preserved_generators, seed_everything
+from .latents import Latents
 from .recipe import HasStream, Request
 from .sides import compared, of_class, sides_of
 
@@ -43,15 +44,19 @@ def make_samples(
     *,
     given: Samples | None = None,
     domain: Domain | None = None,
+    latents: object = None,
 ) -> Samples:
     """``n`` samples by seed, or a sample for each sample of ``given``. Sample i of a seed does not depend on ``n``.
 
     Networks are in evaluation mode during the call, and the caller's random generators are restored. ``options`` is an instance
-    of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples. Raises ConfigError for a seed that
+    of the recipe's ``Sampling``; None: its defaults. ``domain`` writes and shows the samples. ``latents`` (n, ...) take the place of
+    the first normal numbers that the seed draws. Raises ConfigError for a seed that
     no generator takes, and for more samples than the memory can hold.
     """
     _check_given(recipe, given is not None)
     device, noise = _device_of(networks), seeded_noise(seed)
+    if latents is not None:
+        noise = Latents(latents, checked_seed(seed))
     options = recipe.Sampling() if options is None else options
     n = n if given is None else len(given)
     if n > _MANY:
@@ -59,6 +64,8 @@ def make_samples(
     with preserved_generators(device), evaluating(networks), torch.no_grad(), _enough_memory(n, device):
         seed_everything(mix(seed, 1), device)
         made = recipe.generate(networks, Request(n, noise, options, device, given))
+    if isinstance(noise, Latents) and not noise.used:
+        raise ConfigError(f"{type(recipe).__name__} makes samples from no normal latents; leave latents out")
     return _finished(recipe, made, given, domain)
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import sys
 from collections import defaultdict
+from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ..errors import ConfigError, PluginError, did_you_mean
 from ..messages import warn
 from ..settings.checks import unfit
-from .discovery import Candidate, PluginStatus, Refused, attach, installed, unmarked
+from .discovery import Candidate, PluginStatus, Refused, attach, installed, known_names, unmarked
 from .importing import explain, imported, load_file, watched
 from .kinds import KINDS, kind_of
 from .listeners import Listeners
@@ -55,6 +56,7 @@ class Catalogue:
         self.schemes: dict[str, SchemeSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
+        self.handed: dict[str, str] = {}  # recipes that a script handed in, and the places of their classes
         self._owners: dict[tuple[str, str], PluginStatus] = {}
         self._disputed: defaultdict[tuple[str, str], list[PluginStatus]] = defaultdict(list)
         self._listeners = Listeners()
@@ -226,8 +228,8 @@ def load_catalogue(
         allow, origin = filter(None, map(str.strip, listed.split(","))), "POLYGAN_PLUGINS"
     catalogue, candidates = Catalogue(strict=strict), installed()
     known = sorted({name for candidate in candidates for name in candidate.names})
-    allowed = set(known) if allow is None else _known(allow, known, origin)
-    unwanted = _known(disabled, known, "--no-plugin")
+    allowed = set(known) if allow is None else known_names(allow, known, origin)
+    unwanted = known_names(disabled, known, "--no-plugin")
     for candidate in candidates:
         if candidate.names & unwanted or not candidate.names & allowed:
             reason = "--no-plugin" if candidate.names & unwanted else f"not in {origin}"
@@ -242,11 +244,15 @@ def load_catalogue(
 
 
 _catalogue: Catalogue | None = None
+INNER: ContextVar[Catalogue | None] = ContextVar("INNER", default=None)
+"""The catalogue of a block (`polygan.plugins.handed.using`)."""
 
 
 def get_catalogue() -> Catalogue:
-    """The catalogue of this process: what `set_catalogue` set, else all installed plugins, loaded at the first call."""
+    """The catalogue in use: that of `using`, else what `set_catalogue` set, else all installed plugins, loaded at the first call."""
     global _catalogue
+    if (inner := INNER.get()) is not None:
+        return inner
     if _catalogue is None:
         _catalogue = load_catalogue()
     return _catalogue
@@ -256,14 +262,6 @@ def set_catalogue(catalogue: Catalogue | None) -> None:
     """Make ``catalogue`` the catalogue of this process; None: `get_catalogue` loads the plugins anew."""
     global _catalogue
     _catalogue = catalogue
-
-
-def _known(names: Iterable[str], known: list[str], origin: str) -> set[str]:
-    names = set(names)
-    for name in sorted(names - set(known)):
-        there = ", ".join(known) or "none"
-        raise ConfigError(f"{origin}: no plugin {name!r}{did_you_mean(name, known)}; installed: {there}")
-    return names
 
 
 def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from pluggy import PluginManager, PluginValidationError
 
 from .. import hookspecs
-from ..errors import did_you_mean, one_line
+from ..errors import ConfigError, did_you_mean, one_line
 from ..hookspecs import API_VERSION, OLDEST_API
 from ..messages import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 GROUP = "polygan"
 """The entry-point group; an entry point names a module with hook implementations."""
@@ -160,3 +160,12 @@ def unmarked(plugin: object) -> str:
         and not hasattr(value, "polygan_impl")
     ]
     return f"not marked as a hook and ignored: {', '.join(names)}; add @polygan.hookimpl" if names else ""
+
+
+def known_names(names: Iterable[str], known: list[str], origin: str) -> set[str]:
+    """The names as a set. Raises ConfigError, which names ``origin``, for a name that is not installed."""
+    names = set(names)
+    for name in sorted(names - set(known)):
+        there = ", ".join(known) or "none"
+        raise ConfigError(f"{origin}: no plugin {name!r}{did_you_mean(name, known)}; installed: {there}")
+    return names

@@ -34,6 +34,11 @@ class Listeners(Listener):
         scores = [listener.evaluate(trainer) for listener in self.listeners]
         return next((score for score in scores if score is not None), None)
 
+    def evaluated(self, trainer: Trainer, score: float) -> None:
+        """Tell all."""
+        for listener in self.listeners:
+            listener.evaluated(trainer, score)
+
     def saved(self, trainer: Trainer, path: Path) -> None:
         """Tell all."""
         for listener in self.listeners:

@@ -24,7 +24,8 @@ from ..settings.words import nested, read_words
 from .data.located import located
 from .data.receipt import receipt_of
 from .data.survey import add_survey, put, saved_survey
-from .missing import plugin_remedy
+from .handed.stored import HANDED, Stored, stored_source
+from .missing import handed_remedy, plugin_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +159,8 @@ def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tu
     ``run`` is the folder of a run from before; None: a new run.
     """
     base, catalogue = "", get_catalogue()
+    if data.source == HANDED and named_dataset(data.source, domain, catalogue) is None:
+        return stored_source(data, run), data, ""
     if run is None:
         _refuse_two_meanings(data.source, domain, catalogue)
     elif _is_path(data.source, domain, catalogue):
@@ -166,7 +169,7 @@ def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tu
 
 
 def _is_path(source: str, domain: Domain, catalogue: Catalogue) -> bool:
-    return bool(source) and ":" not in source and named_dataset(source, domain, catalogue) is None
+    return source not in ("", HANDED) and ":" not in source and named_dataset(source, domain, catalogue) is None
 
 
 def _refuse_two_meanings(source: str, domain: Domain, catalogue: Catalogue) -> None:
@@ -193,7 +196,7 @@ def open_splits(
 def _decoded(
     source: Source, data: DataSettings, base: str, domain: Domain, progress: bool | None, receipt: Receipt | None = None
 ) -> dict[str, Split]:
-    store = build_store(source, data, progress=progress)
+    store = source.store if isinstance(source, Stored) else build_store(source, data, progress=progress)
     store.read = {} if receipt is None else {"read": receipt.plain()}
     if _is_path(data.source, domain, get_catalogue()):
         store.base = base or os.getcwd()
@@ -264,7 +267,8 @@ def saved_settings(folder: Path, changes: Mapping[str, object], arguments: Seque
     try:
         kind, domain = kinds(recipe, get_catalogue())
     except ConfigError as error:
-        raise ConfigError(f"{error}{plugin_remedy(folder, get_catalogue())}") from None
+        handed = handed_remedy(recipe, folder)
+        raise ConfigError(handed or f"{error}{plugin_remedy(folder, get_catalogue())}") from None
     saved = {**_without_a_set_that_is_gone(saved, domain), **saved_model(kind, saved.get("model"))}
     return resolve(recipe, [saved, {"runs": str(folder.parent)}, changes], arguments)
 

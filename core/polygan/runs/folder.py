@@ -163,6 +163,7 @@ def environment(device: torch.device, precision: str, catalogue: Catalogue) -> d
             for p in catalogue.plugins
             if p.status == "loaded"
         },
+        **({"handed": catalogue.handed} if catalogue.handed else {}),
         "command": _command(),
     }
 

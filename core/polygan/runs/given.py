@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.domain import Samples
 from ..data.saving import known_suffix, one_by_one
 from ..data.walk import walk_files
 from ..errors import ConfigError, DataError
-from ..game.sampling import stream_samples
+from ..game.sampling import make_samples, stream_samples
 from ..messages import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ..data.domain import Domain, Samples
+    from ..data.domain import Domain
     from ..game.recipe import Recipe
 
 
@@ -61,6 +62,19 @@ class Maker:
             yield piece
         if empty:
             raise DataError(f"{path} holds no sample; name another file")
+
+
+def samples_from(maker: Maker, given: object) -> Samples:
+    """Samples made from what a caller hands in: a file's path, a text, an array or `Samples`."""
+    if isinstance(given, Path) or (isinstance(given, str) and not maker.given.is_text):
+        path = Path(given)
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; use convert({str(path)!r}, OUT), which takes the files one by one")
+        if not path.exists():
+            raise DataError(f"{path} does not exist; name a file")
+        return maker.domain.join(maker.of_file(path))
+    samples = given if isinstance(given, Samples) else maker.given.take(given, maker.recipe.info)
+    return make_samples(maker.recipe, maker.networks, 0, maker.seed, maker.options, given=samples, domain=maker.domain)
 
 
 def files_of(source: Path, domain: Domain) -> list[Path]:

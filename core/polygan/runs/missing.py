@@ -9,6 +9,9 @@ from ..errors import ConfigError
 from ..settings.words import Each, read_words
 from .folder import environment_of
 
+NETWORKS = "/networks"
+"""The end of the id of the recipe that trains two networks from a script."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -45,3 +48,26 @@ def _files(command: object) -> list[str]:
     except (ValueError, ConfigError):
         return []
     return [str(file) for file in found.get("plugin", [])]
+
+
+def handed_remedy(recipe: str, folder: Path) -> str:
+    """The error about a run whose networks or recipe a script handed in; empty for other runs. ``folder``: a run, or an exported model."""
+    if recipe.endswith(NETWORKS):
+        return (
+            f"{folder} was trained with networks that a script handed in; hand over both again, from Python: "
+            f"polygan.load({str(folder)!r}, networks=(generator, discriminator)), and resume in the same way"
+        )
+    handed = environment_of(folder).get("handed")
+    if not isinstance(handed, dict) or recipe not in handed:
+        return ""
+    name = recipe.rpartition("/")[2]
+    return (
+        f"{folder} was trained with the class {name} of {handed[recipe]!s:.200}, which a script handed in; hand it over again, "
+        f"from Python: polygan.load({str(folder)!r}, recipe={name}), and resume in the same way"
+    )
+
+
+def refuse_handed(recipe: str, folder: Path, catalogue: Catalogue) -> None:
+    """Raise ConfigError where a script handed in what trained the model, and has not handed it in again."""
+    if recipe not in catalogue.recipes and (said := handed_remedy(recipe, folder)):
+        raise ConfigError(said)

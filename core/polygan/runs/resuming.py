@@ -1,4 +1,4 @@
-"""How training begins: from which state, with which settings changed, and on which machine."""
+"""How training begins: from which state, with which settings changed, on which machine; and whether a run has ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 
 from ..errors import CheckpointError, ConfigError, PolyganError
 from ..messages import say
+from ..record.log import read_log
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
+from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.weights import file_sizes
 from .folder import check_data, environment, environment_of
@@ -215,3 +217,24 @@ def facts_of(changed: Sequence[Change], told: Sequence[str]) -> dict[str, object
     """What the log's record of a resumed run keeps beside the step."""
     facts: dict[str, object] = {"changed": {c.name: [c.before, c.after] for c in changed}} if changed else {}
     return {**facts, "message": "; ".join(told)} if told else facts
+
+
+# The end
+
+
+def has_report(folder: Path) -> bool:
+    """Whether the report was written after the last line of the log."""
+    try:
+        return (folder / "report.html").stat().st_mtime_ns >= (folder / "log.jsonl").stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def finished_step(folder: Path, steps: int) -> int | None:
+    """The step of a finished run; None if the last checkpoint or the last line of the log is missing or damaged."""
+    checkpoints = Checkpoints(folder / "checkpoints", warn=lambda _: None)
+    if not any(e.step >= steps for e in checkpoints.entries()):
+        return None
+    done = checkpoints.load().step
+    ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
+    return done if done > steps or (done == steps and ended) else None

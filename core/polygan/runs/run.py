@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.domain import Samples
 from ..data.pieces import read_pieces, to_html
-from ..errors import ConfigError, DataError, did_you_mean, one_line
+from ..errors import ConfigError, DataError, did_you_mean
+from ..game.latents import count_of
 from ..game.recipe import swapped
 from ..game.sampling import make_samples
 from ..messages import say, warn
 from ..plugins import find, get_catalogue
+from ..plugins.handed import using
 from ..record.job import Job
 from ..record.log import append_record
 from ..scoring.scores import compute_scores, flat
 from ..scoring.trust import Trust
-from ..seeding import preserved_generators, seed_everything
+from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
@@ -28,7 +29,11 @@ from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model
 from .folder import check_data, read_data, run_folder
-from .given import Maker, convert_files, write_lines
+from .given import Maker, convert_files, samples_from, write_lines
+from .handed.opening import handed_again
+from .missing import refuse_handed
+from .networks.building import built
+from .networks.building import recipe_of as recipe_of
 from .networks.variants import best_step
 
 if TYPE_CHECKING:
@@ -36,28 +41,45 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ..data.domain import Domain
+    from ..data.domain import Domain, Samples
     from ..data.store import Split
     from ..game.recipe import Recipe
     from ..scoring.evaluation import Score
-    from ..settings.parser import Settings
     from ..training.checkpoint import Networks
+    from .handed.networks import Network
+    from .handed.opening import DomainLike
 
 _HEADER = 64 << 20  # bytes that the facts within an exported model may have
-# What Python and torch raise where a recipe is built from values that do not belong to it.
-_STRANGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
-def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> Run:
+def load(
+    path: str | Path,
+    *,
+    step: int | None = None,
+    device: str = "auto",
+    networks: tuple[Network, Network] | None = None,
+    recipe: type[Recipe[Any]] | None = None,
+    domain: DomainLike = None,
+    data: object = None,
+) -> Run:
     """Open a run at its newest valid checkpoint or at the checkpoint of ``step``, or open a model that `Run.export` wrote.
 
-    A name with a scheme, such as ``"hf:me/x"``, is a model that a plugin brings. Generating needs no data, except for recipes that make samples from something. Networks that an exported model lacks
-    (a discriminator) keep their initial weights.
+    A name with a scheme, such as ``"hf:me/x"``, is a model that a plugin brings. Generating needs no data, except for recipes that make
+    samples from something. Networks that an exported model lacks (a discriminator) keep their initial weights. What `train` took from
+    a script is handed in again: ``networks`` (generator, discriminator), or the class ``recipe`` with its ``domain``, and ``data``
+    where the cache no longer has it.
     """
-    path, home, _ = find(path)
+    found = find(path)
+    with handed_again(found.path, networks, recipe, domain, data):
+        return _load(found.path, found.folder, step, device)
+
+
+def _load(path: Path, home: Path, step: int | None, device: str) -> Run:
+    """``home``: the folder that what is made from the model belongs to."""
     exported = path.suffix == ".safetensors"
     if exported:
         facts = read_facts(path)
+        refuse_handed(facts["recipe"], path, get_catalogue())
         kind, _ = kinds(facts["recipe"], get_catalogue())
         settings = resolve(facts["recipe"], [{**saved_model(kind, facts["model"]), "runs": str(path.parent)}])
         names, at = facts["networks"], facts["step"]
@@ -67,7 +89,7 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     catalogue = get_catalogue()
     kind, domain = kinds(settings.recipe, catalogue)
     place = choose_device(device)
-    recipe, networks = _built(kind, settings, facts["info"], path)
+    recipe, networks = built(kind, settings, facts["info"], path)
     sizes = file_sizes(networks)
 
     def fill(weights: Networks, where: Path) -> None:
@@ -87,29 +109,6 @@ def load(path: str | Path, *, step: int | None = None, device: str = "auto") -> 
     # `evaluate` looks the metrics up: generating needs no plugin that brings one.
     job = Job(settings, catalogue, domain, recipe, {}, ())
     return Run(home, job, networks, at)
-
-
-def _built(
-    kind: type[Recipe[Any]], settings: Settings, info: Mapping[str, Any], path: Path
-) -> tuple[Recipe[Any], dict[str, nn.Module]]:
-    """The recipe and its networks. Raises ConfigError where the settings or the facts of the data fit no such networks."""
-    try:
-        with preserved_generators():
-            seed_everything(settings.run.seed)
-            recipe = kind(settings.model, info)
-            return recipe, dict(recipe.networks())
-    except _STRANGE as error:
-        raise ConfigError(
-            f"{path}: {settings.recipe} cannot be built from its settings and data facts ({one_line(error)}); restore "
-            "config.yaml and data.json"
-        ) from error
-
-
-def recipe_of(path: str | Path) -> type[Recipe[Any]]:
-    """The class of the recipe of a run or of an exported model."""
-    path = find(path).path
-    name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
-    return kinds(name, get_catalogue())[0]
 
 
 class Run:
@@ -141,7 +140,8 @@ class Run:
             return Run(self.folder, self._job, swapped(self.networks, self.recipe.variants[name]), self.step)
         if name == "best":
             device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
-            return load(self.folder, step=best_step(self.folder), device=str(device))
+            with using(self._job.catalogue):
+                return load(self.folder, step=best_step(self.folder), device=str(device))
         known = [*self.recipe.variants, "best"]
         raise ConfigError(
             f"of = {name!r}: {self.settings.recipe} saves no networks of this name{did_you_mean(name, known)}; "
@@ -159,47 +159,41 @@ class Run:
         return self.domain if given == self.domain.id else catalogue.resolve(catalogue.domain(given))()
 
     def generate(
-        self, n: int | None = None, *, given: object = None, seed: int = 0, of: str = "", **options: object
+        self,
+        n: int | None = None,
+        *,
+        given: object = None,
+        latents: object = None,
+        seed: int = 0,
+        of: str = "",
+        **options: object,
     ) -> Samples:
         """``n`` samples by seed, with the recipe's ``Sampling`` options. Sample i of a seed does not depend on ``n``.
 
         ``given`` is what samples are made from: a file's path, a text, an array, or `polygan.Samples`. Each given sample becomes one
         sample. Without ``given``, a recipe that needs something given takes the first n held-out samples of the run's data, or
-        all if there are fewer. `convert` takes whole folders. ``of`` names other networks to generate from (`variant`). Raises
+        all if there are fewer. `convert` takes whole folders. ``latents`` (n, ...) replace what the seed draws. ``of`` names other networks to generate from (`variant`). Raises
         ConfigError if n and given do not fit the recipe.
         """
-        if of:
-            return self.variant(of)._generate(n, given, seed, options)
-        return self._generate(n, given, seed, options)
+        run = self.variant(of) if of else self
+        return run._generate(count_of(run.recipe, n, latents), given, latents, seed, options)
 
-    def _generate(self, n: int | None, given: object, seed: int, options: Mapping[str, object]) -> Samples:
+    def _generate(
+        self, n: int | None, given: object, latents: object, seed: int, options: Mapping[str, object]
+    ) -> Samples:
         sampling = self._sampling(options)
         if given is not None:
             if n is not None:
                 raise ConfigError(
                     "n and given exclude each other: leave n out, since each given sample becomes one sample"
                 )
-            return self._from_given(given, seed, sampling)
+            return samples_from(self._maker(seed, sampling), given)
         n = 64 if n is None else n
         if not hasattr(n, "__index__") or n < 1:
             raise ConfigError(f"n = {n!r} samples cannot be generated; ask for a whole number from 1")
         if self.recipe.given is None or self.recipe.invents:
-            return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain)
+            return make_samples(self.recipe, self.networks, n, seed, sampling, domain=self.domain, latents=latents)
         return self._whole_job().samples(self.networks, n, seed, sampling)
-
-    def _from_given(self, given: object, seed: int, sampling: object) -> Samples:
-        if isinstance(given, Path) or (isinstance(given, str) and not self.given_domain.is_text):
-            path = Path(given)
-            if path.is_dir():
-                raise ConfigError(
-                    f"{path} is a folder; use convert({str(path)!r}, OUT), which takes the files one by one"
-                )
-            if not path.exists():
-                raise DataError(f"{path} does not exist; name a file")
-            return self.domain.join(self._maker(seed, sampling).of_file(path))
-        domain = self.given_domain
-        samples = given if isinstance(given, Samples) else domain.take(given, self.recipe.info)
-        return make_samples(self.recipe, self.networks, 0, seed, sampling, given=samples, domain=self.domain)
 
     def convert(
         self, source: str | Path, out: str | Path, *, format: str = "", seed: int = 0, **options: object
@@ -236,7 +230,8 @@ class Run:
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
                 raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
-            splits = open_splits(self.settings, self.domain, run=self.folder)
+            with using(self._job.catalogue):
+                splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
             self._job = dataclasses.replace(self._job, splits=splits)
         return self._job

@@ -1,4 +1,4 @@
-"""Requests to stop: SIGTERM, SIGUSR1 and Ctrl-C from outside, and KeyboardInterrupt from a listener or plugin."""
+"""Requests to stop: SIGTERM, SIGUSR1 and Ctrl-C from outside, KeyboardInterrupt and StopTraining from a listener."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..errors import StopTraining
 from ..messages import say
 from ..training.trainer import Listener
 
@@ -25,8 +26,11 @@ _ACTION = 512  # bytes, more than a struct sigaction of any system
 class Interruptible(Listener):
     """Passes events on. A KeyboardInterrupt of whoever hears them stops training as Ctrl-C does: after saving.
 
-    ``came`` is the list of signals of `stop_signals`; a second Ctrl-C still stops at once.
+    ``came`` is the list of signals of `stop_signals`; a second Ctrl-C still stops at once. ``stopped`` says why a listener raised
+    StopTraining; None: no listener has.
     """
+
+    stopped: str | None = None
 
     def __init__(self, listener: Listener, came: list[int]) -> None:
         self.listener, self.came = listener, came
@@ -35,6 +39,9 @@ class Interruptible(Listener):
     def _stopping(self, trainer: Trainer) -> Iterator[None]:
         try:
             yield
+        except StopTraining as stop:
+            self.stopped = status_of(stop)
+            trainer.request_stop()
         except KeyboardInterrupt:
             if self.came.count(signal.SIGINT) > 1:
                 raise
@@ -52,10 +59,18 @@ class Interruptible(Listener):
             self.listener.sample(trainer)
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Pass on, and return the score."""
+        """Pass on, tell the score, and return it."""
+        score = None
         with self._stopping(trainer):
-            return self.listener.evaluate(trainer)
-        return None
+            score = self.listener.evaluate(trainer)
+        if score is not None:
+            self.evaluated(trainer, score)
+        return score
+
+    def evaluated(self, trainer: Trainer, score: float) -> None:
+        """Pass on."""
+        with self._stopping(trainer):
+            self.listener.evaluated(trainer, score)
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """Pass on."""
@@ -66,6 +81,12 @@ class Interruptible(Listener):
         """Pass on."""
         with self._stopping(trainer):
             self.listener.diverged(trainer, message)
+
+
+def status_of(stop: StopTraining) -> str:
+    """The status of a run that a listener stopped."""
+    said = " ".join(str(stop).split())[:300]
+    return f"stopped by a listener: {said}" if said else "stopped by a listener"
 
 
 @contextmanager

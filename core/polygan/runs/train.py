@@ -7,7 +7,7 @@ import signal
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
@@ -15,7 +15,6 @@ from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
 from ..messages import say
 from ..record.listeners import Listeners
-from ..record.log import read_log
 from ..record.recorder import Recorder
 from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
@@ -26,47 +25,58 @@ from ..training.trainer import Trainer
 from .assembly import make_job, resolve, saved_settings
 from .data.survey import agreed
 from .folder import check_links, describe, locked, run_folder
+from .handed.opening import handed_again, handed_in
 from .launch import discard, new_folder, typed_path
 from .networks.starting import facts_of_start, pinned
-from .resuming import as_layer, begin, facts_of, option_words, recorded_threads, tell
+from .resuming import as_layer, begin, facts_of, finished_step, has_report, option_words, recorded_threads, tell
 from .run import Run, load
 from .stopping import Interruptible, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ..game.recipe import Recipe
     from ..record.job import Job
     from ..training.distributed import World
     from ..training.trainer import Listener
-    from .options import RunOptions
+    from .handed.networks import Network
+    from .handed.opening import DomainLike
+    from .options import Data, TrainOptions
 
 
 def train(
-    recipe: str | Settings,
-    data: str | Path | Mapping[str, object] | None = None,
+    recipe: str | Settings | type[Recipe[Any]] | tuple[Network, Network],
+    data: Data | None = None,
     *,
+    domain: DomainLike = None,
     config: str | Path | None = None,
     model: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
     allow_code: bool = False,
-    **settings: Unpack[RunOptions],
+    **settings: Unpack[TrainOptions],
 ) -> Run:
     """Train a recipe and return the finished run.
 
-    ``data`` is a path, a named data set, or the domain's data settings. ``model`` holds the recipe's settings, ``settings`` the
+    ``recipe`` is the id of a recipe, a class of a recipe that no plugin registers, or two networks ``(generator, discriminator)``:
+    modules of torch, or functions that make them. Two networks take the keywords ``loss``, ``latent_dim``, ``learning_rate``,
+    ``betas``, ... (`polygan.runs.options.NetworkOptions`). A generator takes latents (n, latent_dim); a discriminator gives (n,) or
+    (n, 1) logits. ``domain`` is the id or class of the domain of networks and of a class; networks without one have ``tensor``.
+
+    ``data`` is a path, a named data set, the domain's data settings, or samples in memory: a tensor, an array, a list of such, a
+    pandas DataFrame, a torch Dataset, or a pair (samples, labels). ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only. ``allow_code`` allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). Raises a
-    `PolyganError` for every foreseen mistake.
+    first process only; raising `polygan.StopTraining` ends the run. ``allow_code`` allows a file of ``features`` that runs code
+    when it is loaded (.pt2, .pt). Raises a `PolyganError` for every foreseen mistake.
     """
-    layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
-    groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
-    layers.append({**groups, **settings})
-    resolved = pinned(resolve(recipe, layers, arguments))
-    trust = Trust(resolved.run.features, allow_code)
-    return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
+    with handed_in(recipe, data, model, settings, domain) as named:
+        layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
+        layers.append({**named.layer, **named.settings})
+        resolved = pinned(resolve(named.recipe, layers, arguments))
+        trust = Trust(resolved.run.features, allow_code)
+        return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 
 
 def execute(
@@ -95,12 +105,12 @@ def execute(
         first_run = not Path(settings.run.runs).exists()
         place, resuming = _place(settings, folder, world)
         stack.enter_context(_room_on_disk(place))
-        recorder, came = None, []
+        recorder = None
         if world.first:
             stack.enter_context(locked(place))
             recorder = Recorder(place, job, quiet=quiet)
         try:
-            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), came)
+            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), [])
             trainer = _trainer(job, place, device, world, heard)
             trainer.before = before.plain() if before else {}
             changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
@@ -114,7 +124,7 @@ def execute(
         told = tell(recorder, trainer, place, changed, usual, resuming=resuming) if recorder else []
         if recorder:
             describe(place, settings, job.domain, job.splits, device, trainer.precision, job.catalogue)
-        _fit(trainer, recorder, place, came, facts_of(changed, told))
+        _fit(trainer, recorder, place, heard, facts_of(changed, told))
         return Run(place, job, trainer.networks(), trainer.step)
 
 
@@ -165,11 +175,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _fit(
-    trainer: Trainer, recorder: Recorder | None, folder: Path, came: list[int], facts: Mapping[str, object]
+    trainer: Trainer, recorder: Recorder | None, folder: Path, heard: Interruptible, facts: Mapping[str, object]
 ) -> None:
     """Train with signals handled, and record how training ended. ``facts`` go into the record of the start."""
     again = f"`polygan resume {typed_path(folder)}` continues"
-    with stop_signals(trainer, came) as signals:
+    with stop_signals(trainer, heard.came) as signals:
         status = "failed"
         try:
             if recorder:
@@ -177,6 +187,11 @@ def _fit(
             trainer.fit()
             status = "finished"
         except Preempted as stopped:
+            status = trainer.world.share(heard.stopped)  # listeners are told on the first process only
+            if status and not signals:
+                if recorder:
+                    recorder.progress.say(f"{status}, after step {trainer.step}; {again}")
+                return
             status = "interrupted" if signals[:1] == [signal.SIGINT] else "preempted"
             kind = KeyboardInterrupt if status == "interrupted" else Preempted
             raise kind(f"{stopped}; {again}") from None
@@ -228,6 +243,10 @@ def resume(
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     quiet: bool = False,
+    networks: tuple[Network, Network] | None = None,
+    recipe: type[Recipe[Any]] | None = None,
+    domain: DomainLike = None,
+    data: object = None,
 ) -> Run:
     """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
@@ -236,20 +255,36 @@ def resume(
     ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml
     counts as such a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets
     the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
-    ``allow_code`` is as in `train`.
+    ``allow_code`` is as in `train`. ``networks``, ``recipe``, ``domain`` and ``data`` are handed in again as in `load`.
     """
     folder = run_folder(path)
     check_links(folder)
+    with handed_again(folder, networks, recipe, domain, data):
+        return _resume(folder, steps, device, features, allow_code, settings, arguments, listeners, quiet=quiet)
+
+
+def _resume(
+    folder: Path,
+    steps: int | None,
+    device: str | None,
+    features: str | None,
+    allow_code: bool,
+    settings: Mapping[str, object] | None,
+    arguments: Sequence[str],
+    listeners: Sequence[Listener],
+    *,
+    quiet: bool,
+) -> Run:
     direct = {k: v for k, v in (("steps", steps), ("device", device), ("features", features)) if v is not None}
     changed = saved_settings(folder, {**as_layer(settings or {}), **direct}, option_words(arguments))
-    done = _finished_step(folder, changed.run.steps)
+    done = finished_step(folder, changed.run.steps)
     if done is None:
         before = saved_settings(folder, {})
         named = changed.run.features if changed.run.features != before.run.features else features
         trust = Trust(named, allow_code)
         return execute(changed, folder, before=before, listeners=listeners, quiet=quiet, trust=trust)
     place, first = typed_path(folder), os.environ.get("RANK", "0") == "0"
-    if first and _has_report(folder):
+    if first and has_report(folder):
         raise ConfigError(
             f"run {folder} is finished at step {done}; `polygan resume {place} --steps {2 * done}` trains on"
         )
@@ -261,21 +296,3 @@ def resume(
         if not quiet:
             say(f"run {folder} is finished at step {done} and had no report: {written} is written now")
     return load(folder)
-
-
-def _has_report(folder: Path) -> bool:
-    """Whether the report was written after the last line of the log."""
-    try:
-        return (folder / "report.html").stat().st_mtime_ns >= (folder / "log.jsonl").stat().st_mtime_ns
-    except OSError:
-        return False
-
-
-def _finished_step(folder: Path, steps: int) -> int | None:
-    """The step of a finished run; None if the last checkpoint or the last line of the log is missing or damaged."""
-    checkpoints = Checkpoints(folder / "checkpoints", warn=lambda _: None)
-    if not any(e.step >= steps for e in checkpoints.entries()):
-        return None
-    done = checkpoints.load().step
-    ended = any(r.get("status") == "finished" and r.get("step") == done for r in read_log(folder / "log.jsonl"))
-    return done if done > steps or (done == steps and ended) else None

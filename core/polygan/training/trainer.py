@@ -39,7 +39,7 @@ FIRST_SAVE = 60.0  # seconds of training after which a run saves its first check
 
 
 class Listener:
-    """Receives the events of a trainer, always between two iterations. The default ignores every event."""
+    """Receives the events of a trainer, always between two iterations, and ignores them. Raising `polygan.StopTraining` ends a run."""
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """``values`` are means since the last log."""
@@ -49,6 +49,9 @@ class Listener:
 
     def evaluate(self, trainer: Trainer) -> float | None:
         """Time to evaluate (first process only). Returns the score that picks the best checkpoint; lower is better."""
+
+    def evaluated(self, trainer: Trainer, score: float) -> None:
+        """An evaluation gave the score that picks the best checkpoint; lower is better (first process only)."""
 
     def saved(self, trainer: Trainer, path: Path) -> None:
         """A checkpoint is on disk (first process only)."""
@@ -81,8 +84,7 @@ class Trainer:
         self.before: Mapping[str, object] = {}  # what a checkpoint without settings counts as trained with
         self.device, self.world = torch.device(device), world or World()
         self.checkpoints, self.listener = checkpoints, listener or Listener()
-        self.step, self.samples, self.rollbacks, self.seconds = 0, 0, 0, 0.0
-        self.stop_requested = False
+        self.step, self.samples, self.rollbacks, self.seconds, self.stop_requested = 0, 0, 0, 0.0, False
         self.precision = resolve_precision(settings.precision, self.device)
         self.world.check_shares(settings.batch_size, settings.accumulate)
         if settings.deterministic and self.device.type == "cuda":
@@ -173,8 +175,7 @@ class Trainer:
         actors = [self.actors[name] for name in turn.players]
         context.turn = turn.name
         context._networks = self._eager if turn.differentiates_twice else self._compiled
-        scaled = bool(actors) and actors[0].scaled
-        scale = torch.stack([a.scale for a in actors]).amin() if scaled else None
+        scale = torch.stack([a.scale for a in actors]).amin() if actors and actors[0].scaled else None
         where = (s.seed, self.rollbacks, self.step, index, repeat)
         streams = [self._feeder.get(name, repeat, self.step, anew=turn.anew) for name in turn.streams]
         if not streams:  # an observing turn without data runs once
@@ -226,8 +227,7 @@ class Trainer:
         """Read and report the values: the only synchronisation. False: a problem was found, and the run went back."""
         values, problems = read_values(self._meter, self.actors, self.world, self.device, self.settings.max_skips)
         self._meter.clear()
-        step, since = self._window
-        self._window = (self.step, time.monotonic())
+        (step, since), self._window = self._window, (self.step, time.monotonic())
         seconds = max(self._window[1] - since, 1e-9)
         values["speed/samples_per_second"] = (self.step - step) * self.settings.batch_size / seconds
         if self.world.first:

@@ -25,6 +25,8 @@ from .values.windows import DTYPES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from polygan import Arrays as Handed
+
     from .settings import ImageSettings
     from .values.array_source import Arrays
 
@@ -181,7 +183,18 @@ def npy_source(path: Path, settings: ImageSettings) -> ArraySource:
     return ArraySource(str(path), whole, load, None, file_identity(path), settings, dtype=kind)
 
 
-def _kind(path: Path, dtype: np.dtype[Any]) -> str:
+def handed_source(arrays: Handed, settings: ImageSettings) -> ArraySource:
+    """Pictures that a script hands in: (n, H, W), (n, H, W, C) or (n, C, H, W) of uint8, uint16, int16 or floats; with classes or without."""
+    values, where = arrays.values, "data"
+    (whole, planar), kind = _picture_shape(where, values.shape), _kind(where, values.dtype)
+    images = np.moveaxis(values, 1, -1) if planar else values
+    labels, classes = (arrays.labels, arrays.classes) if settings.labels == "auto" else (None, ())
+    return ArraySource(
+        where, whole, lambda: (images, labels), list(classes) or None, arrays.identity, settings, labels, kind
+    )
+
+
+def _kind(path: Path | str, dtype: np.dtype[Any]) -> str:
     """The type in which values are stored."""
     if dtype.hasobject:
         raise DataError(f"{path}: holds Python objects, which are not read; save an array of numbers")
@@ -221,7 +234,7 @@ def _npz_member(path: Path, key: str, header_only: bool = False) -> Any:
         raise DataError(f"{path}: {key} cannot be read ({error}); fetch it again") from None
 
 
-def _picture_shape(path: Path, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int], bool]:
+def _picture_shape(path: Path | str, shape: tuple[int, ...]) -> tuple[tuple[int, int, int, int], bool]:
     """(n, H, W, C) and whether the array has the channels before height and width."""
     if len(shape) == 3:
         return (shape[0], shape[1], shape[2], 1), False

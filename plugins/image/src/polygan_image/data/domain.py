@@ -14,7 +14,7 @@ from polygan import ConfigError, DataError, Domain, Picture, Samples
 
 from . import given, pictures
 from .archives import Folder
-from .arrays import idx_of_folder, idx_source, is_idx, npy_source, npz_source
+from .arrays import handed_source, idx_of_folder, idx_source, is_idx, npy_source, npz_source
 from .datasets import HubSource
 from .folders import ArchiveSource, FolderSource
 from .formats import ARCHIVES, ARRAY, SUFFIXES, is_archive
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from polygan import Batch, Piece, Source, Split
+    from polygan import Arrays, Batch, Piece, Source, Split
 
 _CELL = 56  # pixels that a picture in a report has at least
 
@@ -85,6 +85,15 @@ class ImageDomain(Domain):
             f"{source} is neither a folder of pictures nor an IDX (...idx3-ubyte, .gz), NPZ, .npy, zip or tar file; "
             "put pictures into a folder and name the folder"
         )
+
+    def source_of(self, arrays: Arrays, settings: ImageSettings) -> Source:
+        """Pictures in memory: (n, H, W), (n, H, W, C) or (n, C, H, W). Floats have the window ``full``, unless ``window`` is set."""
+        return handed_source(arrays, settings)
+
+    def pil(self, samples: Samples) -> list[Any]:
+        """A Pillow picture of each sample, of 8 bits; label maps in colours."""
+        samples = stored.in_colours(samples)
+        return [pictures.to_picture(v) for v in pictures.to_bytes(showing.shown(samples.data, samples.extra))]
 
     def collate(self, split: Split, rows: np.ndarray, draws: np.ndarray) -> Batch:
         """Stored values ``image`` (n, C, H, W); of crops and mirrored pictures, what ``draws`` (n, 4) choose: y, x, scale, flip.
