@@ -27,7 +27,7 @@ class Handed(Catalogue):
     def __init__(self, base: Catalogue, objects: Iterable[tuple[Spec, object]]) -> None:
         super().__init__(strict=base.strict)
         for kind in KINDS:
-            self.table(kind.name).update(base.table(kind.name))
+            self.table(kind).update(base.table(kind))
         self.plugins, self.handed = base.plugins, dict(base.handed)
         self._owners, self._disputed, self._listeners = dict(base._owners), base._disputed, base._listeners
         self._objects = dict(base._objects) if isinstance(base, Handed) else {}
