@@ -63,8 +63,8 @@ class RunSettings(TrainerSettings):
     init_from: str = ""
     """A run, checkpoint or .safetensors file whose networks training starts from; optimizers and counters start fresh."""
     metrics: tuple[str, ...] = ()
-    """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain that fits; those of
-    pairs come first where the data has pairs."""
+    """Metrics to compute, best first: the first one that can be computed picks the best checkpoint. Empty: every metric of the domain that
+    fits; those of pairs come first where the data has pairs."""
     features: str = ""
     """The feature network for metrics that offer a choice: a file, or a name that the domain's plugin knows; empty: the
     metric's own network."""
