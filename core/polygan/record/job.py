@@ -43,6 +43,9 @@ class Job:
     trust: Trust = NO_TRUST
     """The feature network that this process was asked for, and whether code in files may run."""
 
+    def __post_init__(self) -> None:
+        self.recipe.runs = Path(self.settings.run.runs)
+
     @property
     def info(self) -> dict[str, Any]:
         """The facts of the data."""
