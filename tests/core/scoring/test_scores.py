@@ -103,7 +103,9 @@ def test_a_reason_that_metrics_share_is_said_once(metrics):
     assert said == ["points/one, points/two and points/three were left out: the data has no labels"]
     assert list(result.scores) == ["points/fine"]
     assert result.picking == "points/fine"
-    assert result.leading == polygan.Score("fine", 1.0)  # the first metric that can be computed picks the best checkpoint
+    assert result.leading == polygan.Score(
+        "fine", 1.0
+    )  # the first metric that can be computed picks the best checkpoint
     assert computed(["points/two"])[1] == ["points/two was left out: the data has no labels"]
 
 
