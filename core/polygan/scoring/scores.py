@@ -71,8 +71,8 @@ def compute_scores(
 
 def picking_metric(records: Sequence[Record]) -> str:
     """The id of the metric that picked the best checkpoint so far; empty where the log names none: then the first one did."""
-    named = [r["picking"] for r in records if isinstance(r.get("picking"), str)]
-    return str(named[-1]) if named else ""
+    named = [found for record in records if isinstance(found := record.get("picking"), str)]
+    return named[-1] if named else ""
 
 
 def _named(entries: Iterable[object], evaluation: Evaluation) -> list[object]:
