@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import PolyganError
 from ...seeding import preserved_generators
+from ...training.weights import misfits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ def by_name(
     """The weights with a row for each class of the recipe, in its order, and a note; rows of classes that are new are those of ``own``.
 
     ``there`` are the names of the classes of the weights. None where the names are the same, where no name is shared by another number
-    of classes, and where it is not plain which rows are those of classes.
+    of classes, where it is not plain which rows are those of classes, and where other tensors do not fit.
     """
     here = list(recipe.info.get("classes", ()))
     shared = [name for name in here if name in there]
@@ -49,6 +50,9 @@ def by_name(
             if moved is None:
                 return None
             made[key] = {**made[key], tensor: moved}
+    states = {name: module.state_dict() for name, module in own.items()}
+    if any(misfits(states[key.removesuffix(".ema")], made[key]) for key in made if key.removesuffix(".ema") in states):
+        return None
     new = [name for name in here if name not in there]
     taken = "rows of classes were taken by name"
     return made, f"{taken}, and these classes are new: {_few(new)}" if new else taken

@@ -61,8 +61,9 @@ def facts_of_start(settings: Settings) -> Facts:
 def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
     """Start from other networks, and return a sentence about what was loaded and what begins anew.
 
-    Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Rows of
-    classes are taken by the classes' names (`by_name`). Where no name is the same, the tensors of classes begin anew. Raises CheckpointError for networks that do not fit.
+    Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Rows of classes are
+    taken by name (`by_name`). Among another number of classes of other names, the tensors of classes begin anew. Raises
+    CheckpointError for networks that do not fit.
     """
     recipe, place = trainer.recipe, Path(path)
     weights = load_weights(place, list(trainer.actors))
