@@ -64,6 +64,18 @@ def test_a_vocoder_is_found_by_its_name_and_as_an_exported_file(vocoder, monkeyp
     assert torch.equal(decoder("voice", SPEC)(mel), expected)
 
 
+def test_a_vocoder_is_found_by_its_name_beside_the_run_that_makes_the_mels(vocoder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    beside = vocoder.folder.parent
+    assert polygan.load(vocoder.folder).recipe.runs == beside
+    assert torch.equal(decoder("voice", SPEC, runs=beside)(mel_of()), decoder(str(vocoder.folder), SPEC)(mel_of()))
+    with pytest.raises(ConfigError) as error:
+        decoder("other", SPEC, runs=beside)
+    assert f"runs/other and {beside / 'other'} do not exist" in str(error.value)
+    with pytest.raises(ConfigError, match="and runs/voice does not exist"):
+        decoder("voice", SPEC)
+
+
 def test_a_vocoder_of_another_front_end_is_refused_with_both(vocoder):
     other = melspec.resolve("hifigan", 16_000, n_fft=256, hop_length=64, n_mels=24)
     with pytest.raises(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..messages import printable, warn
 from ..plugins.kinds import KINDS, counted
 from ..plugins.offered import nothing
+from ..scoring.better import wanted
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def print_scores(title: str, scores: Sequence[Score]) -> None:
     def row(s: Score) -> list[str]:
         baseline = "" if s.baseline is None else f"{s.baseline[0]:.4g} ({s.baseline[1]})"
         floor = "" if s.floor is None else f"{s.floor:.4g}"
-        return [s.name, s.shown(), floor, *([baseline] if compared else []), f"{s.better} is better", s.note]
+        return [s.name, s.shown(), floor, *([baseline] if compared else []), f"{wanted(s.better)} is better", s.note]
 
     header = ("name", "value", "floor", *(["baseline"] if compared else []), "", "note")
     print_table(title, header, [row(s) for s in scores])

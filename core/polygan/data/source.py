@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 
@@ -24,6 +24,8 @@ Batch = dict[str, torch.Tensor]
 class DataSettings(Checked, group="data"):
     """Settings that every domain has. A domain adds its own in a frozen subclass."""
 
+    paths: ClassVar[tuple[str, ...]] = ("source", "cache")
+    """The names of settings that are paths. A run finds them again from another working folder, or where it was moved with them."""
     source: str = ""
     """A folder, a file, or the name of a data set (`polygan list`)."""
     held_out: float = ranged(0.1, "[0, 0.9]", usual=0.1)

@@ -9,6 +9,7 @@ import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -74,6 +75,8 @@ class Recipe(Generic[C]):
     first_options: ClassVar[tuple[str, ...]] = ()
     """The settings that people change first, which `--help` shows; empty: the first two of ``Config``."""
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
+    runs: Path | None = None
+    """The folder in which the run of this recipe lies beside others, for options that name another run; None: no run yet."""
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """Saved networks to generate from instead of the usual networks, by the name of the variant, for ``generate --of NAME``:
     ``{"start": {"generator": "start.policy"}}`` uses the part ``policy`` of the network ``start`` as ``generator``."""

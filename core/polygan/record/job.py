@@ -37,11 +37,14 @@ class Job:
     splits: Mapping[str, Split]
     """``train`` and ``held_out``."""
     metrics: Sequence[str]
-    """The ids of the metrics to compute; the first metric picks the best checkpoint."""
+    """The ids of the metrics to compute; the first that can be computed picks the best checkpoint."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """Values that the metrics of all evaluations share (`Evaluation.once`)."""
     trust: Trust = NO_TRUST
     """The feature network that this process was asked for, and whether code in files may run."""
+
+    def __post_init__(self) -> None:
+        self.recipe.runs = Path(self.settings.run.runs)
 
     @property
     def info(self) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from ..data.pieces import save_pieces
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
-from ..scoring.scores import compute_scores, flat
+from ..scoring.better import cost
+from ..scoring.scores import compute_scores, flat, picking_metric
 from ..scoring.signals import collapse_signals, overfitting_signal
 from ..training.trainer import Listener
-from .log import append_record, keep_records
+from .log import append_record, keep_records, read_log
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Recorder(Listener):
         self.progress = Progress(job.settings.run.steps, quiet=quiet)
         self._log = folder / "log.jsonl"
         self._said: set[str] = set()
+        self._picking = ""
 
     def write(self, trainer: Trainer, event: str, **facts: object) -> None:
         """Append one line to log.jsonl."""
@@ -59,6 +61,7 @@ class Recorder(Listener):
         ``facts`` go into the record of the start, such as settings that were changed.
         """
         keep_records(self._log, trainer.step if resumed else -1)
+        self._picking = picking_metric(read_log(self._log)) if resumed else ""
         notes = list(self.job.recipe.notes(trainer.settings))
         self.write(trainer, "resumed" if resumed else "started", **({"notes": notes} if notes else {}), **(facts or {}))
         self.job.catalogue.emit("polygan_run_started", event=self.event(trainer))
@@ -137,18 +140,23 @@ class Recorder(Listener):
             self.job.catalogue.emit("polygan_diverged", event=self.event(trainer), message=message)
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Compute the scores. The first score of the first metric picks the best checkpoint, and is returned: less is better."""
+        """Compute the scores, and return what picks the best checkpoint: less is better, None where this score was left out.
+
+        The first score of one metric picks. The metric is the first that can be computed when scores are first computed.
+        """
         metrics = self.job.metrics
         evaluation = self.job.evaluation(trainer.networks(), trainer.device)
-        computed = compute_scores(self.job.catalogue, metrics, evaluation, self._say_once)
-        scores, leading = flat(computed.scores), computed.leading
-        self.write(trainer, "evaluated", **computed.record)
+        picking = self._picking if self._picking in metrics else ""
+        computed = compute_scores(self.job.catalogue, metrics, evaluation, self._say_once, picking)
+        scores, leading, self._picking = flat(computed.scores), computed.leading, computed.picking
+        passed_over = computed.picking != metrics[0] if metrics else False
+        self.write(trainer, "evaluated", **computed.record, **({"picking": computed.picking} if passed_over else {}))
         for s in scores:
             self.progress.say(f"step {trainer.step}: {s.name} {s.shown()}{s.beside()}")
         self.job.catalogue.emit("polygan_evaluated", event=self.event(trainer), scores=scores)
         if leading is None:
             return None
-        return leading.value if leading.better == "lower" else -leading.value
+        return cost(leading.value, leading.better, leading.floor)
 
     def _say_once(self, line: str) -> None:
         """Show a line that would be repeated: what is left out of scores, what the recipe remarks."""

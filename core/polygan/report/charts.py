@@ -205,7 +205,11 @@ def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
         if group != "speed":
             parts[_PARTS.get(group, "Loss terms by turn")][name] = points
     intro = "Each chart shows steps from left to right: the smoothed line, the logged values behind it, and the last value above."
-    intro += " A dotted line is the baseline of a score." if levels else ""
+    intro += (
+        " A dotted line is the baseline of a score, or the floor of a score that is best near its floor."
+        if levels
+        else ""
+    )
     drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS, levels)}" for title, part in parts.items() if part]
     return soft(intro) + "".join(drawn) if drawn else ""
 

@@ -20,7 +20,7 @@ from ..record.log import read_log
 from ..settings.bounded_yaml import parse_yaml
 from .charts import curves, series_of, speed
 from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
-from .scores import baselines, plots, score_table
+from .scores import levels, plots, score_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -265,7 +265,7 @@ def write_report(folder: Path) -> Path:
             section("Scores", score_table(records) + plots(records)),
             section("Health", soft(log_note) + _health(records) + _events(records)),
             section("Samples over time", _history(history)),
-            section("Curves", curves(series, baselines(records))),
+            section("Curves", curves(series, levels(records))),
             section("Speed", speed(series, _seconds(records))),
             section("Settings", _facts(config, config_note)),
             section("Data", _facts(about, data_note)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..scoring.better import NEAR, wanted
 from ..scoring.judged import baseline_of, beats_baseline, claim, newest_scores
 from .charts import PLOT_COLOURS, plot
 from .html import finite, number, safe, soft
@@ -26,7 +27,7 @@ def score_table(records: Sequence[Record]) -> str:
     if not newest:
         return soft("No scores have been computed yet.")
     rows = "".join(
-        f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {_better(score)} is better</div></th>"
+        f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {wanted(score.get('better'))} is better</div></th>"
         f"<td>{number(score.get('value'))}{_error(score)}{_bar(score)}{_baseline(score)}</td>"
         f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
         for name, (step, score) in newest.items()
@@ -39,10 +40,14 @@ def score_table(records: Sequence[Record]) -> str:
     return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(said)}{soft(claim(records))}"
 
 
-def baselines(records: Sequence[Record]) -> dict[str, float]:
-    """The newest baseline of each score, by the name of the score's curve."""
-    found = {f"score/{name}": baseline_of(score) for name, (_, score) in newest_scores(records).items()}
-    return {name: baseline[0] for name, baseline in found.items() if baseline}
+def levels(records: Sequence[Record]) -> dict[str, float]:
+    """What the curve of each score is compared with: the newest floor of a score that is best near its floor, else the newest baseline."""
+    found: dict[str, float] = {}
+    for name, (_, score) in newest_scores(records).items():
+        baseline = baseline_of(score)
+        level = finite(score.get("floor")) if score.get("better") == NEAR else baseline[0] if baseline else math.nan
+        found |= {} if math.isnan(level) else {f"score/{name}": level}
+    return found
 
 
 def plots(records: Sequence[Record]) -> str:
@@ -69,10 +74,6 @@ def _plot(name: str, step: int, found: Mapping[str, object]) -> str:
     return f"<figure class=plot><figcaption>{caption}</figcaption>{svg}{soft(str(found.get('note') or ''))}</figure>"
 
 
-def _better(score: Mapping[str, object]) -> str:
-    return "higher" if score.get("better") == "higher" else "lower"
-
-
 def _error(score: Mapping[str, object]) -> str:
     """The standard error of the value; empty where a log holds none."""
     error = finite(score.get("error"))
@@ -82,7 +83,8 @@ def _error(score: Mapping[str, object]) -> str:
 def _bar(score: Mapping[str, object]) -> str:
     """The value as a bar with a stroke at the floor, and the two compared in words; only the floor's number where a bar has no sense."""
     value, floor = finite(score.get("value")), finite(score.get("floor"))
-    higher = _better(score) == "higher"
+    better = score.get("better")
+    higher = better == "higher"
     if math.isnan(floor):
         return ""
     if not (value >= 0 and floor > 0) or (higher and value > _FAR_BEYOND * floor):
@@ -90,7 +92,7 @@ def _bar(score: Mapping[str, object]) -> str:
     # The floor is as good as a score can mean, so a bar of "higher is better" is full at the floor and ends there.
     baseline = (baseline_of(score) or (math.nan, ""))[0]
     most = floor if higher else max(value, floor, baseline if baseline >= 0 else 0)
-    words = _compared(value / floor, higher=higher)
+    words = _compared(value / floor, better)
     return f" <span class=soft>{words} ({number(floor)})</span>{_drawn(value, most, floor=floor, baseline=baseline)}"
 
 
@@ -117,10 +119,10 @@ def _drawn(value: float, most: float, *, floor: float = math.nan, baseline: floa
     return f"<span class=bar>{bar}</span>"
 
 
-def _compared(ratio: float, *, higher: bool) -> str:
+def _compared(ratio: float, better: object) -> str:
     """How a value stands to its floor, from value / floor >= 0. A value beyond the floor is no better than a value at the floor."""
-    if (ratio >= 1) if higher else (ratio <= 1):
+    if f"{ratio:.3g}" == "1" if better == NEAR else ratio >= 1 if better == "higher" else ratio <= 1:
         return "at the floor"
-    if higher:
+    if better == "higher":
         return f"{min(round(100 * ratio), 99)}% of real" if ratio >= 0.01 else "under 1% of real"
     return f"{ratio:.3g}× floor" if ratio < _FAR_ABOVE else "far above the floor"

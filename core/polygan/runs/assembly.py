@@ -163,13 +163,16 @@ def open_data(data: DataSettings, domain: Domain, run: Path | None = None) -> tu
         return stored_source(data, run), data, ""
     if run is None:
         _refuse_two_meanings(data.source, domain, catalogue)
-    elif _is_path(data.source, domain, catalogue):
-        data, base = located(data, run)
+    elif place := _place(data, domain, catalogue):
+        data, base = located(data, run, place)
     return open_source(data, domain, catalogue), data, base
 
 
-def _is_path(source: str, domain: Domain, catalogue: Catalogue) -> bool:
-    return source not in ("", HANDED) and ":" not in source and named_dataset(source, domain, catalogue) is None
+def _place(data: DataSettings, domain: Domain, catalogue: Catalogue) -> str:
+    """The setting that says where the data lies: ``source``, or the first path in the settings of a data set; else empty."""
+    if named_dataset(data.source, domain, catalogue) is None:
+        return "source" if data.source not in ("", HANDED) and ":" not in data.source else ""
+    return next((name for name in data.paths if name not in ("source", "cache") and getattr(data, name)), "")
 
 
 def _refuse_two_meanings(source: str, domain: Domain, catalogue: Catalogue) -> None:
@@ -198,8 +201,8 @@ def _decoded(
 ) -> dict[str, Split]:
     store = source.store if isinstance(source, Stored) else build_store(source, data, progress=progress)
     store.read = {} if receipt is None else {"read": receipt.plain()}
-    if _is_path(data.source, domain, get_catalogue()):
-        store.base = base or os.getcwd()
+    if place := _place(data, domain, get_catalogue()):
+        store.base, store.place = base or os.getcwd(), place
     return split_store(store, data.held_out)
 
 

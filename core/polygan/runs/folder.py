@@ -197,7 +197,7 @@ def describe(
         "key": store.key,
         "content": store.content,
         **store.read,
-        **({"where": where(settings.data.source, store.base, folder)} if store.base else {}),
+        **({"where": where(getattr(settings.data, store.place), store.base, folder)} if store.base else {}),
         **({"surveyed": sorted(store.surveyed)} if store.surveyed else {}),
         "info": store.info,
     }

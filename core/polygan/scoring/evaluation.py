@@ -31,6 +31,7 @@ class Score:
     value: float
     floor: float | None = None
     better: str = "lower"
+    """Which values are better: ``lower``, ``higher``, or ``near``, nearer to ``floor``, which such a score must have."""
     note: str = ""
     baseline: tuple[float, str] | None = None
     """The score of the best trivial answer, and its name: ``(27.3, "bicubic")``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from .better import NEAR, cost
 from .finding import Finding
 from .sides import number
 
@@ -45,11 +46,13 @@ def baseline_of(score: StoredScore) -> tuple[float, str] | None:
 
 
 def beats_baseline(score: StoredScore) -> bool | None:
-    """Whether a score is better than its baseline; None for a score without a baseline."""
+    """Whether a score is better than its baseline; None for a score without a baseline, or without the floor to be near to."""
     value, baseline = number(score.get("value")), baseline_of(score)
     if value is None or baseline is None:
         return None
-    return value > baseline[0] if score.get("better") == "higher" else value < baseline[0]
+    floor = number(score.get("floor"))
+    ours, theirs = (cost(x, score.get("better"), floor) for x in (value, baseline[0]))
+    return None if ours is None or theirs is None else ours < theirs
 
 
 def judged(records: Sequence[Record]) -> list[Finding]:
@@ -63,7 +66,7 @@ def _against_floors(records: Sequence[Record]) -> list[Finding]:
     for name, (step, score) in newest_scores(records).items():
         if (worse := _times_worse(score)) is not None:
             said = f"{name} at step {step:,} is {many(worse)} times its floor"
-            if score.get("better") == "higher":
+            if score.get("better") in ("higher", NEAR):
                 value, floor = number(score.get("value")), number(score.get("floor"))
                 said = f"{name} at step {step:,} is {value:.3g}, and its floor is {floor:.3g}"
             newest[name] = worse, said
@@ -85,9 +88,11 @@ def _times_worse(score: StoredScore) -> float | None:
     value, floor = number(score.get("value")), number(score.get("floor"))
     if value is None or floor is None or floor <= 0 or value < 0:
         return None
-    if score.get("better") != "higher":
-        return value / floor
-    return floor / value if value * 1e9 > floor else 1e9
+    above = value / floor
+    below = floor / value if value * 1e9 > floor else 1e9
+    if score.get("better") == NEAR:
+        return max(above, below)
+    return below if score.get("better") == "higher" else above
 
 
 def _against_baselines(records: Sequence[Record]) -> list[Finding]:

@@ -27,6 +27,8 @@ class Record(TypedDict, total=False):
     """Of started and resumed: sentences of the recipe."""
     scores: object
     """Of evaluated: the fields of each `polygan.Score`."""
+    picking: object
+    """Of evaluated: the id of the metric that picks the best checkpoint, where the first metric could not be computed."""
     paired: object
     """Of evaluated: true where each sample has a truth, so that scores of pairs can be had (`polygan.Evaluation.pairs`)."""
     plots: object

@@ -12,10 +12,11 @@ from ..plugins.importing import where
 from .evaluation import Plot, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..plugins.catalogue import Catalogue
     from .evaluation import Evaluation
+    from .records import Record
 
 
 class Computed(NamedTuple):
@@ -26,13 +27,17 @@ class Computed(NamedTuple):
     record: Mapping[str, object]
     """The scores and plots for the log."""
     leading: Score | None
-    """The first score of the first metric, which picks the best checkpoint; None if this score was left out."""
+    """The first score of the metric that picks the best checkpoint; None if this score was left out."""
+    picking: str
+    """The id of this metric; empty where no metric could be computed."""
 
 
 def compute_scores(
-    catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None]
+    catalogue: Catalogue, metrics: Iterable[str], evaluation: Evaluation, say: Callable[[str], None], picking: str = ""
 ) -> Computed:
     """The scores by metric, and the record for the log.
+
+    ``picking`` is the id of the metric that picks the best checkpoint; empty: the first of ``metrics`` that can be computed.
 
     Metrics see the networks in evaluation mode. The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
     """
@@ -59,8 +64,15 @@ def compute_scores(
     record: dict[str, object] = {"scores": [vars(s) for s in flat(scores)]}
     record |= {"plots": plots} if plots else {}
     record |= {"paired": True} if evaluation is not None and evaluation.paired else {}
-    first = checked.get(metrics[0]) if metrics else None
-    return Computed(scores, record, first[0] if first else None)
+    picking = picking or next((name for name in metrics if checked.get(name)), "")
+    first = checked.get(picking)
+    return Computed(scores, record, first[0] if first else None, picking)
+
+
+def picking_metric(records: Sequence[Record]) -> str:
+    """The id of the metric that picked the best checkpoint so far; empty where the log names none: then the first one did."""
+    named = [found for record in records if isinstance(found := record.get("picking"), str)]
+    return named[-1] if named else ""
 
 
 def _named(entries: Iterable[object], evaluation: Evaluation) -> list[object]:

@@ -68,8 +68,8 @@ class RunSettings(TrainerSettings):
     """A run, checkpoint or .safetensors file whose networks training starts from, or a name such as hf:me/x that a plugin
     fetches; optimizers and counters start fresh."""
     metrics: tuple[str, ...] = ()
-    """Metrics to compute, best first: the first one picks the best checkpoint. Empty: every metric of the domain that fits; those of
-    pairs come first where the data has pairs."""
+    """Metrics to compute, best first: the first one that can be computed picks the best checkpoint. Empty: every metric of the domain that
+    fits; those of pairs come first where the data has pairs."""
     features: str = ""
     """The feature network for metrics that offer a choice: a file, or a name that the domain's plugin knows; empty: the
     metric's own network."""

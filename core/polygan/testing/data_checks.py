@@ -234,7 +234,7 @@ def _evaluated(bench: Bench) -> list[Score | Plot]:
 
 
 def check_metric_returns_finite_scores(bench: Bench) -> None:
-    """Scores and their floors are finite, ``better`` is lower or higher, and plots have up to four lines of finite points."""
+    """Scores and their floors are finite, ``better`` is lower, higher or near, and plots have up to four lines of finite points."""
     for entry in _evaluated(bench):
         where = f"{bench.where}, {entry.name}"
         if entry.name.partition("/")[0] != bench.domain.id:
@@ -254,8 +254,10 @@ def check_metric_returns_finite_scores(bench: Bench) -> None:
                 raise broken(where, "a standard error must be a finite number, 0 or more", "0.004", repr(entry.error))
             if entry.kind not in ("", "pair", "distribution"):
                 raise broken(where, "kind must be known", "'', 'pair' or 'distribution'", repr(entry.kind))
-            if entry.better not in ("lower", "higher"):
-                raise broken(where, "better must be known", "'lower' or 'higher'", repr(entry.better))
+            if entry.better not in ("lower", "higher", "near"):
+                raise broken(where, "better must be known", "'lower', 'higher' or 'near'", repr(entry.better))
+            if entry.better == "near" and entry.floor is None:
+                raise broken(where, "a score that is best near its floor must have a floor", "int or float", "None")
         else:
             if not 1 <= len(entry.lines) <= 4:
                 raise broken(where, "a plot must have one to four lines", "1 to 4", len(entry.lines))

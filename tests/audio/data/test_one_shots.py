@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 
 from polygan import DataError
 from polygan.data import Split, build_store
+from polygan.runs.assembly import open_data, open_splits, resolve
+from polygan.runs.data.located import where
 from polygan_audio.data import files
 from polygan_audio.data.datasets import shots, tones
 from polygan_audio.data.domain import AudioDomain
@@ -110,3 +113,23 @@ def test_kits_are_read_by_their_folders_from_the_first_loud_sample(tmp_path):
     assert bool((batch["waveform"][:, :200].abs().amax(1) > 8000).all())
     with pytest.raises(DataError, match=r"--data.kits FOLDER"):
         shots(ShotsSettings(source="shots"))
+
+
+def test_kits_of_a_relative_path_are_found_from_another_folder(tmp_path, monkeypatch):
+    for name in ("kick", "snare"):
+        (tmp_path / "home/kits" / name).mkdir(parents=True)
+        for take in range(2):
+            sound = 0.3 * torch.randn(4096, generator=torch.Generator().manual_seed(take))
+            files.write(tmp_path / "home/kits" / name / f"{take}.wav", sound, 8000)
+    (folder := tmp_path / "home/runs/a").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    data = {"source": "shots", "kits": "kits", "segment": 4096, "cache": str(tmp_path / "cache")}
+    settings = resolve("audio/wavegan", [{"data": data}])
+    store = open_splits(settings, DOMAIN, progress=False)["train"].store
+    assert (store.base, store.place) == (str(tmp_path / "home"), "kits")
+    (folder / "data.json").write_text(json.dumps({"where": where("kits", store.base, folder)}))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    source, found, base = open_data(settings.data, DOMAIN, folder)
+    assert (len(source), source.fingerprint()) == (4, open_data(found, DOMAIN)[0].fingerprint())
+    assert (found.kits, base) == (f"{store.base}/kits", store.base)

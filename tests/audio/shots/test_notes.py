@@ -71,3 +71,9 @@ def test_noise_and_silence_have_no_pitch():
 
 def test_a_sound_of_a_tenth_of_a_second_has_a_pitch():
     assert pitch_of(tone(300, samples=1600), 16_000, 100, 800) == pytest.approx(300, rel=5e-3)
+
+
+@pytest.mark.parametrize("midi", [24, 36, 90, 96, 105])
+def test_low_and_high_notes_are_found_within_the_range_of_a_piano(midi):
+    found = pitch_of(tone(hertz_of(midi), harmonics=(1.0, 0.5)), 16_000, hertz_of(14), 4000)
+    assert abs(1200 * math.log2(found / hertz_of(midi))) < 10

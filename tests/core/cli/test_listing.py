@@ -85,5 +85,7 @@ def test_scores_stand_beside_their_floor_and_their_baseline(capsys):
     assert head.split() == ["name", "value", "floor", "baseline", "note"]
     assert first.split() == ["points/near", "0.5", "+-", "0.013", "0.75", "(a", "copy)", "lower", "is", "better", "n"]
     assert second.split() == ["points/far", "2", "1", "higher", "is", "better"]
-    print_scores("scores", [far])
-    assert "baseline" not in capsys.readouterr().out
+    print_scores("scores", [far, Score("points/near", 0.8, 1.0, "near")])
+    printed = capsys.readouterr().out
+    assert "baseline" not in printed
+    assert "near the floor is better" in printed

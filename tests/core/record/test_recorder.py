@@ -12,6 +12,7 @@ from toy_runs import TOY, records, train
 
 import polygan
 from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
+from polygan.runs.networks.variants import best_step
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -99,9 +100,28 @@ def test_what_a_recipe_remarks_about_values_is_said_once_and_stands_in_the_repor
     assert page.count("The loss is &lt;odd&gt;.") == 1
 
 
-def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
+@pytest.fixture
+def metrics(monkeypatch):
+    """Add metrics to the catalogue: functions by name. The ids are returned."""
     catalogue = get_catalogue()
     spread = catalogue.resolve(catalogue.metric("points/spread"))
+
+    def add(**functions):
+        for name, function in functions.items():
+            monkeypatch.setitem(spread.__globals__, name, function)
+            spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
+            monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+            monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
+        return tuple(f"points/{name}" for name in functions)
+
+    return add
+
+
+def saved_scores(run):
+    return {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
+
+
+def test_only_the_first_metric_chooses_the_best_checkpoint(metrics):
     calls = []
 
     def first(evaluation):
@@ -110,17 +130,37 @@ def test_only_the_first_metric_chooses_the_best_checkpoint(monkeypatch):
             raise MemoryError("for once")
         return [polygan.Score("points/first", 35.0)]
 
-    def second(evaluation):
-        return [polygan.Score("points/second", 0.7, better="higher")]
+    names = metrics(first=first, second=lambda _: [polygan.Score("points/second", 0.7, better="higher")])
+    run = train(steps=3, evaluate_every=1, save_every=1, metrics=names, keep=9)
+    assert saved_scores(run) == {1: 35.0, 2: None, 3: 35.0}
 
-    for name, function in (("first", first), ("second", second)):
-        monkeypatch.setitem(spread.__globals__, name, function)
-        spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
-        monkeypatch.setitem(catalogue.metrics, spec.id, spec)
-        monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
-    run = train(steps=3, evaluate_every=1, save_every=1, metrics=("points/first", "points/second"), keep=9)
-    found = {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
-    assert found == {1: 35.0, 2: None, 3: 35.0}
+
+def test_where_the_first_metric_cannot_be_computed_the_next_one_chooses_and_goes_on_to_after_a_resume(metrics):
+    refused = [True]
+
+    def first(evaluation):
+        if refused:
+            raise polygan.DataError("no judge is installed")
+        return [polygan.Score("points/first", 35.0)]
+
+    names = metrics(first=first, second=lambda _: [polygan.Score("points/second", 0.7, better="higher")])
+    run = train(steps=2, evaluate_every=1, save_every=1, metrics=names, keep=9)
+    assert saved_scores(run) == {1: -0.7, 2: -0.7}
+    assert [r["picking"] for r in records(run) if r["event"] == "evaluated"] == ["points/second"] * 2
+    refused.clear()
+    run = polygan.resume(run.folder, steps=3, quiet=True)
+    assert saved_scores(run)[3] == -0.7
+    other = train(steps=1, name="other", evaluate_every=1, metrics=names)
+    assert saved_scores(other) == {1: 35.0}
+    assert "picking" not in next(r for r in records(other) if r["event"] == "evaluated")
+
+
+def test_the_checkpoint_whose_score_is_nearest_to_the_floor_is_the_best(metrics):
+    values = iter([0.5, 1.1, 3.0])
+    names = metrics(sharp=lambda _: [polygan.Score("points/sharp", next(values), 1.0, "near")])
+    run = train(steps=3, evaluate_every=1, save_every=1, metrics=names, keep=9)
+    assert saved_scores(run) == pytest.approx({1: 0.5, 2: 0.1, 3: 2.0})
+    assert best_step(run.folder) == 2
 
 
 def test_health_compares_as_many_fakes_as_there_are_given_samples(monkeypatch):

@@ -27,5 +27,5 @@ def test_a_baseline_is_a_dotted_line_within_the_axis():
     assert ">4<" not in plain
     drawn = curves({"score/near": points, "score/far": points}, {"score/near": 5.0})
     assert drawn.count("stroke-dasharray") == 1
-    assert "A dotted line is the baseline of a score." in drawn
+    assert "A dotted line is the baseline of a score, or the floor of a score that is best near its floor." in drawn
     assert "dotted" not in curves({"score/near": points})

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from polygan.report.scores import baselines, plots, score_table
+from polygan.report.scores import levels, plots, score_table
 
 SCORES = [
     {"name": "image/frechet", "value": 4.2, "floor": 2.0, "better": "lower", "note": "<b>"},
@@ -109,7 +109,24 @@ def test_the_baseline_stands_beside_value_and_floor(value, floor, better, said, 
     )
     assert "The baseline, marked by a dotted stroke, is the score of the best trivial answer." in words(table)
     assert (table.count("class=bar"), len(re.findall(r"<b[ >]", table))) == (bars, strokes)
-    assert baselines(records) == {"score/n": 25.0}
+    assert levels(records) == {"score/n": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.8, "0.8 0.8× floor (1)"),
+        (1.25, "1.25 1.25× floor (1)"),
+        (1.001, "1.001 at the floor (1)"),
+        (5000.0, "5,000 far above the floor (1)"),
+    ],
+)
+def test_a_score_that_is_best_near_its_floor_is_worse_on_either_side(value, said):
+    score = {"name": "n", "value": value, "floor": 1.0, "better": "near"}
+    records = [{"event": "evaluated", "step": 1, "scores": [score]}]
+    assert f"step 1, near the floor is better {said} The floor," in words(score_table(records))
+    assert levels(records) == {"score/n": 1.0}  # the dotted line of the curve
+    assert levels([{**records[0], "scores": [{**score, "floor": None}]}]) == {}
 
 
 def test_the_name_of_a_baseline_is_escaped():

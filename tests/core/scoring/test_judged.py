@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygan.scoring.health import describe
-from polygan.scoring.judged import baseline_of, beats_baseline, claim, judged
+from polygan.scoring.judged import FAR_TITLE, baseline_of, beats_baseline, claim, judged
 
 
 def score(name, value, baseline=None, **more):
@@ -44,6 +44,21 @@ def test_a_baseline_is_read_from_any_log(found, known):
 )
 def test_a_score_beats_a_baseline_only_if_it_is_better(value, better, beats):
     assert beats_baseline({"value": value, "better": better, "baseline": [2, "grey"]}) is beats
+
+
+@pytest.mark.parametrize(("value", "beats"), [(1.1, True), (0.7, True), (1.5, False), (0.5, False)])
+def test_near_its_floor_a_score_beats_a_baseline_that_is_farther_away(value, beats):
+    found = {"value": value, "better": "near", "floor": 1.0, "baseline": [0.5, "grey"]}
+    assert beats_baseline(found) is beats
+    assert beats_baseline({**found, "floor": None}) is None
+
+
+@pytest.mark.parametrize("value", [12.0, 1 / 12])
+def test_a_score_that_is_far_below_or_above_its_floor_is_far_where_near_is_better(value):
+    (found,) = judged(log(score("a", value, floor=1.0, better="near")))
+    assert (found.title, f"A at step 9 is {value:.3g}, and its floor is 1" in found.text) == (FAR_TITLE, True)
+    (found,) = judged(log(score("a", 0.9, floor=1.0, better="near")))
+    assert found.title == "The samples are near real ones"
 
 
 def test_scores_that_beat_every_baseline_are_good_news():

@@ -102,7 +102,10 @@ def test_a_reason_that_metrics_share_is_said_once(metrics):
     result, said = computed(names)
     assert said == ["points/one, points/two and points/three were left out: the data has no labels"]
     assert list(result.scores) == ["points/fine"]
-    assert result.leading is None  # the best checkpoint is picked by the first metric or not at all
+    assert result.picking == "points/fine"
+    assert result.leading == polygan.Score(
+        "fine", 1.0
+    )  # the first metric that can be computed picks the best checkpoint
     assert computed(["points/two"])[1] == ["points/two was left out: the data has no labels"]
 
 
@@ -115,6 +118,13 @@ def test_a_value_that_is_not_finite_is_left_out_and_named(value, metrics):
     assert len(said) == 1
     assert said[0].startswith("first was left out: its value is ")
     json.dumps(result.record, allow_nan=False)
+
+
+def test_the_metric_that_picks_stays_though_it_cannot_be_computed_once(metrics):
+    names = metrics(one=refuse, two=lambda _: [polygan.Score("two", 1.0)])
+    result = compute_scores(get_catalogue(), names, None, lambda _: None, "points/one")
+    assert (result.leading, result.picking) == (None, "points/one")
+    assert compute_scores(get_catalogue(), names[:1], None, lambda _: None).picking == ""
 
 
 def test_a_floor_that_is_not_finite_is_left_out_and_the_score_stays(metrics):

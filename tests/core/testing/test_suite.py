@@ -499,7 +499,12 @@ def undefined(evaluation):
         (score(error=-1.0), "returns_finite_scores", "a standard error must be a finite number, .*found -1.0"),
         (score(kind="pairs"), "returns_finite_scores", "kind must be known; .*found 'pairs'"),
         (score(np.float32(1)), "returns_finite_scores", r"value must be .*found np.float32\(1.0\)"),
-        (score(better="up"), "returns_finite_scores", "expected 'lower' or 'higher', found 'up'"),
+        (score(better="up"), "returns_finite_scores", "expected 'lower', 'higher' or 'near', found 'up'"),
+        (
+            score(better="near", floor=None),
+            "returns_finite_scores",
+            "must have a floor; expected int or float, found None",
+        ),
         (score(name="spread"), "returns_finite_scores", "expected points/..., found spread"),
         (five_lines, "returns_finite_scores", "points/plot: .*; expected 1 to 4, found 5"),
         (lambda evaluation: 1.0, "returns_finite_scores", "expected Score and Plot entries, found float"),

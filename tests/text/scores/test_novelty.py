@@ -52,6 +52,7 @@ def test_a_generator_that_copies_has_no_novelty_and_one_that_shuffles_has_more_t
     assert copies[0].value == 0
     # Held-out 4-grams: "a cat sees the", "cat sees the dog", "the dog sees a" are new, "dog sees a cat" is not.
     assert copies[0].floor == pytest.approx(3 / 4)
+    assert copies[0].better == "near"
     assert "1-grams 0 (floor 0)" in copies[0].note
     assert "no training text (6) has, by words" in copies[0].note
     (tmp_path / "noise").mkdir()

@@ -22,7 +22,7 @@ class Where(TypedDict):
     """Where the data of a run lay (the key ``where`` of data.json)."""
 
     typed: str
-    """``data.source`` as the user typed it."""
+    """``data.source`` as the user typed it, or the path in the settings of a data set."""
     base: str
     """The folder to which paths are relative."""
     from_run: str
@@ -46,31 +46,31 @@ def where(typed: str, base: str, folder: Path) -> Where:
     return Where(typed=typed, base=base, from_run=from_run)
 
 
-def located(data: D, folder: Path) -> tuple[D, str]:
+def located(data: D, folder: Path, name: str = "source") -> tuple[D, str]:
     """The data settings of a run with paths that exist now, and the folder to which paths are relative (empty: the current).
 
-    Tried in order: the folder where the run was trained, the same place beside the run (both were moved), the current folder.
+    ``name`` is the setting that says where the data lies. Tried in order: the folder where the run was trained, the same place beside the run (both were moved), the current folder.
     Raises DataError, with every place, where the data is in none of them.
     """
-    saved = _saved(folder)
-    if saved is None or saved["typed"] != data.source:
+    saved, typed = _saved(folder), str(getattr(data, name))
+    if saved is None or saved["typed"] != typed:
         guess = "" if saved else _before(folder)
         there = os.path.normpath(os.path.join(os.path.abspath(folder), guess))
-        if _exists(data.source) or not guess or not _exists(_moved(data.source, os.getcwd(), there)):
+        if _exists(typed) or not guess or not _exists(_moved(typed, os.getcwd(), there)):
             return data, ""
-        saved = Where(typed=data.source, base=there, from_run="")
+        saved = Where(typed=typed, base=there, from_run="")
     beside = os.path.normpath(os.path.join(os.path.abspath(folder), saved["from_run"])) if saved["from_run"] else ""
     tried: list[str] = []
     for base in dict.fromkeys(b for b in (saved["base"], beside, os.getcwd()) if b):
-        path = _moved(data.source, saved["base"], base)
+        path = _moved(typed, saved["base"], base)
         if _exists(path):
-            absolute = os.path.isabs(os.path.expanduser(data.source))
+            absolute = os.path.isabs(os.path.expanduser(typed))
             same = base == (saved["base"] if absolute else os.getcwd())
-            return (data, "") if same else (_with_base(data, saved["base"], base), base)
+            return (data, "") if same else (_with_base(data, saved["base"], base, name), base)
         tried.append(path)
     raise DataError(
-        f"the data of run {folder} was not found: data.source = {data.source!r} is in none of {', '.join(tried)}; bring "
-        f"the data back to one of these places, or name its new place: `polygan resume {folder} --set data.source=PATH`"
+        f"the data of run {folder} was not found: data.{name} = {typed!r} is in none of {', '.join(tried)}; bring "
+        f"the data back to one of these places, or name its new place: `polygan resume {folder} --set data.{name}=PATH`"
     )
 
 
@@ -105,14 +105,17 @@ def _moved(path: str, old: str, new: str) -> str:
     return os.path.normpath(os.path.join(new, path))
 
 
-def _with_base(data: D, old: str, new: str) -> D:
-    """The settings with every path that exists below ``new``. A text that only may be a path needs a separator or a suffix."""
+def _with_base(data: D, old: str, new: str, name: str) -> D:
+    """The settings with every path that exists below ``new``. A text that only may be a path needs a separator or a suffix.
+
+    Where ``name`` is not ``source``, the source is the name of a data set, and stays.
+    """
     changes: dict[str, object] = {}
     for field in dataclasses.fields(data):
         value = getattr(data, field.name)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or field.name == "source" != name:
             continue
-        sure = field.name in ("source", "cache") or os.sep in value or os.path.splitext(value)[1]
+        sure = field.name in data.paths or os.sep in value or os.path.splitext(value)[1]
         moved = _moved(value, old, new)
         if sure and os.path.exists(moved):
             changes[field.name] = moved

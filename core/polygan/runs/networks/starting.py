@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError, PolyganError
 from ...plugins import find, get_catalogue, scheme_of
-from ...seeding import preserved_generators
 from ...training.weights import load_fitting, load_module, load_weights, misfits
 from ..assembly import kinds, resolve, saved_model, saved_settings
 from ..exported import read_facts
 from ..folder import read_data
+from .class_rows import by_name, networks_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +69,9 @@ def facts_of_start(settings: Settings) -> Facts:
 def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
     """Start from other networks, and return a sentence about what was loaded and what begins anew.
 
-    Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Where the classes
-    of the data alone differ, the tensors of classes begin anew. Raises CheckpointError for networks that do not fit.
+    Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Rows of classes are
+    taken by name (`by_name`). Among another number of classes of other names, the tensors of classes begin anew. Raises
+    CheckpointError for networks that do not fit.
     """
     recipe = trainer.recipe
     weights = load_weights(find(path).path, list(trainer.actors))
@@ -82,6 +83,11 @@ def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
         domain = kinds(settings.recipe, get_catalogue())[1]
         if reason := domain.comparable(recipe.info, origin.info):
             raise CheckpointError(f"init_from = {path} does not fit the data: {reason}")
+    renamed = ""
+    if origin is not None:
+        own = {name: trainer.actors[name].module for name in found}
+        if (named := by_name(own, weights, recipe, list(origin.info.get("classes", ())))) is not None:
+            weights, renamed = named
     odd = {name: misfits(trainer.actors[name].module.state_dict(), _best(weights, name)) for name in found}
     classes = None if origin is None or not any(odd.values()) else _other_classes(recipe, settings, origin, weights)
     remedy = "" if origin is None or not any(odd.values()) else _differences(recipe, settings, origin, weights)
@@ -89,6 +95,8 @@ def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
     for name in found:
         _load(trainer.actors[name], name, weights, path, classes, remedy, anew)
     told = _told(path, found, [name for name in trainer.actors if name not in found], list(anew), classes)
+    if renamed:
+        return f"{told}; {renamed}"
     return told + (_other_names(origin.info, recipe.info) if origin is not None and classes is None else "")
 
 
@@ -141,13 +149,6 @@ def _other_names(there: Facts, here: Facts) -> str:
 # What differs
 
 
-def _shapes(recipe: AnyRecipe, model: object, info: Facts) -> Mapping[str, nn.Module] | None:
-    """Networks of the recipe for other settings or other facts; None where the recipe refuses them."""
-    with suppress(PolyganError, LookupError, ValueError, TypeError), preserved_generators():
-        return type(recipe)(model, info).networks()
-    return None
-
-
 def _count(networks: Mapping[str, nn.Module] | None, weights: Networks) -> int | None:
     """How many tensors of ``weights`` do not fit the networks; None without networks."""
     if networks is None:
@@ -161,7 +162,7 @@ def _other_classes(recipe: AnyRecipe, settings: Settings, origin: Origin, weight
     before, now = (len(facts.get("classes", ())) for facts in (origin.info, recipe.info))
     kept = {key: value for key, value in recipe.info.items() if not key.startswith("class")}
     there = {key: value for key, value in origin.info.items() if key.startswith("class")}
-    fits = before != now and _count(_shapes(recipe, settings.model, {**kept, **there}), weights) == 0
+    fits = before != now and _count(networks_for(recipe, settings.model, {**kept, **there}), weights) == 0
     return (before, now) if fits else None
 
 
@@ -170,11 +171,11 @@ def _differences(recipe: AnyRecipe, settings: Settings, origin: Origin, weights:
     if origin.settings.recipe != settings.recipe:
         return f"it was trained with {origin.settings.recipe}, and this run is {settings.recipe}"
     theirs, ours = origin.settings.model, settings.model
-    before = _count(_shapes(recipe, ours, recipe.info), weights) or 0
+    before = _count(networks_for(recipe, ours, recipe.info), weights) or 0
     named: dict[str, bool] = {}  # what differs, and whether networks fit better without the difference
 
     def look(what: str, then: object, now: object, model: object, info: Facts) -> None:
-        left = _count(_shapes(recipe, model, info), weights) if len(named) < _MOST else None
+        left = _count(networks_for(recipe, model, info), weights) if len(named) < _MOST else None
         named[f"{what} is {_short(then)} there and {_short(now)} here"] = left is not None and left < before
 
     for field in dataclasses.fields(ours):

@@ -144,7 +144,7 @@ def polygan_metrics() -> list[MetricSpec]:
         MetricSpec(
             "audio/sharpness",
             "polygan_audio.scores.speech:sharpness",
-            "curvature of log-mels across bands over that of recordings: 1 is as sharp, below 1 is blurred",
+            "curvature of log-mels across bands over that of recordings: 1 is as sharp, below 1 is blurred; near 1 is better",
         ),
         MetricSpec(
             "audio/feature-distance",

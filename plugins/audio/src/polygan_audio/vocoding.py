@@ -27,10 +27,11 @@ GRIFFIN_LIM = "griffin-lim"
 _RUNS = Path("runs")
 
 
-def decoder(name: str, spec: MelSpec, device: torch.device | str = "cpu") -> Decoder:
+def decoder(name: str, spec: MelSpec, device: torch.device | str = "cpu", runs: Path | None = None) -> Decoder:
     """A function from log-mels (n_mels, F) of ``spec`` to sound, float32 (F * hop_length,) in [-1, 1], on the CPU.
 
-    ``name`` is ``griffin-lim``, or a trained vocoder: the folder of a run, an exported file, or the name of a run in ``runs/``.
+    ``name`` is ``griffin-lim``, or a trained vocoder: the folder of a run, an exported file, or the name of a run in ``runs/`` or in
+    the folder ``runs``, usually that of the run that makes the mels (`Recipe.runs`).
     Raises ConfigError for what is no vocoder, and for a vocoder of another front end than ``spec``.
     """
     if name == GRIFFIN_LIM:
@@ -40,7 +41,7 @@ def decoder(name: str, spec: MelSpec, device: torch.device | str = "cpu") -> Dec
                 "trained vocoder with --vocoder RUN"
             )
         return lambda mel: _sound(griffin_lim(spec, mel.float().cpu(), mel.shape[1] * spec.hop_length))
-    path = _place(name)
+    path = _place(name, runs)
     run = _opened(path, _version(path), str(device))
     recipe = run.recipe
     if not isinstance(recipe, Vocoder):
@@ -66,16 +67,17 @@ def _sound(waveform: Tensor) -> Tensor:
     return waveform.float().cpu().clamp(-1, 1)
 
 
-def _place(name: str) -> Path:
-    """The run or the exported file that a name means."""
+def _place(name: str, runs: Path | None) -> Path:
+    """The run or the exported file that a name means. Raises ConfigError, with every place that was looked at."""
     path = Path(name).expanduser()
-    if path.exists():
-        return path
-    if name and (_RUNS / name).is_dir():
-        return _RUNS / name
+    folders = [_RUNS, *([runs] if runs is not None and runs.absolute() != _RUNS.absolute() else [])]
+    for place in (path, *(folder / name for folder in folders)) if name else ():
+        if place.exists() if place is path else place.is_dir():
+            return place
+    tried = " and ".join(str(folder / name) for folder in folders)
     raise ConfigError(
-        f"vocoder = {name!r} is neither a run nor an exported file, and {_RUNS / name} does not exist; give the path of a "
-        "trained vocoder, or griffin-lim"
+        f"vocoder = {name!r} is neither a run nor an exported file, and {tried} {'do' if len(folders) > 1 else 'does'} not exist; "
+        "give the path of a trained vocoder, or griffin-lim"
     )
 
 

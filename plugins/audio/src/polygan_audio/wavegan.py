@@ -285,7 +285,7 @@ class WaveGAN(Recipe[Config]):
         size = 1 if self.makes_mels else 64
         made = in_chunks(draw, request.noise.normal(n, self.config.latent_dim), labels, size=size)[:n]
         if self.makes_mels:
-            sounding = decoder(options.vocoder, self.mel, device)
+            sounding = decoder(options.vocoder, self.mel, device, self.runs)
             made = [sounding(mel.clamp(min=self.mel.silence)) for mel in made]
         return Samples([*made], labels=labels, classes=self.classes, extra={"sample_rate": self.rate})
 

@@ -199,7 +199,7 @@ def nll_oracle(evaluation: Evaluation) -> list[Score]:
         nats = nll_by_each(oracle, tokens_of(draw_texts(evaluation, policy, n)))
         note = f"nats a token of {n} sequences at temperature 1; below the floor is too sharp, not better"
         value, error = float(nats.mean()), of_mean(nats.numpy())
-        scores.append(Score(score_name("text/nll-oracle", name), value, floor, note=note, error=error))
+        scores.append(Score(score_name("text/nll-oracle", name), value, floor, "near", note, error=error))
     return scores
 
 

@@ -95,6 +95,8 @@ def test_an_older_run_is_looked_for_above_its_folder_of_runs(project):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(polygan.DataSettings):
+    paths = ("kits", *polygan.DataSettings.paths)
+    kits: str = ""
     test: str = ""
     labels: str = ""
     mels: str = ""
@@ -124,3 +126,21 @@ def test_further_paths_move_with_the_source_and_other_texts_stay(tmp_path, monke
     assert located(asked, folder) == (asked, "")
     other = Settings(source="named anew")
     assert located(other, folder) == (other, "")
+
+
+def test_the_path_in_the_settings_of_a_data_set_is_found_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "old/kits").mkdir(parents=True)
+    (tmp_path / "old/shots").mkdir()  # no path: the name of the data set
+    (folder := tmp_path / "old/runs/a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "old")
+    (folder / "data.json").write_text(json.dumps({"where": where("kits", "", folder)}))
+    asked = Settings(source="shots", kits="kits")
+    assert located(asked, folder, "kits") == (asked, "")
+    monkeypatch.chdir(tmp_path)
+    base = str(tmp_path / "old")
+    assert located(asked, folder, "kits") == (Settings(source="shots", kits=f"{base}/kits"), base)
+    (tmp_path / "old/kits").rmdir()
+    with pytest.raises(
+        polygan.DataError, match=r"data.kits = 'kits' is in none of .*/old/kits, .*--set data.kits=PATH"
+    ):
+        located(asked, folder, "kits")

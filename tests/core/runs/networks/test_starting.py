@@ -53,7 +53,7 @@ def test_with_other_classes_the_rest_is_loaded_and_it_is_said(how, capsys):
         start = next(start.glob("checkpoints/step-*"))
     elif how == "export":
         start = source.export("model")[0]
-    run = train("on", "a,b,c,d,e", init_from=str(start), quiet=False)
+    run = train("on", "v,w,x,y,z", init_from=str(start), quiet=False)
     for name in ("generator", "discriminator"):
         before, now = weights(source, name), weights(run, name)
         assert now["embedding.weight"].shape == (5, 8)
@@ -75,10 +75,36 @@ def test_classes_may_come_or_go(there, here, capsys):
     assert started(capsys.readouterr().err)
 
 
-def test_classes_of_other_names_are_said(capsys):
+def rows(run, name="generator", key="embedding.weight"):
+    """The rows of classes by name."""
+    return dict(zip(run.recipe.info["classes"], weights(run, name)[key], strict=True))
+
+
+@pytest.mark.parametrize("here", ["dog,cat", "ant,cat,dog", "cat,horse"])
+def test_rows_of_classes_are_taken_by_name_and_new_names_are_said(here, capsys):
+    source = train("source", "cat,dog")
+    run = train("on", here, init_from=str(source.folder), quiet=False)
+    said = started(capsys.readouterr().err)
+    before, now = rows(source), rows(run)
+    fresh = rows(train("fresh", here))
+    for name in here.split(","):
+        expected = before if name in before else fresh
+        torch.testing.assert_close(now[name], expected[name], atol=1e-2, rtol=0)  # one step of training
+    new = [name for name in here.split(",") if name not in before]
+    assert said.endswith(
+        f"; rows of classes were taken by name{', and these classes are new: ' if new else ''}{', '.join(new)}"
+    )
+
+
+def test_the_same_names_in_the_same_order_change_nothing(capsys):
     source = train("source", "cat,dog")
     train("same", "cat,dog", init_from=str(source.folder), quiet=False)
     assert started(capsys.readouterr().err) == f"init_from {source.folder}: loaded generator, discriminator"
+
+
+def test_where_it_is_not_plain_which_rows_are_those_of_classes_other_names_are_said(monkeypatch, capsys):
+    source = train("source", "cat,dog")
+    monkeypatch.setattr(starting, "by_name", lambda *_: None)
     train("on", "cat,horse", init_from=str(source.folder), quiet=False)
     assert "the classes have other names there: dog becomes horse" in started(capsys.readouterr().err)
     train("quiet", "cat,horse", init_from=str(source.folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polygan import ConfigError, DataSettings, ranged
 
@@ -15,6 +15,7 @@ from . import files
 class AudioSettings(DataSettings):
     """How sound is read."""
 
+    paths: ClassVar[tuple[str, ...]] = (*DataSettings.paths, "parallel", "mels")
     sample_rate: int = ranged(0, f"0 or [{files.RATES[0]}, {files.RATES[1]}]", hint="0 keeps the files' own")
     """Hz that recordings are resampled to; 0: their own, if all share it (the set `tones`: 16000)."""
     segment: int = ranged(8192, "[0, inf)")
@@ -95,6 +96,7 @@ class TonesSettings(AudioSettings):
 class ShotsSettings(AudioSettings):
     """What the set `shots` adds, and its own defaults."""
 
+    paths: ClassVar[tuple[str, ...]] = ("kits", *AudioSettings.paths)
     kits: str = ""
     """Your folder of short sounds, with a folder for each class: kick/, snare/. Silence at both ends is cut (`trim` 40), and a sound
     is heard from its beginning (`crop` start)."""

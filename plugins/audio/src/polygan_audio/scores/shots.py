@@ -100,7 +100,7 @@ def pitch(evaluation: Evaluation) -> list[Score]:
     if not notes or c.made.labels is None:
         raise DataError("audio/pitch is for data whose classes are all notes (folders C4, F#3 or 60)")
     value, floor, usual = (in_tune(s, c.rate, notes) for s in (c.made, c.held_out, c.trivial))
-    note = c.note(f"{len(notes)} notes; YIN on the first half second; within {_CENTS} cents")
+    note = c.note(f"{len(notes)} notes; the first half second; within {_CENTS} cents")
     return [Score("audio/pitch", value, floor, "higher", note, (usual, TRIVIAL))]
 
 

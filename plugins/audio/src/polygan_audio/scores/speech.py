@@ -70,7 +70,7 @@ def duration(evaluation: Evaluation) -> list[Score]:
 def sharpness(evaluation: Evaluation) -> list[Score]:
     """``audio/sharpness``: the mean `measures.curvature` of made clips over that of recordings of the same voice; the floor is 1.
 
-    Below 1 spectra are blurred; above 1 they are rougher than speech.
+    Near 1 is better: below 1 spectra are blurred, above 1 they are rougher than speech.
     """
     resynthesis = Resynthesis.of(evaluation)
     measure = partial(measures.curvature, resynthesis.recordings.spec)
@@ -83,7 +83,7 @@ def sharpness(evaluation: Evaluation) -> list[Score]:
         return [None if (value := measure(clip)) is None else value / usual for clip in clips]
 
     more = "mean |second difference over bands| of the natural-log mel, over that of recordings; 1 is as sharp"
-    return table(resynthesis, "audio/sharpness", values, 1.0, "higher", more)
+    return table(resynthesis, "audio/sharpness", values, 1.0, "near", more)
 
 
 def similarity(evaluation: Evaluation) -> list[Score]:

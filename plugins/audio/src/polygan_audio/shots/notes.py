@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+import torchaudio.functional as AF
+
+from ..networks.pitch import PitchTracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +22,9 @@ _ALTERED = {"": 0, "#": 1, "s": 1, "b": -1}
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _NAMED = re.compile(r"([A-Ga-g])([#sb]?)(-1|\d)")
 _NUMBERED = re.compile(r"(?:midi[-_ ]?)?(\d{1,3})", re.IGNORECASE)
-_HARMONIC = 0.15  # of a dip of YIN's difference function, de Cheveigne and Kawahara 2002, step 4
+_REPEATS = 0.85  # least correlation with itself of a sound that has a pitch
+_SHORTEST = 16  # samples of the shortest period: coarser sampling makes a peak between two samples look low
+_SECONDS = 0.064  # that are compared with themselves, or two periods of the lowest pitch if these are longer
 _FRAMES = 9
 
 
@@ -61,45 +67,21 @@ def notes_of(classes: Sequence[str]) -> tuple[int, ...]:
 def pitch_of(waveform: Tensor, rate: int, low: float, high: float) -> float | None:
     """The fundamental frequency in Hz of a sound (T,), between ``low`` and ``high`` Hz; None where no period is found.
 
-    YIN (de Cheveigne & Kawahara 2002, "YIN, a fundamental frequency estimator", steps 1 to 5): the median over `_FRAMES` frames of
-    the first half second behind the attack. A frame counts if its loudness is within 30 dB of the loudest.
+    The median over `_FRAMES` cuts of the first half second behind the attack (`PitchTracker.in_cuts`). A cut counts if its loudness
+    is within 30 dB of the loudest; half of these must repeat themselves.
     """
-    longest = int(rate / low) + 2
-    size = max(1024, 2 * longest)
-    sound = waveform.double()[int(0.02 * rate) :][: max(rate // 2, 2 * size)]
-    if len(sound) < size + longest:
-        sound = F.pad(sound, (0, size + longest - len(sound)))
-    starts = torch.linspace(0, len(sound) - size - longest, _FRAMES).long()
-    frames = torch.stack([sound[s : s + size + longest] for s in starts.tolist()])  # (_FRAMES, size + longest)
-    power = frames.square().mean(1)
-    heard = frames[power > power.max() * 1e-3]
-    if not len(heard) or power.max() < 1e-10:
+    tracker = PitchTracker(low, high, voiced=_REPEATS)
+    finer = math.ceil(_SHORTEST * high / rate)
+    sound = AF.resample(waveform.double()[: int(0.6 * rate) + int(8 * rate / low)], 1, finer)
+    rate *= finer
+    length = max(int(_SECONDS * rate), 2 * (int(rate / low) + 2))
+    size = tracker.cut_size(length, rate)
+    sound = sound[int(0.02 * rate) :][: max(rate // 2, size + length)]
+    if len(sound) < size:
+        sound = F.pad(sound, (0, size - len(sound)))
+    starts = torch.linspace(0, len(sound) - size, _FRAMES).long()
+    lag, voiced, energy = tracker.in_cuts(torch.stack([sound[s : s + size] for s in starts.tolist()]), length, rate)
+    heard = energy > energy.max() * 1e-3
+    if energy.max() < 1e-10 or 2 * int((voiced & heard).sum()) < int(heard.sum()):
         return None
-    periods = [p for row in _differences(heard, size, longest) if (p := _period(row, rate / high)) is not None]
-    return rate / float(torch.tensor(periods).median()) if 2 * len(periods) >= len(heard) else None
-
-
-def _differences(frames: Tensor, size: int, longest: int) -> Tensor:
-    """(n, longest + 1): the cumulative mean normalised difference of frames (n, size + longest) (eq. 6 and 8)."""
-    squares = F.pad(frames.square().cumsum(1), (1, 0))
-    energy = squares[:, size : size + longest + 1] - squares[:, : longest + 1]  # of the frame from each lag on
-    length = frames.shape[1] + size
-    spectrum = torch.fft.rfft(frames, length) * torch.fft.rfft(frames[:, :size], length).conj()
-    same = torch.fft.irfft(spectrum, length)[:, : longest + 1]
-    d = (energy[:, :1] + energy - 2 * same).clamp(min=0)
-    mean = d[:, 1:].cumsum(1) / torch.arange(1, longest + 1)
-    return F.pad(d[:, 1:] / mean.clamp(min=1e-12), (1, 0), value=1.0)
-
-
-def _period(difference: Tensor, shortest: float) -> float | None:
-    """The period in samples: the bottom of the first dip below the threshold, refined by a parabola (steps 4 and 5)."""
-    first = max(2, int(shortest))
-    below = torch.nonzero(difference[first:-1] < _HARMONIC)
-    if not len(below):
-        return None
-    at = first + int(below[0])
-    while at + 1 < len(difference) - 1 and difference[at + 1] < difference[at]:
-        at += 1
-    before, here, after = difference[at - 1 : at + 2].tolist()
-    bend = before - 2 * here + after
-    return at + (0.5 * (before - after) / bend if bend > 0 else 0.0)
+    return rate / float(lag[voiced & heard].median())

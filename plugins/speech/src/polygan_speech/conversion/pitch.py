@@ -1,4 +1,4 @@
-"""The pitch of speech: found by normalised cross-correlation, converted linearly, drawn as harmonics of a log-mel."""
+"""The pitch of speech: found, converted linearly, drawn as harmonics of a log-mel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polygan_audio.networks.convolutions import full_precision, wide
+from polygan_audio.networks.pitch import PitchTracker
 
 if TYPE_CHECKING:
     from polygan_audio.networks.melspec import MelSpec
 
 LOWEST, HIGHEST = 60.0, 500.0
 """Hz between which a pitch is looked for."""
+_TRACKER = PitchTracker(LOWEST, HIGHEST, voiced=0.5, octave=0.02)
 _SECONDS = 0.03  # that are compared with themselves, shifted
-_VOICED = 0.5  # least correlation of a voiced frame
 _QUIET = 1e-3  # root mean square below which no frame is voiced: -60 dB of full scale
-_OCTAVE = 0.02  # what a pitch an octave lower must win in correlation (Boersma 1993, eq. 24)
 _MEDIAN = 5  # frames
 _PITCHES = 72  # of the table of harmonics
 
@@ -33,40 +33,17 @@ def frame_centres(spec: MelSpec, frames: Tensor) -> Tensor:
 def pitch_of(waveform: Tensor, spec: MelSpec, frames: Tensor) -> Tensor:
     """The pitch in Hz of frames (B, F), int64 numbers of neighbours in time, of waveforms (B, T); 0 where a frame is unvoiced.
 
-    The normalised cross-correlation of Talkin 1995 ("A robust algorithm for pitch tracking", section 3), whose highest peak wins. Higher
-    pitches cost less (Boersma 1993), and a median over five frames removes single jumps. No value is read.
+    `PitchTracker.in_cuts` finds periods, and a median over five frames removes single jumps. No value is read.
     """
     with full_precision(waveform.device):
         rate, x = spec.sample_rate, wide(waveform)
-        least, most = int(rate / HIGHEST), math.ceil(rate / LOWEST)
         length = round(_SECONDS * rate)
-        size = length + most + 1
+        size = _TRACKER.cut_size(length, rate)
         x = F.pad(x, (size // 2, size - size // 2))
         places = frame_centres(spec, frames)[..., None] + torch.arange(size, device=x.device)  # (B, F, size)
-        cut = x[:, None].expand(-1, frames.shape[1], -1).gather(2, places)
-        alike = _correlation(cut - cut.mean(2, keepdim=True), length, least, most)  # of lags least - 1 .. most + 1
-        before, at, after = alike[..., :-2], alike[..., 1:-1], alike[..., 2:]
-        lags = torch.arange(least, most + 1, device=x.device)
-        cost = _OCTAVE * torch.log2(lags / least).to(x.dtype)
-        score = torch.where((at > before) & (at >= after), at - cost, -2.0)
-        best = score.argmax(2, keepdim=True)  # (B, F, 1)
-        a, b, c = (part.gather(2, best)[..., 0] for part in (before, at, after))
-        bend = (a - 2 * b + c).clamp(max=-1e-6)
-        lag = lags[best[..., 0]] + (0.5 * (a - c) / bend).clamp(-0.5, 0.5)
-        loud = cut.square().mean(2).sqrt() > _QUIET
-        voiced = (b > _VOICED) & loud & (score.gather(2, best)[..., 0] > -1)
-        return _smoothed(rate / lag, voiced)
-
-
-def _correlation(cut: Tensor, length: int, least: int, most: int) -> Tensor:
-    """The correlation in [-1, 1] of the first ``length`` samples of cuts (..., size) with those that lie a lag later."""
-    size = cut.shape[-1]
-    first = F.pad(cut[..., :length], (0, size - length))
-    product = torch.fft.irfft(torch.fft.rfft(cut) * torch.fft.rfft(first).conj(), n=size)[..., least - 1 : most + 2]
-    energy = F.pad(cut.square().cumsum(-1), (1, 0))
-    energies = energy[..., length:] - energy[..., : size - length + 1]  # of lags 0 .. size - length
-    own, others = energies[..., :1], energies[..., least - 1 : most + 2]
-    return product / (own * others).clamp(min=1e-12).sqrt()
+        cuts = x[:, None].expand(-1, frames.shape[1], -1).gather(2, places)
+        lag, voiced, energy = _TRACKER.in_cuts(cuts, length, rate)
+        return _smoothed(rate / lag, voiced & (energy.sqrt() > _QUIET))
 
 
 def _smoothed(pitch: Tensor, voiced: Tensor) -> Tensor:

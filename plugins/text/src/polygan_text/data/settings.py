@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polygan import DataSettings, ranged
 
@@ -12,6 +12,7 @@ from polygan import DataSettings, ranged
 class TextSettings(DataSettings):
     """How text is read and cut into tokens."""
 
+    paths: ClassVar[tuple[str, ...]] = (*DataSettings.paths, "test", "test_given")
     tokenizer: str = "auto"
     """word: words and marks, rare ones become <unk>; char: characters as a reader sees them; bpe: byte pairs, which can write
     every text; auto: char where words have no spaces between them, else word; or a tokenizer of yours: the folder of a run, a
@@ -58,6 +59,7 @@ class MadeUpSettings(TextSettings):
 class OracleSettings(MadeUpSettings):
     """Which oracle writes the data."""
 
+    paths: ClassVar[tuple[str, ...]] = ("oracle", *TextSettings.paths)
     oracle: str = ""
     """A .safetensors file; empty: the oracle is drawn from N(0, 1) by oracle_seed."""
 
@@ -66,5 +68,6 @@ class OracleSettings(MadeUpSettings):
 class DebianSettings(TextSettings):
     """Which file of descriptions the pairs come from."""
 
+    paths: ClassVar[tuple[str, ...]] = ("file", *TextSettings.paths)
     file: str = ""
     """A Translation-en file of Debian, plain or packed as .gz, .xz or .bz2."""

@@ -152,7 +152,8 @@ def _score(name: str, what: str, shares: Sequence[Share], floors: Sequence[Share
     for k, (own, theirs) in enumerate(zip(shares[:-1], floors, strict=False), 1):
         note += f"; {k}-grams {_share(own):.3g} (floor {_share(theirs):.3g})"
     floor = _share(floors[-1]) if real.sum() else None
-    return Score(name, _share(shares[-1]), floor, "higher", note, error=of_ratio(new, counts))
+    better = "higher" if floor is None else "near"  # without held-out texts of this length nothing can be near
+    return Score(name, _share(shares[-1]), floor, better, note, error=of_ratio(new, counts))
 
 
 def _share(found: Share) -> float:
