@@ -15,7 +15,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 import survival
 
 pytestmark = pytest.mark.e2e
-FORBIDDEN = ("torch", "transformers", "torchmetrics", "matplotlib", "scipy", "pandas", "jsonargparse", "numpy")
+FORBIDDEN = (
+    "torch",
+    "transformers",
+    "torchmetrics",
+    "matplotlib",
+    "scipy",
+    "pandas",
+    "jsonargparse",
+    "numpy",
+    "jinja2",
+)
 GUARDED = f"""
 import runpy, sys
 class Guard:

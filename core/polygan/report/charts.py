@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from ..messages import printable
 from ..scoring.judged import stored_scores
 from .html import duration, finite, number, soft
+from .rendering import part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
     return np.where(finite, total / np.maximum(count, 1), np.nan)
 
 
-def chart(points: Points, name: str, level: float = math.nan) -> str:
+def chart(points: Points, name: str, level: float = math.nan) -> Markup:
     """An SVG element: a fainter raw line of (step, value), a smoothed line over it, and a dotted line at ``level`` if that is a number.
 
     Charts of different names share no id. The value axis is logarithmic where positive values span more than two
@@ -94,10 +95,10 @@ def chart(points: Points, name: str, level: float = math.nan) -> str:
             axes.axhline(level, color=_INK, linewidth=1, linestyle=":")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(printable(name)))
+    return _inlined(file.getvalue(), name)
 
 
-def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
+def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> Markup:
     """An SVG element: lines of (x, y) with a mark at each point, in the colours ``--c0``, ``--c1``, ... of the page."""
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -115,7 +116,7 @@ def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: s
             axis.set_major_formatter(lambda value, _: f"{value:.4g}")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(printable(name)))
+    return _inlined(file.getvalue(), name)
 
 
 def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray, level: float = math.nan) -> None:
@@ -149,18 +150,18 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _inlined(svg: str, name: str) -> str:
+def _inlined(svg: str, name: str) -> Markup:
     """The SVG element for use in a page: without namespaces, fonts, fixed size and fixed colours."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     view = re.search(r'viewBox="[\d. ]+"', svg)
-    opening = f'<svg role="img" aria-label="{name}" {view[0] if view else ""}>'
+    opening = f'<svg role="img" aria-label="{escape(printable(name))}" {view[0] if view else ""}>'
     svg = re.sub(r"^<svg[^>]*>", lambda _: opening, svg)
     svg = re.sub(r' id="[\w.]+_\d+"| xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
+    return Markup(re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg)))
 
 
 def series_of(records: Sequence[Record]) -> Series:
@@ -178,26 +179,24 @@ def series_of(records: Sequence[Record]) -> Series:
     return series
 
 
-def _charts(series: Mapping[str, Points], colours: Sequence[str], levels: Mapping[str, float] | None = None) -> str:
+def _charts(series: Mapping[str, Points], colours: Sequence[str], levels: Mapping[str, float] | None = None) -> Markup:
     """Charts of the series that change, with a colour for each group of names; a sentence about the other series."""
     figures, still = [], []
     groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
     for name, points in series.items():
         values = [value for _, value in points if not math.isnan(value)]
-        group, _, term = map(escape, printable(name).partition("/"))
+        group, _, term = name.partition("/")
         if len(set(values)) < 2:
             still.append(f"{group}/{term} {number(values[0] if values else None)}")
             continue
-        colour = colours[groups.index(name.partition("/")[0]) % len(colours)]
-        figures.append(
-            f'<figure style="--curve:var(--{colour})"><figcaption><b><i>{group}/</i>{term}</b> '
-            f"<span>{number(points[-1][1])}</span></figcaption>{chart(points, name, (levels or {}).get(name, math.nan))}</figure>"
-        )
-    words = f"<p class=soft>Without change so far: {', '.join(still)}.</p>" if still else ""
-    return (f"<div class=curves>{''.join(figures)}</div>" if figures else "") + words
+        svg = chart(points, name, (levels or {}).get(name, math.nan))
+        colour = colours[groups.index(group) % len(colours)]
+        figures.append({"group": group, "term": term, "last": number(points[-1][1]), "colour": colour, "svg": svg})
+    words = soft(f"Without change so far: {', '.join(still)}.") if still else Markup("")
+    return (part("figures", figures) if figures else Markup("")) + words
 
 
-def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
+def curves(series: Series, levels: Mapping[str, float] | None = None) -> Markup:
     """Charts of every series except speed; the loss terms of turns come first. ``levels`` are dotted lines by the series' name."""
     parts: dict[str, Series] = {"Loss terms by turn": {}, **{title: {} for title in _PARTS.values()}}
     for name, points in series.items():
@@ -206,14 +205,14 @@ def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
             parts[_PARTS.get(group, "Loss terms by turn")][name] = points
     intro = "Each chart shows steps from left to right: the smoothed line, the logged values behind it, and the last value above."
     intro += " A dotted line is the baseline of a score." if levels else ""
-    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS, levels)}" for title, part in parts.items() if part]
-    return soft(intro) + "".join(drawn) if drawn else ""
+    drawn = [(title, _charts(found, PLOT_COLOURS, levels)) for title, found in parts.items() if found]
+    return part("curves", intro, drawn) if drawn else Markup("")
 
 
-def speed(series: Series, seconds: float) -> str:
+def speed(series: Series, seconds: float) -> Markup:
     """Samples a second, in words and as a chart over steps."""
     chosen = {name: points for name, points in series.items() if name.startswith("speed/")}
     rates = [v for _, v in chosen.get("speed/samples_per_second", []) if not math.isnan(v)]
     words = [f"{number(round(float(np.median(rates)), 1))} samples a second (median)"] if rates else []
     words.append(f"{duration(seconds)} of training")
-    return soft(", ".join(words) + ".") + _charts(chosen, ("c2",)) if chosen else ""
+    return soft(", ".join(words) + ".") + _charts(chosen, ("c2",)) if chosen else Markup("")
