@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .report.comparison import compare
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -81,6 +82,7 @@ _HOME = {
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
+    "report.comparison": "compare",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",
@@ -155,6 +157,7 @@ __all__ = [
     "cache_folder",
     "class_index",
     "classes_of",
+    "compare",
     "decode_text",
     "did_you_mean",
     "evaluating",

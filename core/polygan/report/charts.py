@@ -35,8 +35,12 @@ _PARTS = {
     "skipped": "Learning rates and skipped steps",
     "other": "Other values",
 }
+_LARGEST = 1e100
 _TICKS = (1, 2, 2.5, 5, 10)
 PLOT_COLOURS = ("c0", "c1", "c2", "c3")
+_DASHES = ("-", "--", ":")
+MOST_RUNS = len(PLOT_COLOURS) * len(_DASHES)
+"""The most runs that `overlay` tells apart."""
 # Matplotlib writes these colours into the SVG; `_inlined` replaces them by the page's CSS variables.
 _FIXED = {name: f"#00001{i}" for i, name in enumerate(PLOT_COLOURS)}
 _VARIABLES = {"#00000a": "var(--soft)", "#00000b": "var(--line)", "#00000c": "var(--curve)"}
@@ -96,6 +100,40 @@ def chart(points: Points, name: str, level: float = math.nan) -> Markup:
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
     return _inlined(file.getvalue(), name)
+
+
+def overlay(lines: Sequence[Points | None], name: str) -> Markup:
+    """An SVG element: the smoothed line of each run on shared axes. None and runs without a finite value draw nothing.
+
+    The colours are ``--c0``, ``--c1``, ... in the order of the runs. From the fifth run on, lines are dashed, then dotted.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    drawn: list[tuple[int, np.ndarray, np.ndarray]] = []
+    for i, points in enumerate(lines):
+        x, raw = np.array(points or [], float).reshape(-1, 2).T  # (n,), (n,)
+        if np.isfinite(raw).any():
+            drawn.append((i, x, smoothed(raw)))
+    with style.context(["default", {**_STYLE, "svg.hashsalt": ascii(name)}]):
+        figure = Figure(figsize=(3.3, 1.75))
+        axes = figure.add_axes((0.14, 0.13, 0.83, 0.82))
+        for i, x, line in drawn:
+            keep = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int))
+            mark = "o" if len(x) == 1 else None
+            colour, dash = run_colour(i)
+            axes.plot(x[keep], line[keep], dash, color=_FIXED[colour], linewidth=1.5, marker=mark, markersize=3)
+        if drawn:
+            x, line = (np.concatenate([d[k] for d in drawn]) for k in (1, 2))
+            _scale(axes, np.sort(x), line, line)
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _inlined(file.getvalue(), name)
+
+
+def run_colour(number: int) -> tuple[str, str]:
+    """The name of the colour and the dashes of the line of a run by its number."""
+    return PLOT_COLOURS[number % len(PLOT_COLOURS)], _DASHES[number // len(PLOT_COLOURS) % len(_DASHES)]
 
 
 def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> Markup:
@@ -165,7 +203,7 @@ def _inlined(svg: str, name: str) -> Markup:
 
 
 def series_of(records: Sequence[Record]) -> Series:
-    """Every measurement in the log: ``group/term`` -> [(step, value)], nan where a value is not finite."""
+    """Every measurement in the log: ``group/term`` -> [(step, value)], nan where no axis can show a value."""
     series: Series = {}
     for record in records:
         values = record.get("values")
@@ -175,7 +213,8 @@ def series_of(records: Sequence[Record]) -> Series:
         found |= {f"score/{score.get('name')}": score.get("value") for score in stored_scores(record)}
         for name, value in found.items():
             points = series.setdefault(name if "/" in name else f"other/{name}", [])
-            points.append((record["step"], finite(value)))
+            value = finite(value)
+            points.append((record["step"], value if abs(value) < _LARGEST else math.nan))
     return series
 
 

@@ -5,7 +5,6 @@ The report needs no script and no network, knows no domain, and escapes every te
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -71,11 +70,6 @@ def _records(path: Path) -> tuple[list[Record], str]:
         return read_log(path), ""
     except DataError as error:
         return [], str(error)
-
-
-def _drawable(value: float) -> float:
-    """The value; nan for a value that no axis can show."""
-    return value if abs(value) < 1e100 else math.nan
 
 
 # Samples
@@ -234,7 +228,7 @@ def write_report(folder: Path) -> Path:
     environment, environment_note = _mapping(folder / "environment.json")
     data, data_note = _mapping(folder / "data.json")
     records, log_note = _records(folder / "log.jsonl")
-    series = {name: [(step, _drawable(v)) for step, v in points] for name, points in series_of(records).items()}
+    series = series_of(records)
     history, real, notes = _sampled(folder)
     name = folder.resolve().name
     about = {key: value for key, value in data.items() if key not in ("bad", "format")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ TEMPLATES = sorted((Path(rendering.__file__).parent / "templates").glob("*.html"
 CHART = {"group": HOSTILE, "term": HOSTILE, "last": HOSTILE, "colour": "c0", "svg": ""}
 PIECE = {"picture": "", "sound": HOSTILE, "text": HOSTILE, "caption": HOSTILE}
 SCORE = {"name": HOSTILE, "about": HOSTILE, "value": HOSTILE, "note": HOSTILE}
+RUN = SimpleNamespace(recipe=HOSTILE, data=HOSTILE, state=HOSTILE, written=datetime(2026, 1, 2))
 CALLS = {
     "section": ([HOSTILE, HOSTILE], 2),
     "soft": ([HOSTILE], 1),
@@ -35,6 +37,11 @@ CALLS = {
     "legend": ([[(HOSTILE, "c0")]], 1),
     "scores": ([[SCORE], HOSTILE, [HOSTILE]], 6),
     "against": ([HOSTILE, HOSTILE], 2),
+    "compared_runs": ([[(HOSTILE, RUN, HOSTILE)]], 5),
+    "side_by_side": ([[HOSTILE], [(HOSTILE, [HOSTILE])]], 3),
+    "scores_beside": ([[HOSTILE], [(HOSTILE, [{"value": HOSTILE, "best": True, "below": [HOSTILE]}])]], 4),
+    "runs_legend": ([[(HOSTILE, "c0", "-")]], 1),
+    "curves_beside": ([HOSTILE, HOSTILE], 2),
     "bar": ([50.0, [(20.0, HOSTILE)]], 1),
 }
 """Each macro: its values, and how many times the text stands in what it makes."""
@@ -82,6 +89,12 @@ def test_hostile_text_is_shown_as_text_in_the_head_of_a_report():
     found = Found(html)
     assert not {"script", "img"} & found.tags
     assert sum(text.count(HOSTILE) for text in found.told) == len(names) + 3 + 2
+
+
+def test_hostile_text_is_shown_as_text_in_the_head_of_a_comparison():
+    found = Found(page("compare.html", title=HOSTILE, notes=[HOSTILE], sections=[(HOSTILE, HOSTILE)]))
+    assert not {"script", "img"} & found.tags
+    assert sum(text.count(HOSTILE) for text in found.told) == 5
 
 
 def test_no_template_turns_escaping_off():
