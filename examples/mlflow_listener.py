@@ -1,9 +1,11 @@
 """A listener in one file: the settings, values and scores of a run in MLflow.
 
     pip install mlflow-skinny
-    MLFLOW_TRACKING_URI=./mlruns polygan --plugin ./examples/mlflow_listener.py train image/dcgan --data mnist-5k
+    export MLFLOW_TRACKING_URI=./mlruns MLFLOW_ALLOW_FILE_STORE=true
+    polygan --plugin ./examples/mlflow_listener.py train image/dcgan --data mnist-5k
 
 `mlflow ui` of the package ``mlflow`` shows the folder ./mlruns. MLFLOW_TRACKING_URI may also name a server.
+Without MLFLOW_ALLOW_FILE_STORE, MLflow 3 refuses a folder, and takes a server or a database (package ``mlflow``).
 """
 
 from __future__ import annotations
