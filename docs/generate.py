@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 REFERENCE = {
-    "running": ("Training and using runs", ("runs",)),
+    "running": ("Training and using runs", ("runs", "report")),
     "recipes": ("Recipes", ("game", "training", "settings", "seeding")),
     "data": ("Domains and data", ("data", "scoring")),
     "plugins": ("Plugins", ()),

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .report.comparison import compare
     from .runs.data.licence import licence_of
     from .runs.exported import import_weights
     from .runs.run import Run, load
@@ -87,6 +88,7 @@ _HOME = {
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
+    "report.comparison": "compare",
     "runs.data.licence": "licence_of",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
@@ -166,6 +168,7 @@ __all__ = [
     "cache_folder",
     "class_index",
     "classes_of",
+    "compare",
     "decode_text",
     "did_you_mean",
     "evaluating",

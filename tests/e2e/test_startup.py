@@ -14,8 +14,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import survival
 
+GOLDEN = Path(__file__).parents[1] / "golden/runs-of-format-1"
 pytestmark = pytest.mark.e2e
-FORBIDDEN = ("torch", "transformers", "torchmetrics", "matplotlib", "scipy", "pandas", "jsonargparse", "numpy")
+FORBIDDEN = (
+    "torch",
+    "transformers",
+    "torchmetrics",
+    "matplotlib",
+    "scipy",
+    "pandas",
+    "jsonargparse",
+    "numpy",
+    "jinja2",
+)
 GUARDED = f"""
 import runpy, sys
 class Guard:
@@ -65,6 +76,8 @@ def guarded(*words, env=None):
         (["plugins"], "tensorboard"),
         (["train", "--help"], "RECIPE"),
         (["new", "--help"], "NAME"),
+        (["runs", "--help"], "FOLDER"),
+        (["runs", str(GOLDEN)], "text/seqgan"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )

@@ -12,10 +12,11 @@ from ..messages import plural, printable, warn
 from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
-from .data_commands import COMMANDS, tell_receipt
+from .data_commands import tell_receipt
 from .environment import ENVIRONMENT, completing
 from .listing import list_plugins, list_registered, print_scores
 from .output import print_json
+from .run_commands import COMMANDS
 from .settings_files import read_layers
 
 if TYPE_CHECKING:
@@ -133,12 +134,11 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
 
 
 def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
+    from ..record.overview import check_run
     from ..report.page import write_report
 
-    folder = Path(arguments.run)
-    if not (folder / "config.yaml").is_file():
-        raise ConfigError(f"{arguments.run!r} is not a run: it has no config.yaml")
-    print(write_report(folder))
+    check_run(Path(arguments.run))
+    print(write_report(Path(arguments.run)))
 
 
 def _export(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from ..messages import printable
 from ..scoring.judged import stored_scores
 from .html import duration, finite, number, soft
+from .rendering import part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,12 @@ _PARTS = {
     "skipped": "Learning rates and skipped steps",
     "other": "Other values",
 }
+_LARGEST = 1e100
 _TICKS = (1, 2, 2.5, 5, 10)
 PLOT_COLOURS = ("c0", "c1", "c2", "c3")
+_DASHES = ("-", "--", ":")
+MOST_RUNS = len(PLOT_COLOURS) * len(_DASHES)
+"""The most runs that `overlay` tells apart."""
 # Matplotlib writes these colours into the SVG; `_inlined` replaces them by the page's CSS variables.
 _FIXED = {name: f"#00001{i}" for i, name in enumerate(PLOT_COLOURS)}
 _VARIABLES = {"#00000a": "var(--soft)", "#00000b": "var(--line)", "#00000c": "var(--curve)"}
@@ -72,7 +77,7 @@ def smoothed(values: np.ndarray, share: float = 0.04) -> np.ndarray:
     return np.where(finite, total / np.maximum(count, 1), np.nan)
 
 
-def chart(points: Points, name: str, level: float = math.nan) -> str:
+def chart(points: Points, name: str, level: float = math.nan) -> Markup:
     """An SVG element: a fainter raw line of (step, value), a smoothed line over it, and a dotted line at ``level`` if that is a number.
 
     Charts of different names share no id. The value axis is logarithmic where positive values span more than two
@@ -94,10 +99,44 @@ def chart(points: Points, name: str, level: float = math.nan) -> str:
             axes.axhline(level, color=_INK, linewidth=1, linestyle=":")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(printable(name)))
+    return _inlined(file.getvalue(), name)
 
 
-def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> str:
+def overlay(lines: Sequence[Points | None], name: str) -> Markup:
+    """An SVG element: the smoothed line of each run on shared axes. None and runs without a finite value draw nothing.
+
+    The colours are ``--c0``, ``--c1``, ... in the order of the runs. From the fifth run on, lines are dashed, then dotted.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    drawn: list[tuple[int, np.ndarray, np.ndarray]] = []
+    for i, points in enumerate(lines):
+        x, raw = np.array(points or [], float).reshape(-1, 2).T  # (n,), (n,)
+        if np.isfinite(raw).any():
+            drawn.append((i, x, smoothed(raw)))
+    with style.context(["default", {**_STYLE, "svg.hashsalt": ascii(name)}]):
+        figure = Figure(figsize=(3.3, 1.75))
+        axes = figure.add_axes((0.14, 0.13, 0.83, 0.82))
+        for i, x, line in drawn:
+            keep = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int))
+            mark = "o" if len(x) == 1 else None
+            colour, dash = run_colour(i)
+            axes.plot(x[keep], line[keep], dash, color=_FIXED[colour], linewidth=1.5, marker=mark, markersize=3)
+        if drawn:
+            x, line = (np.concatenate([d[k] for d in drawn]) for k in (1, 2))
+            _scale(axes, np.sort(x), line, line)
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _inlined(file.getvalue(), name)
+
+
+def run_colour(number: int) -> tuple[str, str]:
+    """The name of the colour and the dashes of the line of a run by its number."""
+    return PLOT_COLOURS[number % len(PLOT_COLOURS)], _DASHES[number // len(PLOT_COLOURS) % len(_DASHES)]
+
+
+def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: str) -> Markup:
     """An SVG element: lines of (x, y) with a mark at each point, in the colours ``--c0``, ``--c1``, ... of the page."""
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -115,7 +154,7 @@ def plot(lines: Mapping[str, Sequence[Sequence[float]]], x: str, y: str, name: s
             axis.set_major_formatter(lambda value, _: f"{value:.4g}")
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _inlined(file.getvalue(), escape(printable(name)))
+    return _inlined(file.getvalue(), name)
 
 
 def _scale(axes: Axes, x: np.ndarray, raw: np.ndarray, line: np.ndarray, level: float = math.nan) -> None:
@@ -149,22 +188,22 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _inlined(svg: str, name: str) -> str:
+def _inlined(svg: str, name: str) -> Markup:
     """The SVG element for use in a page: without namespaces, fonts, fixed size and fixed colours."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     view = re.search(r'viewBox="[\d. ]+"', svg)
-    opening = f'<svg role="img" aria-label="{name}" {view[0] if view else ""}>'
+    opening = f'<svg role="img" aria-label="{escape(printable(name))}" {view[0] if view else ""}>'
     svg = re.sub(r"^<svg[^>]*>", lambda _: opening, svg)
     svg = re.sub(r' id="[\w.]+_\d+"| xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    return re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
+    return Markup(re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg)))
 
 
 def series_of(records: Sequence[Record]) -> Series:
-    """Every measurement in the log: ``group/term`` -> [(step, value)], nan where a value is not finite."""
+    """Every measurement in the log: ``group/term`` -> [(step, value)], nan where no axis can show a value."""
     series: Series = {}
     for record in records:
         values = record.get("values")
@@ -174,30 +213,29 @@ def series_of(records: Sequence[Record]) -> Series:
         found |= {f"score/{score.get('name')}": score.get("value") for score in stored_scores(record)}
         for name, value in found.items():
             points = series.setdefault(name if "/" in name else f"other/{name}", [])
-            points.append((record["step"], finite(value)))
+            value = finite(value)
+            points.append((record["step"], value if abs(value) < _LARGEST else math.nan))
     return series
 
 
-def _charts(series: Mapping[str, Points], colours: Sequence[str], levels: Mapping[str, float] | None = None) -> str:
+def _charts(series: Mapping[str, Points], colours: Sequence[str], levels: Mapping[str, float] | None = None) -> Markup:
     """Charts of the series that change, with a colour for each group of names; a sentence about the other series."""
     figures, still = [], []
     groups = list(dict.fromkeys(name.partition("/")[0] for name in series))
     for name, points in series.items():
         values = [value for _, value in points if not math.isnan(value)]
-        group, _, term = map(escape, printable(name).partition("/"))
+        group, _, term = name.partition("/")
         if len(set(values)) < 2:
             still.append(f"{group}/{term} {number(values[0] if values else None)}")
             continue
-        colour = colours[groups.index(name.partition("/")[0]) % len(colours)]
-        figures.append(
-            f'<figure style="--curve:var(--{colour})"><figcaption><b><i>{group}/</i>{term}</b> '
-            f"<span>{number(points[-1][1])}</span></figcaption>{chart(points, name, (levels or {}).get(name, math.nan))}</figure>"
-        )
-    words = f"<p class=soft>Without change so far: {', '.join(still)}.</p>" if still else ""
-    return (f"<div class=curves>{''.join(figures)}</div>" if figures else "") + words
+        svg = chart(points, name, (levels or {}).get(name, math.nan))
+        colour = colours[groups.index(group) % len(colours)]
+        figures.append({"group": group, "term": term, "last": number(points[-1][1]), "colour": colour, "svg": svg})
+    words = soft(f"Without change so far: {', '.join(still)}.") if still else Markup("")
+    return (part("figures", figures) if figures else Markup("")) + words
 
 
-def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
+def curves(series: Series, levels: Mapping[str, float] | None = None) -> Markup:
     """Charts of every series except speed; the loss terms of turns come first. ``levels`` are dotted lines by the series' name."""
     parts: dict[str, Series] = {"Loss terms by turn": {}, **{title: {} for title in _PARTS.values()}}
     for name, points in series.items():
@@ -210,14 +248,14 @@ def curves(series: Series, levels: Mapping[str, float] | None = None) -> str:
         if levels
         else ""
     )
-    drawn = [f"<h3>{title}</h3>{_charts(part, PLOT_COLOURS, levels)}" for title, part in parts.items() if part]
-    return soft(intro) + "".join(drawn) if drawn else ""
+    drawn = [(title, _charts(found, PLOT_COLOURS, levels)) for title, found in parts.items() if found]
+    return part("curves", intro, drawn) if drawn else Markup("")
 
 
-def speed(series: Series, seconds: float) -> str:
+def speed(series: Series, seconds: float) -> Markup:
     """Samples a second, in words and as a chart over steps."""
     chosen = {name: points for name, points in series.items() if name.startswith("speed/")}
     rates = [v for _, v in chosen.get("speed/samples_per_second", []) if not math.isnan(v)]
     words = [f"{number(round(float(np.median(rates)), 1))} samples a second (median)"] if rates else []
     words.append(f"{duration(seconds)} of training")
-    return soft(", ".join(words) + ".") + _charts(chosen, ("c2",)) if chosen else ""
+    return soft(", ".join(words) + ".") + _charts(chosen, ("c2",)) if chosen else Markup("")

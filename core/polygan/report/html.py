@@ -1,19 +1,18 @@
-"""Words, tables and pictures as HTML. These functions escape every text that they are given."""
+"""Numbers in words, and tables and pictures as HTML. The templates escape every text."""
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 import struct
 import sys
-from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
-from ..messages import printable
+from .rendering import part, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,23 +51,6 @@ def duration(seconds: object) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-_KEPT = "\n\t\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Characters that a page shows as they are, and a terminal does not: lines, and the direction of text, which elements isolate."""
-
-
-def safe(value: object, limit: int = 1000) -> str:
-    """Any value as escaped text of at most ``limit`` characters; a long list is cut, and its length stands behind."""
-    if isinstance(value, list | tuple):
-        more = f", … ({len(value):,} in all)" if len(value) > 24 else ""
-        value = (
-            ", ".join(v if isinstance(v, str) else json.dumps(v, default=str, skipkeys=True) for v in value[:24]) + more
-        )
-    elif value is None or isinstance(value, bool):
-        value = json.dumps(value).replace("null", "none")
-    value = printable(value, keep=_KEPT)
-    return escape(value if len(value) <= limit else value[:limit] + " …")
-
-
 def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in facts.items():
         if isinstance(value, dict) and value:
@@ -82,28 +64,17 @@ def _short(value: object) -> object:
     return f"{value[:200]}… ({len(value):,} characters)" if isinstance(value, str) and len(value) > 400 else value
 
 
-def tables(facts: Mapping[str, object], title: str = "") -> str:
+def tables(facts: Mapping[str, object], title: str = "") -> Markup:
     """A table of the plain facts and a table of each mapping among them; deeper mappings become dotted names."""
     nested = {str(key): value for key, value in facts.items() if isinstance(value, dict) and value}
     plain = {key: value for key, value in facts.items() if str(key) not in nested}
-    parts = []
-    for name, rows in ([(title, plain)] if plain else []) + list(nested.items()):
-        body = "".join(
-            f"<tr><th scope=row>{safe(k)}</th><td>{safe(_short(v)) or '–'}</td></tr>" for k, v in _flat(rows)
-        )
-        caption = f"<caption>{safe(name)}</caption>" if name else ""
-        parts.append(f"<table>{caption}<tbody>{body}</tbody></table>")
-    return f"<div class=tables>{''.join(parts)}</div>"
+    parts = ([(title, plain)] if plain else []) + list(nested.items())
+    return part("tables", [(name, [(key, _short(value)) for key, value in _flat(rows)]) for name, rows in parts])
 
 
-def section(title: str, body: str) -> str:
-    """A part of the page with a title; empty if the body is empty."""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>\n" if body else ""
-
-
-def soft(sentence: str) -> str:
+def soft(sentence: str) -> Markup:
     """A paragraph in a softer colour; the sentence is escaped."""
-    return f"<p class=soft>{escape(printable(sentence, keep=_KEPT))}</p>" if sentence else ""
+    return part("soft", sentence) if sentence else Markup("")
 
 
 def uri(kind: str, data: bytes) -> str:
@@ -111,14 +82,14 @@ def uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def image(png: bytes, alt: str, goal: int) -> str:
+def image(png: bytes, alt: str, goal: int) -> Markup:
     """A picture, enlarged by a whole factor towards ``goal`` pixels."""
-    size = ""
+    size = None
     if png[:8] == b"\x89PNG\r\n\x1a\n" and len(png) >= 24:
         width, height = struct.unpack(">II", png[16:24])
         zoom = max(1, goal // max(width, 1))
-        size = f" width={width * zoom} height={height * zoom}" + (" class=pixels" if zoom > 1 else "")
-    return f'<img{size} alt="{escape(alt)}" src="{uri("image/png", png)}">'
+        size = width * zoom, height * zoom, zoom > 1
+    return part("picture", size, alt, uri("image/png", png))
 
 
 def shrunk(png: bytes, limit: int = 360) -> bytes:
@@ -142,31 +113,28 @@ def shrunk(png: bytes, limit: int = 360) -> bytes:
     return file.getvalue()
 
 
-def gallery(pieces: Sequence[StoredPiece], budget: int, *, most: int = 256, small: bool = False) -> str:
+def gallery(pieces: Sequence[StoredPiece], budget: int, *, most: int = 256, small: bool = False) -> Markup:
     """The first pieces, at most ``most`` and about ``budget`` bytes, and how many were left out."""
-    shown: list[str] = []
+    figures: list[dict[str, object]] = []
     used = 0
     goal = 75 if small else 560 if len(pieces) == 1 else 112
     for i, piece in enumerate(pieces[:most]):
-        png = piece.get("png", b"")
-        data = [shrunk(png) if small else png, piece.get("wav", b"")]
-        text = str(piece.get("text", ""))
-        used += sum(map(len, data)) + len(text)
-        if shown and used > budget:
+        png, wav = piece.get("png", b""), piece.get("wav", b"")
+        png = shrunk(png) if small else png
+        text, caption = str(piece.get("text", "")), str(piece.get("caption", ""))
+        used += len(png) + len(wav) + len(text)
+        if figures and used > budget:
             break
-        words = str(piece.get("caption", ""))
-        inner = image(data[0], printable(words, keep=_KEPT) or f"sample {i + 1}", goal) if data[0] else ""
-        inner += f'<audio controls preload=metadata src="{uri("audio/wav", data[1])}"></audio>' if data[1] else ""
-        if "text" in piece:
-            inner += f"<blockquote dir=auto>{safe(text, 280 if small else 6000)}</blockquote>"
-        shown.append(f"<figure>{inner}{caption(words)}</figure>")
+        figures.append(
+            {
+                "picture": image(png, caption or f"sample {i + 1}", goal) if png else "",
+                "sound": uri("audio/wav", wav) if wav else "",
+                "text": shown(text, 280 if small else 6000) if "text" in piece else None,
+                "caption": caption,
+            }
+        )
     wide = any("wav" in piece or "text" in piece for piece in pieces)
     kind = " wide" if wide else " one" if len(pieces) == 1 else ""
-    rest = len(pieces) - len(shown)
-    more = soft(f"and {rest:,} more in the run's folder") if rest and not small else ""
-    return f'<div class="tiles{kind}">{"".join(shown)}</div>{more}'
-
-
-def caption(text: str) -> str:
-    """What stands under a piece, if anything."""
-    return f"<figcaption dir=auto>{safe(text, 300)}</figcaption>" if text else ""
+    rest = len(pieces) - len(figures)
+    more = f"and {rest:,} more in the run's folder" if rest and not small else ""
+    return part("gallery", figures, kind, more)

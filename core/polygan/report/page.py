@@ -5,11 +5,11 @@ The report needs no script and no network, knows no domain, and escapes every te
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from markupsafe import Markup
 
 from ..data.pieces import read_pieces
 from ..errors import DataError
@@ -19,7 +19,8 @@ from ..reading import MB, parse_json, read_text
 from ..record.log import read_log
 from ..settings.bounded_yaml import parse_yaml
 from .charts import curves, series_of, speed
-from .html import duration, finite, gallery, number, safe, section, shrunk, soft, tables
+from .html import duration, finite, gallery, number, shrunk, soft, tables
+from .rendering import page, part
 from .scores import levels, plots, score_table
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ _STATUS = {
     "interrupted": "interrupted, ready to resume",
     "failed": "failed",
 }
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 _SEVERITY = {"good": "✓", "info": "i", "warn": "!", "bad": "✕"}
 
 
@@ -70,11 +70,6 @@ def _records(path: Path) -> tuple[list[Record], str]:
         return read_log(path), ""
     except DataError as error:
         return [], str(error)
-
-
-def _drawable(value: float) -> float:
-    """The value; nan for a value that no axis can show."""
-    return value if abs(value) < 1e100 else math.nan
 
 
 # Samples
@@ -114,61 +109,45 @@ def _pieces_of(place: Path, folder: Path, notes: list[str]) -> list[StoredPiece]
 
 def _samples(
     folder: Path, history: Sequence[tuple[int, list[StoredPiece]]], real: Sequence[StoredPiece], notes: list[str]
-) -> str:
+) -> Markup:
     if not history:
-        return soft("No samples have been drawn yet.") + "".join(map(soft, notes))
+        return part("samples", (), False, notes)
     step, newest = history[-1]
     place = folder / f"samples/beside-{step:08d}"
     beside = _pieces_of(place, folder, notes) if place.is_dir() else []
-    if beside:
-        shown = f"<h3>Given and generated, step {step:,}</h3>{gallery(beside, BUDGET['newest'])}"
-        shown += (
-            f"<h3>Real</h3>{gallery(real, BUDGET['real'])}" if real else ""
-        )  # of two sides, whose samples have no truth
-        return f"<div>{shown}</div>" + "".join(map(soft, notes))
-    columns = f"<div><h3>Generated, step {step:,}</h3>{gallery(newest, BUDGET['newest'])}</div>"
-    if real:
-        columns += f"<div><h3>Real</h3>{gallery(real, BUDGET['real'])}</div>"
-    return f"<div class=pair>{columns}</div>" + "".join(map(soft, notes))
+    what = "Given and generated" if beside else "Generated"
+    galleries = [(f"{what}, step {step:,}", gallery(beside or newest, BUDGET["newest"]))]
+    if real:  # samples of two sides have no truth, and their run keeps real samples
+        galleries.append(("Real", gallery(real, BUDGET["real"])))
+    return part("samples", galleries, not beside, notes)
 
 
-def _history(history: Sequence[tuple[int, list[StoredPiece]]]) -> str:
+def _history(history: Sequence[tuple[int, list[StoredPiece]]]) -> Markup:
     if len(history) < 2:
-        return ""
+        return Markup("")
     wide = any("wav" in piece or "text" in piece for _, pieces in history for piece in pieces)
     largest = max(len(shrunk(pieces[0].get("png", b""))) + len(pieces[0].get("wav", b"")) for _, pieces in history)
     history = _evenly(history, max(2, BUDGET["history"] // max(largest, 1)))
-    budget = BUDGET["history"] // len(history)
-    figures = "".join(
-        f"<figure><figcaption>step {step:,}</figcaption>"
-        f"{gallery(pieces, budget, most=2 if wide else 4, small=True)}</figure>"
-        for step, pieces in history
-    )
-    return (
-        f"<details open><summary>{len(history)} moments of the same fixed inputs</summary>"
-        f'<div class="strip{" wide" if wide else ""}">{figures}</div></details>'
-    )
+    budget, most = BUDGET["history"] // len(history), 2 if wide else 4
+    moments = [(f"{step:,}", gallery(pieces, budget, most=most, small=True)) for step, pieces in history]
+    return part("history", moments, wide)
 
 
 # Health
 
 
-def _health(records: Sequence[Record]) -> str:
+def _health(records: Sequence[Record]) -> Markup:
     from ..scoring.health import describe
 
-    findings = "".join(
-        f"<li class={finding.level}><span class=mark aria-hidden=true>{_SEVERITY[finding.level]}</span>"
-        f"<div><b>{safe(finding.title)}</b><p>{safe(finding.text)}</p></div></li>"
-        for finding in describe(records)
-    )
-    return f"<ul class=findings>{findings}</ul>" if findings else soft("No signals have been logged yet.")
+    found = [(_SEVERITY[finding.level], finding) for finding in describe(records)]
+    return part("findings", found) if found else soft("No signals have been logged yet.")
 
 
 # The page
 
 
-def _header(name: str, config: Facts, data: Facts, environment: Facts, records: Sequence[Record]) -> str:
-    """The recipe, the data, the time of training, and how training ended."""
+def _header(config: Facts, data: Facts, environment: Facts, records: Sequence[Record]) -> dict[str, object]:
+    """The recipe, the data, the time of training, and how training ended, for the head of the page."""
     told = [r for r in records if r.get("event") not in ("evaluated", "diverged")]
     state = next((r for r in reversed(told) if r.get("event") in ("started", "resumed", "ended")), {})
     status = "running, or stopped without a word"
@@ -194,15 +173,12 @@ def _header(name: str, config: Facts, data: Facts, environment: Facts, records: 
         ),
         ("Precision", environment.get("precision", config.get("precision", "unknown")), ""),
     ]
-    tiles = "".join(
-        f"<div><dt>{term}</dt><dd>{safe(fact)}{f'<small>{safe(more)}</small>' if more else ''}</dd></div>"
-        for term, fact, more in facts
-    )
-    return (
-        f"<header>\n<div class=soft>polygan run {safe(name)}</div>\n"
-        f"<h1>{safe(config.get('recipe', 'An unknown recipe'))} on {safe(_source(config))}</h1>\n"
-        f"<p>{safe(status[:1].upper() + status[1:])}.</p>\n<dl class=facts>{tiles}</dl>\n</header>\n"
-    )
+    return {
+        "recipe": config.get("recipe", "An unknown recipe"),
+        "source": _source(config),
+        "status": status[:1].upper() + status[1:],
+        "facts": facts,
+    }
 
 
 def _seconds(records: Sequence[Record]) -> float:
@@ -216,30 +192,28 @@ def _source(config: Facts) -> str:
     return source.replace("\\", "/").rstrip("/").rpartition("/")[2] or "unknown data"
 
 
-def _events(records: Sequence[Record]) -> str:
+def _events(records: Sequence[Record]) -> Markup:
     """The newest 50 starts, resumes, divergences and ends."""
     told = [r for r in records if r.get("event") in ("started", "resumed", "diverged", "ended")][-50:]
     if not told:
-        return ""
+        return Markup("")
     words = [": ".join(str(w) for w in (r.get("event"), r.get("status"), r.get("message")) if w) for r in told]
-    lines = "".join(
-        f"<li>step {r['step']:,}, after {duration(r.get('seconds'))}: {safe(word)}</li>"
-        for r, word in zip(told, words, strict=True)
-    )
-    return f"<details><summary>What happened when</summary><ul>{lines}</ul></details>"
+    lines = [
+        f"step {r['step']:,}, after {duration(r.get('seconds'))}: {word}" for r, word in zip(told, words, strict=True)
+    ]
+    return part("folded", "What happened when", lines)
 
 
-def _facts(facts: Facts, note: str, title: str = "") -> str:
+def _facts(facts: Facts, note: str, title: str = "") -> Markup:
     return tables(facts, title) if facts else soft(note or "Nothing was recorded.")
 
 
-def _skipped(data: Facts, note: str) -> str:
+def _skipped(data: Facts, note: str) -> Markup:
     bad = data.get("bad")
     if not isinstance(bad, list) or not bad:
         return soft(note or "No file was skipped.")
-    lines = "".join(f"<li>{safe(reason)}</li>" for reason in bad[:100])
-    more = soft(f"and {len(bad) - 100:,} more in data.json") if len(bad) > 100 else ""
-    return f"<details open><summary>{len(bad):,} skipped</summary><ul>{lines}</ul>{more}</details>"
+    more = f"and {len(bad) - 100:,} more in data.json" if len(bad) > 100 else ""
+    return part("folded", f"{len(bad):,} skipped", bad[:100], True, more)
 
 
 def write_report(folder: Path) -> Path:
@@ -254,33 +228,24 @@ def write_report(folder: Path) -> Path:
     environment, environment_note = _mapping(folder / "environment.json")
     data, data_note = _mapping(folder / "data.json")
     records, log_note = _records(folder / "log.jsonl")
-    series = {name: [(step, _drawable(v)) for step, v in points] for name, points in series_of(records).items()}
+    series = series_of(records)
     history, real, notes = _sampled(folder)
     name = folder.resolve().name
     about = {key: value for key, value in data.items() if key not in ("bad", "format")}
-    body = "".join(
-        (
-            _header(name, config, data, environment, records),
-            section("Samples", _samples(folder, history, real, notes)),
-            section("Scores", score_table(records) + plots(records)),
-            section("Health", soft(log_note) + _health(records) + _events(records)),
-            section("Samples over time", _history(history)),
-            section("Curves", curves(series, levels(records))),
-            section("Speed", speed(series, _seconds(records))),
-            section("Settings", _facts(config, config_note)),
-            section("Data", _facts(about, data_note)),
-            section("Environment", _facts(environment, environment_note)),
-            section("Skipped files", _skipped(data, data_note)),
-        )
+    sections = (
+        ("Samples", _samples(folder, history, real, notes)),
+        ("Scores", score_table(records) + plots(records)),
+        ("Health", soft(log_note) + _health(records) + _events(records)),
+        ("Samples over time", _history(history)),
+        ("Curves", curves(series, levels(records))),
+        ("Speed", speed(series, _seconds(records))),
+        ("Settings", _facts(config, config_note)),
+        ("Data", _facts(about, data_note)),
+        ("Environment", _facts(environment, environment_note)),
+        ("Skipped files", _skipped(data, data_note)),
     )
-    title = safe(f"{config.get('recipe', 'polygan')} on {_source(config)}: {name}")
-    css = Path(__file__).with_name("report.css").read_text("utf-8")
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    )
+    title = f"{config.get('recipe', 'polygan')} on {_source(config)}: {name}"
     path = folder / "report.html"
-    write_text(path, page.encode("utf-8", "backslashreplace").decode())  # a name may hold what UTF-8 does not
+    head = _header(config, data, environment, records)
+    write_text(path, page("report.html", title=title, name=name, sections=sections, **head))
     return path

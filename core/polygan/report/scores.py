@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from ..scoring.better import NEAR, wanted
 from ..scoring.judged import baseline_of, beats_baseline, claim, newest_scores
 from .charts import PLOT_COLOURS, plot
-from .html import finite, number, safe, soft
+from .html import finite, number, soft
+from .rendering import part, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,23 +24,25 @@ _FAR_BEYOND = 10
 """A floor this much smaller than a value that should be high is no measure of the value."""
 
 
-def score_table(records: Sequence[Record]) -> str:
+def score_table(records: Sequence[Record]) -> Markup:
     """A table of the newest value of each score, next to its floor and its baseline, and which claims the scores carry."""
     newest = newest_scores(records)
     if not newest:
         return soft("No scores have been computed yet.")
-    rows = "".join(
-        f"<tr><th scope=row>{safe(name)}<div class=soft>step {step:,}, {wanted(score.get('better'))} is better</div></th>"
-        f"<td>{number(score.get('value'))}{_error(score)}{_bar(score)}{_baseline(score)}</td>"
-        f"<td class=soft>{safe(score.get('note') or '')}</td></tr>"
+    rows = [
+        {
+            "name": name,
+            "about": f"step {step:,}, {wanted(score.get('better'))} is better",
+            "value": Markup(f"{number(score.get('value'))}{_error(score)}") + _bar(score) + _baseline(score),
+            "note": score.get("note") or "",
+        }
         for name, (step, score) in newest.items()
-    )
+    ]
     compared = any(baseline_of(score) for _, score in newest.values())
     value = "Value, floor and baseline" if compared else "Value and floor"
-    head = f"<thead><tr><th>Score</th><th>{value}</th><th>Note</th></tr></thead>"
     said = "The floor, marked by a stroke, is the score of held-out real samples against other real samples."
     said += " The baseline, marked by a dotted stroke, is the score of the best trivial answer." if compared else ""
-    return f"<table class=scores>{head}<tbody>{rows}</tbody></table>{soft(said)}{soft(claim(records))}"
+    return part("scores", rows, value, (said, claim(records)))
 
 
 def levels(records: Sequence[Record]) -> dict[str, float]:
@@ -50,17 +55,17 @@ def levels(records: Sequence[Record]) -> dict[str, float]:
     return found
 
 
-def plots(records: Sequence[Record]) -> str:
+def plots(records: Sequence[Record]) -> Markup:
     """The newest drawing of each plot that metrics returned."""
     newest: dict[str, tuple[int, Mapping[str, object]]] = {}
     for record in records:
         plots = record.get("plots")
         found = [p for p in plots if isinstance(p, dict)] if isinstance(plots, list) else []
         newest |= {str(p.get("name")): (record["step"], p) for p in found}
-    return "".join(_plot(name, step, p) for name, (step, p) in newest.items())
+    return Markup("").join(_plot(name, step, p) for name, (step, p) in newest.items())
 
 
-def _plot(name: str, step: int, found: Mapping[str, object]) -> str:
+def _plot(name: str, step: int, found: Mapping[str, object]) -> Markup:
     lines = found.get("lines") or {}
     try:
         if not isinstance(lines, dict):
@@ -68,10 +73,8 @@ def _plot(name: str, step: int, found: Mapping[str, object]) -> str:
         svg = plot(lines, str(found.get("x")), str(found.get("y")), name)
     except (ValueError, TypeError):
         return soft(f"{name} of step {step:,} cannot be drawn.")
-    names = zip(lines, PLOT_COLOURS, strict=False)
-    legend = " ".join(f'<span style="color:var(--{colour})">● {safe(line)}</span>' for line, colour in names)
-    caption = f"<b>{safe(name)}</b> <span class=soft>step {step:,}</span><br>{legend}"
-    return f"<figure class=plot><figcaption>{caption}</figcaption>{svg}{soft(str(found.get('note') or ''))}</figure>"
+    legend = part("legend", list(zip(lines, PLOT_COLOURS, strict=False)))
+    return part("plot", name, f"{step:,}", legend, svg, str(found.get("note") or ""))
 
 
 def _error(score: Mapping[str, object]) -> str:
@@ -80,43 +83,40 @@ def _error(score: Mapping[str, object]) -> str:
     return "" if math.isnan(error) else f" ± {error:.2g}"
 
 
-def _bar(score: Mapping[str, object]) -> str:
+def _bar(score: Mapping[str, object]) -> Markup:
     """The value as a bar with a stroke at the floor, and the two compared in words; only the floor's number where a bar has no sense."""
     value, floor = finite(score.get("value")), finite(score.get("floor"))
     better = score.get("better")
     higher = better == "higher"
     if math.isnan(floor):
-        return ""
+        return Markup("")
     if not (value >= 0 and floor > 0) or (higher and value > _FAR_BEYOND * floor):
-        return f" <span class=soft>floor {number(floor)}</span>"
+        return part("words", f"floor {number(floor)}")
     # The floor is as good as a score can mean, so a bar of "higher is better" is full at the floor and ends there.
     baseline = (baseline_of(score) or (math.nan, ""))[0]
     most = floor if higher else max(value, floor, baseline if baseline >= 0 else 0)
     words = _compared(value / floor, better)
-    return f" <span class=soft>{words} ({number(floor)})</span>{_drawn(value, most, floor=floor, baseline=baseline)}"
+    return part("words", f"{words} ({number(floor)})") + _drawn(value, most, floor=floor, baseline=baseline)
 
 
-def _baseline(score: Mapping[str, object]) -> str:
+def _baseline(score: Mapping[str, object]) -> Markup:
     """The baseline in words, whether the value is better, and a bar of both where no bar shows the floor."""
     found, beats = baseline_of(score), beats_baseline(score)
     if found is None or beats is None:
-        return ""
+        return Markup("")
     baseline, name = found
     value, alone = finite(score.get("value")), math.isnan(finite(score.get("floor")))
     words = "better than" if beats else "as good as" if value == baseline else "worse than"
-    said = f"<div class=soft>{words} {safe(name, 80)} ({number(baseline)})</div>"
+    said, bar = f"{words} {shown(name, 80)} ({number(baseline)})", Markup("")
     if alone and min(value, baseline) >= 0 and max(value, baseline) > 0:
-        said += _drawn(value, max(value, baseline), baseline=baseline)
-    return said
+        bar = _drawn(value, max(value, baseline), baseline=baseline)
+    return part("against", said, bar)
 
 
-def _drawn(value: float, most: float, *, floor: float = math.nan, baseline: float = math.nan) -> str:
+def _drawn(value: float, most: float, *, floor: float = math.nan, baseline: float = math.nan) -> Markup:
     """A bar of ``value`` where ``most`` is the whole length, with a stroke at the floor and a dotted stroke at the baseline."""
-    bar = f'<i style="width:{100 * min(value / most, 1):.1f}%"></i>'
-    for at, kind in ((baseline, " class=dotted"), (floor, "")):
-        if 0 <= at <= most:
-            bar += f'<b{kind} style="left:calc({100 * at / most:.1f}% - 1px)"></b>'
-    return f"<span class=bar>{bar}</span>"
+    strokes = [(100 * at / most, kind) for at, kind in ((baseline, "dotted"), (floor, "")) if 0 <= at <= most]
+    return part("bar", 100 * min(value / most, 1), strokes)
 
 
 def _compared(ratio: float, better: object) -> str:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
-
-import torch
 
 from ..data.cache.locks import lock_file
 from ..errors import ConfigError, DataError, did_you_mean, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn
 from ..reading import parse_json, read_text
+from ..record.environment import environment
 from .data.located import where
 from .launch import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import torch
 
     from ..data.domain import Domain
     from ..data.store import Split, Store
@@ -144,39 +141,6 @@ def _sweep_files(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def environment(device: torch.device, precision: str, catalogue: Catalogue) -> dict[str, object]:
-    """The programs and the machine that train a run, for environment.json."""
-    from .. import __version__
-
-    return {
-        "polygan": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": precision,
-        "torch": torch.__version__,
-        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
-        "threads": torch.get_num_threads(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "plugins": {
-            p.name: f"{p.distribution} {p.version}" if p.distribution else p.module
-            for p in catalogue.plugins
-            if p.status == "loaded"
-        },
-        **({"handed": catalogue.handed} if catalogue.handed else {}),
-        "command": _command(),
-    }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            named = next(line for line in file if line.startswith("model name"))
-        return named.partition(":")[2].strip()
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def describe(
     folder: Path,
     settings: Settings,
@@ -207,13 +171,6 @@ def describe(
         ("environment.json", json.dumps(environment(device, precision, catalogue), indent=1) + "\n"),
     ):
         write_text(folder / name, text)
-
-
-def _command() -> str:
-    """The command that trains, as users type it; ``python`` for a script."""
-    program = Path(sys.argv[0])
-    ours = program.name == "polygan" or program.parts[-2:] == ("polygan", "__main__.py")  # python -m polygan
-    return shlex.join(["polygan", *sys.argv[1:]]) if ours else "python"
 
 
 def check_data(folder: Path, store: Store) -> None:

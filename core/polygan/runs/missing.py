@@ -31,7 +31,7 @@ def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
     files = [where for where in absent.values() if where.endswith(".py")] or _files(environment.get("command"))
     said = ""
     if files:
-        options = " ".join(f"--plugin {shlex.quote(file)}" for file in files)
+        options = " ".join(f"--plugin {_typed(file)}" for file in files)
         said += f"; the run was trained with {options}: add this to the command if you trust the file"
     others = [where for where in absent.values() if where and not where.endswith(".py")]
     if others:
@@ -39,6 +39,11 @@ def plugin_remedy(folder: Path, catalogue: Catalogue) -> str:
             f"; the run was trained with {', '.join(others)}, which is not loaded: install it, or see `polygan plugins`"
         )
     return said
+
+
+def _typed(file: str) -> str:
+    """A file as it is typed: quoted for the shell, apart from a ``~`` for the home folder."""
+    return f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
 
 
 def _files(command: object) -> list[str]:

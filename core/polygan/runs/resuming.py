@@ -10,6 +10,7 @@ import torch
 
 from ..errors import CheckpointError, ConfigError, PolyganError
 from ..messages import say
+from ..record.environment import environment
 from ..record.log import read_log
 from ..seeding import preserved_generators
 from ..settings.changes import PLACES, Change, changes, trained_with
@@ -18,7 +19,7 @@ from ..settings.words import nested
 from ..training.checkpoint import Checkpoints
 from ..training.device import is_emulated
 from ..training.weights import file_sizes
-from .folder import check_data, environment, environment_of
+from .folder import check_data, environment_of
 from .launch import typed_path
 from .networks.starting import transfer
 

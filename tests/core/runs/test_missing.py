@@ -45,6 +45,7 @@ def test_the_command_is_kept_for_a_module_too(monkeypatch, capsys):
     ("environment", "said"),
     [
         ({"plugins": {"my_gan": "/a b/my_gan.py"}}, "--plugin '/a b/my_gan.py': add this"),
+        ({"plugins": {"my_gan": "~/a b/my_gan.py"}}, "--plugin ~/'a b/my_gan.py': add this"),  # the shell opens the home
         # Runs of older versions have a blank instead of the file; the command has it.
         ({"plugins": {"my_gan": " "}, "command": "polygan --plugin ./my_gan.py train x"}, "--plugin ./my_gan.py: add this"),
         ({"command": "polygan train x --plugin=a.py --plugin b.py"}, "--plugin a.py --plugin b.py: add this"),

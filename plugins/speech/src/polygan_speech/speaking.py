@@ -16,6 +16,7 @@ from .text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from torch import nn
 
@@ -53,8 +54,10 @@ class Voice:
         options: Sampling,
         longest_text: int,
         end: int | None,
+        runs: Path | None = None,
     ) -> None:
-        """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None.
+        """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None; ``runs``: where a
+        vocoder that is named without a path is looked for, too.
 
         ConfigError for a language of ``options`` that is none of ``languages``.
         """
@@ -66,7 +69,7 @@ class Voice:
         self._asked = languages.number(options.language) if options.language else None
         self.most = min(LONGEST, max(40, longest_text))
         self.device = generator.mel_mean.device
-        self._decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device)
+        self._decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device, runs)
 
     def say(self, text: str, speaker: int | None, seed: int) -> Iterator[Spoken]:
         """The sentences of a text, each as soon as it is made, with the pause that follows another one in front.

@@ -113,7 +113,7 @@ class Speech(Recipe[Config]):
 
     def _voice(self, networks: Mapping[str, nn.Module], request: Request) -> Voice:
         longest = int(self.info.get("longest_text", 200))
-        return Voice(networks, self.mel, self.spelling, self.languages, request.options, longest, self.end)
+        return Voice(networks, self.mel, self.spelling, self.languages, request.options, longest, self.end, self.runs)
 
 
 def _seed(request: Request) -> int:

@@ -126,7 +126,7 @@ class Conversion(Recipe[Config]):
     def _decoder(self, request: Request, rate: int) -> Callable[[Tensor], Tensor]:
         if rate != self.mel.sample_rate:
             raise ConfigError(f"recordings of {rate} Hz and a model of {self.mel.sample_rate} Hz; resample them")
-        return vocoding.decoder(request.options.vocoder, self.mel, request.device)
+        return vocoding.decoder(request.options.vocoder, self.mel, request.device, self.runs)
 
     def _converter(self, networks: Mapping[str, nn.Module], options: Sampling, label: int | None) -> Converter:
         """From the speaker ``label``, or the one that ``options`` name, to the one that ``options`` name."""
