@@ -20,6 +20,7 @@ _CHARACTERS = "a-z, 0-9, '-', '_' and '.'"
 COMMANDS = (
     "list",
     "plugins",
+    "runs",
     "data",
     "cache",
     "train",

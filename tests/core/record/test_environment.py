@@ -21,8 +21,14 @@ def plugin(name, where="", distribution="", status="loaded"):
     return SimpleNamespace(name=name, module=where, distribution=distribution, version="1.0", status=status)
 
 
-def facts(*plugins):
-    return environment(torch.device("cpu"), "fp32", SimpleNamespace(plugins=plugins))
+def facts(*plugins, handed=None):
+    return environment(torch.device("cpu"), "fp32", SimpleNamespace(plugins=plugins, handed=handed or {}))
+
+
+def test_what_a_script_handed_in_is_named_without_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert facts(handed={"toy/Mine": str(tmp_path / "mine.py")})["handed"] == {"toy/Mine": "~/mine.py"}
+    assert "handed" not in facts()
 
 
 def test_it_names_programs_processor_and_packages():
