@@ -33,5 +33,5 @@ def cepstra_of(mel: Tensor) -> Tensor:
     found = cosines(mel.shape[1], size_of(mel.shape[1]) // 2).to(mel).T @ mel
     wide = F.pad(found, (2, 2))
     size = mel.shape[2]
-    slopes = sum(k * (wide[..., 2 + k : 2 + k + size] - wide[..., 2 - k : 2 - k + size]) for k in (1, 2)) / 10
-    return torch.cat([found, slopes], 1)
+    one, two = (wide[..., 2 + k : 2 + k + size] - wide[..., 2 - k : 2 - k + size] for k in (1, 2))
+    return torch.cat([found, (one + 2 * two) / 10], 1)
