@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 200  # frames of a symbol
 _CLEAR = 10.0  # how much a speaker's vector counts beside languages: a voice is then learned by the speaker, not by the language
-_WEAK = (
-    0.1  # how much a language's vector counts in front of the encoder, which would else learn voices from the language
-)
+_WEAK = 0.1  # how much a language's vector counts in front of the encoder, which else learns voices from languages
 _PLACES = 3  # numbers that say where within its symbol a frame lies
 
 
