@@ -146,8 +146,9 @@ def direct(pairs: Sequence[Pair], sentences: Sequence[Words], folder: Path, step
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("source", "target"), *((" ".join(a), " ".join(b)) for a, b in pairs)])
-    data = {"source": str(folder / "pairs.csv"), "given": "source", "column": "target"}
-    run = polygan.train("text/seq2seq", data=data, steps=steps, runs=str(folder / "runs"), name="seq2seq", quiet=True)
+    data = {"source": str(folder / "pairs.csv"), "given": "source", "column": "target", "held_out": 0.1}
+    options = {"batch_size": max(2, min(16, len(pairs) // 10)), "runs": str(folder / "runs"), "name": "seq2seq"}
+    run = polygan.train("text/seq2seq", data=data, steps=steps, quiet=True, **options)
     made = run.convert_lines([" ".join(sentence) for sentence in sentences])
     return [words_of(line) for samples in made for line in run.domain.lines(samples)]
 
@@ -215,7 +216,9 @@ def translated(source: Path, target: Path, steps: int, out: Path) -> tuple[list[
     print(f"  phrase table            {share_right(truth, made):.3f}")
     print(f"  nearest training prompt {share_right(truth, [nearest(words, pairs) for words in given]):.3f}")
     if steps:
-        print(f"  text/seq2seq, {steps} steps {share_right(truth, direct(pairs, given, out / 'direct', steps)):.3f}")
+        print(
+            f"  {f'text/seq2seq, {steps} steps':23s} {share_right(truth, direct(pairs, given, out / 'direct', steps)):.3f}"
+        )
     for words, other in list(zip(given, made, strict=True))[:5]:
         print(f"  {' '.join(words)} -> {' '.join(other)}")
     return held, made, translator

@@ -126,8 +126,10 @@ def test_the_example_of_another_language_translates_what_it_did_not_learn(tmp_pa
         (tmp_path / folder).mkdir()
         lines = [f"{v}-{n}|{(v, w)[side]} {(n, m)[side]}" for v, w in verbs.items() for n, m in numbers.items()]
         (tmp_path / folder / "metadata.csv").write_text("\n".join(lines))
-    example("other_language").main([str(tmp_path / "en"), str(tmp_path / "it")])
+    options = ["--direct", "2", "--out", str(tmp_path / "spoken")]
+    example("other_language").main([str(tmp_path / "en"), str(tmp_path / "it"), *options])
     out = capsys.readouterr().out
     share = {line[:25].strip(): float(line[26:]) for line in out.splitlines() if re.fullmatch(r"  .{23} [0-9.]+", line)}
     assert share["phrase table"] == 1
     assert share["nearest training prompt"] <= 0.75
+    assert len(share) == 3  # and the network's
