@@ -13,7 +13,7 @@ table (Koehn et al. 2003): words of the training prompts are aligned (IBM model 
 counted, and a decoder with bigrams of words puts them together. A tenth of the prompts is held out from all of this. The script prints
 which share of the words of held-out prompts is right, beside two translations that only remember: the translation of the nearest
 training prompt, and with ``--direct`` a network trained on the pairs of texts (``text/seq2seq``). On the Asterisk prompts (462 pairs to
-learn from, 54 held out) the phrase table had 57 % of the words right, and the nearest prompt's translation 47 %.
+learn from, 54 held out) the phrase table had 57 % of the words right, the nearest prompt's translation 47 %, and the network 33 %.
 """
 
 from __future__ import annotations
