@@ -158,10 +158,12 @@ def missing(error: BaseException | None) -> str:
 
 @cache
 def catalogue() -> Catalogue:
-    """The plugins of this checkout, installed or not, and the tests' own."""
+    """The plugins of this checkout with recipes, installed or not, and the tests' own."""
     with tempfile.TemporaryDirectory() as folder:
         files = [ROOT / "tests" / "toy_gan.py"]
         for package in sorted(ROOT.glob("plugins/*/src/polygan_*/__init__.py")):
+            if "def polygan_recipes(" not in package.read_text(encoding="utf-8"):
+                continue
             file = Path(folder) / f"device_{package.parent.name}.py"
             file.write_text(f"from {package.parent.name} import *  # noqa: F403\n", encoding="utf-8")
             files.append(file)

@@ -12,6 +12,7 @@ from ...data.domain import Domain, Samples
 from ...data.pieces import Picture
 from ...data.source import Fact, Field, Source
 from ...errors import ConfigError, DataError
+from ...files import write_bytes
 from ...scoring.evaluation import Score
 
 if TYPE_CHECKING:
@@ -121,9 +122,11 @@ class TensorDomain(Domain):
         path = path if path.suffix in self.writes else path / "samples.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
-            path.write_bytes(_picture(samples.data))
+            write_bytes(path, _picture(samples.data))
         else:
-            np.save(path, samples.data.numpy())
+            array = io.BytesIO()
+            np.save(array, samples.data.numpy())
+            write_bytes(path, array.getvalue())
         return [path]
 
     def pil(self, samples: Samples) -> list[Any]:
