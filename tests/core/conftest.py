@@ -25,6 +25,26 @@ def toys(tmp_path, monkeypatch):
     set_catalogue(None)
 
 
+@pytest.fixture
+def metrics(toys, monkeypatch):
+    """Add metrics of points to the catalogue of the test: functions by name. The ids are returned."""
+    import polygan
+    from polygan.plugins import get_catalogue
+
+    catalogue = get_catalogue()
+    spread = catalogue.resolve(catalogue.metric("points/spread"))
+
+    def add(**functions):
+        for name, function in functions.items():
+            monkeypatch.setitem(spread.__globals__, name, function)
+            spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
+            monkeypatch.setitem(catalogue.metrics, spec.id, spec)
+            monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
+        return tuple(f"points/{name}" for name in functions)
+
+    return add
+
+
 HEAD = "from polygan import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec, hookimpl\n"
 
 

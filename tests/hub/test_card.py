@@ -239,3 +239,12 @@ def test_names_of_classes_are_listed_and_many_are_counted():
     text = write_card(Card("me/x", "image/dcgan", "image", 1, classes=tuple(f"c{i}" for i in range(1000))))
     assert "| 1,000 classes | c0, c1," in text
     assert "c49 and 950 more |" in text
+
+
+@pytest.mark.parametrize(
+    ("better", "said"), [("lower", "lower"), ("higher", "higher"), ("near", "near the floor"), ([], "lower")]
+)
+def test_a_card_says_which_scores_are_better(better, said):
+    score = {"name": "audio/sharpness", "value": 0.9, "floor": 1.0, "better": better, "step": 4}
+    text = write_card(Card("me/x", "points/mlp", "points", 4, scores=(score,)))
+    assert f"| audio/sharpness | 0.9 | 1 |  | {said} | 4 |  |" in text

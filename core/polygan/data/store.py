@@ -82,9 +82,9 @@ class Store:
         self.read: dict[str, Any] = {}
         """What the source said of itself before its samples were decoded: the key ``read`` of a run's data.json."""
         self.base: str = ""
+        """The folder to which the paths of the data are relative; empty where the data is no path."""
         self.place: str = "source"
         """The data setting that says where the data lies."""
-        """The folder to which the paths of the data are relative; empty where the data is no path."""
         self.surveyed: dict[str, Any] = {}
         """The facts of ``info`` that the recipe found in the training split (`Recipe.survey`)."""
         self.fields = {name: Field(dtype, tuple(shape)) for name, (dtype, shape) in facts["fields"].items()}

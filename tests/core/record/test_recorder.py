@@ -100,23 +100,6 @@ def test_what_a_recipe_remarks_about_values_is_said_once_and_stands_in_the_repor
     assert page.count("The loss is &lt;odd&gt;.") == 1
 
 
-@pytest.fixture
-def metrics(monkeypatch):
-    """Add metrics to the catalogue: functions by name. The ids are returned."""
-    catalogue = get_catalogue()
-    spread = catalogue.resolve(catalogue.metric("points/spread"))
-
-    def add(**functions):
-        for name, function in functions.items():
-            monkeypatch.setitem(spread.__globals__, name, function)
-            spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
-            monkeypatch.setitem(catalogue.metrics, spec.id, spec)
-            monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
-        return tuple(f"points/{name}" for name in functions)
-
-    return add
-
-
 def saved_scores(run):
     return {e.step: e.score for e in polygan.Checkpoints(run.folder / "checkpoints").entries()}
 

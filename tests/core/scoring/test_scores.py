@@ -71,23 +71,6 @@ def test_a_metric_that_raises_loses_neither_the_run_nor_the_other_scores(monkeyp
 # Values that are not finite, and reasons that are shared
 
 
-@pytest.fixture
-def metrics(monkeypatch):
-    """Add metrics to the catalogue: functions by name."""
-    catalogue = get_catalogue()
-    spread = catalogue.resolve(catalogue.metric("points/spread"))
-
-    def add(**functions):
-        for name, function in functions.items():
-            monkeypatch.setitem(spread.__globals__, name, function)
-            spec = polygan.MetricSpec(f"points/{name}", f"{spread.__module__}:{name}", "")
-            monkeypatch.setitem(catalogue.metrics, spec.id, spec)
-            monkeypatch.setitem(catalogue._owners, ("metric", spec.id), catalogue.owner("metric", "points/spread"))
-        return [f"points/{name}" for name in functions]
-
-    return add
-
-
 def computed(names):
     said = []
     return compute_scores(get_catalogue(), names, None, said.append), said

@@ -47,8 +47,11 @@ def stored_source(data: DataSettings, run: Path | None) -> Stored:
             f"data = {HANDED} was handed in by a script: pass the samples with polygan.train(..., data=samples)"
         )
     facts = read_data(run)
-    place = cache_folder(data) / "stores" / str(facts.get("key"))
+    key = str(facts.get("key"))
+    place = cache_folder(data) / "stores" / key
     try:
+        if not key.isalnum():  # a stranger's run may name any place
+            raise DamagedStore(f"{key!r} is no key of decoded data")
         store = Store.open(place)
     except DamagedStore:
         raise DataError(

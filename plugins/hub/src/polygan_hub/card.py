@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()!|~$:@^])|(?<=www)(\.)|^([#+=-])")
+_BETTER = {"higher": "higher", "near": "near the floor"}
+"""What `polygan.Score.better` says, in words; all else is lower."""
 _MOST_NAMES = 50
 _LONGEST = 200
 
@@ -130,7 +132,7 @@ def _scores(card: Card) -> str:
                 f"{_number(score.get('value'))}{error}",
                 _number(score.get("floor")),
                 f"{_number(baseline[0])} ({plain(baseline[1])})" if pair else "",  # pyright: ignore[reportOptionalSubscript]
-                "higher" if score.get("better") == "higher" else "lower",
+                _BETTER.get(str(score.get("better")), "lower"),
                 str(score.get("step", "")),
                 plain(score.get("note") or ""),
             )

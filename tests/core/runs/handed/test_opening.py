@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 
@@ -93,6 +94,17 @@ def test_data_in_memory_is_found_in_the_cache_or_asked_for_again():
     with pytest.raises(polygan.DataError, match=r"the data of run .* has changed"):
         polygan.resume(run.folder, steps=8, networks=networks, data=data(1), quiet=True)
     assert polygan.resume(run.folder, steps=8, networks=networks, data=data(), quiet=True).step == 8
+
+
+def test_data_of_a_run_is_looked_for_in_the_cache_alone():
+    networks = torch.nn.Linear(64, 2), torch.nn.Linear(2, 1)
+    run = polygan.train(networks, data(), **QUICK)
+    path = run.folder / "data.json"
+    facts = json.loads(path.read_text())
+    shutil.copytree(f"cache/stores/{facts['key']}", "elsewhere")
+    path.write_text(json.dumps({**facts, "key": "../../elsewhere"}))
+    with pytest.raises(polygan.DataError, match=r"the cache no longer has it .* data=samples"):
+        polygan.load(run.folder, networks=networks).splits()
 
 
 def test_a_domain_without_arrays_says_so():
