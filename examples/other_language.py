@@ -248,7 +248,7 @@ def spoken(held: Sequence[str], translator: PhraseTranslator, given: argparse.Na
     made = [translator(words) or ["?"] for words in heard]
     print(f"word errors of the recogniser {wrong:.3f}")
     print(f"share of right words {share_right([words_of(others[name]) for name in held], made):.3f}")
-    run = polygan.load(given.voices)
+    run = polygan.load(given.voices, step=given.step)
     language = given.language or language_of(run, target.name)
     sounds = speak(run, source.name, language, made, given.vocoder)
     out.mkdir(parents=True, exist_ok=True)
@@ -263,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=Path, help="recordings in English, with transcripts")
     parser.add_argument("target", type=Path, help="the same prompts in another language")
     parser.add_argument("--voices", default="", help="a run of audio/tacotron2 that knows both speakers")
+    parser.add_argument("--step", type=int, help="the checkpoint of that run; else the newest")
     parser.add_argument("--language", default="", help="read the translation in it; else the second speaker's language")
     parser.add_argument("--vocoder", default="griffin-lim")
     parser.add_argument(
