@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .report.comparison import compare
-    from .runs.data.licence import licence_of
+    from .runs.data.receipt import licence_of
     from .runs.exported import import_weights
     from .runs.run import Run, load
     from .runs.train import resume, train
@@ -89,7 +89,7 @@ _HOME = {
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "report.comparison": "compare",
-    "runs.data.licence": "licence_of",
+    "runs.data.receipt": "licence_of",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
     "runs.train": "resume train",

@@ -1,4 +1,4 @@
-"""The receipt of data: what a source found and what it left out, before any sample is decoded; a sheet of some samples."""
+"""The receipt of data: what a source found and what it left out, before any sample is decoded; a sheet of some samples; a licence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...data.source import Fact, Source
 from ...data.store import Split, split_rows
 from ...errors import ConfigError, one_line
 from ...messages import printable
+from ...plugins.catalogue import get_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...data.domain import Domain
     from ...data.source import DataSettings, LeftOut
+    from ...settings.parser import Settings
 
 _WIDTH = 300
 """Characters of a compact line."""
@@ -128,3 +130,9 @@ def write_sheet(source: Source, settings: DataSettings, domain: Domain, out: str
         store = build_store(Excerpt(source, indices), some, progress=False)
         split = Split(store, np.arange(len(store)), "excerpt")
         return dataclasses.replace(domain.real(split, split.rows), domain=domain).save(out)
+
+
+def licence_of(settings: Settings) -> str:
+    """The licence that the named data set of a run names (`DatasetSpec.licence`); empty where the data is no named data set."""
+    spec = get_catalogue().datasets.get(settings.data.source)
+    return spec.licence if spec else ""
