@@ -58,7 +58,7 @@ def _unmet(distribution: str) -> Iterator[Need]:
 def _extras(distribution: str) -> list[str]:
     try:
         return list(metadata.metadata(distribution).get_all("Provides-Extra") or ())
-    except Exception:
+    except Exception:  # damaged metadata, as above
         return []
 
 
