@@ -16,6 +16,7 @@ from .conversion.envelope import Perturbation
 from .conversion.frames import frame_counts, kept_frames, log_mels, windows
 from .conversion.generator import Generator
 from .conversion.losses import as_large_as, content_distance, ctc, feature_distance, mel_distance
+from .conversion.matching import matched
 from .conversion.recogniser import Recogniser
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from polygan import Batch, Context, TrainerSettings
+
+    from .conversion.frames import Windows
 
 
 class VoiceConversion(Conversion):
@@ -122,8 +125,8 @@ class VoiceConversion(Conversion):
     def rebuild_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """The identity term alone."""
         cut = windows(self.mel, batch, self.config.window, ctx.noise)
-        kept, change = self._hidden(ctx, len(cut.mel)), self._change(ctx, len(cut.mel))
-        made = ctx["generator"](cut.mel, cut.label, cut.pitch, kept, change)
+        kept, (given, change) = self._hidden(ctx, len(cut.mel)), self._given(ctx, cut)
+        made = ctx["generator"](given, cut.label, cut.pitch, kept, change)
         return {"identity": self._distance(ctx, made, cut.mel).mean()}
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
@@ -137,8 +140,8 @@ class VoiceConversion(Conversion):
             made = [generator(cut.mel, target, pitch, self._hidden(ctx, n))]
             labels = [target]
             if not self.config.identity_steps or ctx.step < self.config.identity_steps:
-                change = self._change(ctx, n)
-                made.append(generator(cut.mel, cut.label, cut.pitch, self._hidden(ctx, n), change))
+                given, change = self._given(ctx, cut)
+                made.append(generator(given, cut.label, cut.pitch, self._hidden(ctx, n), change))
                 labels.append(cut.label)
         ctx.cache.update(cut=cut, made=made, labels=labels)
         logits = ctx["discriminator"](
@@ -177,9 +180,15 @@ class VoiceConversion(Conversion):
             return None
         return kept_frames(ctx.noise, torch.full((n,), window, device=ctx.device), window, self.config.mask)
 
-    def _change(self, ctx: Context, n: int) -> Perturbation | None:
-        """Another speaker and room for each of ``n`` windows, of which only the envelope is left."""
-        return Perturbation.draw(ctx.noise, n, self.config.perturb) if self.config.perturb else None
+    def _given(self, ctx: Context, cut: Windows) -> tuple[Tensor, Perturbation | None]:
+        """What windows are to be made from: themselves with another speaker and room, or frames of others that sound alike."""
+        c, n = self.config, len(cut.mel)
+        change = Perturbation.draw(ctx.noise, n, c.perturb) if c.perturb else None
+        if self.alphabet is None or not c.matched or ctx.step < c.recogniser_steps:
+            return cut.mel, change
+        frames, able = matched(cast("Recogniser", ctx["content"]), cut)
+        rows = (ctx.noise.uniform(n) < c.matched) & able
+        return torch.where(rows[:, None, None], frames, cut.mel), change and change.without(rows)
 
     def _distance(self, ctx: Context, made: Tensor, wanted: Tensor) -> Tensor:
         with ctx.fp32():

@@ -35,6 +35,12 @@ class Perturbation(NamedTuple):
         """A factor and an equaliser for each of ``n`` samples; ``strength``: deviation of the equaliser."""
         return cls(noise.integers(WARPS, n), strength * noise.normal(n, _SHADES))
 
+    def without(self, rows: Tensor) -> Perturbation:
+        """The same, and no change for the samples that ``rows`` (B,) names."""
+        return Perturbation(
+            torch.where(rows, WARPS // 2, self.warp), torch.where(rows[:, None], 0.0, self.shades)
+        )
+
 
 def smooth_part(n_mels: int) -> Tensor:
     """(n_mels, n_mels) float64: the projection of a log-mel to its envelope."""

@@ -37,6 +37,12 @@ class Windows(NamedTuple):
     """Hz (B, W); 0: unvoiced."""
     label: Tensor
     """Speakers (B,)."""
+    index: Tensor
+    """Which frames of the clips the windows are (B, W), int64."""
+    clips: Tensor
+    """Log-mel (B, n_mels, F) of the whole clips."""
+    counts: Tensor
+    """Frames (B,) of the clips."""
 
 
 @torch.no_grad()
@@ -49,7 +55,7 @@ def windows(spec: MelSpec, batch: Batch, size: int, noise: Noise) -> Windows:
     index = (start[:, None] + torch.arange(size, device=waveform.device)) % frames[:, None]  # (B, W)
     mel = log_mels(spec, waveform)
     cut = mel.gather(2, index[:, None].expand(-1, mel.shape[1], -1))
-    return Windows(cut, pitch_of(waveform, spec, index), batch["label"])
+    return Windows(cut, pitch_of(waveform, spec, index), batch["label"], index, mel, frames)
 
 
 def kept_frames(noise: Noise, frames: Tensor, size: int, most: float) -> Tensor:

@@ -45,6 +45,9 @@ class Config(MelConfig):
     """Weight of feature matching between a mel and the one made anew, as a share of the identity term."""
     perturb: float = ranged(0.3, "[0, inf)")
     """Deviation of the random equaliser in the identity term, which also stretches the frequency axis; 0: the mel as it is."""
+    matched: float = ranged(0.5, "[0, 1]")
+    """Share of the identity term's windows that are made from the frames of other speakers that sound alike, once the recogniser has
+    learned; 0, and without transcripts: all are made from themselves. Frames are looked for in the same batch."""
     mask: float = ranged(0.25, "[0, 1)")
     """Largest share of a window's frames that the generator does not see."""
     learning_rate: float = ranged(5e-4, "(0, 1]", usual="5e-4")
