@@ -37,9 +37,7 @@ class Perturbation(NamedTuple):
 
     def without(self, rows: Tensor) -> Perturbation:
         """The same, and no change for the samples that ``rows`` (B,) names."""
-        return Perturbation(
-            torch.where(rows, WARPS // 2, self.warp), torch.where(rows[:, None], 0.0, self.shades)
-        )
+        return Perturbation(torch.where(rows, WARPS // 2, self.warp), torch.where(rows[:, None], 0.0, self.shades))
 
 
 def smooth_part(n_mels: int) -> Tensor:
