@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,6 +35,10 @@ class Sounds(nn.Module):
         return torch.eye(5)[self.sounds] + 3, None  # the 3: what a speaker and a room add to all
 
 
+def hearing(sounds) -> Any:
+    return Sounds(sounds)
+
+
 def cut_of(index):
     """Windows of frames ``index`` (B, W) of clips whose mel tells clip and frame."""
     clips = (100 * torch.arange(4.0)[:, None] + torch.arange(10.0))[:, None].expand(-1, 3, -1)
@@ -44,7 +49,7 @@ def cut_of(index):
 def test_a_frame_is_replaced_by_the_same_sound_of_another_speaker_in_the_same_half():
     sounds = torch.tensor([[0, 1, 2, 3, 4], [4, 2, 0, 1, 1], [3, 1, 0, 0, 0], [1, 3, 1, 4, 0]])
     index = torch.tensor([[0, 1, 4, 5], [0, 1, 2, 3], [0, 1, 0, 1], [2, 3, 6, 7]])
-    frames, able = matched(Sounds(sounds), cut_of(index))
+    frames, able = matched(hearing(sounds), cut_of(index))
     assert able.all()
     # Clip 0 begins with sound 0 (in clip 1 at step 2, or in clip 3 at step 4), then has sound 2 (clip 1, step 1).
     assert frames[0, 0, 2:].tolist() == [102, 103]
@@ -61,14 +66,14 @@ def test_a_frame_is_replaced_by_the_same_sound_of_another_speaker_in_the_same_ha
 
 def test_what_lies_behind_the_end_of_a_clip_is_never_taken():
     sounds = torch.tensor([[0, 0, 0, 0, 0], [1, 1, 2, 0, 0], [0, 0, 0, 0, 0], [1, 3, 1, 4, 2]])
-    frames, _ = matched(Sounds(sounds), cut_of(torch.tensor([[0, 1]] * 4)))
+    frames, _ = matched(hearing(sounds), cut_of(torch.tensor([[0, 1]] * 4)))
     assert (frames[1] // 100 % 2 == 0).all()
     assert ((frames[0] - 100 < 6) | (frames[0] >= 300)).all()  # sound 0 of clip 1 lies behind its six frames
 
 
 def test_one_speaker_alone_has_nobody_to_match():
     cut = cut_of(torch.zeros(4, 3, dtype=torch.long))._replace(label=torch.tensor([0, 0, 0, 0]))
-    frames, able = matched(Sounds(torch.zeros(4, 5, dtype=torch.long)), cut)
+    frames, able = matched(hearing(torch.zeros(4, 5, dtype=torch.long)), cut)
     assert not able.any()
     assert frames.isfinite().all()
 
