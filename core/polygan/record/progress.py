@@ -6,6 +6,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections import deque
+from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, NoReturn
 
@@ -74,19 +75,22 @@ class TimeLeft:
 
 
 class Progress:
-    """A live line on a terminal (iteration, samples/s, time left, loss terms); plain lines where stderr is no terminal."""
+    """A live line on a terminal (iteration, samples/s, time left, loss terms), a bar in a notebook with ipywidgets, else plain lines."""
 
     def __init__(self, steps: int, *, quiet: bool = False) -> None:
         self.steps, self.quiet = steps, quiet
-        self.terminal = sys.stderr.isatty() and not quiet
+        self.live = not quiet and (_in_notebook() or sys.stderr.isatty())
         self._bar: tqdm[NoReturn] | None = None
         self._left: TimeLeft | None = None
 
     def start(self, step: int, turns: Sequence[Turn] = ()) -> None:
         """Training begins at ``step``."""
         self._left = TimeLeft(turns, self.steps, step)
-        if self.terminal:
-            self._bar = tqdm(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True, bar_format=_BAR)
+        if self.live:
+            bars = tqdm
+            if _in_notebook():
+                from tqdm.notebook import tqdm as bars
+            self._bar = bars(total=self.steps, initial=step, unit="it", dynamic_ncols=True, leave=True, bar_format=_BAR)
 
     def show(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """Show the step, the speed, the time left and the loss terms after values were logged."""
@@ -113,6 +117,11 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, which can show a bar."""
+    return "ipykernel.zmqshell" in sys.modules and find_spec("ipywidgets") is not None
 
 
 def _clock(seconds: float) -> str:

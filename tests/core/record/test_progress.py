@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
 from polygan import Turn
 from polygan.record import progress
@@ -133,6 +135,25 @@ def test_a_terminal_has_one_live_line_that_goes_forward(monkeypatch, capsys):
     assert "60/100" in err
     assert "0:00 left, 1234 samples/s d/real 0.512" in err
     assert "step 60/100" not in err
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_with_widgets_has_a_bar_and_plain_lines_without(monkeypatch, capsys, widgets):
+    class Bar(tqdm):
+        def __init__(self, **options):
+            super().__init__(file=io.StringIO(), **options)
+
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", ModuleType("ipykernel.zmqshell"))
+    monkeypatch.setitem(sys.modules, "tqdm.notebook", SimpleNamespace(tqdm=Bar))
+    monkeypatch.setattr(progress, "find_spec", {"ipywidgets": "found" if widgets else None}.get)
+    shown = Progress(100)
+    shown.start(40)
+    shown.show(trainer(60), VALUES)
+    if widgets:
+        assert isinstance(shown._bar, Bar)
+        assert shown._bar.n == 60
+    shown.close()
+    assert ("step 60/100" in capsys.readouterr().err) != widgets
 
 
 def test_quiet_says_nothing_even_on_a_terminal(monkeypatch, capsys):
