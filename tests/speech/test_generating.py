@@ -79,6 +79,14 @@ def test_strings_and_lists_of_strings_are_given_in_python(run, tmp_path):
         loaded.generate(given="漢字")
 
 
+def test_the_alignment_of_what_was_made_names_each_symbol_in_order(run):
+    (heard,) = run.generate(given="bead deed").extra["alignment"]
+    assert (heard.sum(1) - 1).abs().max() < 1e-3
+    assert (heard @ torch.arange(float(heard.shape[1]))).diff().min() > -1e-3
+    assert heard[0].argmax() == 0
+    assert heard[-1].argmax() == heard.shape[1] - 1
+
+
 def test_another_vocoder_must_exist(run):
     with pytest.raises(polygan.ConfigError, match="vocoder = 'nowhere'"):
         polygan.load(run.folder).generate(given="deed", vocoder="nowhere")

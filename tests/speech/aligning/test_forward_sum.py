@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from polygan_speech.aligning.forward_sum import forward_sum
+from polygan_speech.aligning.forward_sum import forward_sum, posteriors
 
 
 def one_by_one(log_p):
@@ -44,6 +44,22 @@ def test_the_gradient_is_that_of_the_sum_over_all_alignments():
     torch.stack([one_by_one(other[b, : FRAMES[b], : TOKENS[b]]) for b in range(4)]).sum().backward()
     assert (log_p.grad - other.grad).abs().max() < 1e-12
     assert torch.autograd.gradcheck(lambda x: forward_sum(x, FRAMES, TOKENS), (example().requires_grad_(),))
+
+
+def test_posteriors_tell_each_frames_symbol_in_order():
+    log_p = example()
+    total, share = posteriors(log_p, FRAMES, TOKENS)
+    assert torch.equal(total, -forward_sum(log_p, FRAMES, TOKENS))
+    for b in range(4):
+        own = share[b, : FRAMES[b]]
+        assert (own.sum(1) - 1).abs().max() < 1e-12
+        assert (own @ torch.arange(4.0, dtype=own.dtype)).diff().min() >= 0
+        assert own[0, 0] == pytest.approx(1)
+        assert own[-1, TOKENS[b] - 1] == pytest.approx(1)
+        assert not share[b, FRAMES[b] :].any()
+    total, share = posteriors(log_p[:, :3], torch.tensor([3, 3, 3, 3]), torch.tensor([4, 4, 4, 4]))
+    assert not total.any()
+    assert not share.any()
 
 
 def test_padding_has_no_part():

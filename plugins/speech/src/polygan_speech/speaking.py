@@ -10,6 +10,7 @@ from torch import Tensor
 from polygan import ConfigError, did_you_mean, mix
 from polygan_audio import vocoding
 
+from .aligning.forward_sum import posteriors
 from .generator import Generator
 from .parallel.network import Parallel
 from .text.sentences import sentences
@@ -126,11 +127,14 @@ class Voice:
         return mel.float().cpu(), alignment.float().cpu()
 
     def _heard(self, ids: Tensor, mel: Tensor, speaker: Tensor | None, durations: Tensor) -> Tensor:
-        """Which symbols the aligner hears in a normalised mel (1, n_mels, F), without a preference for the diagonal."""
-        if self.aligner is None:
+        """Which symbols the aligner hears in a normalised mel (1, n_mels, F), in their order but without a preference for the diagonal.
+
+        These are (F, S) posteriors of a hidden Markov model; the planned ``durations`` where there is no aligner, or too few frames.
+        """
+        if self.aligner is None or mel.shape[2] < ids.shape[1]:
             return torch.repeat_interleave(torch.eye(ids.shape[1], device=ids.device), durations[0], 0)[: mel.shape[2]]
         tokens, frames = (torch.tensor([n], device=ids.device) for n in (ids.shape[1], mel.shape[2]))
-        return self.aligner(ids, tokens, mel, frames, speaker, prior=False)[0].softmax(1)
+        return posteriors(self.aligner(ids, tokens, mel, frames, speaker, prior=False), frames, tokens)[1][0]
 
     def _most_frames(self) -> int:
         return max(1, int(self.options.longest * self.spec.sample_rate / self.spec.hop_length))

@@ -22,27 +22,37 @@ def forward_sum(log_p: Tensor, frames: Tensor, tokens: Tensor) -> Tensor:
     return _ForwardSum.apply(log_p, frames, tokens)  # pyright: ignore[reportReturnType]
 
 
+@torch.no_grad()
+def posteriors(log_p: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """ln of the sum over all alignments (B,), and how much of the sum has frame f say symbol s (B, F, S): each frame's add up to 1.
+
+    Shapes as in `forward_sum`. Both are 0 for a clip without an alignment, and the posteriors are 0 in padding.
+    """
+    count, length, size = log_p.shape
+    log_p = log_p if log_p.dtype == torch.float64 else log_p.float()
+    # The backward recursion is the forward one of the clip from its end to its beginning; they run side by side.
+    back_f = (frames[:, None] - 1 - torch.arange(length, device=log_p.device)).clamp(min=0)
+    back_s = (tokens[:, None] - 1 - torch.arange(size, device=log_p.device)).clamp(min=0)
+    sums = _sums(torch.cat([log_p, _turned(log_p, back_f, back_s)]))  # (2 B, F, S)
+    ahead, behind = sums[:count], _turned(sums[count:], back_f, back_s)
+    last_f, last_s = ((n - 1).clamp(min=0) for n in (frames, tokens))
+    rows = torch.arange(count, device=log_p.device)
+    total = ahead[rows, last_f, last_s]
+    possible = total.isfinite() & (frames > 0) & (tokens > 0)
+    inside = torch.arange(length, device=log_p.device)[:, None] < frames[:, None, None]
+    inside = inside & (torch.arange(size, device=log_p.device) < tokens[:, None, None])
+    share = (ahead + behind - log_p - total[:, None, None]).exp()
+    return torch.where(possible, total, 0.0), torch.where(inside & possible[:, None, None], share, 0.0)
+
+
 class _ForwardSum(torch.autograd.Function):
-    """The forward and the backward recursion run side by side; the gradient is what frames say of symbols in all alignments."""
+    """The gradient is what frames say of symbols in all alignments."""
 
     @staticmethod
     def forward(ctx: Any, log_p: Tensor, frames: Tensor, tokens: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        count, length, size = log_p.shape
-        log_p = log_p.detach() if log_p.dtype == torch.float64 else log_p.detach().float()
-        # The backward recursion is the forward one of the clip from its end to its beginning.
-        back_f = (frames[:, None] - 1 - torch.arange(length, device=log_p.device)).clamp(min=0)
-        back_s = (tokens[:, None] - 1 - torch.arange(size, device=log_p.device)).clamp(min=0)
-        sums = _sums(torch.cat([log_p, _turned(log_p, back_f, back_s)]))  # (2 B, F, S)
-        ahead, behind = sums[:count], _turned(sums[count:], back_f, back_s)
-        last_f, last_s = ((n - 1).clamp(min=0) for n in (frames, tokens))
-        rows = torch.arange(count, device=log_p.device)
-        total = ahead[rows, last_f, last_s]
-        possible = total.isfinite() & (frames > 0) & (tokens > 0)
-        inside = torch.arange(length, device=log_p.device)[:, None] < frames[:, None, None]
-        inside = inside & (torch.arange(size, device=log_p.device) < tokens[:, None, None])
-        share = (ahead + behind - log_p - total[:, None, None]).exp()
-        ctx.save_for_backward(torch.where(inside & possible[:, None, None], share, 0.0))
-        return torch.where(possible, -total, 0.0)
+        total, share = posteriors(log_p, frames, tokens)
+        ctx.save_for_backward(share)
+        return -total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
