@@ -15,7 +15,7 @@ from .conversion.discriminator import Discriminator
 from .conversion.envelope import Perturbation
 from .conversion.frames import frame_counts, kept_frames, log_mels, windows
 from .conversion.generator import Generator
-from .conversion.losses import as_large_as, content_divergence, ctc, feature_distance, mel_distance
+from .conversion.losses import as_large_as, content_distance, ctc, feature_distance, mel_distance
 from .conversion.matching import matched
 from .conversion.recogniser import Recogniser
 
@@ -162,8 +162,8 @@ class VoiceConversion(Conversion):
         if self.alphabet is not None:
             recogniser = ctx["content"]
             with torch.no_grad():
-                _, said = recogniser(cut.mel)
-            terms["content"] = c.content * content_divergence(said, recogniser(made[0])[1])
+                said, _ = recogniser(cut.mel)
+            terms["content"] = c.content * content_distance(said, recogniser(made[0])[0])
         if len(made) > 1:
             terms["rebuilt"] = c.adversarial * losses.least_squares_generator(maps[-1][n : 2 * n])["adversarial"]
             apart = self._distance(ctx, made[1], cut.mel)

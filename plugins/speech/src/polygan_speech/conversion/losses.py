@@ -41,13 +41,13 @@ def _repeats(symbols: Tensor, counts: Tensor) -> Tensor:
     return ((symbols[:, 1:] == symbols[:, :-1]) & inside).sum(1)
 
 
-def content_divergence(given: Tensor, made: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence KL(p || q) of what is said by logits ``given`` (p) and ``made`` (q), both (B, S, K).
+def content_distance(given: Tensor, made: Tensor) -> Tensor:
+    """Mean absolute difference of a recogniser's features (B, S, C), each channel less its mean over time.
 
-    What a recogniser reads tells the words alone; its features tell the voice as well. ``given`` is not differentiated.
+    The mean of a channel tells the speaker and the room more than what is said. ``given`` is not differentiated.
     """
-    p, q = wide(given.detach()).log_softmax(2), wide(made).log_softmax(2)
-    return F.kl_div(q, p, reduction="none", log_target=True).sum(2).mean()
+    given, made = (wide(x) - wide(x).mean(1, keepdim=True) for x in (given.detach(), made))
+    return (given - made).abs().mean()
 
 
 def mel_distance(made: Tensor, wanted: Tensor, deviation: Tensor) -> Tensor:

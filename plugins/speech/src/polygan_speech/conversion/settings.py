@@ -27,7 +27,7 @@ class Config(MelConfig):
     """Number of ConvNeXt blocks of the recogniser."""
     window: int = ranged(64, "[16, inf)", usual=64)
     """Frames of the windows in which voices are compared; whole clips go to the recogniser."""
-    pretrain_steps: int = ranged(2000, "[0, inf)")
+    pretrain_steps: int = ranged(3500, "[0, inf)")
     """Iterations in which the generator only makes each speaker's mels anew, before the discriminator comes in."""
     recogniser_steps: int = ranged(2000, "[0, inf)")
     """Iterations in which the recogniser learns from the transcripts; 0: no content term. The discriminator comes in after them."""
@@ -37,10 +37,11 @@ class Config(MelConfig):
     """Weight of what the discriminator says of conversions, and of mels that were made anew."""
     identity: float = ranged(5.0, "[0, inf)")
     """Weight of the difference between a mel and what the generator makes of it for its own speaker."""
-    cycle: float = ranged(2.0, "[0, inf)")
-    """Weight of the difference between a mel and its conversion that was converted back."""
-    content: float = ranged(5.0, "[0, inf)")
-    """Weight of the difference between the recogniser's features of a mel and of its conversion."""
+    cycle: float = ranged(0.5, "[0, inf)")
+    """Weight of the difference between a mel and its conversion that was converted back. A larger one keeps more of the given voice."""
+    content: float = ranged(1.0, "[0, inf)")
+    """Weight of the difference between the recogniser's features of a mel and of its conversion. They tell words and, less, the voice: a
+    larger weight keeps more of both."""
     features: float = ranged(1.0, "[0, inf)")
     """Weight of feature matching between a mel and the one made anew, as a share of the identity term."""
     perturb: float = ranged(0.3, "[0, inf)")
