@@ -31,6 +31,7 @@ def inside(folder):
 def served(stage, host="127.0.0.1"):
     """The address of the page of a stage."""
     import uvicorn
+
     from polygan_demo.server import application, listening
 
     listener = listening("127.0.0.1", 0)

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 from demo_pages import served
+
 from polygan_demo.stage import open_stage
 
 pytestmark = pytest.mark.slow

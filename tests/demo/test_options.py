@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pytest
-from polygan_demo.components import buttons, option_component
-from polygan_demo.options import changed, options_of, typed
 
 import polygan
 from polygan import Checked, ConfigError, ranged
+from polygan_demo.components import buttons, option_component
+from polygan_demo.options import changed, options_of, typed
 
 
 @dataclass(frozen=True, kw_only=True)

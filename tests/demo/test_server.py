@@ -9,12 +9,12 @@ import sys
 import httpx
 import pytest
 from demo_pages import catalogue, served
-from polygan_demo.commands import Demo, demo
-from polygan_demo.server import is_local, listening, serve
-from polygan_demo.stage import open_stage
 
 import polygan
 from polygan import ConfigError, read_options
+from polygan_demo.commands import Demo, demo
+from polygan_demo.server import is_local, listening, serve
+from polygan_demo.stage import open_stage
 
 
 class Page:

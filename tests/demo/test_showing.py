@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-from polygan_demo import showing
-
 import polygan
 from polygan import Passage, Picture, Sound
+from polygan_demo import showing
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x20\x00\x00\x00\x20"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from polygan_demo.abilities import latent_shape, latents_of
-from polygan_demo.playing import play
-from polygan_demo.stage import WAY, Stage, open_stage
 
 import polygan
 from polygan import ConfigError
+from polygan_demo.abilities import latent_shape, latents_of
+from polygan_demo.playing import play
+from polygan_demo.stage import WAY, Stage, open_stage
 
 
 def last(made):
@@ -114,6 +114,7 @@ def test_lines_are_continued_as_they_are_made(line_stage):
     made = [list(samples.data) for samples in line_stage.of_text("a small\n\ntwo birds\na", 0)]
     assert [len(texts) for texts in made] == [1, 2, 3]
     assert [text.split()[0] for text in made[-1]] == ["a", "two", "a"]
+    assert line_stage.can.classes == ()
     assert made[-1][0] == next(line_stage.run.convert_lines(["a small"], seed=0)).data[0]
     with pytest.raises(ConfigError, match="write a line"):
         last(line_stage.of_text(" \n ", 0))

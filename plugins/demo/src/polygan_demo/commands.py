@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from polygan import Checked, ranged, read_options
 
-HOST = "127.0.0.1"
-PORT = 7860
+from .address import HOST, PORT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,9 @@ def buttons(classes: Sequence[str], numbers: Sequence[int]) -> list[tuple[str, i
 
 def picture() -> Any:
     """A place for a picture, whose file is handed on as it is."""
-    return _local(gr.Image(label="Your picture", type="filepath", image_mode=None, sources=["upload", "clipboard"]))
+    return _local(
+        gr.Image(label="Your picture", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=240)
+    )
 
 
 def sound() -> Any:

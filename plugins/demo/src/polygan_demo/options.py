@@ -98,10 +98,9 @@ def _docstrings(kind: type) -> dict[str, str]:
             continue
         body = getattr(tree, "body", [])
         for field, text in itertools.pairwise(body):
-            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            if named and is_text and isinstance(text.value.value, str):
-                found[field.target.id] = " ".join(text.value.value.replace("`", "").split())
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                    found[name] = " ".join(said.replace("`", "").split())
     return found
 
 

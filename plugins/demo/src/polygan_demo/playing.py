@@ -54,20 +54,23 @@ def _played(stage: Stage, values: Mapping[str, Any]) -> Iterator[str]:
             stage, way, title=f"The whole way, from seed {seeds[0]} to seed {seeds[1]}"
         )
     elif mode == GIVEN:
-        yield from _from_given(stage, values, options)
+        yield from _from_given(stage, values, label, options)
     elif mode == DATA:
-        yield _from_data(stage, _whole("number", values["number"], 0, 2**31), _seed(values["given seed"]), options)
+        number = _whole("number", values["number"], 0, 2**31)
+        yield _from_data(stage, number, _seed(values["given seed"]), label, options)
     else:
         raise ConfigError(f"mode = {mode!r} is unknown; reload the page")
 
 
-def _from_given(stage: Stage, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
+def _from_given(
+    stage: Stage, values: Mapping[str, Any], label: int | None, options: Mapping[str, Any]
+) -> Iterator[str]:
     seed = _seed(values["given seed"])
     path = next((values[name] for name in ("file", "picture", "sound") if values.get(name)), None)
     if path:
-        made = stage.of_file(path, seed, options)
+        made = stage.of_file(path, seed, label, options)
     elif str(values.get("text") or "").strip():
-        made = stage.of_text(values["text"], seed, options)
+        made = stage.of_text(values["text"], seed, label, options)
     else:
         yield _first(stage, seed, options)
         return
@@ -81,19 +84,18 @@ def _from_given(stage: Stage, values: Mapping[str, Any], options: Mapping[str, A
 def _first(stage: Stage, seed: int, options: Mapping[str, Any]) -> str:
     """What the page shows before a user hands something in: a sample of the run's data where it is at hand."""
     hint = "Hand something in on the left, and what the run makes of it appears here."
-    if not stage.has_data:
+    if stage.can.from_noise or not stage.has_data:
         return showing.hint_html(hint)
     try:
         return showing.hint_html(f"{hint} Until then: a sample of the run's own data.") + _from_data(
-            stage, 0, seed, options
+            stage, 0, seed, None, options
         )
     except PolyganError:  # the data is elsewhere
         return showing.hint_html(hint)
 
 
-def _from_data(stage: Stage, number: int, seed: int, options: Mapping[str, Any]) -> str:
-    pieces, made = stage.of_data(number, seed, options)
-    return showing.pieces_html(pieces or stage.run.domain.render(made))
+def _from_data(stage: Stage, number: int, seed: int, label: int | None, options: Mapping[str, Any]) -> str:
+    return showing.pieces_html(stage.of_data(number, seed, label, options)[0])
 
 
 def _label(stage: Stage, value: Any) -> int | None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from gradio.themes import Default
 
 from polygan import ConfigError
 
-from .commands import HOST, PORT
+from .address import HOST, PORT
 from .page import CSS, build_page
 from .stage import open_stage
 
@@ -133,9 +134,7 @@ def application(stage: Stage, host: str = HOST) -> Any:
 
 
 def _theme() -> Any:
-    theme = gr.themes.Default(
-        primary_hue="teal", neutral_hue="stone", font=_FONTS, font_mono=["ui-monospace", "monospace"]
-    )
+    theme = Default(primary_hue="teal", neutral_hue="stone", font=_FONTS, font_mono=["ui-monospace", "monospace"])
     return theme.set(
         block_title_background_fill="none",
         block_title_background_fill_dark="none",

@@ -118,7 +118,7 @@ def about_html(run: Run) -> str:
         rows += [("data", _short(str(run.settings.data.source)))]
         rows += [("licence of the data", licence)] if licence else []
         rows += _counts(run.folder)
-        seconds = [r["seconds"] for r in records if isinstance(r.get("seconds"), int | float)]
+        seconds = [s for r in records if isinstance(s := r.get("seconds"), int | float)]
         rows += [("seconds of training", f"{seconds[-1]:,.0f}")] if seconds else []
         rows += [("batch size", f"{run.settings.run.batch_size:,}"), ("seed", str(run.settings.run.seed))]
         settings = _settings(run)
@@ -153,7 +153,8 @@ def _settings(run: Run) -> str:
             elif prefix or name not in ("runs", "cache"):
                 lines.append(f"{prefix}{name}: {json.dumps(_places(value), ensure_ascii=False, default=str)}")
 
-    add(polygan.parse_yaml(run.settings.yaml()), "")
+    saved = polygan.parse_yaml(run.settings.yaml())
+    add(saved if isinstance(saved, dict) else {}, "")
     return "\n".join(lines)
 
 

@@ -123,22 +123,26 @@ class Stage:
                 raise ConfigError("the way between two seeds has an order of its own; set the sampling settings back")
             ends = [latents_of(seed, (1, *latent)).flatten() for seed in seeds]
             at = torch.cat([torch.tensor([float(place)]), torch.linspace(0, 1, WAY)])
-            latents = slerp(*ends, at).reshape(-1, *latent) + self._move(moves)
+            latents = slerp(ends[0], ends[1], at).reshape(-1, *latent) + self._move(moves)
             made = self.run.generate(latents=latents, seed=seeds[0], **asked)
         return made[:1], dataclasses.replace(made[1:], kind="walk", columns=WAY)
 
     # From something given
 
-    def of_file(self, path: str, seed: int, options: Mapping[str, Any] | None = None) -> Iterator[Samples]:
+    def of_file(
+        self, path: str, seed: int, label: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> Iterator[Samples]:
         """What is made from a file: first the pieces so far, then all. Raises DataError for a file that cannot be read."""
-        yield from self._joined(self.run.convert_file(Path(path), seed=seed, **self._options(None, options)))
+        yield from self._joined(self.run.convert_file(Path(path), seed=seed, **self._options(label, options)))
 
-    def of_text(self, text: str, seed: int, options: Mapping[str, Any] | None = None) -> Iterator[Samples]:
+    def of_text(
+        self, text: str, seed: int, label: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> Iterator[Samples]:
         """What is made from each line of a text, as the lines get ready. Line i is made with the i-th seed from ``seed`` on."""
         lines = [line for line in text.splitlines() if line.strip()]
         if not lines:
             raise ConfigError("the text is empty; write a line")
-        asked = self._options(None, options)
+        asked = self._options(label, options)
         made = (self.run.convert_lines([line], seed=seed + i, **asked) for i, line in enumerate(lines))
         yield from self._joined(itertools.chain.from_iterable(made))
 
@@ -155,12 +159,14 @@ class Stage:
         if pieces and len(pieces) & (len(pieces) - 1):
             yield self.run.domain.join(pieces)
 
-    def of_data(self, number: int, seed: int, options: Mapping[str, Any] | None = None) -> tuple[list[Piece], Samples]:
+    def of_data(
+        self, number: int, seed: int, label: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[list[Piece], Samples]:
         """What is made from a sample of the run's data: pieces that show both (and the truth), and the made sample.
 
         Held-out samples are taken where there are some; ``number`` goes round.
         """
-        run, asked = self.run, self._options(None, options)
+        run, asked = self.run, self._options(label, options)
         with self._lock:
             splits = run.splits()
             split = splits["held_out"] if len(splits["held_out"]) else splits["train"]
