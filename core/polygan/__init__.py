@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .record.log import read_log
     from .report.comparison import compare
+    from .report.scores import score_table
     from .runs.data.receipt import licence_of
     from .runs.exported import import_weights
     from .runs.run import Run, load
@@ -88,7 +90,9 @@ _HOME = {
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
+    "record.log": "read_log",
     "report.comparison": "compare",
+    "report.scores": "score_table",
     "runs.data.receipt": "licence_of",
     "runs.exported": "import_weights",
     "runs.run": "Run load",
@@ -184,11 +188,13 @@ __all__ = [
     "parse_yaml",
     "passed_over",
     "ranged",
+    "read_log",
     "read_options",
     "read_tensors",
     "remembered",
     "resolve_precision",
     "resume",
+    "score_table",
     "split_rows",
     "testing",
     "train",

@@ -70,6 +70,7 @@ class Recipe(Generic[C]):
     """The class of the recipe's settings. Its class variable ``typed_only``, if there is one, names settings that are never taken from a
     saved run: a user types them each time, because a run may be a stranger's."""
     Sampling: ClassVar[type] = NoOptions
+    """The class of the options of generation. Its ``typed_only`` names options that open files: no page offers them to visitors."""
     defaults: ClassVar[Mapping[str, object]] = {}
     """Settings that suit the recipe, by their option names: ``{"steps": 10_000, "data.segment": 32_768}``."""
     first_options: ClassVar[tuple[str, ...]] = ()

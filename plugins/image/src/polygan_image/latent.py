@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ _CHUNK = 64
 @dataclass(frozen=True, kw_only=True)
 class StyleSampling(Sampling):
     """Options of generation."""
+
+    typed_only: ClassVar[tuple[str, ...]] = ("project",)
 
     truncation: float = ranged(1.0, "[0, 2]", hint="1 draws as trained, 0.7 is usual")
     """Distance from the mean picture: 1 as trained, 0.7 (usual) for less variety and cleaner pictures, 0 the mean picture."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polygan import Checked, ConfigError, ranged
 from polygan_audio.front_end import MelConfig
@@ -80,6 +80,8 @@ class Config(MelConfig):
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Checked):
     """How a text is spoken."""
+
+    typed_only: ClassVar[tuple[str, ...]] = ("vocoder",)
 
     vocoder: str = "griffin-lim"
     """From mels to sound: griffin-lim, or a trained vocoder of the same front end: a run's folder or name, or an exported file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from polygan import Checked, ConfigError, class_index, ranged
 
@@ -69,6 +69,8 @@ class Config(MelConfig):
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Checked):
     """How sounds are made."""
+
+    typed_only: ClassVar[tuple[str, ...]] = ("vocoder",)
 
     label: str | int | None = None
     """Name or number of the class; None: the classes in turn."""

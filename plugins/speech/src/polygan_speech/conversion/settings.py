@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from polygan import Checked, ranged
 from polygan_audio.front_end import MelConfig
@@ -70,6 +71,8 @@ class Config(MelConfig):
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Checked):
     """How recordings are converted."""
+
+    typed_only: ClassVar[tuple[str, ...]] = ("vocoder",)
 
     speaker: str = ""
     """The speaker to convert to, by name; empty: the other one of two, the second for a recording of nobody known."""

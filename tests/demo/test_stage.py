@@ -1,0 +1,223 @@
+"""What a page asks of a run, without a page."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import polygan
+from polygan import ConfigError
+from polygan_demo.abilities import latent_shape, latents_of
+from polygan_demo.playing import play
+from polygan_demo.stage import WAY, Stage, open_stage
+
+
+def last(made):
+    return list(made)[-1]
+
+
+@pytest.fixture(scope="module")
+def toy_stage(toy):
+    return open_stage(toy, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def picture_stage(pictures):
+    return open_stage(pictures, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def grey_stage(grey):
+    return open_stage(grey, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def line_stage(lines):
+    return open_stage(lines, device="cpu")
+
+
+def test_a_recipe_of_latents_is_told_from_its_first_normal_numbers(toy_stage, picture_stage, grey_stage, line_stage):
+    assert toy_stage.can.latent == (4,)
+    assert picture_stage.can.latent == (6,)
+    assert grey_stage.can.latent is None
+    assert line_stage.can.latent is None
+    assert grey_stage.can.directions is None
+    assert not grey_stage.can.from_noise
+
+
+def test_what_a_recipe_takes_and_which_classes_it_has(toy_stage, picture_stage, grey_stage, line_stage):
+    assert toy_stage.can.given is None
+    assert len(picture_stage.can.classes) == 3
+    assert grey_stage.can.classes == ()
+    assert ".png" in grey_stage.can.given.pictures
+    assert line_stage.can.given.text
+    assert line_stage.can.one_by_one
+    assert not picture_stage.can.one_by_one
+
+
+def test_seeds_give_the_latents_of_generate(picture_stage):
+    run = picture_stage.run
+    assert latent_shape(run, 5, {}) == (5, 6)
+    made = run.generate(latents=latents_of(3, (5, 6)), seed=3)
+    assert torch.equal(made.data, run.generate(5, seed=3).data)
+
+
+def test_a_direction_moves_the_samples_and_zero_does_not(picture_stage):
+    still = last(picture_stage.make(4, 1, 0))
+    assert torch.equal(still.data, last(picture_stage.make(4, 1, 0, [0.0, 0.0])).data)
+    assert torch.equal(still.data, picture_stage.run.generate(4, seed=1, label=picture_stage.can.classes[0]).data)
+    moved = last(picture_stage.make(4, 1, 0, [2.0, 0.0]))
+    vectors = picture_stage.can.directions.vectors
+    wanted = picture_stage.run.generate(
+        latents=latents_of(1, (4, 6)) + 2 * vectors[0], seed=1, label=picture_stage.can.classes[0]
+    )
+    assert torch.equal(moved.data, wanted.data)
+    assert not torch.equal(moved.data, still.data)
+
+
+def test_the_first_direction_changes_pictures_more_than_the_last(picture_stage):
+    still = last(picture_stage.make(8, 5, 1)).data
+    k = picture_stage.moves
+    assert k == 6
+    first, final = ([float(i == at) for i in range(k)] for at in (0, k - 1))
+    change = [(last(picture_stage.make(8, 5, 1, moves)).data - still).square().mean() for moves in (first, final)]
+    assert change[0] > 1.5 * change[1]
+
+
+def test_the_way_between_two_seeds_meets_both(picture_stage):
+    here, way = picture_stage.between((2, 9), 0.0)
+    assert (len(here), len(way)) == (1, WAY)
+    assert len(set(way.class_names())) == 1
+    name = way.class_names()[0]
+    start, end = (picture_stage.run.generate(1, seed=seed, label=name).data for seed in (2, 9))
+    assert torch.allclose(way.data[:1], start, atol=1e-5)
+    assert torch.allclose(way.data[-1:], end, atol=1e-5)
+    assert torch.allclose(here.data, start, atol=1e-5)
+
+
+def test_directions_and_an_order_exclude_each_other(picture_stage):
+    with pytest.raises(ConfigError, match="set them to 0"):
+        last(picture_stage.make(8, 0, None, [1.0], {"interpolate": 4}))
+    assert last(picture_stage.make(8, 0, None, [0.0], {"interpolate": 4})).kind == "walk"
+
+
+def test_sentences_appear_one_after_the_other(line_stage, monkeypatch):
+    monkeypatch.setattr("polygan_demo.stage._AT_ONCE", 0.0)
+    made = [samples.data for samples in line_stage.make(5, 0)]
+    assert [len(data) for data in made] == [1, 2, 4, 5]
+    assert all(data == made[-1][: len(data)] for data in made)
+    monkeypatch.setattr("polygan_demo.stage._AT_ONCE", 1e9)
+    assert [len(samples) for samples in line_stage.make(5, 0)] == [1, 5]
+
+
+def test_lines_are_continued_as_they_are_made(line_stage):
+    made = [list(samples.data) for samples in line_stage.of_text("a small\n\ntwo birds\na", 0)]
+    assert [len(texts) for texts in made] == [1, 2, 3]
+    assert [text.split()[0] for text in made[-1]] == ["a", "two", "a"]
+    assert line_stage.can.classes == ()
+    assert made[-1][0] == next(line_stage.run.convert_lines(["a small"], seed=0)).data[0]
+    with pytest.raises(ConfigError, match="write a line"):
+        last(line_stage.of_text(" \n ", 0))
+
+
+def test_a_file_becomes_what_the_run_makes_of_it(grey_stage, place):
+    path = next((place / "pictures/plain").glob("*.png"))
+    made = last(grey_stage.of_file(str(path), 0))
+    assert torch.equal(made.data, grey_stage.run.generate(given=path).data)
+
+
+def test_samples_of_the_data_go_round(grey_stage):
+    held_out = len(grey_stage.run.splits()["held_out"])
+    assert held_out > 1
+    pieces, made = grey_stage.of_data(0, 0)
+    assert torch.equal(made.data, grey_stage.of_data(held_out, 0)[1].data)
+    assert not torch.equal(made.data, grey_stage.of_data(1, 0)[1].data)
+    assert pieces[0].png
+
+
+def test_a_million_classes_are_searched(toy_stage):
+    names = tuple(f"Class {i}" for i in range(1_000_000))
+    stage = object.__new__(Stage)
+    stage._folded = [name.casefold() for name in names]
+    assert stage.search("", 3) == ([0, 1, 2], 1_000_000)
+    assert stage.search("CLASS 99999", 5) == ([99999, 999990, 999991, 999992, 999993], 11)
+    assert stage.search("class 12", 3, kept=7) == ([7, 12, 120], 11_111)
+    assert stage.search("zebra", 3) == ([], 0)
+
+
+def test_options_of_the_command_line_are_the_defaults(toy):
+    stage = Stage(polygan.load(toy, device="cpu"), ["scale=0"])
+    assert [(option.name, option.default) for option in stage.offered] == [("scale", 0)]
+    data = last(stage.make(3, 0)).data
+    assert torch.equal(data[0], data[1])
+    assert not torch.equal(data, last(stage.make(3, 0, options={"scale": 1.0})).data)
+
+
+def values_of(stage, **changes):
+    usual = {
+        "mode": "seed",
+        "n": 2,
+        "seed": 0,
+        "class": -1,
+        "from": 0,
+        "to": 1,
+        "place": 0.5,
+        "given seed": 0,
+        "number": 0,
+    }
+    options = {f"option/{option.name}": option.default for option in stage.offered}
+    return {**usual, **options, **{f"direction/{i}": 0 for i in range(stage.moves)}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"seed": -1}, "seed = -1 is no whole number"),
+        ({"seed": None}, "seed = None is no number"),
+        ({"n": 1e9}, "samples = 1000000000.0 is no whole number from 1 to 16"),
+        ({"class": 99}, "class = 99 is no whole number from 0 to 2"),
+        ({"mode": "<b>"}, "mode = &#39;&lt;b&gt;&#39; is unknown"),
+        ({"option/grid": True, "n": 4}, "a grid of 4 pictures has no full row"),
+        ({"option/interpolate": 1}, "interpolate = 1"),
+    ],
+)
+def test_a_fault_is_one_line(picture_stage, changes, line):
+    (html,) = play(picture_stage, values_of(picture_stage, **changes))
+    assert 'class="pg-error"' in html
+    assert line in html
+    assert html.strip().count("\n") == 0
+
+
+def test_a_fault_that_nobody_expected_is_one_line_too(picture_stage, monkeypatch, capsys):
+    def broken(networks, request):
+        raise RuntimeError("shapes (3,) and <4>\nare not alike")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(picture_stage.run.recipe, "generate", broken)
+        (html,) = play(picture_stage, values_of(picture_stage))
+    assert "RuntimeError: shapes (3,) and &lt;4&gt; are not alike" in html
+    assert "Traceback" in capsys.readouterr().err
+    (html,) = play(picture_stage, values_of(picture_stage))
+    assert "data:image/png" in html
+
+
+def test_a_damaged_upload_is_one_line(grey_stage, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    *_, html = play(grey_stage, values_of(grey_stage, mode="given", picture=str(tmp_path / "x.png")))
+    assert 'class="pg-error"' in html
+    assert "x.png" in html
+
+
+def test_before_an_upload_a_sample_of_the_data_is_shown(grey_stage, monkeypatch):
+    (html,) = play(grey_stage, values_of(grey_stage, mode="given"))
+    assert "Hand something in" in html
+    assert "data:image/png" in html
+    monkeypatch.setattr(grey_stage, "has_data", False)
+    (html,) = play(grey_stage, values_of(grey_stage, mode="given"))
+    assert "data:image/png" not in html
+
+
+def test_what_was_made_of_an_upload_can_be_saved(grey_stage, place):
+    path = next((place / "pictures/plain").glob("*.png"))
+    *_, html = play(grey_stage, values_of(grey_stage, mode="given", picture=str(path)))
+    assert 'download="made.png"' in html
