@@ -83,9 +83,11 @@ def facts(recipe: TextGAN[Any]) -> dict[str, Any]:
     if "tokenizer" not in info:
         return known
     vocabulary = load_vocabulary(info["tokenizer"])
+    words = vocabulary.names()
+    space = vocabulary.gap or (_BYTES if any(word.startswith(_BYTES) for word in words) else "")
     own = {
-        "words": vocabulary.names(),
-        "space": vocabulary.gap,
+        "words": words,
+        "space": space,
         "tokenizer": vocabulary.text,
         "shift": vocabulary.shift,
     }
