@@ -12,9 +12,11 @@ from small_model import LENGTH, LINES, encoded, facts
 from polygan import CheckpointError, ConfigError
 from polygan_text.data.facts import EOS, START, UNK
 from polygan_text.data.vocabulary import Vocabulary
+from polygan_text.formats import policies
 from polygan_text.pretrained.policy import pretrained_policy
 from polygan_text.pretrained.tokens import NEVER, Special, token_map
 from polygan_text.rollout import Shape, roll_out, sample
+from polygan_text.seqgan import SeqGAN
 from polygan_text.settings import Config
 
 KINDS = ("gpt2", "llama", "words_llama")
@@ -151,3 +153,15 @@ def test_facts_that_polygan_did_not_write_are_refused(folders):
     for text in ("[]", "{", '{"policy": {"folder": 3}}', '{"policy": 3}'):
         with pytest.raises(ConfigError, match="not what polygan wrote"):
             Config(policy=str(folders("gpt2")), pretrained=text)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_pretrained_policies_go_to_onnx(folders, tmp_path, kind):
+    """The export itself compares each step with the policy."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    folder = folders(kind)
+    recipe = SeqGAN(Config(policy=str(folder)), facts(folder))
+    policy = pretrained_policy(recipe.config, recipe.info)
+    (path,) = policies.onnx(recipe, {"generator": policy}, tmp_path / "model")
+    assert path.stat().st_size > 10_000

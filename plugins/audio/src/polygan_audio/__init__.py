@@ -178,7 +178,17 @@ def polygan_metrics() -> list[MetricSpec]:
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
     onnx = "one ONNX file: mel (batch, bands, frames) to waveform"
+    program = "a program for torch.export.load: mel (batch, bands, frames) to waveform"
     return [
+        FormatSpec("audio/hifigan", "pt2", "export", "polygan_audio.formats.programs:vocoder", program),
+        FormatSpec("audio/vocos", "pt2", "export", "polygan_audio.formats.programs:vocoder", program),
+        FormatSpec(
+            "audio/wavegan",
+            "pt2",
+            "export",
+            "polygan_audio.formats.programs:shots",
+            "a program for torch.export.load: latent (batch, numbers) and label (batch,) to waveform",
+        ),
         FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec(

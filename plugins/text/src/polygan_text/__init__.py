@@ -150,4 +150,14 @@ def polygan_metrics() -> list[MetricSpec]:
 def polygan_formats() -> list[FormatSpec]:
     what = "a folder that AutoModelForCausalLM and AutoTokenizer of transformers open; for --model.policy gpt2 or a pretrained folder"
     target = "polygan_text.formats.transformers:export"
-    return [FormatSpec(recipe, "transformers", "export", target, what) for recipe in ("text/seqgan", "text/residual")]
+    found = [FormatSpec(recipe, "transformers", "export", target, what) for recipe in ("text/seqgan", "text/residual")]
+    step = "a step from the last token and a state to the next token's logits"
+    for recipe in ("text/seqgan", "text/residual", "text/leakgan"):
+        target = "polygan_text.formats.policies"
+        found += [
+            FormatSpec(recipe, "onnx", "export", f"{target}:onnx", f"one ONNX file: {step}"),
+            FormatSpec(recipe, "pt2", "export", f"{target}:program", f"a program for torch.export.load: {step}"),
+        ]
+    both = "two ONNX files: an encoder of the source, and a step from the last token and a state to log-probabilities"
+    found.append(FormatSpec("text/seq2seq", "onnx", "export", "polygan_text.formats.rewriting:onnx", both))
+    return found

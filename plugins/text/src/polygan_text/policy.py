@@ -251,11 +251,13 @@ class TransformerPolicy(Policy):
 
     def _starts(self, n: int, labels: Tensor | None, device: torch.device) -> Tensor:
         """(n,) the first input of each sequence."""
-        return torch.full((n,), self.start_token, device=device) if labels is None else self.vocabulary + labels
+        if labels is not None:
+            return self.vocabulary + labels
+        return torch.full((n,), self.start_token, dtype=torch.long, device=device)
 
     def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (n, L, V), teacher-forced."""
-        starts = self._starts(len(tokens), labels, tokens.device)
+        starts = self._starts(tokens.shape[0], labels, tokens.device)
         given = torch.cat([starts[:, None], tokens[:, :-1]], 1)
         # Without a cache transformers looks for packed sequences, which reads a value from the device in every step.
         return self.model(input_ids=given, **cache_arguments(self.model, [])).logits[..., : self.vocabulary]

@@ -233,7 +233,7 @@ def valid(tokens: Tensor, eos: int | None) -> Tensor:
     """(n, L) 1.0 up to and with the first ``eos``, 0.0 after it."""
     if eos is None:
         return torch.ones(tokens.shape, device=tokens.device)
-    ended = (tokens == eos).cumsum(1)
+    ended = (tokens == eos).long().cumsum(1)
     return ((ended == 0) | ((ended == 1) & (tokens == eos))).float()
 
 

@@ -32,7 +32,7 @@ def export(recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path) -> li
     generator = copy.deepcopy(networks["generator"]).cpu().float().eval()
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
-    trials = [_trial(recipe, n) for n in (2, 3)]
+    trials = [trial_of(recipe, n) for n in (2, 3)]
     names, made = [*trials[0]], "mel" if recipe.makes_mels else "waveform"
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
@@ -49,7 +49,7 @@ def export(recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path) -> li
         )
     model = onnx.load(path)
     entry = model.metadata_props.add()
-    entry.key, entry.value = "polygan", json.dumps(_facts(recipe))
+    entry.key, entry.value = "polygan", json.dumps(facts_of(recipe))
     onnx.checker.check_model(model)
     onnx.save(model, path)
     session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
@@ -60,13 +60,15 @@ def export(recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path) -> li
     return [path]
 
 
-def _trial(recipe: WaveGAN, n: int) -> dict[str, Tensor]:
+def trial_of(recipe: WaveGAN, n: int) -> dict[str, Tensor]:
+    """Inputs of ``n`` sounds by name, with which files are compared."""
     latent = torch.randn(n, recipe.config.latent_dim, generator=torch.Generator().manual_seed(n))
     label = {"label": torch.arange(n) % len(recipe.classes)} if recipe.classes else {}
     return {"latent": latent, **label}
 
 
-def _facts(recipe: WaveGAN) -> dict[str, Any]:
+def facts_of(recipe: WaveGAN) -> dict[str, Any]:
     """What a user of the file has to know."""
     mel = {"mel": dataclasses.asdict(recipe.mel)} if recipe.makes_mels else {}
-    return {"sample_rate": recipe.rate, "classes": list(recipe.classes), **mel}
+    own = {"kind": "latents", "latent_size": recipe.config.latent_dim, "sample_rate": recipe.rate}
+    return {**recipe.origin, **own, "classes": list(recipe.classes), **mel}

@@ -122,6 +122,11 @@ class Vocabulary:
         ]
         return [_printable(text) for text in shown] if self.bytes else shown
 
+    def names(self) -> list[str]:
+        """What the tokenizer calls each token, by its number; empty for numbers without a token."""
+        own = [self._names.get(i, "") for i in range(self.size - self.shift)]
+        return [*SPECIAL, *own] if self.shift else own
+
     def _joined(self, row: Sequence[int], pieces: Sequence[str]) -> str:
         """The text of a row with unknown words or pieces of a source, each with the space that belongs before it."""
         words = list[str]()

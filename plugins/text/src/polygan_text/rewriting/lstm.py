@@ -73,7 +73,7 @@ class LSTMSourcePolicy(SourcePolicy):
         """The memory of sources (n, S); beside, the decoder's first states (n, layers, 2 width)."""
         inputs = F.dropout(self.embedding(given), dropout)
         values, last = self.encoder(inputs, present(given))
-        first = self.reduce(last).tanh().view(len(given), self.layers, 2 * self.width)
+        first = self.reduce(last).tanh().view(given.shape[0], self.layers, 2 * self.width)
         return self.remember(given, F.dropout(values, dropout), first)
 
     def decode(self, inputs: Tensor, memory: Memory, dropout: float) -> Tensor:
