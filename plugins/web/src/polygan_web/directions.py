@@ -15,19 +15,20 @@ COUNT = 6
 """Directions, and so sliders."""
 _BATCH = 16  # pairs of latents that a network sees at once
 _VALUES = 1 << 22  # values of samples after which fewer pairs are drawn
+_RIDGE = 1e-3  # of the latents' variance, for fewer pairs than numbers of a latent
 _SIDE, _FRAME = 32, 256  # pixels of a side of a small picture; samples of a frame of sound
 
 
 def directions(made_of: Latents) -> NDArray[np.float32]:
     """Orthonormal directions (at most `COUNT`, size), the one along which samples change most first.
 
-    A singular value decomposition of the covariance of latents and samples. Samples are made of each latent z and of -z, and half of
-    their difference stands for the sample: what z does not change, such as the class, then cancels. Pictures are compared small, and
-    sounds by their log-magnitudes.
+    The right singular vectors of the matrix that predicts samples from latents best (ridge regression). Samples are made of each latent
+    z and of -z, and half of their difference stands for the sample: what z does not change, such as the class, then cancels. Pictures
+    are compared small, and sounds by their log-magnitudes.
     """
     draw = np.random.default_rng(0)
     size, classes = made_of.size, max(1, len(made_of.classes))
-    total, pairs, most = np.zeros((1, size)), 0, 2 * size
+    total, gram, pairs, most = np.zeros((size, 1)), np.zeros((size, size)), 0, 2 * size
     while pairs < most:
         z = draw.standard_normal((_BATCH, size), np.float32)
         label = draw.integers(classes, size=_BATCH)
@@ -36,10 +37,11 @@ def directions(made_of: Latents) -> NDArray[np.float32]:
             per_sample = made[0].size
             most = min(max(2 * size, 64), 512, max(32, _VALUES // per_sample))
         plus, minus = np.split(features(made), 2)
-        total = total + (plus - minus).T / 2 @ z
+        total = total + z.T @ (plus - minus) / 2
+        gram += z.T @ z
         pairs += _BATCH
-    _, _, found = np.linalg.svd(total, full_matrices=False)
-    found = found[:COUNT]
+    slope = np.linalg.solve(gram + _RIDGE * pairs * np.eye(size), total)  # (size, m)
+    found = np.linalg.svd(slope, full_matrices=False)[0].T[:COUNT]
     signs = np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])
     return (found * signs[:, None]).astype(np.float32)
 
