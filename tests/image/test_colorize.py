@@ -13,7 +13,7 @@ from polygan.training.trainer import Trainer
 from polygan_image.colorize import Colorize, Config
 from polygan_image.colour import delta_e, lab_to_srgb, lightness, srgb_to_lab
 from polygan_image.data.given import grey
-from polygan_image.formats.onnx import export
+from polygan_image.formats import pictures
 from polygan_image.translation.copies import Colouring
 
 INFO = {"channels": 3, "height": 32, "width": 32, "count": 9, "pairs": "grey", "given": {"channels": 1}}
@@ -79,7 +79,7 @@ def test_onnx_computes_the_same_pictures(tmp_path, ab):
     networks = made.networks()
     if ab:
         answers(networks["generator"], ab)
-    (path,) = export(made, networks, tmp_path / "colours")  # compares with torch, and raises if pictures differ
+    (path,) = pictures.onnx(made, networks, tmp_path / "colours")  # compares with torch, and raises if pictures differ
     assert path.suffix == ".onnx"
 
 

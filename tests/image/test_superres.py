@@ -13,7 +13,7 @@ from small_dcgan import TRAINING, Loop
 
 from polygan import ConfigError, Samples, losses, make_samples
 from polygan_image.data.values.shrinking import shrink
-from polygan_image.formats.onnx import export
+from polygan_image.formats import pictures
 from polygan_image.networks.enlarging import Compact, RRDBNet
 from polygan_image.superres import Config, SuperResolution, psnr
 
@@ -252,10 +252,20 @@ def test_networks_go_to_onnx_for_any_size(tmp_path, network, factor):
     """The export itself compares both at three sizes, of which rrdb must pad one."""
     runtime = pytest.importorskip("onnxruntime")
     r = recipe({**INFO, "given": {"channels": 3, "factor": factor}}, network=network, growth=2)
-    (path,) = export(r, r.networks(), tmp_path / "model.onnx")
+    (path,) = pictures.onnx(r, r.networks(), tmp_path / "model.onnx")
     session = runtime.InferenceSession(path.read_bytes())
     (made,) = session.run(None, {"given": images(2, 21)[:, :, :15].numpy()})
     assert made.shape == (2, 3, 15 * factor, 21 * factor)
+
+
+def test_networks_go_to_programs_of_torch(tmp_path):
+    r = recipe({**INFO, "given": {"channels": 3, "factor": 2}}, network="small", growth=2)
+    networks = r.networks()
+    (path,) = pictures.program(r, networks, tmp_path / "model")
+    given = images(2, 20)
+    with torch.no_grad():
+        expected = networks["generator"](given).clamp(-1, 1)
+    assert (torch.export.load(path).module()(given=given) - expected).abs().max() < 1e-5
 
 
 def test_a_regression_learns_what_bicubic_enlargement_loses():

@@ -77,6 +77,8 @@ class Recipe(Generic[C]):
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
     runs: Path | None = None
     """The folder in which the run of this recipe lies beside others, for options that name another run; None: no run yet."""
+    origin: Mapping[str, object] = {}
+    """``recipe`` (its id) and ``step`` of the networks that a format writes, for the file's own facts; empty where nothing is written."""
     variants: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """Saved networks to generate from instead of the usual networks, by the name of the variant, for ``generate --of NAME``:
     ``{"start": {"generator": "start.policy"}}`` uses the part ``policy`` of the network ``start`` as ``generator``."""

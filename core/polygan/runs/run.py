@@ -292,4 +292,5 @@ class Run:
         if kind == NATIVE:
             return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
         write = writer(self.settings.recipe, kind, self._job.catalogue)
+        self.recipe.origin = {"recipe": self.settings.recipe, "step": self.step}
         return write_format(Path(path), lambda place: write(self.recipe, self.networks, place))

@@ -153,10 +153,25 @@ def polygan_commands() -> list[CommandSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    onnx = "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"
     of_any_size = [
-        FormatSpec(f"image/{name}", "onnx", "export", "polygan_image.formats.onnx:export", onnx)
+        FormatSpec(f"image/{name}", format, "export", f"polygan_image.formats.pictures:{target}", summary)
         for name in ("colorize", "cut", "cyclegan", "pix2pix", "superres")
+        for format, target, summary in (
+            ("onnx", "onnx", "one ONNX file for pictures of any size: given (batch, channels, height, width) to made"),
+            ("pt2", "program", "a program for torch.export.load: given (batch, channels, height, width) to made"),
+        )
+    ]
+    of_latents = [
+        FormatSpec(f"image/{name}", format, "export", f"polygan_image.formats.latents:{target}", summary)
+        for name in ("dcgan", "stylegan", "r3gan", "sngan")
+        for format, target, summary in (
+            ("onnx", "onnx", "one ONNX file: latents (batch, numbers) and classes (batch,) to made"),
+            (
+                "pt2",
+                "program",
+                "a program for torch.export.load: latents (batch, numbers) and classes (batch,) to made",
+            ),
+        )
     ]
     of_others: list[tuple[str, Literal["export", "import"], str, str]] = [
         (
@@ -191,10 +206,14 @@ def polygan_formats() -> list[FormatSpec]:
             "the networks rrdb and compact as Real-ESRGAN's .pth with params_ema",
         ),
     ]
-    return of_any_size + [
-        FormatSpec(f"image/{name}", "pth", direction, f"polygan_image.formats.{target}", summary)
-        for name, direction, target, summary in of_others
-    ]
+    return (
+        of_any_size
+        + of_latents
+        + [
+            FormatSpec(f"image/{name}", "pth", direction, f"polygan_image.formats.{target}", summary)
+            for name, direction, target, summary in of_others
+        ]
+    )
 
 
 @hookimpl

@@ -61,7 +61,7 @@ def fixed_noise(generator: Generator) -> list[Tensor]:
     return [noise.normal(1, 1, size, size).to(device) for size in generator.noise_sizes]
 
 
-def truncate(generator: Generator, w: Tensor, psi: float) -> Tensor:
+def truncate(generator: Generator, w: Tensor, psi: float | Tensor) -> Tensor:
     """w (..., d) moved towards the mean latent: mean + psi (w - mean) (Karras et al. 2019, "StyleGAN", appendix B)."""
     mean = generator.mean_latent.to(w.device)
     return mean + psi * (w - mean)

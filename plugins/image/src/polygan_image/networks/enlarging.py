@@ -52,7 +52,8 @@ class Small(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Pictures, about in [-1, 1]."""
         scale = self.geometry.scale
-        base = F.interpolate(image, scale_factor=scale, mode="bicubic", align_corners=False)
+        size = [scale * side for side in image.shape[2:]]
+        base = F.interpolate(image, size, mode="bicubic", align_corners=False)
         return base + F.pixel_shuffle(self.leave(self.blocks(self.enter(image))), scale)
 
 

@@ -147,7 +147,7 @@ class Generator(nn.Module):
     def synthesise(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Pictures of styles (n, L, latent_dim); ``noise``: a map (n or 1, 1, r, r) for each of ``noise_sizes``."""
         maps = noise or [None] * len(self.layers)
-        x = self.constant.expand(len(styles), -1, -1, -1)
+        x = self.constant.expand(styles.shape[0], -1, -1, -1)
         x = self.layers[0](x, styles[:, 0], maps[0])
         image = self.to_image[0](x, styles[:, 1], self.image_bias[0])
         for i in range(1, len(self.to_image)):

@@ -1,0 +1,128 @@
+"""Generators that make pictures from latents as graphs: an ONNX file, or an exported program of torch."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..latent import fixed_noise, truncate
+from ..networks.layers import Resample
+from ..networks.stylegan import Generator as StyleGenerator
+from .graphs import Graph, write_onnx, write_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ..base import ImageGAN
+
+MOST_NAMES = 1_000
+"""Most classes whose names stand in a file; of more, the number does."""
+
+
+def onnx(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write what `generate` makes of latents as one ONNX file; see `graph_of` and `graphs.write_onnx`."""
+    return write_onnx(graph_of(recipe, networks), path)
+
+
+def program(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write what `generate` makes of latents as an exported program; see `graph_of` and `graphs.write_program`."""
+    return write_program(graph_of(recipe, networks), path)
+
+
+def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
+    """The generator as a function of any number of latents.
+
+    ``latents`` float32 (batch, latent size), standard normal; ``classes`` int64 (batch,) where the recipe has classes; ``truncation``
+    float32 () for style-based generators. ``made`` float32 (batch, channels, height, width) in [-1, 1].
+    """
+    generator = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
+    styled = isinstance(generator, StyleGenerator)
+    wrap: Callable[[Any], nn.Module] = _Styled if styled else _Plain
+    trials = [_trial(recipe, n, styled) for n in (2, 1, 3)]
+    module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
+    free = {name: {0: "batch"} for name in ("latents", "classes", "made") if name in trials[0] or name == "made"}
+    return Graph(module.eval(), wrap(generator).eval(), trials, free, facts(recipe, styled))
+
+
+class _Plain(nn.Module):
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
+        return self.generator(latents, classes).clamp(-1, 1)
+
+
+class _Styled(nn.Module):
+    """A style-based generator with the noise maps of `generate`."""
+
+    def __init__(self, generator: StyleGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+        for i, noise in enumerate(fixed_noise(generator)):
+            self.register_buffer(f"noise_{i}", noise)
+
+    def forward(self, latents: Tensor, classes: Tensor | None = None, truncation: Tensor | None = None) -> Tensor:
+        w = self.generator.mapping(latents, classes)
+        if truncation is not None:
+            w = truncate(self.generator, w, truncation)
+        styles = w[:, None].expand(-1, self.generator.style_count, -1)
+        maps = [self.get_buffer(f"noise_{i}") for i in range(len(self.generator.noise_sizes))]
+        return self.generator.synthesise(styles, maps).clamp(-1, 1)
+
+
+def with_fixed_filters(module: nn.Module, trial: Mapping[str, Tensor]) -> nn.Module:
+    """``module`` with each `Resample` as a convolution of as many channels as ``trial`` has there: ONNX wants constant kernels."""
+    channels: dict[nn.Module, int] = {}
+
+    def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        channels[layer] = inputs[0].shape[1]
+
+    filters = {name: layer for name, layer in module.named_modules() if isinstance(layer, Resample)}
+    handles = [layer.register_forward_pre_hook(watch) for layer in filters.values()]
+    with torch.no_grad():
+        module(**trial)
+    for handle in handles:
+        handle.remove()
+    for name, layer in filters.items():
+        parent, _, child = name.rpartition(".")
+        setattr(module.get_submodule(parent), child, _fixed(layer, channels[layer]))
+    return module
+
+
+def _fixed(layer: Resample, channels: int) -> nn.Module:
+    kind = nn.ConvTranspose2d if layer.kind == "up" else nn.Conv2d
+    stride = 2 if layer.kind in ("up", "down") else 1
+    made = kind(channels, channels, 4, stride, layer.padding, groups=channels, bias=False).requires_grad_(False)
+    made.weight.copy_((layer.taps * layer.gain).expand_as(made.weight))
+    return made
+
+
+def _trial(recipe: ImageGAN[Any], n: int, styled: bool) -> dict[str, Tensor]:
+    latents = torch.randn(n, recipe.latent_dim, generator=torch.Generator().manual_seed(n))
+    classes = {"classes": (torch.arange(n) + n) % len(recipe.classes)} if recipe.classes else {}
+    return {"latents": latents, **classes, **({"truncation": torch.tensor(1 / n)} if styled else {})}
+
+
+def facts(recipe: ImageGAN[Any], styled: bool) -> dict[str, Any]:
+    """What a user of the file has to know."""
+    few = len(recipe.classes) <= MOST_NAMES
+    channels, height, width = recipe.shape
+    values = {name: recipe.info[name] for name in ("window", "dtype") if name in recipe.info}
+    sampling: Callable[..., Any] = recipe.Sampling
+    return {
+        **recipe.origin,
+        "kind": "latents",
+        "latent_size": recipe.latent_dim,
+        "classes": list(recipe.classes) if few else len(recipe.classes),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "range": [-1, 1],
+        "sampling": {"truncation": sampling().truncation} if styled else {},
+        **values,
+    }
