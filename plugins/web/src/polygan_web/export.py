@@ -139,7 +139,7 @@ def _about(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
 
 def packed(data: bytes) -> str:
     """Bytes as the page unpacks them: gzip, then base64. Equal bytes give equal text."""
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
 
 
 def _script(name: str, content: Mapping[str, Any]) -> bytes:

@@ -106,8 +106,9 @@ polygan.begin = async () => {
 
   // Drawing on the left canvas
 
-  const colours = labelled ? facts.labels.map((name, i) => [name, facts.colours[i]])
-    : ["#1b1b1f", "#ffffff", "#d64545", "#e8a33d", "#5f9e4f", "#4677c8"].map((colour) => ["", colour]);
+  const plain = facts.given === 1 ? ["#000000", "#555555", "#aaaaaa", "#ffffff"]
+    : ["#000000", "#ffffff", "#d64545", "#e8a33d", "#5f9e4f", "#4677c8"];
+  const colours = labelled ? facts.labels.map((name, i) => [name, facts.colours[i]]) : plain.map((colour) => ["", colour]);
   let last = null;
   const at = (event) => {
     const box = given.getBoundingClientRect();
@@ -165,7 +166,8 @@ polygan.begin = async () => {
         el("label", { className: "file" }, "Open a picture", file),
         button("Example", example, { id: "example" }),
         el("label", {}, "longer side ", side)),
-      el("div", { className: "row palette" }, el("span", {}, "Draw with"), width, ...dabs)),
+      el("div", { className: "row palette" }, el("span", {}, "Draw with"), width, ...dabs),
+      el("p", { className: "note" }, labelled ? "Each pixel counts as the class whose colour is nearest." : "You can also drop or paste a picture, and draw on it.")),
     el("section", { className: "half" },
       el("h2", {}, "Made"),
       made,
