@@ -20,7 +20,9 @@ def polygan_recipes():
 def polygan_formats():
     return [
         polygan.FormatSpec("points/mirror", "npy", "export", "mirror_gan:to_npy", "the first layer as .npy"),
-        polygan.FormatSpec("*", "sum", "export", "mirror_gan:to_sum", "the sum of a .npy file as text", made_from="npy"),
+        polygan.FormatSpec(
+            "*", "sum", "export", "mirror_gan:to_sum", "the sum of a .npy file as text", made_from="npy"
+        ),
         polygan.FormatSpec("points/mirror", "pt", "import", "mirror_gan:from_npy", "tensors of the generator"),
     ]
 

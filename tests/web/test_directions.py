@@ -35,7 +35,8 @@ def test_fewer_latents_have_fewer_directions(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "count"), [((2, 3, 64, 96), 3 * 32 * 32), ((2, 1, 5, 7), 35), ((2, 1024), 4 * 129), ((2, 1, 512), 2 * 129)]
+    ("shape", "count"),
+    [((2, 3, 64, 96), 3 * 32 * 32), ((2, 1, 5, 7), 35), ((2, 1024), 4 * 129), ((2, 1, 512), 2 * 129)],
 )
 def test_large_pictures_are_compared_small_and_sounds_by_their_spectra(shape, count):
     assert features(np.zeros(shape, np.float32)).shape == (2, count)

@@ -7,11 +7,8 @@ import gzip
 import json
 import re
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from conftest import CODE
 from little_graphs import latents, negative, weights, write
 from onnx import helper
 
@@ -61,12 +58,20 @@ def made(tmp_path, file, recipe=None):
 
 
 def test_a_page_of_pictures_has_the_network_its_facts_and_the_licence(registry, tmp_path):
-    file = latents(tmp_path / "g.onnx", weights(5, 48), (3, 4, 4), HOSTILE, truncation=True, facts={"sampling": {"truncation": 0.7}})
+    file = latents(
+        tmp_path / "g.onnx",
+        weights(5, 48),
+        (3, 4, 4),
+        HOSTILE,
+        truncation=True,
+        facts={"sampling": {"truncation": 0.7}},
+    )
     files = made(tmp_path, file)
     model = script(files["model.js"])
     facts = model["facts"]
     assert unpacked(model["onnx"]) == file.read_bytes()
-    assert facts.pop("directions") and not facts.pop("about").startswith("More")
+    assert facts.pop("directions")
+    assert not facts.pop("about").startswith("More")
     assert facts == {
         "title": "image/dcgan", "step": 7, "kind": "picture", "latents": "latents", "size": 5, "label": "classes", "classes": HOSTILE,
         "made": "made", "shape": [3, 4, 4], "truncation": 0.7, "runtime": "9.8.7",
@@ -91,7 +96,9 @@ def test_markup_in_names_is_text(registry, tmp_path):
     assert "A method <b>of</b> noise." in page.text
     for name, text in files.items():
         if name.endswith(".js") and name not in ("model.js", "onnxruntime.js"):
-            assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", text), name
+            assert not re.search(
+                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", text
+            ), name
 
 
 def test_the_page_may_not_contact_anybody(registry, tmp_path):
@@ -112,14 +119,23 @@ def test_all_that_the_page_loads_is_in_the_folder(registry, tmp_path):
     files = {
         "picture": latents(tmp_path / "p.onnx", weights(5, 4), (1, 2, 2)),
         "translation": negative(tmp_path / "t.onnx"),
-        "sound": latents(tmp_path / "s.onnx", weights(5, 512), (512,), names=("latent", "label", "waveform"), facts={"sample_rate": 8000}),
+        "sound": latents(
+            tmp_path / "s.onnx",
+            weights(5, 512),
+            (512,),
+            names=("latent", "label", "waveform"),
+            facts={"sample_rate": 8000},
+        ),
     }
     for kind, file in files.items():
         written = made(tmp_path / kind, file)
         assert script(written["model.js"])["facts"]["kind"] == kind
         page = Page(written["index.html"])
         loaded = [attrs.get("src") or attrs.get("href") for _, attrs in page.tags if {"src", "href"} & attrs.keys()]
-        assert {name for name in loaded if not name.startswith("data:")} == written.keys() - {"index.html", "README.txt"}
+        assert {name for name in loaded if not name.startswith("data:")} == written.keys() - {
+            "index.html",
+            "README.txt",
+        }
 
 
 def test_the_same_run_gives_the_same_folder(registry, tmp_path):
@@ -129,7 +145,9 @@ def test_the_same_run_gives_the_same_folder(registry, tmp_path):
 
 def test_a_page_of_sounds_knows_the_rate(registry, tmp_path):
     names = ("latent", "label", "waveform")
-    file = latents(tmp_path / "s.onnx", weights(5, 512), (512,), ["A3", "C4"], names=names, facts={"sample_rate": 16_000})
+    file = latents(
+        tmp_path / "s.onnx", weights(5, 512), (512,), ["A3", "C4"], names=names, facts={"sample_rate": 16_000}
+    )
     facts = script(made(tmp_path, file)["model.js"])["facts"]
     assert (facts["rate"], facts["samples"], facts["latents"], facts["label"]) == (16_000, 512, "latent", "label")
     assert facts["classes"] == ["A3", "C4"]
@@ -157,7 +175,10 @@ def test_a_page_of_translations_knows_channels_sides_and_labels(registry, tmp_pa
     assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
 
 
-@pytest.mark.parametrize(("info", "factor", "side"), [({}, 1, 256), ({"height": 4096, "width": 64}, 1, 512), ({"height": 128, "width": 128}, 4, 32)])
+@pytest.mark.parametrize(
+    ("info", "factor", "side"),
+    [({}, 1, 256), ({"height": 4096, "width": 64}, 1, 512), ({"height": 128, "width": 128}, 4, 32)],
+)
 def test_given_pictures_begin_at_the_size_of_training(registry, tmp_path, info, factor, side):
     file = negative(tmp_path / "t.onnx", facts={"given": {"channels": 3, "factor": factor}})
     assert script(made(tmp_path, file, Recipe(**info))["model.js"])["facts"]["side"] == side

@@ -14,17 +14,17 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
-from little_graphs import latents, negative, weights
+from little_graphs import latents, negative, step, weights
 
 from polygan import CheckpointError
-from polygan_web import export as written
+from polygan_web import export as exporting
 from polygan_web import runtime
 
 pytestmark = pytest.mark.slow
 
 NAMES = ["zero", "<b>one</b>", "two"]
 SHOTS = os.environ.get("POLYGAN_WEB_SHOTS", "")  # a folder for pictures of the pages, to be looked at
-_packed = functools.lru_cache(8)(written.packed)  # packing onnxruntime-web takes seconds
+_packed = functools.lru_cache(8)(exporting.packed)  # packing onnxruntime-web takes seconds
 _LOCAL = ("http://127.0.0.1:", "file:", "blob:", "data:")
 
 
@@ -45,7 +45,7 @@ def _own_cache_of_the_module(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _cache(_own_cache, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("POLYGAN_CACHE", str(tmp_path_factory.getbasetemp() / "web-cache"))
-    monkeypatch.setattr(written, "packed", _packed)
+    monkeypatch.setattr(exporting, "packed", _packed)
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +74,14 @@ def opened(request, browser, tmp_path):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
 
     def open_page(file, info=None):
-        written.export(SimpleNamespace(info=info or {}), [file], folder)
+        exporting.export(SimpleNamespace(info=info or {}), [file], folder)
         page = context.new_page()
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith(_LOCAL) else faults.append(r.url))
-        page.goto(f"http://127.0.0.1:{server.server_port}/" if request.param == "http" else (folder / "index.html").as_uri())
+        page.goto(
+            f"http://127.0.0.1:{server.server_port}/" if request.param == "http" else (folder / "index.html").as_uri()
+        )
         page.wait_for_selector("[data-drawn]", timeout=60_000)
         return page
 
@@ -108,12 +110,18 @@ def drawn(page, act, canvas="#stage"):
     before = int(page.get_attribute(canvas, "data-drawn"))
     act()
     page.wait_for_function(
-        "([name, before]) => Number(document.querySelector(name).dataset.drawn) > before", arg=[canvas, before], timeout=30_000
+        "([name, before]) => Number(document.querySelector(name).dataset.drawn) > before",
+        arg=[canvas, before],
+        timeout=30_000,
     )
 
 
 def state(page):
-    return json.loads(page.evaluate("JSON.stringify({...polygan.state, latents: [...polygan.state.latents], values: [...polygan.state.values]})"))
+    return json.loads(
+        page.evaluate(
+            "JSON.stringify({...polygan.state, latents: [...polygan.state.latents], values: [...polygan.state.values]})"
+        )
+    )
 
 
 def expected(file, page):
@@ -133,12 +141,20 @@ def grey_levels(picture):
 def slide(page, name, value):
     """Move the slider of this name."""
     page.get_by_label(name, exact=False).first.evaluate(
-        "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')); node.dispatchEvent(new Event('change')); }", value
+        "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')); node.dispatchEvent(new Event('change')); }",
+        value,
     )
 
 
 def test_pictures_are_those_of_onnxruntime_and_every_control_changes_them(opened, tmp_path):
-    file = latents(tmp_path / "g.onnx", weights(6, 3 * 24 * 16) * 3, (3, 24, 16), NAMES, truncation=True, facts={"sampling": {"truncation": 0.8}})
+    file = latents(
+        tmp_path / "g.onnx",
+        weights(6, 3 * 24 * 16) * 3,
+        (3, 24, 16),
+        NAMES,
+        truncation=True,
+        facts={"sampling": {"truncation": 0.8}},
+    )
     page = opened(file)
 
     def same():
@@ -285,3 +301,71 @@ def test_a_file_that_is_no_picture_is_one_line(opened, tmp_path):
     page.set_input_files("#file", tmp_path / "no.png")
     page.wait_for_selector("#status.fault")
     assert page.inner_text("#status") == "no.png is no picture that this browser can read."
+
+
+# Texts
+
+
+def texts(tmp_path, table, **more):
+    """A policy of five words, whose pieces the page must join."""
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["<s>", "</s>", "<unk>", "▁the", "▁<b>cat</b>", "."]
+    own = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    )
+    own.decoder = tokenizers.decoders.Metaspace()
+    facts = {"tokenizer": own.to_str(), "words": words, "shift": 0, "unknown": 2, "length": 40, **more.pop("facts", {})}
+    return step(tmp_path / "policy.onnx", table, facts, **more)
+
+
+def written(page, act=None):
+    """The tokens of the texts, after doing something."""
+    if act:
+        drawn(page, act, "#page")
+    return page.evaluate("polygan.state.tokens")
+
+
+def test_each_token_follows_from_the_token_before(opened, tmp_path):
+    table = np.zeros((6, 6))
+    for before, after in ((0, 3), (3, 4), (4, 5), (5, 1)):
+        table[before, after] = 50
+    page = opened(texts(tmp_path, table))
+    assert written(page) == [[3, 4, 5, 1]] * 6
+    assert page.locator("article p").all_inner_texts() == ["the <b>cat</b>."] * 6
+    assert page.locator("article b").count() == 0
+    with page.expect_download() as download:
+        page.click("#save")
+    assert Path(download.value.path()).read_text(encoding="utf-8") == "the <b>cat</b>.\n" * 6
+
+
+def test_tokens_are_drawn_by_probability_temperature_and_share(opened, tmp_path):
+    table = np.full((6, 6), -50.0)
+    table[:, 2] = 60  # the unknown word is never written
+    table[:, 3], table[:, 4], table[:, 5] = np.log([0.6, 0.3, 0.1])
+    page = opened(texts(tmp_path, table, facts={"length": 150}))
+
+    def shares(tokens):
+        assert all(len(row) == 150 for row in tokens)
+        return np.bincount(np.concatenate(tokens), minlength=6)[3:] / 900
+
+    first = written(page)
+    np.testing.assert_allclose(shares(first), [0.6, 0.3, 0.1], atol=0.06)
+    assert len({tuple(row) for row in first}) == 6
+    sharp = np.array([0.6, 0.3, 0.1]) ** 2
+    np.testing.assert_allclose(
+        shares(written(page, lambda: slide(page, "temperature", 0.5))), sharp / sharp.sum(), atol=0.06
+    )
+    slide(page, "temperature", 1)
+    kept = shares(written(page, lambda: slide(page, "likeliest share", 0.8)))
+    np.testing.assert_allclose(kept, [2 / 3, 1 / 3, 0], atol=0.06)
+    page.fill("#seed", "1")
+    drawn(page, lambda: slide(page, "likeliest share", 1), "#page")
+    assert written(page) == first
+    assert written(page, lambda: page.click("#new")) != first
+
+
+def test_a_class_goes_into_every_step(opened, tmp_path):
+    table = np.zeros((6, 6))
+    page = opened(texts(tmp_path, table, classes=["<s>", "end", "x", "the", "cat"], facts={"length": 3, "unknown": 5}))
+    assert written(page) == [[0] * 3, [1], [2] * 3, [3] * 3, [4] * 3, [0] * 3]
+    assert written(page, lambda: page.click("text='cat'")) == [[4] * 3] * 6

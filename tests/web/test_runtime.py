@@ -31,7 +31,9 @@ def test_a_damaged_cache_is_brought_again(registry, tmp_path):
 
 def test_another_archive_is_refused_and_not_kept(registry, tmp_path):
     registry.body = archive({**registry.files, "ort.wasm.bundle.min.mjs": CODE + b"steal();"})
-    with pytest.raises(CheckpointError, match=r"sent something else .*SHA-512 differs.*POLYGAN_ONNXRUNTIME_WEB") as error:
+    with pytest.raises(
+        CheckpointError, match=r"sent something else .*SHA-512 differs.*POLYGAN_ONNXRUNTIME_WEB"
+    ) as error:
         runtime.runtime_files()
     assert "\n" not in str(error.value)
     assert kept(tmp_path) == []

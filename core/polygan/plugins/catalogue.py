@@ -79,7 +79,12 @@ class Catalogue:
 
     def formats_of(self, recipe: str, direction: str) -> dict[str, FormatSpec]:
         """The formats that a recipe's weights can be imported from or exported to, by name."""
-        found = {s.format: s for r in ("*", recipe) for s in self.formats.values() if (s.recipe, s.direction) == (r, direction)}
+        found = {
+            s.format: s
+            for r in ("*", recipe)
+            for s in self.formats.values()
+            if (s.recipe, s.direction) == (r, direction)
+        }
         return {name: spec for name, spec in found.items() if not spec.made_from or spec.made_from in found}
 
     def format(self, recipe: str, name: str, direction: str) -> FormatSpec:

@@ -113,7 +113,9 @@ def test_a_format_made_from_another_is_there_for_each_recipe_that_has_the_other(
     assert (recipe, file) == ("Mirror", "model.npy")
     assert float(total) == pytest.approx(float(run.networks["generator"][0].weight.sum()))
     assert [p.name for p in Path().iterdir() if p.suffix == ".npy"] == []
-    with pytest.raises(polygan.ConfigError, match=r"points/mlp as 'sum': no plugin has it; the formats are safetensors$"):
+    with pytest.raises(
+        polygan.ConfigError, match=r"points/mlp as 'sum': no plugin has it; the formats are safetensors$"
+    ):
         train("points/mlp").export("w.sum", "sum")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, runtime
+from . import graphs, runtime, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ SCRIPTS = {
     "picture": ("engine.js", "parts.js", "pictures.js", "latents.js"),
     "sound": ("engine.js", "parts.js", "sounds.js", "latents.js"),
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
+    "text": ("engine.js", "parts.js", "texts.js"),
 }
 """The scripts of each kind of page, in their order."""
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
@@ -66,6 +67,8 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
     """What the page does with the graph, as JSON. ConfigError for a graph that no page can show."""
     if {*graph.inputs} == {"given"} and graph.outputs[0] == "made":
         return _translation(recipe.info, graph)
+    if texts.is_text(graph):
+        return texts.facts_of(graph)
     found = graphs.latents_of(graph)
     if found and graph.outputs[0] in ("made", "waveform"):
         one = found.make(np.zeros((1, found.size), np.float32), np.zeros(1, np.int64))

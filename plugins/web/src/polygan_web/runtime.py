@@ -54,7 +54,9 @@ def licences() -> dict[str, bytes]:
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     for name in ("LICENSE", "ThirdPartyNotices.txt"):
         if not (folder / name).is_file():
-            raise ConfigError(f"the Python package onnxruntime lacks {name}, which a page must carry: install it by pip")
+            raise ConfigError(
+                f"the Python package onnxruntime lacks {name}, which a page must carry: install it by pip"
+            )
         found[name] = (folder / name).read_bytes()
     return found
 

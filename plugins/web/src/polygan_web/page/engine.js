@@ -27,14 +27,15 @@ polygan.engine = (() => {
       const feeds = {};
       for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new ort.Tensor(type, data, dims);
       const begun = performance.now();
-      const outputs = await session.run(feeds);
-      const made = outputs[session.outputNames[0]];
-      return { data: new Float32Array(made.data), dims: [...made.dims], milliseconds: performance.now() - begun };
+      const found = await session.run(feeds);
+      const milliseconds = performance.now() - begun;
+      const outputs = session.outputNames.map((name) => ({ data: new Float32Array(found[name].data), dims: [...found[name].dims] }));
+      return { ...outputs[0], outputs, milliseconds };
     };
     self.onmessage = async ({ data }) => {
       try {
         const answer = await (data.model ? start(data) : run(data));
-        self.postMessage({ id: data.id, answer }, answer.data ? [answer.data.buffer] : []);
+        self.postMessage({ id: data.id, answer }, (answer.outputs ?? []).map(({ data }) => data.buffer));
       } catch (error) {
         self.postMessage({ id: data.id, fault: String(error?.message ?? error) });
       }
@@ -73,7 +74,7 @@ polygan.engine = (() => {
     await ask({ code, wasm, model }, [code, wasm, model]);
   };
 
-  /** The network's first output `{data, dims, milliseconds}` for inputs `{name: {type, data, dims}}`. */
+  /** The network's `outputs` for inputs `{name: {type, data, dims}}`; `data` and `dims` are those of the first output. */
   const run = (inputs) => ask({ inputs });
 
   return { start, run };

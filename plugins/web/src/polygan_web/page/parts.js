@@ -115,5 +115,5 @@ polygan.parts = (() => {
     }
   };
 
-  return { el, button, slider, chooser, normals, dot, slerp, save, status, begin };
+  return { el, button, slider, chooser, fraction, normals, dot, slerp, save, status, begin };
 })();
