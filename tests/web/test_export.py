@@ -213,3 +213,12 @@ def test_a_network_that_no_page_shows_is_refused_before_anything_is_written(regi
 def test_several_files_are_refused(registry, tmp_path):
     with pytest.raises(ConfigError, match=r"one ONNX file, and this recipe has 2 \(a\.onnx, b\.onnx\)"):
         export(Recipe(), [tmp_path / "a.onnx", tmp_path / "b.onnx"], tmp_path / "page")
+
+
+def test_a_network_that_is_too_large_for_a_browser_is_refused(registry, tmp_path, monkeypatch):
+    file = latents(tmp_path / "g.onnx", weights(5, 4), (1, 2, 2))
+    monkeypatch.setattr("polygan_web.graphs.MOST_BYTES", file.stat().st_size - 1)
+    with pytest.raises(ConfigError, match=r"a page carries at most [\d,]+: use --format onnx"):
+        export(Recipe(), [file], tmp_path / "page")
+    monkeypatch.setattr("polygan_web.graphs.MOST_BYTES", file.stat().st_size)
+    assert export(Recipe(), [file], tmp_path / "page")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COUNT = 6
 """Directions, and so sliders."""
 _BATCH = 16  # pairs of latents that a network sees at once
-_VALUES = 1 << 22  # values of samples after which fewer pairs are drawn
+_VALUES = 1 << 20  # values of samples after which fewer pairs are drawn
 _RIDGE = 1e-3  # of the latents' variance, for fewer pairs than numbers of a latent
 _SIDE, _FRAME = 32, 256  # pixels of a side of a small picture; samples of a frame of sound
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MOST_BYTES = 350_000_000
+"""Most bytes of a network in a page: a browser's texts end at half a gigabyte, and base64 is a third longer."""
 MOST_CLASSES = 100_000
 """Most classes that a page lists."""
 
@@ -60,11 +62,15 @@ class Latents(NamedTuple):
 
 
 def read(files: Sequence[Path]) -> Graph:
-    """The network in the one ONNX file that an export wrote. ConfigError for an export of several files."""
+    """The network in the one ONNX file that an export wrote. ConfigError for several files, and for a file that is too large."""
     if len(files) != 1:
         names = ", ".join(file.name for file in files)
         raise ConfigError(f"a page runs one ONNX file, and this recipe has {len(files)} ({names}): use --format onnx")
     data = files[0].read_bytes()
+    if len(data) > MOST_BYTES:
+        raise ConfigError(
+            f"the network has {len(data):,} bytes, and a page carries at most {MOST_BYTES:,}: use --format onnx"
+        )
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     facts = json.loads(session.get_modelmeta().custom_metadata_map.get("polygan", "{}"))
     inputs = {port.name: port.shape for port in session.get_inputs()}
