@@ -5,7 +5,7 @@ WORKDIR /opt/polygan
 COPY pyproject.toml README.md LICENSE CHANGELOG.md constraints.txt ./
 COPY core core
 COPY plugins plugins
-RUN pip install --no-cache-dir -c constraints.txt . "./plugins/image[digits]" ./plugins/audio ./plugins/text ./plugins/speech ./plugins/hub ./plugins/demo
+RUN pip install --no-cache-dir -c constraints.txt . "./plugins/image[digits]" ./plugins/audio ./plugins/text ./plugins/speech ./plugins/hub ./plugins/demo ./plugins/web
 
 ENV HOME=/tmp POLYGAN_CACHE=/cache
 RUN mkdir -m 777 /cache

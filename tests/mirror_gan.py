@@ -20,6 +20,9 @@ def polygan_recipes():
 def polygan_formats():
     return [
         polygan.FormatSpec("points/mirror", "npy", "export", "mirror_gan:to_npy", "the first layer as .npy"),
+        polygan.FormatSpec(
+            "*", "sum", "export", "mirror_gan:to_sum", "the sum of a .npy file as text", made_from="npy"
+        ),
         polygan.FormatSpec("points/mirror", "pt", "import", "mirror_gan:from_npy", "tensors of the generator"),
     ]
 
@@ -44,6 +47,11 @@ class Mirror(toy_gan.MLPGAN):
 
 def to_npy(recipe, networks, path):
     np.save(path, networks["generator"][0].weight.numpy())
+    return [path]
+
+
+def to_sum(recipe, files, path):
+    path.write_text(f"{type(recipe).__name__} {files[0].name} {np.load(files[0]).sum()}")
     return [path]
 
 

@@ -128,12 +128,15 @@ class FormatSpec:
     """
 
     recipe: str
-    """The id of the recipe."""
+    """The id of the recipe; ``"*"``: every recipe."""
     format: str
     """The name of the format on the command line: ``"onnx"``."""
     direction: Literal["export", "import"]
     target: str
     summary: str
+    made_from: str = ""
+    """Another export format that this one begins with, such as ``"onnx"``: only recipes with that format have this format. ``target``
+    is then ``(recipe, files, path) -> list[Path]``; the files of the other format lie in a temporary folder."""
 
     @property
     def id(self) -> str:

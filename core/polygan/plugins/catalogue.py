@@ -79,8 +79,13 @@ class Catalogue:
 
     def formats_of(self, recipe: str, direction: str) -> dict[str, FormatSpec]:
         """The formats that a recipe's weights can be imported from or exported to, by name."""
-        found = (s for s in self.formats.values() if s.recipe == recipe and s.direction == direction)
-        return {spec.format: spec for spec in found}
+        found = {
+            s.format: s
+            for r in ("*", recipe)
+            for s in self.formats.values()
+            if (s.recipe, s.direction) == (r, direction)
+        }
+        return {name: spec for name, spec in found.items() if not spec.made_from or spec.made_from in found}
 
     def format(self, recipe: str, name: str, direction: str) -> FormatSpec:
         """A format of a recipe by name; an empty ``name`` means its only format. `polygan.ConfigError` if there is none."""

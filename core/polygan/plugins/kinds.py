@@ -96,8 +96,8 @@ KINDS: dict[str, Kind] = {
             "formats",
             "polygan_formats",
             FormatSpec,
-            shape="a recipe's id domain/name and a format's name",
-            pattern=f"{_SCOPED}:{_NAME}:(import|export)",
+            shape="a recipe's id domain/name (or '*') and a format's name",
+            pattern=rf"({_SCOPED}|\*):{_NAME}:(import|export)",
         ),
         Kind("command", "commands", "polygan_commands", CommandSpec, id=attrgetter("name"), taken=COMMANDS),
         Kind(

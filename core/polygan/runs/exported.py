@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..hookspecs import ImportedWeights
+    from ..plugins.catalogue import Catalogue
     from ..settings.parser import Settings
 
 
@@ -142,6 +144,21 @@ def write_model(
         write_blocks(facts_file, [text.encode()])
         write_blocks(model_file, tensor_blocks(tensors, header))
     return [path, beside]
+
+
+def writer(recipe: str, kind: str, catalogue: Catalogue) -> Callable[..., Iterable[Path]]:
+    """``(recipe, networks, path)`` to files of a plugin's format, by way of the format that it is made from."""
+    spec = catalogue.format(recipe, kind, "export")
+    write = catalogue.resolve(spec)
+    if not spec.made_from:
+        return write
+    first = writer(recipe, spec.made_from, catalogue)
+
+    def both(made: object, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+        with tempfile.TemporaryDirectory(prefix="polygan-") as folder:
+            return list(write(made, list(first(made, networks, Path(folder, f"model.{spec.made_from}"))), path))
+
+    return both
 
 
 def write_format(path: Path, write: Callable[[Path], Iterable[Path]]) -> list[Path]:

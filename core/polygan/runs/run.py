@@ -27,7 +27,7 @@ from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
-from .exported import NATIVE, export_kind, read_facts, write_format, write_model
+from .exported import NATIVE, export_kind, read_facts, write_format, write_model, writer
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, samples_from, write_lines
 from .handed.opening import handed_again
@@ -291,6 +291,6 @@ class Run:
         kind = export_kind(path, kind, others)
         if kind == NATIVE:
             return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
-        write = self._job.catalogue.resolve(self._job.catalogue.format(self.settings.recipe, kind, "export"))
+        write = writer(self.settings.recipe, kind, self._job.catalogue)
         self.recipe.origin = {"recipe": self.settings.recipe, "step": self.step}
         return write_format(Path(path), lambda place: write(self.recipe, self.networks, place))

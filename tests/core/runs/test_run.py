@@ -103,7 +103,31 @@ def test_formats_of_other_programs_are_the_recipes_own(capsys):
     assert command("export", run.folder, "--format", "npy", "--out", "w.npy", capsys=capsys).out.split() == ["w.npy"]
     assert np.array_equal(np.load("w.npy"), run.networks["generator"][0].weight.numpy())
     message = command("export", run.folder, "--format", "onx", "--out", "w", code=2, capsys=capsys).err
-    assert "export of points/mirror as 'onx': no plugin has it; the formats are safetensors, npy" in message
+    assert "export of points/mirror as 'onx': no plugin has it; the formats are safetensors, sum, npy" in message
+
+
+def test_a_format_made_from_another_is_there_for_each_recipe_that_has_the_other():
+    run = train()
+    (path,) = run.export("w.sum", "sum")
+    recipe, file, total = path.read_text().split()
+    assert (recipe, file) == ("Mirror", "model.npy")
+    assert float(total) == pytest.approx(float(run.networks["generator"][0].weight.sum()))
+    assert [p.name for p in Path().iterdir() if p.suffix == ".npy"] == []
+    with pytest.raises(
+        polygan.ConfigError, match=r"points/mlp as 'sum': no plugin has it; the formats are safetensors$"
+    ):
+        train("points/mlp").export("w.sum", "sum")
+
+
+def test_a_recipes_own_format_goes_before_that_of_every_recipe(tmp_path):
+    plugin = tmp_path / "own_sum.py"
+    plugin.write_text(
+        "import polygan\n@polygan.hookimpl\ndef polygan_formats():\n"
+        "    return [polygan.FormatSpec('points/mirror', 'sum', 'export', 'mirror_gan:to_npy', '')]\n"
+    )
+    for files in ([TOY, MIRROR, plugin], [TOY, plugin, MIRROR]):
+        found = load_catalogue(files=files).format("points/mirror", "sum", "export")
+        assert (found.recipe, found.made_from) == ("points/mirror", "")
 
 
 # Imported weights

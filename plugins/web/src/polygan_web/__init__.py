@@ -1,0 +1,16 @@
+"""The format ``web``: one folder with a page that runs a generator in the browser.
+
+Only data stands here: `polygan list` imports this module and must import neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+from polygan import FormatSpec, hookimpl
+
+POLYGAN_API = 2
+
+
+@hookimpl
+def polygan_formats() -> list[FormatSpec]:
+    summary = "a folder with a page that makes samples in the browser, without a server"
+    return [FormatSpec("*", "web", "export", "polygan_web.export:export", summary, made_from="onnx")]
