@@ -60,18 +60,22 @@ def said(hub, tmp_path):
 
 
 def test_a_data_set_of_the_hub_is_read_by_name_revision_and_split_and_refusals_are_one_line(hub, said):
-    old = hub.make("me/words", {"data/train-00000-of-00001.parquet": table("an old text")})
+    old = hub.make("me/dated", {"data/train-00000-of-00001.parquet": table("an old text")})
     hub.make(
         "me/words",
-        {"data/train-00000-of-00001.parquet": table("one", "two"), "data/test-00000-of-00001.parquet": table("three")},
+        {
+            "data/train-00000-of-00001.parquet": table("one", "two"),
+            "data/test-00000-of-00001.parquet": table("three and four"),
+        },
     )
+    hub.make("me/dated", {"data/train-00000-of-00001.parquet": table("a new text")})
     hub.make("me/gated", {"data/train-00000-of-00001.parquet": table("one")})
     hub.repos["me/gated"]["gated"] = True
     newest, by_split, by_commit, gated, absent, revision = said(
-        "hf:me/words", "hf:me/words#test", f"hf:me/words@{old}", "hf:me/gated", "hf:me/nothing", "hf:me/words@v9"
+        "hf:me/words", "hf:me/words#test", f"hf:me/dated@{old}", "hf:me/gated", "hf:me/nothing", "hf:me/words@v9"
     )
     assert newest == ["one", "two", "rows of the split test"]
-    assert by_split == ["three", "rows of the split train"]
+    assert by_split == ["three and four", "rows of the split train"]
     assert by_commit == ["an old text"]
     assert gated.startswith("hf:me/gated cannot be loaded: Dataset 'me/gated' is a gated dataset on the Hub")
     assert absent.startswith(
