@@ -36,7 +36,8 @@ DATA = {
         "polygan/cli/templates/pyproject.toml.template",
         "polygan/cli/templates/own/README.md.template",
         "polygan/cli/templates/joined/README.md.template",
-    ]
+    ],
+    "polygan_hub": ["polygan_hub/templates/card.md.j2"],
 }
 """Files that are no Python code and that a wheel must carry."""
 
