@@ -26,7 +26,7 @@ said = []
 for source in sys.argv[1:]:
     try:
         found = TextDomain().open(TextSettings(source=source, column="short", held_out=0.0))
-        said.append([found.corpus.text(i) for i in range(len(found))] + [line.what for line in found.left_out])
+        said.append([getattr(found, "whole", found).corpus.text(i) for i in range(len(found))] + [line.what for line in found.left_out])
     except polygan.DataError as error:
         said.append(str(error))
 print(json.dumps(said))
