@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,9 +78,32 @@ def test_each_wheel_is_small_and_holds_exactly_the_package_with_its_data_and_lic
         assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13, 14)} <= set(classifiers)
 
 
+@pytest.fixture(scope="module")
+def sdists(tmp_path_factory):
+    """An sdist of each project."""
+    place = tmp_path_factory.mktemp("sdists")
+    for folder in PROJECTS.values():
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", place]
+        subprocess.run(command, cwd=folder, check=True, timeout=120, capture_output=True)
+    return {sdist.name.partition("-")[0]: sdist for sdist in place.iterdir()}
+
+
+def test_an_sdist_holds_its_own_project_alone(sdists):
+    assert set(sdists) == set(PROJECTS)
+    for package, sdist in sdists.items():
+        with tarfile.open(sdist) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        inside = "core" if package == "polygan" else "src"
+        own = {f"{inside}/{name}" for name in files_of(package, PROJECTS[package])}
+        rest = {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
+        rest |= {"CHANGELOG.md"} if package == "polygan" else set()
+        assert names == own | rest, package
+
+
 @pytest.mark.skipif(find_spec("twine") is None, reason="twine is not installed: pip install twine")
-def test_twine_finds_no_fault(wheels):
-    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *wheels.values()], check=True, timeout=120)
+def test_twine_finds_no_fault(wheels, sdists):
+    built = [*wheels.values(), *sdists.values()]
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *built], check=True, timeout=120)
 
 
 def test_the_core_alone_says_what_to_install_and_the_plugins_then_train(wheels, tmp_path):
