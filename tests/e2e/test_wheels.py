@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 PROJECTS = {"polygan": ROOT} | {
     f"polygan_{p.name}": p for p in sorted(ROOT.glob("plugins/*")) if (p / "pyproject.toml").is_file()
 }
-LARGEST = 350_000
-"""Bytes of a wheel. The core and the image plugin have about 306,000, all of it code."""
+LARGEST = {"polygan": 350_000}
+"""Bytes of a wheel; 300,000 where no other number stands. All of the core's is code: 176 files, of which the largest has 5,000 bytes."""
 DATA = {
     "polygan": [
         "polygan/py.typed",
@@ -62,7 +62,7 @@ def files_of(package, folder):
 def test_each_wheel_is_small_and_holds_exactly_the_package_with_its_data_and_licence(wheels):
     assert set(wheels) == set(PROJECTS)
     for package, wheel in wheels.items():
-        assert wheel.stat().st_size < LARGEST, wheel.name
+        assert wheel.stat().st_size < LARGEST.get(package, 300_000), wheel.name
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
             (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
@@ -96,7 +96,7 @@ def test_an_sdist_holds_its_own_project_alone(sdists):
         inside = "core" if package == "polygan" else "src"
         own = {f"{inside}/{name}" for name in files_of(package, PROJECTS[package])}
         rest = {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
-        rest |= {"CHANGELOG.md"} if package == "polygan" else set()
+        rest |= {"polygan": {"CHANGELOG.md"}, "polygan_image": {"PYPI.md"}}.get(package, set())
         assert names == own | rest, package
 
 
