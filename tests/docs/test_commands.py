@@ -23,7 +23,11 @@ PAGES = [
     "plugins/image/PYPI.md",
     *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md"))),
 ]
-PAGES += ["docs/data.md", "docs/speaking.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md")))]
+PAGES += [
+    "docs/data.md",
+    "docs/speaking.md",
+    *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md"))),
+]
 ELSEWHERE = ("--plugin", "points/mlp", "FILE", "FOLDER", "RUN", "...")
 """What a command has that needs a plugin or a run which is not there."""
 OF_PLUGINS = {"dream": (Dream, "network"), "pull": (Pull, "name"), "push": (Push, ("run", "name"))}
