@@ -89,3 +89,16 @@ def test_a_data_set_of_the_hub_is_read_by_name_revision_and_split_and_refusals_a
     assert kept[:2] == ["one", "two"]
     assert offline.startswith("hf:me/never-seen cannot be loaded: ")
     assert hub.requests == []
+
+
+def test_the_domain_of_a_data_set_of_the_hub_has_to_be_named(capsys):
+    from polygan.cli import command_line
+    from polygan.plugins import load_catalogue, set_catalogue
+
+    set_catalogue(load_catalogue())
+    with pytest.raises(SystemExit) as end:
+        command_line.main(["data", "hf:me/words"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "data 'hf:me/words' holds files of " in said
+    assert "name the domain with --domain" in said
