@@ -163,6 +163,7 @@ def documents() -> dict[str, str]:
         "CONTRIBUTING.md": "project/contributing.md",
         "SECURITY.md": "project/security.md",
     }
+    found["examples/gallery/README.md"] = "gallery.md"
     found |= {"CHANGELOG.md": "project/changelog.md", "examples/polygan-points/README.md": "examples/polygan-points.md"}
     for file in sorted(ROOT.glob("plugins/*/README.md")):
         found[file.relative_to(ROOT).as_posix()] = f"plugins/{file.parent.name}.md"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.rows.arrays import Arrays
     from .data.rows.joined import Joined
+    from .data.rows.tables import Table, is_table, open_table
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
@@ -81,6 +82,7 @@ _HOME = {
     "data.learned": "remembered",
     "data.rows.arrays": "Arrays",
     "data.rows.joined": "Joined",
+    "data.rows.tables": "Table is_table open_table",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
@@ -166,6 +168,7 @@ __all__ = [
     "Store",
     "Stream",
     "Streams",
+    "Table",
     "Trainer",
     "TrainerSettings",
     "Turn",
@@ -179,12 +182,14 @@ __all__ = [
     "hookimpl",
     "import_weights",
     "in_chunks",
+    "is_table",
     "left_out_files",
     "licence_of",
     "load",
     "losses",
     "make_samples",
     "mix",
+    "open_table",
     "parse_yaml",
     "passed_over",
     "ranged",

@@ -18,8 +18,17 @@ from polygan_hub.commands import Pull, Push
 from polygan_image.dreaming.command import Dream
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md")))]
-PAGES += ["docs/speaking.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md")))]
+PAGES = [
+    "README.md",
+    "examples/gallery/README.md",
+    "plugins/image/PYPI.md",
+    *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md"))),
+]
+PAGES += [
+    "docs/data.md",
+    "docs/speaking.md",
+    *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md"))),
+]
 ELSEWHERE = ("--plugin", "points/mlp", "FILE", "FOLDER", "RUN", "...")
 """What a command has that needs a plugin or a run which is not there."""
 OF_PLUGINS = {

@@ -11,7 +11,7 @@ import polygan
 from polygan.plugins import load_catalogue, set_catalogue
 
 PAGE = (Path(__file__).parents[2] / "docs/scripting.md").read_text(encoding="utf-8")
-SCRIPT, LISTENER = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+SCRIPT, PLUGIN, LISTENER = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,9 @@ def test_the_scripters_twenty_lines_train_report_score_and_resume(capsys):
     there = {}
     exec(SCRIPT, there)
     assert there["run"].step == 150
-    lines = capsys.readouterr().out.splitlines()
+    exec(PLUGIN, there)
+    *lines, told = capsys.readouterr().out.splitlines()
+    assert told == "told finished"
     assert lines[0].endswith("report.html")
     assert Path(lines[0]).exists()
     assert lines[1].startswith("tensor/sliced_wasserstein")

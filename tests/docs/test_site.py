@@ -306,3 +306,20 @@ def test_the_site_builds_in_strict_mode(tmp_path):
     exceptions = {name for name, value in vars(errors).items() if inspect.isclass(value)}
     missing = {name for name in polygan.__all__ if f'id="polygan.{name}"' not in html}
     assert missing == exceptions.intersection(polygan.__all__)
+
+
+# Gallery
+
+
+def test_the_gallery_has_a_command_and_a_picture_or_a_sentence_of_each_recipe():
+    text = (ROOT / "examples/gallery/README.md").read_text(encoding="utf-8")
+    known = {id for id in get_catalogue().recipes if id.partition("/")[0] in ("image", "audio", "text")}
+    trained = set(re.findall(r"polygan train (\w+/[\w-]+)", text))
+    shown = set(re.findall(r"`(\w+/[\w-]+)`", text))
+    assert known - trained == set()
+    assert known - shown == set()
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert all((ROOT / "examples/gallery" / name).is_file() for name in pictures)
+    assert len(pictures) >= len(shown) - 5  # one picture of two recipes, and four sentences
+    sizes = [path.stat().st_size for path in (ROOT / "examples/gallery").iterdir()]
+    assert max(sizes) < 60_000

@@ -91,7 +91,13 @@ class Handler(BaseHTTPRequestHandler):
             self.info(name, revision or "main")
         elif "/resolve/" in path:
             name, _, rest = path[1:].partition("/resolve/")
-            self.file(name, *rest.split("/", 1))
+            self.file(name.removeprefix("datasets/"), *rest.split("/", 1))
+        elif path.startswith("/api/datasets/") and "/tree/" in path:
+            name, _, place = path[len("/api/datasets/") :].partition("/tree/")
+            self.tree(name, *(place + "/").split("/", 1))
+        elif path.startswith("/api/datasets/"):
+            name, _, revision = path[len("/api/datasets/") :].partition("/revision/")
+            self.info(name, revision or "main")
         else:
             self.answer(404)
 
@@ -101,6 +107,9 @@ class Handler(BaseHTTPRequestHandler):
         repo = self.hub.repos.get(name)
         if repo is None or (repo["private"] and not self.known):
             self.answer(404 if self.known else 401, X_Error_Code="RepoNotFound")
+            return None
+        if repo.get("gated"):
+            self.answer(403, X_Error_Code="GatedRepo", X_Error_Message="Access is restricted")
             return None
         files = self.hub.files(name, revision)
         if files is None:
@@ -120,6 +129,19 @@ class Handler(BaseHTTPRequestHandler):
                 siblings[-1]["lfs"] = lfs
         repo = self.hub.repos[name]
         self.answer(200, {"id": name, "sha": sha, "private": repo["private"], "tags": [], "siblings": siblings})
+
+    def tree(self, name, revision, folder):
+        """The files and folders in one folder of a data set."""
+        if not (found := self.found(name, revision)):
+            return
+        folder = folder.rstrip("/") + "/" if folder.rstrip("/") else ""
+        below = {path.removeprefix(folder): len(data) for path, data in found[1].items() if path.startswith(folder)}
+        folders = sorted({path.partition("/")[0] for path in below if "/" in path})
+        listed = [{"type": "directory", "path": folder + name, "oid": "b" * 40} for name in folders]
+        for path, size in below.items():
+            if "/" not in path:
+                listed.append({"type": "file", "path": folder + path, "size": size, "oid": "a" * 40})
+        self.answer(200 if listed else 404, listed, **({} if listed else {"X_Error_Code": "EntryNotFound"}))
 
     def file(self, name, revision, path):
         if not (found := self.found(name, revision)):

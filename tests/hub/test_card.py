@@ -196,6 +196,19 @@ def test_a_renderer_of_markdown_finds_only_the_markup_of_the_card(text):
     assert cells == [2] * 8 + [7] * 2
 
 
+@pytest.mark.parametrize("text", MARKUP)
+def test_whatever_the_template_prints_is_escaped_once_and_its_own_filters_are_not_escaped_again(text):
+    from polygan_hub.card import _TEMPLATES
+
+    shown = _TEMPLATES.from_string("{{ x }} {{ [x][0] }} {% macro m(y) %}{{ y }}{% endmacro %}{{ m(x) }}").render(
+        x=text
+    )
+    assert shown.rstrip() == f"{plain(text)} {plain(text)} {plain(text)}"
+    assert _TEMPLATES.from_string('{{ x | fenced("") }}').render(x=text) == fenced(text)
+    address = _TEMPLATES.from_string("{{ x | address }}").render(x=text)
+    assert not set(address) & set('()<>[] \n"\\')
+
+
 def test_plain_and_fenced_texts_cannot_leave_their_place():
     assert plain("a\nb\x00\u202e <i> *x*") == "a b &lt;i&gt; \\*x\\*"
     assert fenced("a ```` b").splitlines()[0] == "`````"

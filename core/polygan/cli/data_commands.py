@@ -96,6 +96,8 @@ def _names(path: Path) -> list[str]:
     from ..data.walk import walk_files
     from ..errors import DataError
 
+    if str(path).startswith("hf:"):  # which every domain may read that reads Parquet files
+        return [".parquet"]
     if path.is_dir():
         return [name.lower() for name in walk_files(path, lambda _: True)[0]]
     if not path.exists():

@@ -2,6 +2,16 @@
 
 from .catalogue import Catalogue, get_catalogue, load_catalogue, set_catalogue
 from .discovery import PluginStatus
+from .handed import add_plugins
 from .schemes import find, scheme_of
 
-__all__ = ["Catalogue", "PluginStatus", "find", "get_catalogue", "load_catalogue", "scheme_of", "set_catalogue"]
+__all__ = [
+    "Catalogue",
+    "PluginStatus",
+    "add_plugins",
+    "find",
+    "get_catalogue",
+    "load_catalogue",
+    "scheme_of",
+    "set_catalogue",
+]

@@ -56,6 +56,7 @@ class Catalogue:
         self.schemes: dict[str, SchemeSpec] = {}
         self.plugins: list[PluginStatus] = []
         self.strict = strict
+        self.added: list[object] = []  # plugins that a script handed in
         self.handed: dict[str, str] = {}  # recipes that a script handed in, and the places of their classes
         self._owners: dict[tuple[str, str], PluginStatus] = {}
         self._disputed: defaultdict[tuple[str, str], list[PluginStatus]] = defaultdict(list)
@@ -240,11 +241,11 @@ def load_catalogue(
             reason = "--no-plugin" if candidate.names & unwanted else f"not in {origin}"
             catalogue.plugins.append(dataclasses.replace(candidate.status, status="disabled", reason=reason))
         else:
-            _add(catalogue, candidate, strict)
+            add_candidate(catalogue, candidate, strict)
     for path in dict.fromkeys(Path(file).expanduser().resolve() for file in files):
         name = path.name if path.stem in known else path.stem
         status = PluginStatus(name, str(path), "", "", "failed")
-        _add(catalogue, Candidate(status, frozenset(), partial(load_file, path)), strict=True)
+        add_candidate(catalogue, Candidate(status, frozenset(), partial(load_file, path)), strict=True)
     return catalogue
 
 
@@ -269,7 +270,7 @@ def set_catalogue(catalogue: Catalogue | None) -> None:
     _catalogue = catalogue
 
 
-def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
+def add_candidate(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
     """Load one plugin into the catalogue; if that fails, record the reason (``strict``: raise it)."""
     status = candidate.status
     try:
@@ -294,7 +295,7 @@ def _add(catalogue: Catalogue, candidate: Candidate, strict: bool) -> None:
         name = status.name if status.distribution else ""
         reason = str(error) if isinstance(error, Refused) else explain(error, status.module, name)
         stem = Path(status.module).stem
-        if getattr(sys.modules.get(stem), "__file__", None) == status.module:
+        if not candidate.names and getattr(sys.modules.get(stem), "__file__", None) == status.module:
             del sys.modules[stem]  # a local file that was refused can be corrected and loaded again
         if strict:
             raise PluginError(f"{status}: {reason}") from error

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from .catalogue import INNER, Catalogue
-from .discovery import PluginStatus
+from ..errors import ConfigError
+from .catalogue import INNER, Catalogue, add_candidate, get_catalogue
+from .discovery import Candidate, PluginStatus
+from .importing import load_file
 from .kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
@@ -42,6 +47,38 @@ class Handed(Catalogue):
         kind = kind_of(spec)
         found = self._objects.get((kind.name, kind.id(spec)))
         return super()._import(spec, path) if found is None else found
+
+
+def add_plugins(plugins: Iterable[object]) -> None:
+    """Load plugins that a script hands in: modules and objects with hook implementations, or paths of Python files.
+
+    They stay in this process's catalogue, beside the installed plugins. A plugin that is there already counts once. Raises
+    PluginError for a plugin that cannot be used, or that has an id of another plugin: both are named.
+    """
+    if isinstance(plugins, str | Path) or not hasattr(plugins, "__iter__"):
+        raise ConfigError(f"plugins = {plugins!r:.80} is no list: write plugins=[...]")
+    catalogue = get_catalogue()
+    for plugin in plugins:
+        if isinstance(plugin, str | Path):
+            path = Path(plugin).expanduser().resolve()
+            name, place, load = path.stem, str(path), partial(load_file, path)
+            there = any(p.module == place for p in catalogue.plugins)
+        else:
+            full = str(getattr(plugin, "__name__", "") or f"{type(plugin).__module__}.{type(plugin).__qualname__}")
+            name, load = full.rpartition(".")[2], partial(_same, plugin)
+            place = str(getattr(plugin, "__file__", None) or full)
+            there = any(plugin is known for known in catalogue.added) or (
+                isinstance(plugin, ModuleType) and any(p.module in (full, place) for p in catalogue.plugins)
+            )
+        if there:
+            continue
+        candidate = Candidate(PluginStatus(name, place, "", "", "failed"), frozenset((name,)), load)
+        add_candidate(catalogue, candidate, strict=True)
+        catalogue.added.append(plugin)
+
+
+def _same(plugin: object) -> object:
+    return plugin
 
 
 @contextmanager

@@ -61,16 +61,17 @@ def load(
     recipe: type[Recipe[Any]] | None = None,
     domain: DomainLike = None,
     data: object = None,
+    plugins: Sequence[object] = (),
 ) -> Run:
     """Open a run at its newest valid checkpoint or at the checkpoint of ``step``, or open a model that `Run.export` wrote.
 
     A name with a scheme, such as ``"hf:me/x"``, is a model that a plugin brings. Generating needs no data, except for recipes that make
     samples from something. Networks that an exported model lacks (a discriminator) keep their initial weights. What `train` took from
     a script is handed in again: ``networks`` (generator, discriminator), or the class ``recipe`` with its ``domain``, and ``data``
-    where the cache no longer has it.
+    where the cache no longer has it. ``plugins`` are as in `train`, where this process has not loaded them yet.
     """
     found = find(path)
-    with handed_again(found.path, networks, recipe, domain, data):
+    with handed_again(found.path, networks, recipe, domain, data, plugins):
         return _load(found.path, found.folder, step, device)
 
 

@@ -53,6 +53,7 @@ def train(
     model: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
+    plugins: Sequence[object] = (),
     quiet: bool = False,
     allow_code: bool = False,
     **settings: Unpack[TrainOptions],
@@ -68,10 +69,11 @@ def train(
     pandas DataFrame, a torch Dataset, or a pair (samples, labels). ``model`` holds the recipe's settings, ``settings`` the
     settings of the run (`RunSettings`: steps, batch_size, seed, precision, name, ...). ``config`` is a YAML file, which these
     keywords override. ``arguments`` are command-line options, which override the keywords. ``listeners`` hear of events, on the
-    first process only; raising `polygan.StopTraining` ends the run. ``allow_code`` allows a file of ``features`` that runs code
-    when it is loaded (.pt2, .pt). Raises a `PolyganError` for every foreseen mistake.
+    first process only; raising `polygan.StopTraining` ends the run. ``plugins`` are modules, objects or files with hooks, which
+    stay loaded in this process (`polygan.plugins.add_plugins`). ``allow_code`` allows a file of ``features`` that runs code when it
+    is loaded (.pt2, .pt). Raises a `PolyganError` for every foreseen mistake.
     """
-    with handed_in(recipe, data, model, settings, domain) as named:
+    with handed_in(recipe, data, model, settings, domain, plugins) as named:
         layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
         layers.append({**named.layer, **named.settings})
         resolved = pinned(resolve(named.recipe, layers, arguments))
@@ -247,19 +249,19 @@ def resume(
     recipe: type[Recipe[Any]] | None = None,
     domain: DomainLike = None,
     data: object = None,
+    plugins: Sequence[object] = (),
 ) -> Run:
     """Continue a run from its newest valid checkpoint; ``steps``, if given, is the new number of iterations in all.
 
     The result is bit-identical to a run without interruption (same machine, settings and number of processes and threads).
     ``settings`` changes settings of the run from now on, ``{"model.learning_rate": 1e-4}``; ``arguments`` are the same as text,
-    ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml
-    counts as such a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets
-    the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
-    ``allow_code`` is as in `train`. ``networks``, ``recipe``, ``domain`` and ``data`` are handed in again as in `load`.
+    ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml is such
+    a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
+    ``allow_code`` is as in `train`. ``networks``, ``recipe``, ``domain``, ``data`` and ``plugins`` are as in `load`.
     """
     folder = run_folder(path)
     check_links(folder)
-    with handed_again(folder, networks, recipe, domain, data):
+    with handed_again(folder, networks, recipe, domain, data, plugins):
         return _resume(folder, steps, device, features, allow_code, settings, arguments, listeners, quiet=quiet)
 
 

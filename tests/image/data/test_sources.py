@@ -3,7 +3,6 @@
 import struct
 import sys
 import types
-import typing
 import zlib
 from pathlib import Path
 
@@ -150,53 +149,49 @@ def test_a_class_with_one_picture_is_named(tmp_path):
 
 def test_hugging_face_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match="hf:mnist needs the package datasets; pip install datasets"):
+    with pytest.raises(
+        DataError, match=r"hf:mnist needs the package datasets; pip install 'polygan-image\[datasets\]'"
+    ):
         source("hf:mnist")
 
 
-def test_hugging_face_folder_on_disk(tmp_path):
-    library = pytest.importorskip("datasets")
-    features = library.Features({"pic": library.Image(), "kind": library.ClassLabel(names=["cat", "dog"])})
-    rows = {"pic": [Image.new("L", (6, 4), v) for v in (10, 20, 30)], "kind": [1, 0, 1]}
-    library.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "set")
-    found = source(f"hf:{tmp_path / 'set'}")
-    assert (len(found), found.info["classes"]) == (3, ["cat", "dog"])
+def pets(kinds=(1, 0, 1)):
+    """A data set of the library: small grey pictures with a class."""
+    library = pytest.importorskip("datasets", reason="datasets is not installed: pip install datasets")
+    features = library.Features({"pic": library.Image(), "kind": library.ClassLabel(names=["cat", "dog", "eel"])})
+    rows = {"pic": [Image.new("L", (6, 4), 10 * (i + 1)) for i in range(len(kinds))], "kind": [*kinds]}
+    return library.Dataset.from_dict(rows, features=features)
+
+
+@pytest.mark.parametrize("kind", ["saved", "saved, named", "file", "folder", "folder, named"])
+def test_hugging_face_folders_and_files_on_disk(tmp_path, monkeypatch, kind):
+    data, place = pets(), tmp_path / "set"
+    monkeypatch.setattr(sys.modules["datasets"].config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    if kind.startswith("saved"):
+        data.save_to_disk(place)
+    elif kind == "file":
+        place = tmp_path / "set.parquet"
+        data.to_parquet(str(place))
+    else:
+        (place / "data").mkdir(parents=True)
+        data.to_parquet(str(place / "data/train-00000-of-00001.parquet"))
+    named = f"hf:{place}" if "named" in kind else str(place)
+    found = source(named)
+    assert (len(found), found.info["classes"]) == (3, ["cat", "dog", "eel"])
     sample = found.decode(2)
     assert (int(sample["label"]), sample["image"].shape, int(sample["image"].max())) == (1, (1, 4, 6), 30)
-    assert source(f"hf:{tmp_path / 'set'}").fingerprint() == found.fingerprint()
-
-
-class Rows(list):
-    """What `datasets` gives, as far as it is used here: rows of a picture's bytes and a class."""
-
-    features: typing.ClassVar = {
-        "pic": type("Image", (), {})(),
-        "kind": type("ClassLabel", (), {"names": ["cat", "dog", "eel"]})(),
-    }
-    column_names = ("pic", "kind")
-
-    def __getitem__(self, key):
-        return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
-
-    def select(self, rows):
-        return Rows([self[i] for i in rows])
-
-    def select_columns(self, name):
-        return self
-
-    def cast_column(self, name, kind):
-        return self
-
-    _fingerprint = property(lambda self: str(len(self)))
+    assert found.name(2) == f"{named} row 3"
+    assert source(named).fingerprint() == found.fingerprint()
 
 
 def test_other_splits_and_small_classes_of_a_hugging_face_set_are_counted(monkeypatch):
-    data = pictures.png(Image.new("L", (4, 4)))
-    rows = [{"pic": {"bytes": data, "path": None}, "kind": k} for k in (0, 2, 2, 1, 0)]
-    library = types.SimpleNamespace(
-        load_dataset=lambda name: {"test": Rows(rows[:2]), "train": Rows(rows)}, Image=lambda decode: None
+    data = pets((0, 2, 2, 1, 0))
+    asked = []
+    monkeypatch.setattr(
+        sys.modules["datasets"],
+        "load_dataset",
+        lambda **o: asked.append(o) or {"test": data.select([0, 1]), "train": data},
     )
-    monkeypatch.setitem(sys.modules, "datasets", library)
     found = source("hf:pets", min_class=2)
     assert (found.info["classes"], found.info["class_counts"]) == (["cat", "eel"], [2, 2])
     assert [int(found.decode(i)["label"]) for i in range(4)] == [0, 1, 1, 0]
@@ -204,11 +199,13 @@ def test_other_splits_and_small_classes_of_a_hugging_face_set_are_counted(monkey
         (2, "rows of the split test"), (1, "pictures of 1 small class"),
     ]  # fmt: skip
     assert source("hf:pets").info["class_counts"] == [2, 1, 2]
+    assert len(source("hf:pets@v1:small#test")) == 2
+    assert [asked[0], asked[-1]] == [{"path": "pets"}, {"path": "pets", "revision": "v1", "name": "small"}]
 
 
 def test_hugging_face_failures_are_one_line(monkeypatch):
-    def refuse(name):
-        raise FileNotFoundError(f"no {name}\non the hub")
+    def refuse(path):
+        raise FileNotFoundError(f"no {path}\non the hub")
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=refuse))
     with pytest.raises(DataError, match="hf:x cannot be loaded: no x on the hub"):

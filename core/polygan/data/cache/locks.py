@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 try:
@@ -46,8 +45,10 @@ class Lock:
             os.close(handle)
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:  # noqa: SIM105
             self.close()
+        except Exception:  # while Python ends, names of modules are gone, `suppress` among them
+            pass
 
 
 def lock_file(file: IO[bytes]) -> None:

@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...game.recipe import Recipe
 from ...hookspecs import DatasetSpec, DomainSpec, MetricSpec, RecipeSpec
 from ...plugins.catalogue import get_catalogue
-from ...plugins.handed import Handed, using
+from ...plugins.handed import Handed, add_plugins, using
 from ...settings.parser import Settings, read_yaml
 from ..exported import read_facts
 from ..folder import run_folder
@@ -24,7 +24,7 @@ from .stored import HANDED
 from .tensors import TensorDomain, sliced_wasserstein
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ...plugins.catalogue import Catalogue
     from ...plugins.kinds import Spec
@@ -53,8 +53,10 @@ def handed_in(
     model: Mapping[str, object] | None,
     settings: Mapping[str, object],
     domain: DomainLike = None,
+    plugins: Sequence[object] = (),
 ) -> Iterator[Named]:
     """Give names to a class of a recipe, to networks and to data; within the block the catalogue knows these names."""
+    add_plugins(plugins)
     groups = {k: v for k, v in (("data", data), ("model", model)) if v is not None}
     settings = dict(settings)
     if not isinstance(recipe, str | Settings | type):
@@ -82,8 +84,10 @@ def handed_again(
     recipe: type[Recipe[Any]] | None = None,
     domain: DomainLike = None,
     data: object = None,
+    plugins: Sequence[object] = (),
 ) -> Iterator[None]:
     """Hand in what a run or an exported model was made with. ConfigError where the run was made with something else."""
+    add_plugins(plugins)
     if networks is None and recipe is None and data is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""The model card: Markdown with a YAML head, written from a run. Every text of the run is escaped."""
+"""The model card: Markdown with a YAML head, written from a run by a template. Every text of the run is escaped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import html
 import re
 import string
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()!|~$:@^])|(?<=www)(\.)|^([#+=-])")
 _BETTER = {"higher": "higher", "near": "near the floor"}
@@ -70,95 +74,73 @@ def fenced(text: str, kind: str = "") -> str:
 
 
 def write_card(card: Card) -> str:
-    """The text of the README.md of a model."""
+    """The text of the README.md of a model, by the template ``card.md.j2``."""
     # The Hub's search takes words as tags; what a stranger's plugin calls its recipe is reduced to such a word.
     tags = ["polygan", "gan", *card.recipe.split("/")]
     allowed = string.ascii_letters + string.digits + "-_."
     tags = ["".join(c for c in tag if c in allowed) for tag in tags]
     head = {"library_name": "polygan", "tags": [tag for tag in dict.fromkeys(tags) if tag]}
-    parts = [
-        f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
-        f"# {plain(card.name)}",
-        f"A generative adversarial network of the recipe {plain(card.recipe)}, trained with polygan for {card.step:,} steps.",
-        _use(card),
-        "## Data",
-        _data(card),
-        "## Training",
-        _training(card),
-    ]
-    if card.settings:
-        text = yaml.safe_dump(card.settings, sort_keys=False, allow_unicode=True)
-        parts += ["Settings that differ from the defaults:", fenced(text, "yaml")]
-    if card.command:
-        parts += ["The command that trained it. Paths are reduced to their last part.", fenced(card.command, "console")]
-    parts += ["## Scores", _scores(card)]
-    if card.samples:
-        parts += ["## Samples", *_samples(card.samples)]
-    return "\n\n".join(parts) + "\n"
+    use = f"pip install {' '.join(card.install)}\npolygan generate hf:{card.name} --out samples/"
+    return _TEMPLATES.get_template("card.md.j2").render(
+        card=card,
+        head=Markup(yaml.safe_dump(head, sort_keys=False)),
+        use=use,
+        settings=yaml.safe_dump(card.settings, sort_keys=False, allow_unicode=True),
+        data=_data(card),
+        training=_training(card),
+        scores=[_score(score) for score in card.scores],
+    )
 
 
-def _use(card: Card) -> str:
-    lines = [f"pip install {' '.join(card.install)}", f"polygan generate hf:{card.name} --out samples/"]
-    return f"## Use\n\n{fenced(chr(10).join(lines), 'console')}"
+def _as_markdown(value: object) -> Markup:
+    """What a template prints: every text is escaped by `plain`, once. A template thus cannot forget to escape."""
+    return value if isinstance(value, Markup) else Markup(plain(value))
 
 
-def _data(card: Card) -> str:
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    finalize=_as_markdown,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_TEMPLATES.filters["fenced"] = lambda text, kind: Markup(fenced(text, kind))
+_TEMPLATES.filters["address"] = lambda file: Markup(quote(file))
+
+
+def _data(card: Card) -> list[tuple[object, ...]]:
     rows = [("data", card.data), ("licence of the data", card.licence or "the data set names none")]
     rows += [("samples", card.counts)] if card.counts else []
     if card.classes:
         more = f" and {len(card.classes) - _MOST_NAMES:,} more" if len(card.classes) > _MOST_NAMES else ""
         rows.append((f"{len(card.classes):,} classes", ", ".join(card.classes[:_MOST_NAMES]) + more))
-    return _table(("", ""), [(plain(a), plain(b, 2000)) for a, b in rows])
+    return [(name, Markup(plain(text, 2000))) for name, text in rows]
 
 
-def _training(card: Card) -> str:
-    rows = [("steps", f"{card.step:,}"), ("batch size", f"{card.batch_size:,}"), ("seed", str(card.seed))]
+def _training(card: Card) -> list[tuple[object, ...]]:
+    rows = [("steps", f"{card.step:,}"), ("batch size", f"{card.batch_size:,}"), ("seed", card.seed)]
     rows += [("seconds of training", f"{card.seconds:,.0f}")] if card.seconds is not None else []
     rows += [("started from", card.start)] if card.start else []
-    return _table(("", ""), [(plain(a), plain(b)) for a, b in rows])
+    return rows
 
 
-def _scores(card: Card) -> str:
-    if not card.scores:
-        return "No scores were computed."
-    rows = []
-    for score in card.scores:
-        baseline = score.get("baseline")
-        pair = isinstance(baseline, list | tuple) and len(baseline) == 2
-        error = f" ± {_number(score['error'])}" if _number(score.get("error")) else ""
-        rows.append(
-            (
-                plain(score.get("name", "")),
-                f"{_number(score.get('value'))}{error}",
-                _number(score.get("floor")),
-                f"{_number(baseline[0])} ({plain(baseline[1])})" if pair else "",  # pyright: ignore[reportOptionalSubscript]
-                _BETTER.get(str(score.get("better")), "lower"),
-                str(score.get("step", "")),
-                plain(score.get("note") or ""),
-            )
-        )
-    table = _table(("score", "value", "floor", "baseline", "better is", "step", "note"), rows)
-    said = "The floor is the score of real samples. The baseline is the score of the best trivial answer."
-    return f"{table}\n\n{said}"
+def _score(score: dict[str, Any]) -> tuple[object, ...]:
+    """A row of the table of scores."""
+    baseline = score.get("baseline")
+    pair = isinstance(baseline, list | tuple) and len(baseline) == 2
+    error = f" ± {_number(score['error'])}" if _number(score.get("error")) else ""
+    return (
+        score.get("name", ""),
+        Markup(f"{_number(score.get('value'))}{error}"),
+        _number(score.get("floor")),
+        Markup(f"{_number(baseline[0])} ({plain(baseline[1])})") if pair else "",  # pyright: ignore[reportOptionalSubscript]
+        _BETTER.get(str(score.get("better")), "lower"),
+        score.get("step", ""),
+        score.get("note") or "",
+    )
 
 
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _samples(samples: tuple[Sample, ...]) -> list[str]:
-    shown = []
-    for sample in samples:
-        caption = plain(sample.caption)
-        if sample.text:
-            shown += [*([caption] if caption else []), fenced(sample.text[:2000], "text")]
-        elif sample.file.endswith(".png"):
-            shown.append(f"![{caption}]({sample.file})")
-        else:
-            shown.append(f"[{caption or sample.file}]({sample.file})")
-    return shown
+def _number(value: object) -> Markup:
+    return Markup(f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else "")

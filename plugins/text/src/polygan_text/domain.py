@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from polygan import ConfigError, DataError, Domain, Passage, Samples
+from polygan import ConfigError, DataError, Domain, Passage, Samples, is_table
 
 from .data.corpus import LONGEST, read_lines
 from .data.facts import TEXTS, TOKENS, has_pairs, text_extra, text_info, tokens_of
@@ -39,17 +39,20 @@ class TextDomain(Domain):
     id: ClassVar[str] = "text"
     Settings = TextSettings
     reads: ClassVar[tuple[str, ...]] = (".txt",)
-    opens: ClassVar[tuple[str, ...]] = (*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES))
+    opens: ClassVar[tuple[str, ...]] = (*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES), ".parquet")
     writes: ClassVar[tuple[str, ...]] = (".txt", ".jsonl", ".csv")
 
     def open(self, settings: TextSettings) -> Source:
-        """A file or a folder of files: text (a sample a line), CSV, TSV or JSON lines with a column, each also .gz."""
+        """A file or a folder of files: text (a sample a line), CSV, TSV or JSON lines with a column, each also .gz.
+
+        Also Parquet files, and a data set of Hugging Face's `datasets` (`polygan.open_table`), with the same columns.
+        """
         _check_given(settings)
         path, test = Path(settings.source).expanduser(), None
         files = identity(path)
         if settings.test:
             test = Path(settings.test).expanduser()
-            if not test.exists():
+            if not test.exists() and not is_table(settings.test):
                 raise DataError(
                     f"data.test = {settings.test!r}: there is no such file or folder; correct the path, or leave --data.test out"
                 )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from polygan import DataError, Domain, Joined, Samples
+from polygan import ConfigError, DataError, Domain, Joined, Samples, is_table
 
 from ..networks.melspec import MelSpec
 from . import batches, files, mels, players, transcripts
@@ -21,6 +21,7 @@ from .given import read_file, waveforms_of
 from .layouts import open_file, open_folder, open_transcribed, table_of
 from .settings import AudioSettings
 from .speakers import open_speakers
+from .tabled import open_tabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,22 +46,35 @@ class AudioDomain(Domain):
     id: ClassVar[str] = "audio"
     Settings = AudioSettings
     reads: ClassVar[tuple[str, ...]] = (*files.SUFFIXES, *mels.SUFFIXES)
+    opens: ClassVar[tuple[str, ...]] = (".parquet",)
     writes: ClassVar[tuple[str, ...]] = files.WRITTEN
 
     def open(self, settings: AudioSettings) -> Source:
         """A folder of sound files (recursive), one file, or the LJSpeech layout (``metadata.csv`` and ``wavs/``) and its kin.
 
+        Also Parquet files and a data set of Hugging Face's `datasets` (`polygan.open_table`), with columns of sound, text and speakers.
         ``settings.speakers`` says who speaks, ``settings.parallel`` names recordings that are joined by name.
         """
         if not settings.source:
             raise DataError("no data: give a folder, a file or the name of a data set with --data")
-        source = self._recordings(Path(settings.source).expanduser(), settings)
+        source = self._recordings(settings)
         if not settings.parallel:
             return source
         there = replace(settings, source=settings.parallel, speakers="none", mels="", sample_rate=source.rate)
-        return Joined(source, self._recordings(Path(settings.parallel).expanduser(), there), "parallel")
+        if not is_table(settings.parallel):
+            there = replace(there, audio_column="", text_column="", speaker_column="")
+        return Joined(source, self._recordings(there), "parallel", _own_name)
 
-    def _recordings(self, path: Path, settings: AudioSettings) -> RecordingSource:
+    def _recordings(self, settings: AudioSettings) -> RecordingSource:
+        if is_table(settings.source):
+            return open_tabled(settings.source, settings)
+        path = Path(settings.source).expanduser()
+        for option in ("audio_column", "text_column", "speaker_column"):
+            if value := getattr(settings, option):
+                raise ConfigError(
+                    f"data.{option} = {value!r} names a column of Parquet files or of a data set hf:NAME, and "
+                    f"{settings.source!r} is neither; leave --data.{option} out"
+                )
         if settings.speakers == "folders" and path.is_dir():
             return open_speakers(path, settings)
         if path.name in transcripts.NAMES and path.is_file():
@@ -196,6 +210,12 @@ class AudioDomain(Domain):
             mel = spec(F.pad(clip, (0, max(0, spec.n_fft - len(clip)))))  # (40, frames)
             rows.append(torch.cat([mel.mean(1), mel.std(1, correction=0)]))
         return torch.stack(rows) / (2 * _BANDS) ** 0.5 if rows else torch.zeros(0, 2 * _BANDS)
+
+
+def _own_name(source: Source, index: int) -> str:
+    """The name by which a recording finds its partner: its file's, without folder and suffix, or the number of its row."""
+    recordings = cast("RecordingSource", source)
+    return PurePath(recordings.recordings[recordings.pieces[index].recording].name).name
 
 
 def _followed(pieces: Iterable[Samples]) -> Iterator[tuple[Samples, bool]]:

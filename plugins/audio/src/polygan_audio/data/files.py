@@ -18,6 +18,8 @@ from torchaudio.transforms import Resample
 
 from polygan import DataError, Room
 
+from .cells import Cell
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -56,7 +58,7 @@ class Header(NamedTuple):
         return self.frames / self.rate
 
 
-def _decoder(path: Path) -> soundfile.SoundFile:
+def _decoder(path: Path | io.BytesIO) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except TypeError:  # a name that ends in .raw
@@ -64,11 +66,15 @@ def _decoder(path: Path) -> soundfile.SoundFile:
 
 
 @contextmanager
-def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
+def _opened(place: Path | Cell, max_channels: int) -> Iterator[soundfile.SoundFile]:
     """The open file, checked. What the decoder raises becomes a DataError."""
-    if not path.is_file():
+    path = place.open() if isinstance(place, Cell) else place
+    if isinstance(path, io.BytesIO):
+        size = len(path.getbuffer())
+    elif not path.is_file():
         raise DataError("is no file" if path.exists() else "does not exist")
-    size = path.stat().st_size
+    else:
+        size = path.stat().st_size
     if size == 0:
         raise DataError("the file is empty; remove it")
     try:
@@ -92,7 +98,7 @@ def _opened(path: Path, max_channels: int) -> Iterator[soundfile.SoundFile]:
         raise DataError(f"cannot be read as sound ({reason}); convert it to WAV or FLAC, or remove it") from None
 
 
-def header(path: Path, max_channels: int = MAX_CHANNELS) -> Header:
+def header(path: Path | Cell, max_channels: int = MAX_CHANNELS) -> Header:
     """What the file says of itself, nothing decoded. DataError where it is no sound, empty or not to be believed."""
     with _opened(path, max_channels) as file:
         return Header(file.samplerate, file.frames, file.channels)
@@ -123,7 +129,7 @@ def _stretch(file: soundfile.SoundFile, frames: int) -> Iterator[np.ndarray]:
 
 
 def read(
-    path: Path, start: int = 0, frames: int = -1, rate: int = 0, max_channels: int = MAX_CHANNELS
+    path: Path | Cell, start: int = 0, frames: int = -1, rate: int = 0, max_channels: int = MAX_CHANNELS
 ) -> tuple[np.ndarray, int]:
     """A stretch of a file as float32 (T,), full scale [-1, 1], and its rate in Hz.
 
@@ -180,7 +186,7 @@ def _seek(file: soundfile.SoundFile, start: int) -> None:
         pass
 
 
-def blocks(path: Path, frames: int, max_channels: int = MAX_CHANNELS) -> Iterator[np.ndarray]:
+def blocks(path: Path | Cell, frames: int, max_channels: int = MAX_CHANNELS) -> Iterator[np.ndarray]:
     """The file from begin to end as float32 (frames,) pieces, mono, the last one shorter: for files of any length.
 
     Memory does not depend on the file's length. DataError as `read`, but a file may end before its header says.

@@ -11,6 +11,7 @@ import numpy as np
 from polygan import DataError, LeftOut
 
 from . import files
+from .cells import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Recording:
     """A file with what is known of it before it is opened."""
 
-    path: Path
+    path: Path | Cell
     name: str
     """Its path below the root without the suffix, by which its mel is found."""
     text: str = ""
@@ -50,7 +51,7 @@ class Piece(NamedTuple):
     frames: int
 
 
-def envelope(path: Path, trim: float, max_channels: int) -> Envelope:
+def envelope(path: Path | Cell, trim: float, max_channels: int) -> Envelope:
     """The peak of a file, and its first and last 10 ms within ``trim`` dB of the peak; memory for the peaks alone."""
     step = max(1, files.header(path, max_channels).rate // 100)
     peaks, frames = [], 0
@@ -64,13 +65,21 @@ def envelope(path: Path, trim: float, max_channels: int) -> Envelope:
     return Envelope(peak, int(loud[0]) * step, min(frames, (int(loud[-1]) + 1) * step))
 
 
-def stat_of(path: Path) -> tuple[int, int]:
-    """Size and modification time of a file; what is not there has none."""
+def stat_of(path: Path | Cell) -> tuple[int | str, int]:
+    """Size and modification time of a file; what is not there has none. Of a row, what tells the row from others."""
+    if isinstance(path, Cell):
+        return path.identity, 0
     try:
         stat = path.stat()
     except OSError:
         return -1, 0
     return stat.st_size, stat.st_mtime_ns
+
+
+def key_of(recording: Recording) -> tuple[int | str, ...]:
+    """What a file or row is, so that its header is read once."""
+    path = recording.path
+    return ("" if isinstance(path, Cell) else str(path.absolute()), *stat_of(path))
 
 
 def with_speakers(recordings: Sequence[Recording], source: str) -> tuple[list[Recording], list[LeftOut]]:

@@ -15,7 +15,7 @@ from polygan import DataError, Fact, Field, LeftOut, Source, remembered
 from . import files
 from .facts import AudioInfo, SourceFacts, counted, fact_of_speakers, fact_of_texts, facts_of_files
 from .mels import GivenMels
-from .recordings import Piece, envelope, stat_of, too_long, with_speakers
+from .recordings import Piece, envelope, key_of, stat_of, too_long, with_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -187,7 +187,7 @@ class RecordingSource(SoundSource):
                 return list(pool.map(look, wanted))
 
         wanted = [r for r in recordings if not r.problem]
-        identity = repr(("headers of sound", 1, most, [(str(r.path.absolute()), *stat_of(r.path)) for r in wanted]))
+        identity = repr(("headers of sound", 1, most, [key_of(r) for r in wanted]))
         for recording, found in zip(wanted, remembered(self.settings, identity, find), strict=True):
             if isinstance(found, str):
                 recording.problem = found

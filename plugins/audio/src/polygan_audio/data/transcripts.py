@@ -19,7 +19,7 @@ NAMES = ("metadata.csv", "metadata.tsv", "metadata.txt")
 """The names of tables, the first that exists counts."""
 _LARGEST = 1 << 28  # bytes: 2 million sentences
 _SEPARATORS = {"|": "|", "\t": "tab", ",": "comma"}
-_SPOKEN = (
+SPOKEN = (
     "normalized_text",
     "normalised_text",
     "normalized_transcription",
@@ -29,7 +29,7 @@ _SPOKEN = (
     "sentence",
 )
 """The names of columns with transcripts, the best first. Columns without a name are told by the length of their content."""
-_SPEAKERS = ("speaker", "speaker_id", "client_id")
+SPEAKERS = ("speaker", "speaker_id", "client_id")
 """The names of columns that say who speaks."""
 
 
@@ -141,14 +141,14 @@ def _most(lines: Sequence[tuple[int, list[str]]], known: _Known) -> tuple[int, i
 def _is_head(cells: Sequence[str], column: int, known: _Known) -> bool:
     """Whether a first line holds the names of columns: no file, and a name that columns of transcripts have."""
     named = column < len(cells) and bool(known.find(cells[column]))
-    return not named and any(cell.lower() in _SPOKEN for cell in cells)
+    return not named and any(cell.lower() in SPOKEN for cell in cells)
 
 
 def _speaker(head: Sequence[str] | None, lines: Sequence[tuple[int, list[str]]], column: int, path: Path) -> int:
     """The column that says who speaks: by name, else the one of three columns with few values. DataError where there is none."""
     if head:
         names = [cell.lower() for cell in head]
-        if found := next((names.index(name) for name in _SPEAKERS if name in names), None):
+        if found := next((names.index(name) for name in SPEAKERS if name in names), None):
             return found
     elif lines and max(len(cells) for _, cells in lines) == 3:
         values = {i: {_cell(cells, i) for _, cells in lines} - {""} for i in range(3) if i != column}
@@ -175,7 +175,7 @@ def _spoken(
     """
     if head:
         names = [cell.lower() for cell in head]
-        if found := [names.index(name) for name in _SPOKEN if name in names and names.index(name) != column]:
+        if found := [names.index(name) for name in SPOKEN if name in names and names.index(name) != column]:
             return found
     long, filled = Counter[int](), Counter[int]()
     for _, cells in lines:

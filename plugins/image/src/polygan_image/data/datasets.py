@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polygan import ConfigError, DataError, LeftOut
+from polygan import ConfigError, DataError, Table, open_table
 
 from .arrays import file_identity
 from .folders import FolderSource, Layout
@@ -116,58 +115,37 @@ def _code_points(text: str) -> tuple[int, ...]:
 class HubSource(FileSource):
     """A data set of Hugging Face's `datasets`: its column of type Image, with the column of type ClassLabel as labels.
 
-    ``name`` is a name for `datasets.load_dataset`, or a folder written by ``save_to_disk``. The split is
-    "train", or the first split if there is no "train".
+    ``settings.source`` is what `polygan.open_table` takes.
     """
 
-    def __init__(self, name: str, settings: ImageSettings) -> None:
-        try:
-            datasets: Any = import_module("datasets")
-        except ImportError:
-            raise DataError(f"hf:{name} needs the package datasets; pip install datasets") from None
-        on_disk = any((Path(name) / f).is_file() for f in ("state.json", "dataset_dict.json"))
-        try:
-            data: Any = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
-        except Exception as error:  # network, hub, parser and cache errors of many classes
-            raise DataError(f"hf:{name} cannot be loaded: {' '.join(str(error).split())}") from error
-        if isinstance(data, dict):
-            split = "train" if "train" in data else next(iter(data))
-            self.left_out = [
-                LeftOut(len(rows), f"rows of the split {other}", f"the split {split} is used")
-                for other, rows in data.items()
-                if other != split
-            ]
-            data = data[split]
-        columns = {type(f).__name__: c for c, f in reversed(list(data.features.items()))}
-        if "Image" not in columns:
-            raise DataError(f"hf:{name} has no column of type Image, only {', '.join(data.column_names)}")
-        if not len(data):
-            raise DataError(f"hf:{name} has no rows")
-        classes = None
+    def __init__(self, settings: ImageSettings) -> None:
+        rows = open_table(settings.source, "'polygan-image[datasets]'")
+        columns = {kind: name for name, kind in reversed([*rows.kinds.items()])}
+        self._column = rows.check(columns.get("Image", "image"), "another data set", "Image")
+        self.left_out, classes = rows.left_out, None
         if settings.labels == "auto" and "ClassLabel" in columns:
             column = columns["ClassLabel"]
-            self.labels, classes = data[column], list(data.features[column].names)
+            self.labels, classes = list(rows.data[column]), list(rows.data.features[column].names)
             if settings.min_class:
-                rows, self.labels, classes, left = large_enough(list(data[column]), classes, settings.min_class)
-                data, self.left_out = data.select(rows), [*self.left_out, *left]
-        self._repo = name
-        self._data = data.select_columns(columns["Image"]).cast_column(columns["Image"], datasets.Image(decode=False))
-        self._column = columns["Image"]
-        self._survey(f"hf:{name}", settings, classes, (name, self._data._fingerprint))
+                kept, self.labels, classes, left = large_enough(self.labels, classes, settings.min_class)
+                self.left_out = [*rows.left_out, *left]
+                rows = Table(rows.name, rows.data.select(kept), self.left_out)
+        self._rows = rows
+        self._survey(rows.name, settings, classes, rows.fingerprint())
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._rows)
 
     def name(self, index: int) -> str:
         """The data set and the row."""
-        return f"hf:{self._repo} row {index}"
+        return self._rows.place(index)
 
     def _file(self, index: int) -> Any:
-        cell = self._data[index][self._column]
+        cell = self._rows.row(index, self._column)[self._column]
         if not (cell and (cell["bytes"] or cell["path"])):
             raise DataError("the row holds no picture")
         return io.BytesIO(cell["bytes"]) if cell["bytes"] else Path(cell["path"])
 
     def fingerprint(self) -> str:
         """The library's own fingerprint of the data, and the settings."""
-        return self._fingerprint(self._repo, self._data._fingerprint)
+        return self._fingerprint(self._rows.fingerprint())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, Domain, Picture, Samples
+from polygan import ConfigError, DataError, Domain, Picture, Samples, is_table
 
 from . import given, pictures
 from .archives import Folder
@@ -45,12 +45,12 @@ class ImageDomain(Domain):
     id: ClassVar[str] = "image"
     Settings = ImageSettings
     reads = (*SUFFIXES, ARRAY, *opening.READS)
-    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", "-ubyte", "-ubyte.gz", *dicom.SUFFIXES)
+    opens: ClassVar[tuple[str, ...]] = (*ARCHIVES, ".npz", ".parquet", "-ubyte", "-ubyte.gz", *dicom.SUFFIXES)
     writes = (".png", ".jpg", ".webp", ".jpeg", *files.SUFFIXES, *opening.WRITES)
     animates = (".webp", ".gif")
 
     def open(self, settings: ImageSettings) -> Source:
-        """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, or ``hf:NAME`` (Hugging Face's `datasets`).
+        """A folder of pictures or IDX files, an IDX, NPZ, .npy, zip or tar file, Parquet files, or ``hf:NAME`` (Hugging Face's `datasets`).
 
         A NIfTI or DICOM file, or a folder of such files without other pictures, is read slice by slice. Folders and archives are read recursively. If a folder holds IDX files, only its training pictures are read. A folder without
         other pictures may hold .npy files (H, W) or (H, W, C).
@@ -64,8 +64,8 @@ class ImageDomain(Domain):
             return volumes
         if settings.pairs in ("folders", "left", "right") and path.exists():
             return paired_source(settings, place)
-        if source.startswith("hf:"):
-            return HubSource(source[3:], settings)
+        if is_table(source):
+            return HubSource(settings)
         if place is not None:
             return idx_of_folder(path, settings) or FolderSource(place, settings)
         if not path.exists():

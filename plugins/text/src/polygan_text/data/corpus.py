@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from polygan import DataError
+from polygan import DataError, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,12 @@ class Corpus:
     def name(self, index: int) -> str:
         """The file and the line."""
         file = next(name for name, first in reversed(self.files) if first <= index)
-        return f"{file} line {self.places[index]}"
+        return place_of(file, int(self.places[index]))
+
+
+def place_of(file: str, number: int) -> str:
+    """The name of a line, or of a row where ``file`` names a data set of the library `datasets`."""
+    return f"{file} {'row' if is_table(file) else 'line'} {number}"
 
 
 def decode_line(line: bytes) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from polygan import DataError, LeftOut
 
-from .corpus import Corpus, Rows
+from .corpus import Corpus, Rows, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -177,5 +177,5 @@ def _blank(parts: Sequence[Part], names: Sequence[str]) -> list[LeftOut]:
         where = [(name, place) for name, (count, place) in zip(names, blanks, strict=True) if count]
         if where:
             total = sum(count for count, _ in blanks)
-            found.append(LeftOut(total, what, why, f"{where[0][0]} line {where[0][1]}"))
+            found.append(LeftOut(total, what, why, place_of(*where[0])))
     return found

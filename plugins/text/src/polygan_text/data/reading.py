@@ -9,8 +9,9 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygan import DataError, LeftOut, left_out_files, walk_files
+from polygan import DataError, LeftOut, is_table, left_out_files, walk_files
 
+from .columnar import open_rows, table_rows_of
 from .corpus import MARK
 from .parts import Part, as_documents, joined, lines, paired_lines, records
 from .tables import Columns, holds_objects, json_rows, table_rows
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import lzma
     from collections.abc import Iterator
     from typing import IO
+
+    from polygan import Table
 
     from .corpus import Corpus
     from .tables import Row
@@ -61,6 +64,23 @@ class Reader:
             )
         return paired_lines(data, self._read(_line_file(given, file, what)), (str(file), given))
 
+    def part_of_table(self, table: Table) -> Part:
+        """The rows of a data set of the library `datasets`."""
+        if self._documents != "line":
+            raise DataError(f"{table.name} is a table, of which each row is a text; leave --data.documents out")
+        return records(self._counted(table), self.columns, self.classes)
+
+    def _counted(self, table: Table) -> Iterator[Row]:
+        """The rows, until they hold more bytes than are allowed."""
+        for row in table_rows_of(table, self.columns):
+            self._rest -= len(row.text.encode()) + len(row.given.encode())
+            if self._rest < 0:
+                raise DataError(
+                    f"{table.name} has more than {self._most / MEGABYTE:,.0f} MB of text; raise --data.max_megabytes, or "
+                    "split the data"
+                )
+            yield row
+
     def _read(self, path: Path) -> bytes:
         data = _read(path, self._rest, self._most)
         self._rest -= len(data)
@@ -77,7 +97,8 @@ def read_corpus(
     test_given: str = "",
     documents: str = "line",
 ) -> Corpus:
-    """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files.
+    """A text file (one sample a line), CSV, TSV or JSON lines, each also as .gz, or a folder of such files; or a data set of the
+    library `datasets` (`polygan.open_table`).
 
     The rows of ``test``, another such file or folder, come last. ``most``: bytes of all files together, unpacked. ``given`` is
     what texts are made from: a column, or beside a text file a file of as many lines (``test_given``: beside ``test``).
@@ -89,10 +110,17 @@ def read_corpus(
     files = [(path, given)] if test is None else [(path, given), (test, test_given)]
     found = [(folder, sources, *_files(folder)) for folder, sources in files]
     for folder, _, here, _ in found:
-        if not here:
+        if not here and not is_table(str(folder)):
             raise DataError(f"{folder} holds no text: put files of {', '.join(SUFFIXES)} (or .gz of them) there")
     for folder, sources, here, others in found:
         left_out += others
+        if not here:
+            table = open_rows(str(folder))
+            left_out += table.left_out
+            names.append(table.name)
+            parts.append(reader.part_of_table(table))
+            tests = 1
+            continue
         names += [file.name if folder.is_file() else file.relative_to(folder).as_posix() for file in here]
         parts += [reader.part(file, sources if folder.is_file() else "") for file in here]
         tests = len(here)
@@ -132,13 +160,17 @@ def kind_of(path: Path) -> str | None:
 
 
 def identity(path: Path) -> str:
-    """A hash of the files' names, sizes and times of change."""
+    """A hash of the files' names, sizes and times of change; of a table the library's fingerprint."""
+    if is_table(str(path)):
+        return open_rows(str(path)).fingerprint()
     facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in _files(path)[0]]
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
 def _files(path: Path) -> tuple[list[Path], list[LeftOut]]:
-    """The files to read at a place, and the other files by suffix."""
+    """The files to read at a place, and the other files by suffix; none where `polygan.open_table` reads the place."""
+    if is_table(str(path)):
+        return [], []
     if path.is_file():
         return [path], []
     names, others = walk_files(path, lambda name: kind_of(Path(name)) is not None)

@@ -26,7 +26,7 @@ class TextSettings(DataSettings):
     too_long: Literal["cut", "drop"] = "cut"
     """What becomes of longer samples; both are counted."""
     column: str = "text"
-    """The column of CSV and JSON lines that holds the text; empty: each line is a text, also in tables."""
+    """The column of CSV, JSON lines, Parquet and `hf:` that holds the text; empty: each line is a text, also in CSV and JSON lines."""
     label_column: str = ""
     """The column that holds the class; empty: no classes."""
     documents: Literal["line", "block", "file"] = "line"

@@ -81,7 +81,7 @@ def json_rows(file: Path, data: bytes, columns: Columns) -> Iterator[Row]:
             found = True
             label = _cell(values, columns.label) if columns.label else ""
             given = _cell(values, columns.given) if columns.given else ""
-            row = _checked(Row(place, _cell(values, columns.text), label, given=given), columns)
+            row = checked(Row(place, _cell(values, columns.text), label, given=given), columns)
         except DataError as error:
             row = Row(place, odd=str(error))
         yield row
@@ -158,7 +158,7 @@ def table_rows(file: Path, data: bytes, kind: str, columns: Columns, notes: list
             if len(fields) != len(names):
                 raise DataError(_wrong_count(len(fields), len(names), mark, quotes))
             cells = ["" if i is None else fields[i] for i in (text, label, given)]
-            row = _checked(Row(place, cells[0], cells[1], given=cells[2]), columns)
+            row = checked(Row(place, cells[0], cells[1], given=cells[2]), columns)
             at += used
         except DataError as error:
             row = Row(place, odd=str(error))
@@ -192,7 +192,7 @@ def _wrong_count(count: int, wanted: int, mark: str, quotes: bool) -> str:
     return f"has {count} field{'s' if count != 1 else ''}, and the header has {wanted}{remedy}"
 
 
-def _checked(row: Row, columns: Columns) -> Row:
+def checked(row: Row, columns: Columns) -> Row:
     """The row as it is kept. Raises DataError for a text that polygan does not take, or a missing class.
 
     White space around a text is removed, and a break within a text is kept as one newline character.
