@@ -127,11 +127,12 @@ class Vocos(Vocoder[Config]):
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Where the run ends before the game begins."""
-        steps, begin = training.steps, self.config.pretrain_steps
+        """As `Vocoder`, and where the run ends before the game begins."""
+        found, steps, begin = super().notes(training), training.steps, self.config.pretrain_steps
         if not 0 < steps <= begin:
-            return ()
+            return found
         return (
+            *found,
             f"The discriminators come in at step {begin:,} and this run ends at {steps:,}: they never play. Train for more --steps, "
             f"or lower --model.pretrain_steps, e.g. to {2 * steps // 3}.",
         )

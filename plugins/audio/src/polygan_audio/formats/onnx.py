@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from polygan import ConfigError
 
 from ..networks import parallel_wavegan, vocos
+from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
 from ..networks.stft import Frames
 from ..optional import need
@@ -122,6 +123,11 @@ def _traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
         traced = copy.deepcopy(ours)
         traced.bases = _Bases(ours.mel.n_fft)
         traced.frames = partial(_Matrices, bases=traced.bases)
+        return traced, ["mel"]
+    if isinstance(ours, GriffinLim):
+        traced = copy.deepcopy(ours)
+        traced.bases = _Bases(ours.mel.n_fft)
+        traced.make_frames = partial(_Matrices, bases=traced.bases)
         return traced, ["mel"]
     if isinstance(ours, parallel_wavegan.Generator):
         traced = PlainWaveGAN(copy.deepcopy(ours))
