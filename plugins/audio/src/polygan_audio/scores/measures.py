@@ -113,11 +113,12 @@ def band_edges(rate: int) -> list[float]:
 def band_levels(rate: int, waveform: Tensor) -> Tensor:
     """(T,) to the mean power in each band of `band_edges` in dB of full scale, (bands,), at least -`QUIETEST`.
 
-    The mean is taken off first. Frames of 2,048 samples under a Hann window; T must be over 1,024.
+    The mean is taken off first. Frames of 2,048 samples under a Hann window, four to a window; a shorter clip ends in silence.
     """
     size = 2048
+    waveform = F.pad(waveform - waveform.mean(), (0, max(0, size - len(waveform))))
     window, bins = torch.hann_window(size), torch.arange(size // 2 + 1) * rate / size
-    spectrum = torch.stft(waveform - waveform.mean(), size, size // 2, size, window, return_complex=True)
+    spectrum = torch.stft(waveform, size, size // 4, size, window, center=False, return_complex=True)
     power = spectrum.abs().square().mean(1) * 2 / (size * window.square().sum())  # (bins,)
     where = torch.bucketize(bins, torch.tensor(band_edges(rate)[1:-1]), right=True)
     total = torch.zeros(len(band_edges(rate)) - 1).index_add_(0, where, power)
