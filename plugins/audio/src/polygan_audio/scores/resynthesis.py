@@ -166,7 +166,7 @@ def _untrained(evaluation: Evaluation, recordings: Recordings) -> Waveforms | No
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mix(evaluation.seed, _INIT))
         networks = {name: network.to(evaluation.device) for name, network in recipe.networks().items()}
-    if not any(parameters for network in networks.values() for parameters in network.parameters()):
+    if not any([*network.parameters()] for network in networks.values()):
         return None
     made = evaluation.generate(len(recordings.clips), evaluation.seed, networks=networks, given=recordings.samples)
     return [_audible(clip, recordings) for clip in made.data]
