@@ -25,9 +25,10 @@ TINY = {
     }
     | {"n_fft": 512, "hop_length": 128},
 }
+TINY["audio/griffin-lim"] = {"n_fft": 256, "hop_length": 64, "iterations": 2, "updates": 2}
 RECIPES = [Case(name, TONES, model, settings={"batch_size": 2}) for name, model in TINY.items()]
 RECIPES.append(
-    dataclasses.replace(RECIPES[-1], model={**RECIPES[-1].model, "excitation": "griffin-lim", "iterations": 2})
+    dataclasses.replace(RECIPES[-2], model={**RECIPES[-2].model, "excitation": "griffin-lim", "iterations": 2})
 )
 DRUMS = {"source": "tones", "kind": "drums", "size": 48, "segment": 1024, "sample_rate": 4000}
 NOTES = {**DRUMS, "kind": "notes"}
@@ -55,6 +56,7 @@ OTHERS = [
 ]
 PACKAGES = {
     **dict.fromkeys(("mel-distance", "stft-distance", "mcd", "mcd-dtw", "duration", "sharpness"), ""),
+    **dict.fromkeys(("bands", "dc", "clipping"), ""),
     "stoi": "pystoi",
     "pesq": "pesq",
     "speaker": "resemblyzer",

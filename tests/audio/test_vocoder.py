@@ -73,6 +73,41 @@ def test_whole_iterations_play_on_the_meta_device(recipe):
     testing.check_devices(recipe(), {"waveform": waveforms()})
 
 
+# The whole band
+
+
+@pytest.mark.parametrize(("preset", "rate"), [("bigvgan_44k", 44_100), ("bigvgan_44k", 48_000), ("vocos_48k", 48_000)])
+@pytest.mark.parametrize("make", [hifigan, small_vocos])
+def test_full_band_front_ends_train_and_keep_what_lies_high(make, preset, rate):
+    info = INFO | {"sample_rate": rate, "segment": 4096}
+    made = make(info, mel=preset)
+    assert (made.mel.n_mels, made.mel.hop_length, made.mel.top) == (128, 512, rate / 2)
+    assert getattr(made, "shape", None) is None or math.prod(made.shape.rates) == 512
+    tone = 0.3 * torch.sin(2 * math.pi * 18_000 * torch.arange(8192) / rate)
+    assert made.mel(tone).amax() > made.mel(torch.zeros(8192)).amax() + 3
+    played = trainer(made, {"waveform": 0.1 * torch.randn(2, 4096)})
+    before = [p.detach().clone() for p in played.actors["generator"].module.parameters()]
+    played.iterate()
+    after = [*played.actors["generator"].module.parameters()]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(bool(p.isfinite().all()) for p in after)
+    clip = Samples([tone[:5000]], DOMAIN, extra={"sample_rate": rate})
+    assert len(make_samples(made, played.networks(), 0, 0, given=clip).data[0]) == 5000
+
+
+@pytest.mark.parametrize("make", [hifigan, small_vocos])
+def test_a_mel_that_ends_far_below_half_the_rate_is_named_before_training(make):
+    def said(rate, **options):
+        info = INFO | {"sample_rate": rate, "segment": 8192}
+        return [n for n in make(info, **options).notes(TrainerSettings(steps=10)) if n.startswith("The mel ends at")]
+
+    assert said(16_000) == said(22_050) == said(44_100, mel="bigvgan_44k") == []
+    (note,) = said(44_100)
+    assert "ends at 8,000 Hz, and sound of 44,100 Hz reaches 22,050 Hz" in note
+    assert "--model.mel bigvgan_44k" in note
+    assert said(16_000, fmax=4000.0)
+
+
 # Given mels
 
 
@@ -99,7 +134,10 @@ def recipe(request):
 @pytest.fixture(scope="module")
 def networks(recipe):
     torch.manual_seed(1)
-    return {name: network.eval() for name, network in recipe.networks().items()}
+    made = {name: network.eval() for name, network in recipe.networks().items()}
+    if isinstance(recipe, vocos.Vocos):  # whose head is zero before training, so that nothing of the network would be heard
+        torch.nn.init.normal_(made["generator"].head.weight, 0, 0.02)
+    return made
 
 
 def test_recordings_keep_their_length(recipe, networks):
@@ -194,7 +232,7 @@ def test_one_file_becomes_one_file(recipe, networks, tmp_path):
 def test_runs_that_stop_learning_early_say_so():
     made = small_vocos(pretrain_steps=8000)
     for steps, said in ((5000, True), (20_000, False)):
-        assert bool(made.notes(TrainerSettings(steps=steps))) is said
+        assert ("--model.pretrain_steps" in "".join(made.notes(TrainerSettings(steps=steps)))) is said
     for count, said in ((120, True), (13_100, False)):
         made = hifigan(INFO | {"count": count})
         notes = made.notes(TrainerSettings(steps=100_000, batch_size=16))
@@ -277,7 +315,7 @@ def test_formats_stand_apart_from_the_recipes():
     catalogue = load_catalogue(allow=["audio"], strict=True)
     there = {
         (recipe, direction): sorted(catalogue.formats_of(recipe, direction))
-        for recipe in ("audio/hifigan", "audio/vocos", "audio/parallel-wavegan")
+        for recipe in ("audio/hifigan", "audio/vocos", "audio/parallel-wavegan", "audio/griffin-lim")
         for direction in ("export", "import")
     }
     assert there == {
@@ -285,6 +323,8 @@ def test_formats_stand_apart_from_the_recipes():
         ("audio/hifigan", "import"): ["hifigan"],
         ("audio/vocos", "export"): ["onnx"],
         ("audio/vocos", "import"): [],
+        ("audio/griffin-lim", "export"): ["onnx"],
+        ("audio/griffin-lim", "import"): [],
         ("audio/parallel-wavegan", "export"): ["onnx"],
         ("audio/parallel-wavegan", "import"): ["parallel-wavegan"],
     }

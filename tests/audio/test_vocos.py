@@ -12,7 +12,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parent))
 from small_vocoders import INFO, hifigan, small_vocos, trainer, waveforms
 
-from polygan import ConfigError, Turn
+from polygan import ConfigError, TrainerSettings, Turn
 from polygan.runs.assembly import resolve
 from polygan_audio import vocos
 from polygan_audio.vocoder import Sampling
@@ -106,6 +106,18 @@ def test_vocos_pretrains_on_spectra_alone():
     assert [t.name for t in played.turns if t.due(2)] == ["d", "g"]
     played.iterate()
     assert not all(map(torch.equal, before, played.actors["discriminator"].module.parameters()))
+
+
+def test_windows_that_are_long_for_the_prior_are_named_before_training():
+    def said(info=INFO, **options):
+        found = small_vocos(info, pretrain_steps=0, **options).notes(TrainerSettings(steps=10))
+        return [note for note in found if note.startswith("Windows of ")]
+
+    (note,) = said()
+    assert note.startswith("Windows of 64 ms are long")
+    assert "--model.n_fft 512 --model.hop_length 128" in note
+    assert said(n_fft=512, hop_length=128) == said(INFO | {"sample_rate": 22_050}) == said(prior="none") == []
+    assert said(INFO | {"n_mels": 80, "mel_hop": 256}) == []  # the mels are given
 
 
 def test_vocos_settings_are_refused():

@@ -184,7 +184,10 @@ def sum_terms(turn: Turn, terms: Mapping[str, Tensor]) -> Tensor:
 
 
 def check_turns(turns: list[Turn], players: Mapping[str, Player], streams: Collection[str], steps: int) -> None:
-    """Raise ConfigError for an unknown player, a player without optimizer, a missing stream, and steps without training."""
+    """Raise ConfigError for an unknown player, a player without optimizer, a missing stream, and steps without training.
+
+    A recipe whose players all have no optimizer trains nothing: its turns observe.
+    """
     if not turns:
         raise ConfigError("the recipe has no turns; turns() must return at least one")
     for turn in turns:
@@ -209,5 +212,6 @@ def check_turns(turns: list[Turn], players: Mapping[str, Player], streams: Colle
                 raise ConfigError(
                     f"player {name!r} has an optimizer for turn {turn!r}, which does not train it; name one of its turns"
                 )
-    if not any(turn.players and turn.start < steps for turn in turns):
+    learns = any(player.optimizer is not None or player.others for player in players.values())
+    if learns and not any(turn.players and turn.start < steps for turn in turns):
         raise ConfigError(f"no turn starts before step {steps}; train for more steps")

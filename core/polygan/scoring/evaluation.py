@@ -39,6 +39,9 @@ class Score:
     """What was compared: each sample with its own truth, or all samples with all real ones. Empty: neither."""
     error: float | None = None
     """The standard error of ``value``, 0 or more: how far other samples of the same generator would move the value. None: not known."""
+    trouble: str = ""
+    """What this score finds wrong with the samples, in words that follow its name: ``"2.1, worse than Griffin-Lim (4.1)"``. Console, report and
+    health say it, and no tick stands beside it. Empty: nothing."""
 
     def shown(self) -> str:
         """The value in words, with its standard error where the error is known: ``0.3312 +- 0.0041``."""

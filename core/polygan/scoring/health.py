@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..messages import plural
 from .finding import Finding, Level
-from .judged import FAR_TITLE, judged, many
+from .judged import FAR_TITLE, FAULTS_TITLE, judged, many
 from .sides import GAP, R_T_TARGET, Side, number, sides_of
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def describe(records: Sequence[Record]) -> list[Finding]:
         *_samples(newest),
         *([] if gap is None else [_generalisation(gap)]),
     ]
-    if any(f.title == FAR_TITLE for f in findings):
-        # What is in order does not make samples real: no tick stands beside a score that is far from its floor.
+    if any(f.title in (FAR_TITLE, FAULTS_TITLE) for f in findings):
+        # What is in order does not make samples real: no tick stands beside a score that is far from its floor, or finds faults.
         findings = [replace(f, level="info") if f.level == "good" else f for f in findings]
     if not any(f.level in ("warn", "bad") for f in findings):
         findings.append(Finding("good", "No sign of trouble", "No signal of collapse, overfitting or divergence."))

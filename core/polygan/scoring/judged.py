@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FAR = 10
 """A score that is this many times its floor is far from real. The best recipes reach 2 to 4 times the floor."""
 FAR_TITLE = "The samples are far from real"
+FAULTS_TITLE = "The scores find faults in the samples"
 _PAIRS = "compare each sample with its own truth"
 _DISTRIBUTION = "compare all samples with all real ones"
 
@@ -57,7 +58,14 @@ def beats_baseline(score: StoredScore) -> bool | None:
 
 def judged(records: Sequence[Record]) -> list[Finding]:
     """Findings about the newest scores."""
-    return [*_against_floors(records), *_against_baselines(records), *_claim(records)]
+    return [*_faults(records), *_against_floors(records), *_against_baselines(records), *_claim(records)]
+
+
+def _faults(records: Sequence[Record]) -> list[Finding]:
+    """What the newest scores find wrong with the samples (`polygan.Score.trouble`)."""
+    found = [(name, step, score.get("trouble")) for name, (step, score) in newest_scores(records).items()]
+    said = [f"{_upper(name)} at step {step:,}: {trouble}." for name, step, trouble in found if trouble]
+    return [Finding("warn", FAULTS_TITLE, " ".join(said))] if said else []
 
 
 def _against_floors(records: Sequence[Record]) -> list[Finding]:

@@ -39,7 +39,7 @@ def compute_scores(
 
     ``picking`` is the id of the metric that picks the best checkpoint; empty: the first of ``metrics`` that can be computed.
 
-    Metrics see the networks in evaluation mode. The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out. Metrics that are left out for one reason share a line.
+    Metrics see the networks in evaluation mode. The names tell how samples were made where that was not by the recipe's defaults. ``say`` gets a line about each metric or value that is left out, and about what a score finds wrong. Metrics that are left out for one reason share a line.
     """
     metrics = list(metrics)
     found: dict[str, list[object]] = {}
@@ -60,6 +60,9 @@ def compute_scores(
         say(f"{_listed(names)} left out: {reason}")
     checked = {name: [_checked(e, say) for e in entries if isinstance(e, Score)] for name, entries in found.items()}
     scores = {name: [s for s in of_one if s is not None] for name, of_one in checked.items()}
+    for s in flat(scores):
+        if s.trouble:
+            say(f"{s.name}: {s.trouble}")
     plots = [vars(e) for entries in found.values() for e in entries if isinstance(e, Plot)]
     record: dict[str, object] = {"scores": [vars(s) for s in flat(scores)]}
     record |= {"plots": plots} if plots else {}

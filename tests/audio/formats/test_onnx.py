@@ -18,6 +18,7 @@ from small_generators import MEL, SMALL, SMALL3, made, noise, sound
 from polygan import ConfigError
 from polygan_audio.formats import onnx, speecht5
 from polygan_audio.networks import vocos as vocos_networks
+from polygan_audio.networks.excitation import GriffinLim
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,20 @@ def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
     with pytest.raises(ConfigError, match="takes the generator of a vocoder; this is a Linear"):
         onnx.export_onnx(nn.Linear(1, 1), tmp_path / "x")
+
+
+def test_griffin_lim_runs_the_same_in_onnx(tmp_path):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    import onnxruntime
+
+    generator = GriffinLim(dataclasses.replace(MEL, n_fft=512, win_length=512, hop_length=128), 8, 4).eval()
+    (path,) = onnx.export_onnx(generator, tmp_path / "griffin-lim.onnx")
+    x = noise(23, batch=2)
+    (got,) = onnxruntime.InferenceSession(path).run(None, {"mel": x.numpy()})
+    expected = sound(generator, x).numpy()
+    assert got.shape == expected.shape == (2, 23 * 128)
+    assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

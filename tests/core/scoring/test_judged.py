@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygan.scoring.health import describe
-from polygan.scoring.judged import FAR_TITLE, baseline_of, beats_baseline, claim, judged
+from polygan.scoring.judged import FAR_TITLE, FAULTS_TITLE, baseline_of, beats_baseline, claim, judged
 
 
 def score(name, value, baseline=None, **more):
@@ -74,6 +74,16 @@ def test_a_trivial_answer_that_wins_everywhere_is_a_warning_and_in_some_scores_a
     assert (some.level, some.title) == ("info", "A trivial answer is as good as the samples in 1 of 2 scores")
     assert "b at step" not in some.text
     assert judged(log(score("a", 3.0))) == []
+
+
+def test_faults_that_scores_find_are_said_and_take_the_ticks_away():
+    fine = score("a", 1.0, [2, "grey"], floor=1.0)
+    found = describe(log(fine, score("b", 3.0, trouble="3, worse than grey (2)"), score("c", 1.0, trouble="a hum")))
+    assert (found[0].level, found[0].title) == ("warn", FAULTS_TITLE)
+    assert found[0].text == "B at step 9: 3, worse than grey (2). C at step 9: a hum."
+    assert {finding.level for finding in found[1:]} == {"info"}
+    mended = [*log(score("b", 3.0, trouble="3, worse than grey (2)")), *log(fine, score("b", 1.0, trouble=""))]
+    assert FAULTS_TITLE not in {finding.title for finding in describe(mended)}
 
 
 def test_a_claim_needs_a_score_of_pairs_and_a_score_of_the_distribution():

@@ -124,6 +124,13 @@ def test_numbers_of_numpy_and_torch_become_floats(metrics):
     assert result.scores["points/pair"][1].floor is None  # too large for a float
 
 
+def test_what_a_score_finds_wrong_is_said_and_kept(metrics):
+    scores = [polygan.Score("a", 0.5), polygan.Score("b", 2.0, trouble="2, worse than nothing (1)")]
+    result, said = computed(metrics(pair=lambda _: scores))
+    assert said == ["b: 2, worse than nothing (1)"]
+    assert [s["trouble"] for s in json.loads(json.dumps(result.record))["scores"]] == ["", "2, worse than nothing (1)"]
+
+
 def test_a_standard_error_is_kept_in_the_record_and_one_that_is_not_finite_is_left_out(metrics):
     scores = [polygan.Score("a", 0.5, error=np.float32(0.25)), polygan.Score("b", 0.5, error=math.nan)]
     result, said = computed(metrics(pair=lambda _: scores))

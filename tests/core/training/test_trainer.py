@@ -294,6 +294,30 @@ def broken(turns):
     return Trainer(Broken(Config(), {}), {"train": Points(8)}, TrainerSettings(steps=1, batch_size=8, precision="fp32"))
 
 
+def test_a_recipe_whose_players_have_no_optimizer_observes_and_learns_nothing():
+    """A baseline without training is a recipe too."""
+    seen = []
+
+    class Baseline(MLPGAN):
+        def players(self, networks, training):
+            return {}
+
+        def turns(self):
+            def look(ctx, batch):
+                seen.append(torch.is_grad_enabled())
+                return {"mean": batch["point"].mean()}
+
+            return [polygan.Turn("look", (), look)]
+
+    made = Trainer(
+        Baseline(Config(), {}), {"train": Points(8)}, TrainerSettings(steps=2, batch_size=8, precision="fp32")
+    )
+    before = [p.clone() for a in made.actors.values() for p in a.module.parameters()]
+    made.fit()
+    assert (made.step, seen) == (2, [False, False])
+    assert all(map(torch.equal, before, [p for a in made.actors.values() for p in a.module.parameters()]))
+
+
 def test_mistakes_are_named():
     def turn(loss, players=("discriminator",), **kw):
         return lambda self: [polygan.Turn("t", players, loss, **kw)]

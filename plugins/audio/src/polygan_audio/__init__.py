@@ -51,6 +51,13 @@ def polygan_recipes() -> list[RecipeSpec]:
             "Yamamoto et al. 2020, arXiv:1910.11480",
             ("vocoder",),
         ),
+        RecipeSpec(
+            "audio/griffin-lim",
+            "polygan_audio.griffin_lim:GriffinLim",
+            "vocoder without training: mel spectrogram to waveform by the fast Griffin-Lim algorithm, the baseline of the others",
+            "Perraudin et al. 2013",
+            ("vocoder",),
+        ),
     ]
 
 
@@ -93,6 +100,21 @@ def polygan_metrics() -> list[MetricSpec]:
             "polygan_audio.scores.metrics:mcd",
             "mel-cepstral distortion of the same in dB; lower is better",
             "Kubichek 1993",
+        ),
+        MetricSpec(
+            "audio/bands",
+            "polygan_audio.scores.faults:bands",
+            "levels by octave up to half the sample rate, made less recorded, in dB: names missing bands; lower is better",
+        ),
+        MetricSpec(
+            "audio/dc",
+            "polygan_audio.scores.faults:offset",
+            "constant offset of made clips, as a share of full scale; lower is better",
+        ),
+        MetricSpec(
+            "audio/clipping",
+            "polygan_audio.scores.faults:clipping",
+            "share of samples at full scale, beside the recordings'; lower is better",
         ),
         MetricSpec(
             "audio/stoi",
@@ -190,6 +212,7 @@ def polygan_formats() -> list[FormatSpec]:
             "a program for torch.export.load: latent (batch, numbers) and label (batch,) to waveform",
         ),
         FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
+        FormatSpec("audio/griffin-lim", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
         FormatSpec(
             "audio/wavegan",

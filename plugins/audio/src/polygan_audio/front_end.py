@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 class MelConfig(Checked, group="model"):
     """The mel front end, whose numbers None leaves to the preset."""
 
-    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "hifigan"
+    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5", "bigvgan_44k", "vocos_48k"] = (
+        "hifigan"
+    )
     """Preset of the mel front end, at the data's sample rate."""
     n_fft: int | None = None
     """Samples of the Fourier transform."""

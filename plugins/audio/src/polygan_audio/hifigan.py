@@ -85,12 +85,13 @@ class HiFiGAN(Vocoder[Config]):
         return self.config.epoch or max(1, info_of(self.info).get("count", 1) // training.batch_size)
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Where the learning rate all but ends before the run does."""
-        epoch = self._epoch(training)
+        """As `Vocoder`, and where the learning rate all but ends before the run does."""
+        found, epoch = super().notes(training), self._epoch(training)
         left = self.config.decay ** (training.steps // epoch)
         if left >= 0.01:
-            return ()
+            return found
         return (
+            *found,
             f"The learning rate is multiplied by {self.config.decay:g} every {epoch} iterations. At step {training.steps:,} "
             f"it is {left:.0e} of what it was at first; set --model.epoch, e.g. to {max(1, training.steps // 1000)}.",
         )

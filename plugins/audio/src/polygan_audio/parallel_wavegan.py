@@ -40,7 +40,9 @@ _SURVEYED = 200  # clips whose mels are measured
 class Config(VocoderConfig):
     """What is trained; the defaults are the paper's and the reference implementation's."""
 
-    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5"] = "parallel_wavegan"
+    mel: Literal["hifigan", "tacotron2", "vocos", "parallel_wavegan", "speecht5", "bigvgan_44k", "vocos_48k"] = (
+        "parallel_wavegan"
+    )
     """Preset of the mel front end, at the data's sample rate."""
     size: Literal["original", "small"] = "original"
     """Size of the generator: 30 layers of 64 channels, or 12 of 32 for small machines."""
@@ -183,11 +185,12 @@ class ParallelWaveGAN(Vocoder[Config]):
         return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, c.halve_every, 0.5)
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Where the run ends before the game begins."""
-        steps, begin = training.steps, self.config.discriminator_start
+        """As `Vocoder`, and where the run ends before the game begins."""
+        found, steps, begin = super().notes(training), training.steps, self.config.discriminator_start
         if not 0 < steps <= begin:
-            return ()
+            return found
         return (
+            *found,
             f"The discriminator comes in at step {begin:,} and this run ends at {steps:,}: it never plays. Train for more --steps, "
             f"or lower --model.discriminator_start, e.g. to {max(1, steps // 4)}.",
         )

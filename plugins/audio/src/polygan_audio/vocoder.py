@@ -23,13 +23,14 @@ from .synthesis import Synthesis, Synthesiser, mel_stream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from polygan import Batch, Request
+    from polygan import Batch, Request, TrainerSettings
 
     from .data.facts import AudioExtra
     from .networks.discriminators import Features
 
 _PREVIEWS = 6  # held-out recordings in the report
 _SEEDS = 2**62
+_SEEN = 0.65  # share of the frequencies that a mel shows at least; 8 kHz of 11 kHz are usual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,17 @@ class Vocoder(Recipe[C]):
                 f"data.segment = {segment} samples are too short for {what}, which reflect {pad} at each end; use at least "
                 f"--data.segment {(pad // hop + 1) * hop}"
             )
+
+    def notes(self, training: TrainerSettings) -> Sequence[str]:
+        """Where the mel ends far below half the sample rate, so that nothing tells what lies above."""
+        top, half = self.mel.top, self.mel.sample_rate / 2
+        if top >= _SEEN * half:
+            return ()
+        return (
+            f"The mel ends at {top:,.0f} Hz, and sound of {self.mel.sample_rate:,} Hz reaches {half:,.0f} Hz: what lies above the mel is "
+            "guessed, and mel distance and PESQ do not see it. For the whole band take --model.mel bigvgan_44k, or --model.mel vocos_48k, "
+            f"or --model.fmax {half:.0f} with more --model.n_mels.",
+        )
 
     # The game's terms
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from .networks.discriminators import Family, Features
 
+_LONG = 0.05  # seconds of a window; the presets at their own rates have at most 46 ms, 64 ms at 16 kHz
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(VocoderConfig):
@@ -127,14 +129,27 @@ class Vocos(Vocoder[Config]):
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
-        """Where the run ends before the game begins."""
-        steps, begin = training.steps, self.config.pretrain_steps
+        """As `Vocoder`, where windows are long for Griffin-Lim's phases, and where the run ends before the game begins."""
+        found, steps, begin = [*super().notes(training), *self._long()], training.steps, self.config.pretrain_steps
         if not 0 < steps <= begin:
-            return ()
+            return found
         return (
+            *found,
             f"The discriminators come in at step {begin:,} and this run ends at {steps:,}: they never play. Train for more --steps, "
             f"or lower --model.pretrain_steps, e.g. to {2 * steps // 3}.",
         )
+
+    def _long(self) -> list[str]:
+        """A note where the phases of the prior would be found better in shorter windows, and nothing says that the mels are given."""
+        mel = self.mel
+        if self.config.prior != "griffin-lim" or mel.win_length <= _LONG * mel.sample_rate or "mel_hop" in self.info:
+            return []
+        shorter = 2 ** int(math.log2(0.045 * mel.sample_rate))
+        return [
+            f"Windows of {1000 * mel.win_length / mel.sample_rate:.0f} ms are long for the Griffin-Lim prior: with shorter ones it finds better "
+            f"phases, and sound comes out sooner. Unless mels of another program set them, take --model.n_fft {shorter} "
+            f"--model.hop_length {shorter // 4}."
+        ]
 
     # The method
 

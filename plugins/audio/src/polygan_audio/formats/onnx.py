@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import math
 import warnings
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,11 @@ from torch import Tensor, nn
 from polygan import ConfigError
 
 from ..networks import parallel_wavegan, vocos
+from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
-from ..networks.stft import Frames
 from ..optional import need
 from .comparison import agree, folded, trial_mels
+from .fourier import Bases, Matrices
 from .plain_wavegan import PlainWaveGAN
 
 if TYPE_CHECKING:
@@ -28,47 +28,10 @@ if TYPE_CHECKING:
 
     from polygan import Recipe
 
-    from ..networks.melspec import MelSpec
-
 
 def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
     """`export_onnx` of a run's generator."""
     return export_onnx(networks["generator"], path)
-
-
-class _Bases(nn.Module):
-    """The matrices of the Fourier transform of ``n`` samples and its inverse, which stand in a file once."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        angle = 2 * math.pi / n * torch.outer(torch.arange(n // 2 + 1.0), torch.arange(float(n))).double()
-        twice = torch.full((n // 2 + 1, 1), 2.0, dtype=torch.float64)  # all bins but 0 and n / 2 stand for two
-        twice[0] = twice[-1] = 1
-        self.bins = nn.Buffer(torch.cat([angle.cos(), -angle.sin()]).T.contiguous())  # (n_fft, n_fft + 2)
-        self.samples = nn.Buffer(torch.cat([twice / n * angle.cos(), -twice / n * angle.sin()]))
-
-
-class _Matrices(Frames):
-    """The two transforms as products with matrices: ONNX has no complex numbers."""
-
-    def __init__(self, mel: MelSpec, like: Tensor, bases: _Bases) -> None:
-        super().__init__(mel, like)
-        self.bins, self.samples = bases.bins.to(like.dtype), bases.samples.to(like.dtype)
-
-    def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
-        return self.analyse(self.synthesise(spectra))
-
-    def scale(self, spectra: Tensor, factor: Tensor) -> Tensor:
-        return spectra * factor[..., None]
-
-    def cut(self, sound: Tensor) -> Tensor:
-        return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
-
-    def to_samples(self, spectra: Tensor) -> Tensor:
-        return torch.cat(spectra.unbind(-1), 2) @ self.samples
-
-    def to_spectra(self, frames: Tensor) -> Tensor:
-        return torch.stack((frames @ self.bins).chunk(2, 2), -1)
 
 
 def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
@@ -120,15 +83,20 @@ def _traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
     """A generator as ONNX can hold it, and the names of its inputs."""
     if isinstance(ours, vocos.Generator):
         traced = copy.deepcopy(ours)
-        traced.bases = _Bases(ours.mel.n_fft)
-        traced.frames = partial(_Matrices, bases=traced.bases)
+        traced.bases = Bases(ours.mel.n_fft)
+        traced.frames = partial(Matrices, bases=traced.bases)
+        return traced, ["mel"]
+    if isinstance(ours, GriffinLim):
+        traced = copy.deepcopy(ours)
+        traced.bases = Bases(ours.mel.n_fft)
+        traced.make_frames = partial(Matrices, bases=traced.bases)
         return traced, ["mel"]
     if isinstance(ours, parallel_wavegan.Generator):
         traced = PlainWaveGAN(copy.deepcopy(ours))
         if (excite := traced.generator.griffin_lim) is None:
             return traced, ["mel", "noise"]
-        traced.bases = _Bases(ours.mel.n_fft)
-        excite.make_frames = partial(_Matrices, bases=traced.bases)
+        traced.bases = Bases(ours.mel.n_fft)
+        excite.make_frames = partial(Matrices, bases=traced.bases)
         return traced, ["mel"]
     return ours, ["mel"]
 

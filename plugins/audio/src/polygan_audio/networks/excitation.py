@@ -26,7 +26,7 @@ _QUIETEST = 1e-5  # magnitude that the iterations are given at least
 class GriffinLim(FrontEnd):
     """Log-mel (B, n_mels, F) to waveform (B, F * hop_length), without gradients, always the same for a mel.
 
-    Magnitudes of the mel filters' pseudo-inverse, ten steps of `nearer`, and iterations of the fast Griffin-Lim algorithm
+    Magnitudes of the mel filters' pseudo-inverse, steps of `nearer`, and iterations of the fast Griffin-Lim algorithm
     (Perraudin et al. 2013). Outside of training they run in float64, so that a piece of a sound is the same as in the whole.
     """
 
@@ -34,15 +34,15 @@ class GriffinLim(FrontEnd):
     filters: Tensor
     chunk = 1024
 
-    def __init__(self, mel: MelSpec, iterations: int) -> None:
-        """ConfigError where hops do not overlap in windows."""
+    def __init__(self, mel: MelSpec, iterations: int, updates: int = _UPDATES) -> None:
+        """``updates``: steps of `nearer` before the iterations. ConfigError where hops do not overlap in windows."""
         super().__init__(mel)
         if not invertible(mel):
             raise ConfigError(
                 f"model.excitation = griffin-lim: hops of {mel.hop_length} samples do not overlap in windows of {mel.win_length}; "
                 "shorten the hops (--model.hop_length), or take --model.excitation noise"
             )
-        self.iterations = iterations
+        self.iterations, self.updates = iterations, updates
         self.make_frames: Callable[[MelSpec, Tensor], Frames] = Frames
         filters = mel.filters()
         # The front end gives both again: checkpoints need not hold them.
@@ -57,7 +57,7 @@ class GriffinLim(FrontEnd):
             mel = wide(mel) if self.training else doubled(mel)
             bands = mel.exp() if spec.log == "ln" else 10**mel
             magnitude = (self.inverse.to(bands.dtype) @ bands).abs().clamp(min=_QUIETEST)
-            magnitude = nearer(magnitude, bands, self.filters.to(bands.dtype), _UPDATES).transpose(1, 2)
+            magnitude = nearer(magnitude, bands, self.filters.to(bands.dtype), self.updates).transpose(1, 2)
             magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
             frames = self.make_frames(spec, magnitude)
             spectra, _ = phases(frames, magnitude, self.iterations)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .stft import Frames
 
 ITERATIONS, MOMENTUM = 60, 0.99
-_UPDATES = 100
+UPDATES = 100
 
 
-def magnitudes_of(spec: MelSpec, mel: Tensor, updates: int = _UPDATES) -> Tensor:
+def magnitudes_of(spec: MelSpec, mel: Tensor, updates: int = UPDATES) -> Tensor:
     """Log-mel (n_mels, F) to magnitudes (n_fft / 2 + 1, F) >= 0 whose bands are nearest to the mel's.
 
     The pseudo-inverse without its negative part, then ``updates`` steps of `nearer`.

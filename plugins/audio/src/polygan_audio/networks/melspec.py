@@ -235,17 +235,24 @@ def _htk_hertz(mel: np.ndarray) -> np.ndarray:
 
 
 _SPEECHT5 = MelSpec(sample_rate=16_000, fmin=80.0, fmax=7600.0, padding="center", log="log10", floor=1e-10)
+_VOCOS = MelSpec(sample_rate=24_000, n_mels=100, padding="center", scale="htk", norm="none", floor=1e-7)
 PRESETS: Mapping[str, MelSpec] = {
     # The official code of Kong et al. 2020: https://github.com/jik876/hifi-gan
     "hifigan": MelSpec(sample_rate=22_050, fmax=8000.0, epsilon=1e-9),
     # NVIDIA's Tacotron 2
     "tacotron2": MelSpec(sample_rate=22_050, fmax=8000.0, padding="center"),
     # The 24 kHz model of Siuzdak 2023
-    "vocos": MelSpec(sample_rate=24_000, n_mels=100, padding="center", scale="htk", norm="none", floor=1e-7),
+    "vocos": _VOCOS,
     # kan-bayashi's ParallelWaveGAN, LJSpeech recipes (without their normalisation by a corpus's mean and deviation)
     "parallel_wavegan": dataclasses.replace(_SPEECHT5, sample_rate=22_050),
     # transformers.SpeechT5FeatureExtractor
     "speecht5": _SPEECHT5,
+    # Sound up to half the rate. NVIDIA's BigVGAN v2 (Lee et al. 2023), model bigvgan_v2_44khz_128band_512x
+    "bigvgan_44k": MelSpec(sample_rate=44_100, n_fft=2048, win_length=2048, hop_length=512, n_mels=128, epsilon=1e-9),
+    # Vocos' front end at twice its rate: windows and hops last as long as at 24 kHz
+    "vocos_48k": dataclasses.replace(
+        _VOCOS, sample_rate=48_000, n_fft=2048, win_length=2048, hop_length=512, n_mels=128
+    ),
 }
 
 

@@ -79,6 +79,8 @@ class Generator(FrontEnd):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        if self.iterations:
+            nn.init.zeros_(self.head.weight)  # the untrained network is its prior: exactly what the iterations found
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""

@@ -21,9 +21,14 @@ from ..optional import need
 from .warping import warped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from ..networks.melspec import MelSpec
+
+    Single = Callable[[Tensor], float]
+    """A measure of one clip (T,)."""
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """(n_fft, hop, window) in samples of the multi-resolution STFT distance."""
@@ -33,6 +38,10 @@ MOST_FRAMES = 4096
 """Of clips that are aligned: the memory grows with the product of both lengths."""
 SILENCE = 40.0
 """Decibels below the loudest 20 ms of a clip; both ends of a clip that are quieter count as silence."""
+FULL_SCALE = 0.999
+"""Magnitude from which a sample counts as clipped."""
+QUIETEST = 90.0
+"""Decibels below full scale: quieter bands count as this quiet, since 16-bit samples hold no less."""
 WINDOW = 144_160
 """Samples that DNSMOS sees at a time: 9.01 s at 16 kHz."""
 
@@ -91,6 +100,29 @@ def warped_distortion(spec: MelSpec, real: Tensor, other: Tensor, coefficients: 
         return None
     gaps = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # equal frames are exactly 0 apart
     return warped((10 / math.log(10) * math.sqrt(2) * gaps).numpy())
+
+
+def band_edges(rate: int) -> list[float]:
+    """The edges of bands in Hz: 0, 125, and octaves from there to half the sample rate, where a last sliver joins its neighbour."""
+    half, edges = rate / 2, [0.0]
+    while (edge := 125 * 2 ** (len(edges) - 1)) * 1.1 < half:
+        edges.append(edge)
+    return [*edges, half]
+
+
+def band_levels(rate: int, waveform: Tensor) -> Tensor:
+    """(T,) to the mean power in each band of `band_edges` in dB of full scale, (bands,), at least -`QUIETEST`.
+
+    The mean is taken off first. Frames of 2,048 samples under a Hann window, four to a window; a shorter clip ends in silence.
+    """
+    size = 2048
+    waveform = F.pad(waveform - waveform.mean(), (0, max(0, size - len(waveform))))
+    window, bins = torch.hann_window(size), torch.arange(size // 2 + 1) * rate / size
+    spectrum = torch.stft(waveform, size, size // 4, size, window, center=False, return_complex=True)
+    power = spectrum.abs().square().mean(1) * 2 / (size * window.square().sum())  # (bins,)
+    where = torch.bucketize(bins, torch.tensor(band_edges(rate)[1:-1]), right=True)
+    total = torch.zeros(len(band_edges(rate)) - 1).index_add_(0, where, power)
+    return 10 * total.clamp(min=10 ** (-QUIETEST / 10)).log10()
 
 
 def trimmed(rate: int, waveform: Tensor) -> Tensor:

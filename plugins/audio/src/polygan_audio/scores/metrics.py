@@ -17,7 +17,7 @@ from polygan import DataError, Score
 from ..optional import need
 from . import measures, word_errors
 from .resynthesis import Resynthesis
-from .rows import broken, counted, judged, mean, note, table
+from .rows import behind, broken, counted, judged, mean, note, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def _compared(
         return [measure(real, other) for real, other in zip(recordings.clips, others, strict=True)]
 
     floor = mean(name, recordings.once(f"{name} floor", lambda: values(recordings.clips)))
-    return table(resynthesis, name, values, floor, better, more)
+    return table(resynthesis, name, values, floor, better, more, trouble=None)
 
 
 def mel_distance(evaluation: Evaluation) -> list[Score]:
@@ -91,16 +91,19 @@ def dnsmos(evaluation: Evaluation) -> list[Score]:
     target, rate = resynthesis.target, resynthesis.recordings.rate
 
     def values(clips: Sequence[Tensor]) -> np.ndarray:
-        return np.mean([predict(measures.resampled(clip, rate, 16_000)) for clip in clips], axis=0)  # (3,)
+        return np.stack([predict(measures.resampled(clip, rate, 16_000)) for clip in clips])  # (clips, 3)
 
-    floor = target.once("dnsmos floor", lambda: values(target.clips))
+    floor = target.once("dnsmos floor", lambda: values(target.clips)).mean(0)
     found = judged(resynthesis, "dnsmos", values)
     said, made = note(resynthesis, more="at 16000 Hz, means over clips; the floor is the recordings' own"), []
     for part in ("ovrl", "sig", "bak"):
         at, name = predict.names.index(part), f"audio/dnsmos-{part}"
+        others = {kind: scores[:, at].tolist() for kind, scores in found.items() if kind and resynthesis.vocoder}
+        trouble = behind(found[""][:, at].tolist(), others, "higher")
         for kind, scores in found.items():
             title, remark = (f"{name}-of-{kind}", said) if kind else (name, said + broken(resynthesis))
-            made.append(Score(title, float(scores[at]), float(floor[at]), "higher", remark))
+            wrong = "" if kind else trouble
+            made.append(Score(title, float(scores[:, at].mean()), float(floor[at]), "higher", remark, trouble=wrong))
     return made
 
 

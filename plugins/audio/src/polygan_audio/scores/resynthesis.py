@@ -52,6 +52,8 @@ class Resynthesis:
     """Recordings of the voice that is made: ``recordings`` themselves, unless one voice is made into another."""
     start: Waveforms | None = None
     """What the untrained networks of a vocoder make of the same mels."""
+    vocoder: bool = False
+    """Whether the networks only decode mels of the recordings, as Griffin-Lim does."""
     speakers: Tensor | None = None
     """The speaker that each made clip was to have, int64 (n,), where the data has speakers."""
 
@@ -116,6 +118,7 @@ class Resynthesis:
             sum(not bool(clip.isfinite().all()) for clip in made.data),
             target,
             recordings.once("start", lambda: _untrained(evaluation, recordings)),
+            _decodes(evaluation),
             None if sides or speakers is None else speakers.cpu(),
         )
 
@@ -146,18 +149,24 @@ def _audible(clip: Tensor, recordings: Recordings) -> Tensor:
     return F.pad(clip, (0, max(0, least_samples(recordings.spec) - len(clip))))
 
 
+def _decodes(evaluation: Evaluation) -> bool:
+    """Whether the recipe is a vocoder: it makes sound of recordings, and keeps their time."""
+    recipe = evaluation.recipe
+    return keeps_time(recipe) and recipe.given == recipe.domain
+
+
 def _untrained(evaluation: Evaluation, recordings: Recordings) -> Waveforms | None:
     """What a vocoder makes with the weights that a run of this seed begins with: what training adds is measured from here.
 
-    None for recipes that do not keep the time, and for recipes without networks.
+    None for recipes that are no vocoders, and where there is nothing to train.
     """
     recipe = evaluation.recipe
-    if not keeps_time(recipe) or recipe.given != recipe.domain:
+    if not _decodes(evaluation):
         return None
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mix(evaluation.seed, _INIT))
         networks = {name: network.to(evaluation.device) for name, network in recipe.networks().items()}
-    if not networks:
+    if not any([*network.parameters()] for network in networks.values()):
         return None
     made = evaluation.generate(len(recordings.clips), evaluation.seed, networks=networks, given=recordings.samples)
     return [_audible(clip, recordings) for clip in made.data]

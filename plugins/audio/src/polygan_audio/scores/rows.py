@@ -11,7 +11,7 @@ import numpy as np
 from polygan import DataError, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     """From clips to a value for each; None where a clip cannot be judged."""
 
 T = TypeVar("T")
+
+LEAST = 0.01
+"""Share of a value by which another must be worse to be called so."""
+_TOLD = {
+    "griffin-lim": "Griffin-Lim from the same mels, which needs no training",
+    "start": "the untrained networks",
+}
 
 
 def counted(count: int, kind: str = "") -> str:
@@ -63,6 +70,27 @@ def mean(name: str, values: Sequence[float | None]) -> float:
     return float(np.mean(known))
 
 
+def behind(made: Sequence[float | None], others: Mapping[str, Sequence[float | None]], better: str) -> str:
+    """Whether made clips are worse than ``griffin-lim`` and ``start``, in words; empty: they are not.
+
+    Worse means on average by more than `LEAST` of the other value and, where there are several clips, by more than twice the
+    standard error of the mean difference between the same clips.
+    """
+    found = []
+    for kind, values in others.items():
+        both = [(a, b) for a, b in zip(made, values, strict=True) if a is not None and b is not None]
+        known = np.array([pair for pair in both if isfinite(sum(pair))]).reshape(-1, 2)
+        if not len(known):
+            continue
+        gap = (known[:, 0] - known[:, 1]) * (-1 if better == "higher" else 1)
+        usual = known[:, 1].mean()
+        error = gap.std(ddof=1) / len(gap) ** 0.5 if len(gap) > 1 else 0.0
+        if gap.mean() > max(LEAST * abs(usual), 2 * error):
+            found.append(f"than {_TOLD.get(kind, kind)} ({usual:.3g})")
+    value = np.mean([v for v in made if v is not None and isfinite(v)]) if found else 0.0
+    return f"{value:.3g} is worse {' and '.join(found)}" if found else ""
+
+
 def table(
     resynthesis: Resynthesis,
     name: str,
@@ -71,14 +99,21 @@ def table(
     better: str = "lower",
     more: str = "",
     baseline: tuple[float, str] | None = None,
+    trouble: str | None = "",
 ) -> list[Score]:
-    """The means of ``judge`` as scores: the networks' first. Of the others, what cannot be judged is left out."""
-    scores = []
-    for kind, values in judged(resynthesis, name, judge).items():
+    """The means of ``judge`` as scores: the networks' first. Of the others, what cannot be judged is left out.
+
+    ``trouble``: what is wrong with the networks' clips (`polygan.Score.trouble`); None: for a vocoder what `behind` says.
+    """
+    scores, found = [], judged(resynthesis, name, judge)
+    if trouble is None and resynthesis.vocoder:
+        trouble = behind(found[""], {kind: values for kind, values in found.items() if kind}, better)
+    for kind, values in found.items():
         refused = sum(v is None or not isfinite(v) for v in values)
         if kind and refused == len(values):
             continue
         said = note(resynthesis, refused, more) + ("" if kind else broken(resynthesis))
         value, title = mean(name, values), f"{name}-of-{kind}" if kind else name
-        scores.append(Score(title, value, floor, better, said, None if kind else baseline))
+        own, wrong = (None, "") if kind else (baseline, trouble or "")
+        scores.append(Score(title, value, floor, better, said, own, trouble=wrong))
     return scores
