@@ -89,6 +89,16 @@ class Vocos(Vocoder[Config]):
         "sample_every": 1000,
     }
     first_options: ClassVar[tuple[str, ...]] = ("mel", "pretrain_steps")
+    shaping: ClassVar[tuple[str, ...]] = (
+        "dim",
+        "hidden",
+        "blocks",
+        "prior",
+        "iterations",
+        "discriminators",
+        "period_weight",
+        "resolution_weight",
+    )
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
@@ -111,7 +121,11 @@ class Vocos(Vocoder[Config]):
         """Rates fall along a cosine: that of the discriminators from where they come in."""
         c, (generator, discriminator) = self.config, (networks["generator"], networks["discriminator"])
         return {
-            "generator": Player(generator, *self._optimizer(generator, training.steps), ema_half_life=c.ema_half_life),
+            "generator": Player(
+                generator,
+                *self._optimizer(generator, training.steps - c.discriminator_warmup),
+                ema_half_life=c.ema_half_life,
+            ),
             "discriminator": Player(discriminator, *self._optimizer(discriminator, training.steps - c.pretrain_steps)),
         }
 
@@ -129,8 +143,9 @@ class Vocos(Vocoder[Config]):
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """Where the run ends before the game begins."""
         steps, begin = training.steps, self.config.pretrain_steps
+        notes = self.warmup_notes(begin, training)
         if not 0 < steps <= begin:
-            return ()
+            return notes
         return (
             f"The discriminators come in at step {begin:,} and this run ends at {steps:,}: they never play. Train for more --steps, "
             f"or lower --model.pretrain_steps, e.g. to {2 * steps // 3}.",
@@ -155,11 +170,11 @@ class Vocos(Vocoder[Config]):
         return losses.hinge_generator_loss(fake, self.weights)
 
     def turns(self) -> list[Turn]:
-        """``pretrain`` on spectra, then ``d`` and ``g``."""
-        begin = self.config.pretrain_steps
+        """``pretrain`` on spectra, then ``d``, and after its warm-up ``g``."""
+        begin, warmup = self.config.pretrain_steps, self.config.discriminator_warmup
         game = [
             Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
-            Turn("g", ("generator",), self.generator_loss, start=begin),
+            Turn("g", ("generator",), self.generator_loss, start=begin + warmup),
         ]
         return [Turn("pretrain", ("generator",), self.spectral_loss, stop=begin), *game] if begin else game
 
