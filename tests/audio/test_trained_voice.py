@@ -23,7 +23,18 @@ from polygan_audio.streaming import stream
 
 RATE = 22_050
 SMALLER = {"segment_size": 4096, "fmax": 7000}
-QUICK = ["--model.discriminator_width", "8", "--batch_size", "2", "--precision", "fp32", "--hang_timeout", "0"]
+QUICK = [
+    "--model.discriminator_width",
+    "8",
+    "--model.scales",
+    "none",
+    "--batch_size",
+    "2",
+    "--precision",
+    "fp32",
+    "--hang_timeout",
+    "0",
+]
 
 
 def official(generator):
@@ -38,8 +49,8 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLYGAN_PLUGINS", "audio")
     (tmp_path / "recordings").mkdir()
-    for i in range(6):
-        time = torch.arange(16_000) / 16_000
+    for i in range(4):
+        time = torch.arange(12_000) / 16_000
         files.write(tmp_path / f"recordings/{i}.wav", 0.3 * torch.sin(2 * torch.pi * (200 + 40 * i) * time), 16_000)
     torch.save({"generator": official(made())}, "g_00000010")
     Path("config.json").write_text(json.dumps(SMALL | SMALLER))
@@ -67,7 +78,10 @@ def test_import_listen_evaluate_fine_tune(here, capsys):
     words = ["train", "audio/hifigan", "--data", "recordings", "--init_from", "vocoder.safetensors", *QUICK]
     command(*words, "--name", "mine", "--model.discriminator_warmup", 1, "--steps", 2)
     err = capsys.readouterr().err
-    assert "took over --model.n_fft 1024" in err
+    assert (
+        "init_from vocoder.safetensors: took over --data.sample_rate 22050, --data.segment 4096, --model.n_fft 1024"
+        in err
+    )
     for said in (
         "--model.fmax 7000",
         "--model.channels 16",
@@ -114,26 +128,23 @@ def test_sound_goes_to_standard_output(here, monkeypatch):
     assert (found.int() - torch.from_numpy(expected).int()).abs().max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("words", "there", "here_"),
-    [
-        (["--model.variant", "v3"], "--model.variant v2", "--model.variant v3"),
-        (["--model.mel", "tacotron2"], "--model.mel hifigan", "--model.mel tacotron2"),
-        (["--model.fmax", "8000"], "--model.fmax 7000", "--model.fmax 8000"),
-        (["--data.sample_rate", "24000"], "--data.sample_rate 22050", "--data.sample_rate 24000"),
-        (["--model.channels", "32"], "--model.channels 16", "--model.channels 32"),
-    ],
-)
-def test_a_setting_against_the_weights_is_refused_with_both_values(here, words, there, here_, capsys):
+def test_a_setting_against_the_weights_is_refused_with_both_values(here, capsys):
     command("import", "audio/hifigan", "g_00000010", "--out", "vocoder.safetensors")
-    capsys.readouterr()
     start = ["train", "audio/hifigan", "--data", "recordings", "--init_from", "vocoder.safetensors", *QUICK]
-    command(*start, *words, code=2)
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert there in err
-    assert here_ in err
-    assert not Path("runs").exists()
+    for name, there, asked in (
+        ("model.variant", "v2", "v3"),
+        ("model.mel", "hifigan", "tacotron2"),
+        ("model.fmax", "7000", "8000"),
+        ("data.sample_rate", "22050", "24000"),
+        ("model.channels", "16", "32"),
+    ):
+        capsys.readouterr()
+        command(*start, f"--{name}", asked, code=2)
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert f"--{name} {there}" in err.partition("and this run has")[0]
+        assert f"--{name} {asked}" in err.partition("and this run has")[2]
+        assert not Path("runs").exists()
 
 
 def test_another_variant_is_another_network():

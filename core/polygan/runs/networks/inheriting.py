@@ -81,7 +81,13 @@ def _word(value: object) -> str:
     """A value as it is typed."""
     if value is None or value == []:
         return "unset"
-    return " ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        " ".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _fits(kind: type[AnyRecipe], origin: Origin, settings: Settings) -> bool:
