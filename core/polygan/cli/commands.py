@@ -219,7 +219,7 @@ VERBS: dict[str, Command] = {
             "seed": Option(int, "the same seed gives the same samples", default=0),
             "out": Option(
                 str,
-                "a folder, whose earlier samples are replaced; one file such as grid.png; - for lines on standard output; "
+                "a folder, whose earlier samples are replaced; one file such as grid.png; - for standard output; "
                 "without --out, RUN/generated (from --input: RUN/converted)",
                 value="PATH",
             ),
