@@ -336,7 +336,7 @@ def test_formats_stand_apart_from_the_recipes():
         ("audio/hifigan", "export"): ["onnx", "speecht5"],
         ("audio/hifigan", "import"): ["hifigan"],
         ("audio/vocos", "export"): ["onnx"],
-        ("audio/vocos", "import"): [],
+        ("audio/vocos", "import"): ["vocos"],
         ("audio/parallel-wavegan", "export"): ["onnx"],
         ("audio/parallel-wavegan", "import"): ["parallel-wavegan"],
     }

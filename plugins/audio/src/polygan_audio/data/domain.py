@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Piece, Source, Split
 
+    from .encoding import Encoding
     from .sources import RecordingSource
 
 _LOGGER = logging.getLogger("polygan")
@@ -129,7 +130,8 @@ class AudioDomain(Domain):
         """Pieces with one sample each and one name are one sound, end to end; others keep their samples, in a row."""
         sounds: list[list[Tensor]] = []
         names: list[str] = []
-        rate, encoding = 0, "pcm16"
+        rate: int = 0
+        encoding: Encoding = "pcm16"
         for piece, follows in _followed(pieces):
             rate, encoding = _format_of(piece)
             if follows:
@@ -138,7 +140,8 @@ class AudioDomain(Domain):
                 sounds += [[waveform] for waveform in piece.data]
                 names += piece.names
         data = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in sounds]
-        return Samples(data, self, names=names, extra={"sample_rate": rate, "encoding": encoding})
+        extra = AudioExtra(sample_rate=rate) if encoding == "pcm16" else AudioExtra(sample_rate=rate, encoding=encoding)
+        return Samples(data, self, names=names, extra=dict(extra))
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write pieces as they come; memory does not depend on their number. Sounds are joined as `join` says, 0.3 s apart."""
@@ -202,13 +205,13 @@ def _followed(pieces: Iterable[Samples]) -> Iterator[tuple[Samples, bool]]:
         before = names
 
 
-def _format_of(samples: Samples) -> tuple[int, str]:
+def _format_of(samples: Samples) -> tuple[int, Encoding]:
     """The sample rate in Hz, and how samples are written."""
     extra = extra_of(samples)
     return extra["sample_rate"], extra.get("encoding", "pcm16")
 
 
-def _sequence(pieces: Iterable[Samples], place: str) -> tuple[Iterator[Tensor], int, str]:
+def _sequence(pieces: Iterable[Samples], place: str) -> tuple[Iterator[Tensor], int, Encoding]:
     """Sounds end to end, those of other names 0.3 s apart, with rate and encoding. DataError where there is none."""
     pieces = iter(pieces)
     first = next(pieces, None)
