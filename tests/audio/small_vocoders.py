@@ -30,7 +30,7 @@ def waveforms(n=2, samples=2048):
     return 0.3 * torch.sin(2 * torch.pi * pitch[:, None] * time) + 0.01 * torch.randn(n, samples)
 
 
-def trainer(recipe, batch, **settings):
+def trainer(recipe, batch, checkpoints=None, **settings):
     size = len(batch["waveform"])
     settings = TrainerSettings(**{"steps": 100, "batch_size": size, "precision": "fp32", "hang_timeout": 0, **settings})
-    return Trainer(recipe, {"train": RepeatedBatch(batch)}, settings)
+    return Trainer(recipe, {"train": RepeatedBatch(batch)}, settings, checkpoints=checkpoints)

@@ -20,10 +20,13 @@ from polygan import ConfigError, DataError, Samples, TrainerSettings, make_sampl
 from polygan.game.sampling import stream_samples
 from polygan.plugins import load_catalogue
 from polygan.runs.given import Maker, convert_files
+from polygan.training.checkpoint import Checkpoints
 from polygan_audio import vocos
 from polygan_audio.data import files
 from polygan_audio.data.domain import AudioDomain
 from polygan_audio.hifigan import HiFiGAN
+from polygan_audio.parallel_wavegan import Config as WaveGANConfig
+from polygan_audio.parallel_wavegan import ParallelWaveGAN
 from polygan_audio.vocoder import Sampling
 
 DOMAIN = AudioDomain()
@@ -59,6 +62,55 @@ def test_rates_fall_by_epoch_or_along_a_cosine():
     for _ in range(6):
         played.iterate()
     assert played.actors["generator"].optimizer.param_groups[0]["lr"] < 1e-9
+
+
+def wavegan(**options):
+    sizes = {"layers": 2, "stacks": 1, "channels": 8, "discriminator_channels": 4, "discriminator_start": 2}
+    return ParallelWaveGAN(WaveGANConfig(**{"mel": "hifigan", **sizes, **options}), INFO | {"segment": 4096})
+
+
+@pytest.mark.parametrize(("make", "begin"), [(hifigan, 0), (small_vocos, 2), (wavegan, 2)])
+def test_in_their_warm_up_the_discriminators_learn_alone_and_a_resume_is_equal_to_the_bit(make, begin, tmp_path):
+    def state(played, name):
+        return {key: value.clone() for key, value in played.networks(averaged=False)[name].state_dict().items()}
+
+    def start(**settings):
+        torch.manual_seed(0)
+        batch = {"waveform": waveforms(samples=4096 if make is wavegan else 2048)}
+        return trainer(make(discriminator_warmup=3), batch, **settings)
+
+    played = start()
+    for _ in range(begin):
+        played.iterate()
+    before = {name: state(played, name) for name in ("generator", "discriminator")}
+    learned = played.actors["generator"].optimizer.state_dict()["state"]
+    for _ in range(3):
+        played.iterate()
+    for key, value in state(played, "generator").items():
+        assert torch.equal(value, before["generator"][key]), key
+    assert bool(learned) == bool(begin)
+    after = state(played, "discriminator")
+    assert any(not torch.equal(value, before["discriminator"][key]) for key, value in after.items())
+    played.iterate()
+    moved = state(played, "generator")
+    assert any(not torch.equal(value, before["generator"][key]) for key, value in moved.items())
+    one = start(checkpoints=Checkpoints(tmp_path))
+    for _ in range(begin + 1):  # within the warm-up
+        one.iterate()
+    one.save()
+    two = start(checkpoints=Checkpoints(tmp_path))
+    two.restore(two.checkpoints.load())
+    for _ in range(3):
+        two.iterate()
+    for key, value in state(two, "generator").items():
+        assert torch.equal(value, moved[key]), key
+
+
+def test_a_run_that_ends_in_the_warm_up_says_so():
+    for recipe, begin in ((hifigan, 0), (small_vocos, 2)):
+        notes = recipe(discriminator_warmup=50).notes(TrainerSettings(steps=begin + 40))
+        assert [note for note in notes if f"stays as it is until step {begin + 50}" in note]
+        assert not recipe(discriminator_warmup=50).notes(TrainerSettings(steps=begin + 60))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +374,7 @@ def test_formats_stand_apart_from_the_recipes():
         ("audio/hifigan", "export"): ["onnx", "speecht5"],
         ("audio/hifigan", "import"): ["hifigan"],
         ("audio/vocos", "export"): ["onnx"],
-        ("audio/vocos", "import"): [],
+        ("audio/vocos", "import"): ["vocos"],
         ("audio/griffin-lim", "export"): ["onnx"],
         ("audio/griffin-lim", "import"): [],
         ("audio/parallel-wavegan", "export"): ["onnx"],

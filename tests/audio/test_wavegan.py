@@ -128,7 +128,7 @@ def test_sounds_have_their_length_rate_and_classes_in_turn():
     made = make_samples(recipe, recipe.networks(), 5, 0)
     assert made.labels.tolist() == [0, 1, 0, 1, 0]
     assert made.class_names() == ["hat", "kick", "hat", "kick", "hat"]
-    assert made.extra == {"sample_rate": 16_000}
+    assert made.extra == {"sample_rate": 16_000, "encoding": "pcm16"}
     assert {clip.shape for clip in made.data} == {(SAMPLES,)}
     assert all(float(clip.abs().max()) < 1 for clip in made.data)
     without = wavegan({**INFO, "classes": []})

@@ -78,10 +78,12 @@ def understand(words):
 
 def sampling_of(run):
     """The generation options of the recipe that a run's name begins with, and its id."""
-    name = Path(run).name
+    name = Path(run).name.removesuffix(".safetensors")
     known = {id.partition("/")[2]: id for id in get_catalogue().recipes} | {
         "coco": "text/seqgan",
         "idioms": "text/seqgan",
+        "vocoder": "audio/hifigan",
+        "mine": "audio/hifigan",
     }
     recipe = next(id for short, id in known.items() if f"{name}-".startswith(f"{short}-"))
     return kinds(recipe, get_catalogue())[0].Sampling, recipe

@@ -80,6 +80,6 @@ def test_an_exported_model_is_a_vocoder(trained):
 def test_another_front_end_is_refused(trained):
     cwd, recipe = trained
     words = [recipe, *SMALL, *NETS[recipe], "--steps", 6, "--name", "other", "--init_from", "runs/whole"]
-    done = polygan("train", *words, "--model.fmax", 4000, cwd=cwd, code=1)
-    assert "another mel front end: fmax 8000 instead of 4000" in done.stderr
-    assert not list(Path(cwd / "runs/other/checkpoints").glob("step-*"))
+    done = polygan("train", *words, "--model.fmax", 4000, cwd=cwd, code=2)
+    assert "has --model.fmax 8000, and this run has --model.fmax 4000: these networks do not fit" in done.stderr
+    assert not (cwd / "runs/other").exists()

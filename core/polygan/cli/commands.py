@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..messages import plural, printable, warn
+from ..messages import plural, printable
 from ..settings.help import Entry
 from ..settings.words import Each
 from .command import Arguments, Command, Option, Place
 from .data_commands import tell_receipt
 from .environment import ENVIRONMENT, completing
-from .listing import list_plugins, list_registered, print_scores
-from .output import print_json
+from .listing import list_plugins, list_registered
 from .run_commands import COMMANDS
 from .settings_files import read_layers
 
@@ -35,14 +34,15 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
         raise ConfigError(
             "which recipe? It comes first: e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows all recipes"
         )
-    from ..runs.assembly import prepared, resolve
+    from ..runs.assembly import prepared
+    from ..runs.networks.inheriting import resolve_new
 
     if arguments.help:
         parser, _, _ = prepared(recipe, layers, rest)
         print(f"polygan train {recipe} [options]\n\n{parser.help(everything=arguments.help == 'all')}\n")
         print(VERBS["train"].options_help("options of the command"))
         return
-    settings = resolve(recipe, layers, rest)
+    settings = resolve_new(recipe, layers, rest)
     if arguments.dry_run:
         print(settings.yaml(), end="")
         tell_receipt(settings)
@@ -116,21 +116,11 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
         _run_help("evaluate", arguments)
         return
     from ..runs import run as trained
+    from .generating import evaluate
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    options = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code")}
-    made = _sampling("evaluate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
-    scores = loaded.evaluate(arguments.metrics or (), **options, **made)
-    try:
-        loaded.report()
-    except OSError as error:  # the scores are what was asked for
-        warn(f"polygan: the report of {loaded.folder} cannot be written ({error.strerror or error})")
-    if not scores:
-        raise ConfigError("no metric could be computed; see the lines above")
-    if arguments.json:
-        print_json([vars(s) for s in scores])
-        return
-    print_scores(f"scores of {loaded.folder} at step {loaded.step}", scores)
+    options = _sampling("evaluate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
+    evaluate(loaded, arguments, options)
 
 
 def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
@@ -160,6 +150,7 @@ def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> No
 
 
 _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
+_MODEL = Place("run", "a run's folder, or an exported .safetensors file")
 _STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
 _JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
@@ -211,7 +202,7 @@ VERBS: dict[str, Command] = {
     "generate": Command(
         "write samples by seed",
         _generate,
-        (Place("run", "a run's folder, or an exported .safetensors file"),),
+        (_MODEL,),
         {
             "input": Option(str, "a file or folder to make samples from; - for lines of standard input", value="PATH"),
             "text": Option(str, "a text to make a sample from, e.g. a sentence to speak", value="TEXT"),
@@ -228,7 +219,7 @@ VERBS: dict[str, Command] = {
             "seed": Option(int, "the same seed gives the same samples", default=0),
             "out": Option(
                 str,
-                "a folder, whose earlier samples are replaced; one file such as grid.png; - for lines on standard output; "
+                "a folder, whose earlier samples are replaced; one file such as grid.png; - for standard output; "
                 "without --out, RUN/generated (from --input: RUN/converted)",
                 value="PATH",
             ),
@@ -240,8 +231,14 @@ VERBS: dict[str, Command] = {
     "evaluate": Command(
         "scores next to their floor",
         _evaluate,
-        (_RUN,),
+        (_MODEL,),
         {
+            "data": Option(
+                str,
+                "samples to score on instead of the run's held-out samples; an exported model needs some",
+                "",
+                value="PATH",
+            ),
             "metrics": Option(
                 tuple[str, ...], "without --metrics, those of the run, else all of its domain", value="ID ..."
             ),

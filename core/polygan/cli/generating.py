@@ -1,7 +1,8 @@
-"""The command ``generate``: samples by seed, or from an input, to a file, a folder or standard output."""
+"""The commands on a loaded run: ``generate``, samples by seed or from an input to files or standard output, and ``evaluate``."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..data.domain import Domain, Samples
 from ..errors import ConfigError
 from ..files import only_files
-from ..messages import plural
+from ..messages import plural, warn
+from .listing import print_scores
+from .output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +27,10 @@ def generate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None
         if arguments.of == "best" and arguments.step is not None:
             raise ConfigError("--of best and --step both name a checkpoint; leave one of them out")
         run = run.variant(arguments.of)
+    poured = arguments.out == "-" and type(run.domain).pour is not Domain.pour
+    if poured:
+        _pour(run, arguments, options)
+        return
     if arguments.text is not None:
         if arguments.input or arguments.format:
             other = "--input" if arguments.input else "--format"
@@ -77,6 +84,49 @@ def _from_lines(run: Run, lines: Iterable[str], arguments: Arguments, options: M
         print(run.write_lines(made, out or only_files(run.folder, "converted")))
 
 
+def _pour(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
+    """Write what is made to standard output as it comes, in the form of a file."""
+    if arguments.text is not None and arguments.input:
+        raise ConfigError("--text is the input; leave --input out")
+    if sys.stdout.isatty():
+        raise ConfigError(
+            f"standard output is a terminal, and domain {run.domain.id!r} writes bytes: send them to a program "
+            "(polygan generate ... --out - | PLAYER), or name a file with --out"
+        )
+    seed, lines = arguments.seed, sys.stdin if arguments.text is None else [arguments.text]
+    if arguments.text is not None or arguments.input == "-":
+        made: Iterable[Samples] = run.convert_lines(lines, seed=seed, **options)
+    elif arguments.input and Path(arguments.input).is_dir():
+        raise ConfigError(f"{arguments.input} is a folder, and --out - takes one file; name a folder with --out")
+    elif arguments.input:
+        made = run.convert_file(arguments.input, seed=seed, **options)
+    else:
+        made = (run.generate(arguments.n, seed=seed, **options) for _ in range(1))
+    try:
+        run.domain.pour(made, sys.stdout.buffer, arguments.format or "")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _print(run: Run, made: Iterable[Samples]) -> None:
     for samples in made:
         print(*run.domain.lines(samples), sep="\n", flush=True)
+
+
+def evaluate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None:
+    """Score a loaded run, or networks on other data (``--data``), with the recipe's ``options``."""
+    chosen = {name: getattr(arguments, name) for name in ("samples", "features", "allow_code", "data")}
+    scores = run.evaluate(arguments.metrics or (), **chosen, **options)
+    try:
+        if not arguments.data:
+            run.report()
+    except OSError as error:  # the scores are what was asked for
+        warn(f"polygan: the report of {run.folder} cannot be written ({error.strerror or error})")
+    if not scores:
+        raise ConfigError("no metric could be computed; see the lines above")
+    if arguments.json:
+        print_json([vars(s) for s in scores])
+        return
+    place = f" on {arguments.data}" if arguments.data else ""
+    print_scores(f"scores of {run.folder} at step {run.step}{place}", scores)

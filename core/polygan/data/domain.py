@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import torch
 
@@ -224,10 +224,7 @@ class Domain(ABC):
         return ""
 
     def suffix_of(self, path: str | Path, kind: str | None = None) -> str:
-        """The suffix of the file that ``path`` names, in lower case; empty where ``path`` names a folder.
-
-        ``kind`` is the kind of the samples to write (None: any). Raises ConfigError for a suffix that the domain does not write.
-        """
+        """The suffix of the file ``path``, in lower case; empty for a folder. ConfigError for one not written for ``kind`` (None: any kind)."""
         suffix = file_suffix(path, self.writes)
         known = (*self.writes, *self.animates) if kind in (None, "frames") else self.writes
         if not suffix or not self.writes or suffix in known:
@@ -253,6 +250,10 @@ class Domain(ABC):
     def lines(self, samples: Samples) -> Iterable[str]:
         """Samples as lines of text, for domains with a textual form (standard output)."""
         raise ConfigError(f"domain {self.id!r} has no textual form; name a file or a folder with --out")
+
+    def pour(self, pieces: Iterable[Samples], stream: BinaryIO, format: str) -> None:
+        """Write the pieces of a sample to a stream as they come (``--out -``); ``format``: empty is the usual, ConfigError for an unknown."""
+        raise ConfigError(f"domain {self.id!r} writes no stream of bytes; name a file or a folder with --out")
 
     @abstractmethod
     def write(self, samples: Samples, path: Path) -> list[Path]:

@@ -100,6 +100,16 @@ class Recipe(Generic[C]):
         """
         return {}
 
+    @classmethod
+    def inherited(cls, config: C, info: Facts) -> Mapping[str, object]:
+        """Settings by their option names that a new run takes over from the networks of ``init_from``. Default: none.
+
+        ``config`` and ``info`` are the settings and the facts of the data that these networks were trained with. Name what the
+        networks do not fit without: ``{"model.width": config.width, "data.sample_rate": info["sample_rate"]}``. What the user sets counts
+        more, and is refused before any work where the networks do not fit.
+        """
+        return {}
+
     def networks(self) -> Mapping[str, nn.Module]:
         """Fresh networks by name, to be trained, saved and exported. Called once, after the random generators were seeded."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from ..messages import say
 from ..record.environment import environment
 from ..record.log import read_log
 from ..seeding import preserved_generators
-from ..settings.changes import PLACES, Change, changes, trained_with
+from ..settings.changes import PLACES, RATE, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
 from ..training.checkpoint import Checkpoints
@@ -182,7 +183,21 @@ def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) 
         if not any(change.name.startswith(("model.", "data.")) for change in changed):
             raise  # no setting of the networks has changed, so the checkpoint is odd
         raise unfit(folder, job, before, changed, error) from None
-    return changed
+    typed = any(change.name.startswith("model.") for change in changed)
+    return changed if typed or not changed else [*changed, *_rates(trainer, checkpoint)]
+
+
+def _rates(trainer: Trainer, checkpoint: Checkpoint) -> list[Change]:
+    """The learning rates that changed settings move at this step: those of schedules that end with the run."""
+    found = []
+    for name, actor in trainer.actors.items():
+        saved = checkpoint.training["actors"].get(name, {}).get("optimizer")
+        if actor.optimizer is None or not saved or not saved["param_groups"]:
+            continue
+        before, now = (float(groups[0]["lr"]) for groups in (saved["param_groups"], actor.optimizer.param_groups))
+        if not math.isclose(before, now, rel_tol=1e-6, abs_tol=1e-12):
+            found.append(Change(f"{RATE}{name}", *(float(f"{rate:.3g}") for rate in (before, now))))
+    return found
 
 
 def tell(

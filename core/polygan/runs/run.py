@@ -27,6 +27,7 @@ from ..training.checkpoint import Checkpoints
 from ..training.device import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
+from .data.elsewhere import on_other_data
 from .exported import NATIVE, export_kind, read_facts, write_format, write_model, writer
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, samples_from, write_lines
@@ -230,7 +231,7 @@ class Run:
         """The job with the data that the run was trained on; the data is decoded at the first call."""
         if not self._job.splits:
             if not (self.folder / "data.json").exists():
-                raise ConfigError(f"{self.folder} is an exported model and has no data; use the run that it came from")
+                raise ConfigError(f"{self.folder} is an exported model and has no data; name some with --data PATH")
             with using(self._job.catalogue):
                 splits = open_splits(self.settings, self.domain, run=self.folder)
             check_data(self.folder, splits["train"].store)
@@ -249,18 +250,20 @@ class Run:
         features: str | None = None,
         allow_code: bool = False,
         quiet: bool = False,
+        data: str = "",
         **options: object,
     ) -> list[Score]:
         """Compute the scores of metrics by id, each with its floor, and write them to the log; ``options`` as in `generate`.
 
-        Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
+        ``data`` is a path or a data set to score on instead of the run's held-out samples; such scores are not logged. Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
         ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that
         runs code when it is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
         """
         known = self._job.trust
         trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
         trust.check(self.settings.run.features, self.folder)  # before any data is decoded
-        job = dataclasses.replace(self._whole_job(), trust=trust)
+        with using(self._job.catalogue):
+            job = dataclasses.replace(on_other_data(self._job, data) if data else self._whole_job(), trust=trust)
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device, self._sampling(options) if options else None)
@@ -271,7 +274,8 @@ class Run:
         with preserved_generators(device):
             computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
         try:
-            append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
+            if not data:
+                append_record(self.folder / "log.jsonl", {"event": "evaluated", "step": self.step, **computed.record})
         except OSError as error:  # e.g. a folder that only others may write to
             warn(f"polygan: the scores are not in the log of {self.folder} ({error.strerror or error})")
         return flat(computed.scores)

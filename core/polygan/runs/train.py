@@ -22,11 +22,12 @@ from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
-from .assembly import make_job, resolve, saved_settings
+from .assembly import make_job, saved_settings
 from .data.survey import agreed
 from .folder import check_links, describe, locked, run_folder
 from .handed.opening import handed_again, handed_in
 from .launch import discard, new_folder, typed_path
+from .networks.inheriting import resolve_new
 from .networks.starting import facts_of_start, pinned
 from .resuming import as_layer, begin, facts_of, finished_step, has_report, option_words, recorded_threads, tell
 from .run import Run, load
@@ -76,7 +77,7 @@ def train(
     with handed_in(recipe, data, model, settings, domain, plugins) as named:
         layers: list[Mapping[str, object]] = [read_yaml(config)] if config else []
         layers.append({**named.layer, **named.settings})
-        resolved = pinned(resolve(named.recipe, layers, arguments))
+        resolved = pinned(resolve_new(named.recipe, layers, arguments, quiet=quiet))
         trust = Trust(resolved.run.features, allow_code)
         return execute(resolved, listeners=listeners, quiet=quiet, trust=trust)
 

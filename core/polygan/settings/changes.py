@@ -26,6 +26,8 @@ EFFECTS = {
 """What a change of a setting of the run does. Every other setting of the run holds from now on."""
 PLACES = ("name", "runs", "recipe", "format")
 """What is no setting of how a run is trained: where the run lies, and what it is."""
+RATE = "learning rate of "
+"""Begins the name of a learning rate that other changes move."""
 _SHAPING = ("steps", "batch_size", "accumulate")
 _LONGEST = 60
 
@@ -44,6 +46,8 @@ class Change:
     @property
     def effect(self) -> str:
         """What the change does to a run that goes on."""
+        if self.name.startswith(RATE):
+            return "at this step; its schedule follows the changed settings"
         if self.name.startswith("model."):
             return f"{_NOW}; optimizers and schedules take it over"
         return EFFECTS.get(self.name, _NOW)

@@ -137,14 +137,15 @@ def load_weights(path: Path, names: Sequence[str], most: int = 1 << 40) -> Netwo
 def read_tensors(path: Path) -> Any:
     """What a file of another program's weights holds: tensors in plain containers, from a .safetensors file or a pickle.
 
-    Pickles are read without running code, and mapped where they can be. Raises CheckpointError for a file that is missing, that is
+    Pickles are read without running code, and mapped where they can be. Names lose the ``module.`` that torch's DataParallel puts
+    before every name of a network. Raises CheckpointError for a file that is missing, that is
     damaged, or that asks for anything but tensors.
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _unwrapped(load_file(path))
         # Discriminators come with optimizers twice their size, which mapped files leave on disk.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return _unwrapped(torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)))
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; name the file with the weights") from None
     except pickle.UnpicklingError as error:
@@ -158,3 +159,11 @@ def read_tensors(path: Path) -> Any:
         raise CheckpointError(
             f"{path} is no readable file of weights ({type(error).__name__}: {line}); download or copy it again"
         ) from None
+
+
+def _unwrapped(found: Any) -> Any:
+    """The same containers, without the ``module.`` that begins every name of a mapping."""
+    if not isinstance(found, dict) or not found:
+        return found
+    cut = len("module.") * all(isinstance(key, str) and key.startswith("module.") for key in found)
+    return {key[cut:] if cut else key: _unwrapped(value) for key, value in found.items()}

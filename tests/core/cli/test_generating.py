@@ -60,6 +60,57 @@ def test_a_dash_writes_lines_to_standard_output(run, capsys, monkeypatch):
     assert "domain 'points' has no textual form; name a file or a folder with --out" in message
 
 
+class Pipe(io.BytesIO):
+    """Standard output of bytes."""
+
+    terminal = False
+
+    def isatty(self):
+        return self.terminal
+
+    @property
+    def buffer(self):
+        return self
+
+
+@pytest.fixture
+def pipe(run, monkeypatch):
+    """Run a command whose standard output takes bytes; the domain writes the format, then the number of samples of each piece."""
+
+    def pour(self, pieces, stream, format):
+        stream.write(f"{format or 'usual'}:".encode())
+        for piece in pieces:
+            stream.write(bytes([len(piece)]))
+
+    monkeypatch.setattr(type(run.domain), "pour", pour)
+
+    def written(*words, terminal=False, code=0):
+        stream = Pipe()
+        stream.terminal = terminal
+        with monkeypatch.context() as patched:  # pytest gives each phase of a test a standard output of its own
+            patched.setattr(sys, "stdout", stream)
+            command("generate", *words, "--out", "-", code=code)
+        return stream.getvalue()
+
+    return written
+
+
+def test_a_domain_of_bytes_writes_to_standard_output_as_pieces_come(run, pipe, monkeypatch):
+    assert pipe(run.folder, "-n", 3) == b"usual:\x03"
+    np.save("twenty.npy", np.zeros((20, 2)))
+    kind = type(run.recipe)
+    monkeypatch.setattr(kind, "given", "points")
+    monkeypatch.setattr(kind, "generate", lambda self, networks, request: polygan.Samples(request.given.data))
+    assert pipe(run.folder, "--input", "twenty.npy") == b"usual:\x10\x04"
+    assert pipe(run.folder, "--input", "twenty.npy", "--format", "raw") == b"raw:\x10\x04"
+
+
+def test_a_terminal_gets_no_bytes(run, pipe, capsys, monkeypatch):
+    monkeypatch.setattr(type(run.recipe), "generate", lambda *_: pytest.fail("samples were made"))
+    assert pipe(run.folder, terminal=True, code=2) == b""
+    assert "standard output is a terminal, and domain 'points' writes bytes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -13,6 +13,7 @@ import yaml
 from toy_runs import assert_same, command, records, state, train
 
 import polygan
+import toy_gan
 from polygan.runs import resuming
 from polygan.runs.resuming import as_layer, machine_change, option_words
 from polygan.training.checkpoint import Checkpoints
@@ -77,6 +78,27 @@ def test_each_change_is_said_with_its_effect(capsys):
     assert [line for line in capsys.readouterr().err.splitlines() if "changed" in line] == [
         "changed: steps 12 -> 14 (training ends there, and schedules follow)"
     ]
+
+
+def test_a_rate_that_a_schedule_moves_is_said_and_recorded(capsys, monkeypatch):
+    """A schedule that ends with the run: more steps lift the rate again."""
+    players = toy_gan.MLPGAN.players
+
+    def falling(self, networks, training):
+        found = players(self, networks, training)
+        for player in found.values():
+            player.scheduler = torch.optim.lr_scheduler.LambdaLR(player.optimizer, lambda n: 1 - n / training.steps)
+        return found
+
+    monkeypatch.setattr(toy_gan.MLPGAN, "players", falling)
+    run = train(name="a", steps=10)
+    command("resume", run.folder, "--steps", "20", capsys=None)
+    err = capsys.readouterr().err
+    for name in ("generator", "discriminator"):
+        assert f"learning rate of {name} 0 -> 0.001 (at this step; its schedule follows the changed settings)" in err
+    assert resumed(run)["changed"]["learning rate of generator"] == [0.0, 0.001]
+    command("resume", run.folder, "--steps", "30", "--set", "model.learning_rate=1e-4", capsys=None)
+    assert "learning rate of" not in capsys.readouterr().err
 
 
 def test_a_change_holds_however_often_the_run_is_killed_before_it_saves():

@@ -14,7 +14,7 @@ from toy_trainer import make, train
 import polygan
 from polygan.errors import CheckpointError
 from polygan.training.checkpoint import Checkpoints
-from polygan.training.weights import file_sizes, load_fitting, load_module, load_weights
+from polygan.training.weights import file_sizes, load_fitting, load_module, load_weights, read_tensors
 from toy_gan import Config
 
 
@@ -118,3 +118,16 @@ def test_weights_of_other_classes_are_checked_too(value, words):
     with pytest.raises(CheckpointError, match=words):
         load_fitting(module, given, (5, 2), "there: net")
     assert torch.equal(module.weight, before)
+
+
+def test_names_of_data_parallel_are_those_of_the_network(tmp_path):
+    """Wherever they stand; a name that only some tensors have is part of the network's."""
+    wrapped = nn.DataParallel(nn.Linear(2, 1)).state_dict()
+    torch.save({"generator": wrapped, "steps": 3, "module.odd": {}}, tmp_path / "a.pt")
+    found = read_tensors(tmp_path / "a.pt")
+    assert {*found["generator"]} == {"weight", "bias"}
+    assert found["steps"] == 3
+    assert "module.odd" in found
+    save_file(dict(wrapped), tmp_path / "b.safetensors")
+    assert {*read_tensors(tmp_path / "b.safetensors")} == {"weight", "bias"}
+    assert torch.equal(read_tensors(tmp_path / "b.safetensors")["weight"], wrapped["module.weight"])

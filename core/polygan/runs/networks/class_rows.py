@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ...training.checkpoint import Networks
 
 
-def networks_for(recipe: AnyRecipe, model: object, info: Facts) -> Mapping[str, nn.Module] | None:
+def networks_for(recipe: AnyRecipe | type[AnyRecipe], model: object, info: Facts) -> Mapping[str, nn.Module] | None:
     """Networks of the recipe for other settings or other facts; None where the recipe refuses them."""
+    kind = recipe if isinstance(recipe, type) else type(recipe)
     with suppress(PolyganError, LookupError, ValueError, TypeError), preserved_generators():
-        return type(recipe)(model, info).networks()
+        return kind(model, info).networks()
     return None
 
 

@@ -36,6 +36,8 @@ class Origin:
 
     settings: Settings
     info: Facts
+    networks: frozenset[str] = frozenset()
+    """The names of the networks in an exported model; empty: all of the recipe's."""
 
 
 def pinned(settings: Settings) -> Settings:
@@ -53,7 +55,8 @@ def origin_of(name: str) -> Origin | None:
         if path.is_file():
             facts = read_facts(path)
             kind, _ = kinds(facts["recipe"], get_catalogue())
-            return Origin(resolve(facts["recipe"], [saved_model(kind, facts["model"])]), facts["info"])
+            settings = resolve(facts["recipe"], [saved_model(kind, facts["model"])])
+            return Origin(settings, facts["info"], frozenset(map(str, facts["networks"])))
         for folder in (path, path.absolute().parent.parent):
             if (folder / "config.yaml").is_file() and (folder / "data.json").is_file():
                 return Origin(saved_settings(folder, {}), read_data(folder)["info"])

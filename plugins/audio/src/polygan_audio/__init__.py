@@ -243,10 +243,17 @@ def polygan_formats() -> list[FormatSpec]:
             "a folder that transformers.SpeechT5HifiGan.from_pretrained opens",
         ),
         FormatSpec(
+            "audio/vocos",
+            "vocos",
+            "import",
+            "polygan_audio.formats.vocos:import_vocos",
+            "the official code's pytorch_model.bin with config.yaml beside it (charactr/vocos-mel-24khz)",
+        ),
+        FormatSpec(
             "audio/hifigan",
             "hifigan",
             "import",
-            "polygan_audio.formats.hifigan:import_hifigan",
-            "the official code's g_* with config.json beside it, and its do_* if it is there",
+            "polygan_audio.formats.either_hifigan:import_either",
+            "the official code's g_* with config.json beside it, and its do_*; or a folder of transformers.SpeechT5HifiGan",
         ),
     ]

@@ -39,14 +39,19 @@ class CachedSynthesiser:
     """
 
     def __init__(
-        self, generator: Generator, chunk: int | None = None, precision: Literal["auto", "fp32", "bf16"] = "fp32"
+        self,
+        generator: Generator,
+        chunk: int | None = None,
+        precision: Literal["auto", "fp32", "bf16"] = "fp32",
+        *,
+        prompt: bool = False,
     ) -> None:
-        """``chunk``: frames that come out at a time, from 1 on; None: the generator's."""
-        self.chunk = generator.chunk if chunk is None else chunk
+        """``chunk``: frames that come out at a time, from 1 on; None: the generator's, or 1 with ``prompt``."""
+        self.chunk = (1 if prompt else generator.chunk) if chunk is None else chunk
         self.network: Generator = fold(generator).eval()
         self.device = generator.mel_spec.device
         self.dtype = torch.bfloat16 if resolve_precision(precision, self.device) == "bf16" else generator.mean.dtype
-        self.excite = None if self.network.griffin_lim is None else Synthesiser(self.network.griffin_lim)
+        self.excite = None if self.network.griffin_lim is None else Synthesiser(self.network.griffin_lim, prompt=prompt)
         self._prepare()
 
     @torch.no_grad()
@@ -61,6 +66,16 @@ class CachedSynthesiser:
         self.skipped = torch.stack([bias_of(x.conv1x1_skip) for x in layers]).sum(0).to(dtype)
         self.features = torch.cat([doubled(pointwise(x.conv1x1_aux)) for x in layers]).t().contiguous()
         self.gates = torch.stack([doubled(bias_of(x.conv)) for x in layers])[:, None, None]
+
+    @property
+    def delay(self) -> int:
+        """Frames that are heard, at most, before the samples of the first of them come out."""
+        shape, upsample = self.network.shape, self.network.upsample_net.upsample
+        later = 0 if shape.causal else sum(d * (shape.size - 1) // 2 for d in shape.dilations)
+        mels = upsample.after + (0 if shape.causal else shape.window)
+        # A chunk leaves when a frame of the next one is there; samples of the mel and of later excitation are waited for.
+        chunks = -(-(1 + mels - (-later // self.network.mel.hop_length)) // self.chunk)
+        return chunks * self.chunk + 1 + (0 if self.excite is None else self.excite.delay)
 
     def refresh(self, generator: Generator) -> None:
         """Take over the weights that the generator has now."""

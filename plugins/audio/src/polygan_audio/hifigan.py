@@ -13,6 +13,7 @@ from polygan import Context, Player, Turn, ranged
 from .data.facts import info_of
 from .networks.discriminators import SIZES, Discriminators, multi_period, multi_resolution, multi_scale
 from .networks.hifigan import HOP, VARIANTS, Generator, Shape, kernels_for, rates_for
+from .normalising import set_statistics, statistics_of
 from .vocoder import Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from polygan import Batch, TrainerSettings
+    from polygan import Batch, Domain, Split, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,9 @@ class Config(VocoderConfig):
     """Upsampling factors, whose product is the hop length; empty: the variant's if they fit, else factors of the hop length."""
     upsample_kernels: tuple[int, ...] = ()
     """Sizes of the upsamplings' kernels; empty: twice the rates."""
+    normalised: bool = False
+    """Whether the generator takes the mean of each band from the mel and divides it by its deviation, as transformers' SpeechT5HifiGan
+    may; both are measured in training clips and saved with the weights."""
     scales: Literal["waveform", "spectrogram", "none"] = "waveform"
     """Discriminators beside those of periods: of the waveform at three scales (the paper's), of spectrograms, which cost much
     less, or none."""
@@ -52,6 +56,15 @@ class HiFiGAN(Vocoder[Config]):
     Config: ClassVar[type] = Config
     defaults: ClassVar[Mapping[str, Any]] = {"steps": 100_000, "batch_size": 16, "sample_every": 1000}
     first_options: ClassVar[tuple[str, ...]] = ("mel", "variant")
+    shaping: ClassVar[tuple[str, ...]] = (
+        "variant",
+        "channels",
+        "upsample_rates",
+        "upsample_kernels",
+        "normalised",
+        "scales",
+        "discriminator_width",
+    )
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where the upsampling does not give a hop."""
@@ -59,6 +72,21 @@ class HiFiGAN(Vocoder[Config]):
         self.shape = shape_for(config, self.mel.hop_length)
         if config.scales == "spectrogram":
             self.refuse_short_segments(max(SIZES) // 2, "the spectrogram discriminators")
+
+    @classmethod
+    def inherited(cls, config: Config, info: Mapping[str, Any]) -> dict[str, object]:
+        """As `Vocoder`; sizes that the variant has are left to it, so that another variant is another network."""
+        found, usual = super().inherited(config, info), VARIANTS[config.variant]
+        if config.channels == usual.channels:
+            found["model.channels"] = 0
+        if (config.upsample_rates, config.upsample_kernels) == (usual.rates, usual.kernels):
+            found |= {"model.upsample_rates": (), "model.upsample_kernels": ()}
+        return found
+
+    @classmethod
+    def survey(cls, config: Config, domain: Domain, split: Split) -> dict[str, Any]:
+        """The mean and the deviation of each band, where mels are normalised."""
+        return statistics_of(config, domain, split) if config.normalised else {}
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: periods, and scales of the waveform or its spectrograms."""
@@ -68,7 +96,10 @@ class HiFiGAN(Vocoder[Config]):
             families["scales"] = multi_scale(c.discriminator_width)
         elif c.scales == "spectrogram":
             families["resolutions"] = multi_resolution(32 // c.discriminator_width)
-        return {"generator": Generator(self.shape, self.mel), "discriminator": Discriminators(families)}
+        generator = Generator(self.shape, self.mel, normalised=c.normalised)
+        if c.normalised:
+            set_statistics(generator, self.info)
+        return {"generator": generator, "discriminator": Discriminators(families)}
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
         """Both have AdamW, whose rate falls after each epoch."""
@@ -86,7 +117,7 @@ class HiFiGAN(Vocoder[Config]):
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """As `Vocoder`, and where the learning rate all but ends before the run does."""
-        found, epoch = super().notes(training), self._epoch(training)
+        found, epoch = [*super().notes(training), *self.warmup_notes(0, training)], self._epoch(training)
         left = self.config.decay ** (training.steps // epoch)
         if left >= 0.01:
             return found
@@ -99,8 +130,11 @@ class HiFiGAN(Vocoder[Config]):
     # The method
 
     def turns(self) -> list[Turn]:
-        """``d`` over all discriminators, then ``g`` on the same fakes."""
-        return [Turn("d", ("discriminator",), self.discriminator_loss), Turn("g", ("generator",), self.generator_loss)]
+        """``d`` over all discriminators, then, after their warm-up, ``g`` on the same fakes."""
+        return [
+            Turn("d", ("discriminator",), self.discriminator_loss),
+            Turn("g", ("generator",), self.generator_loss, start=self.config.discriminator_warmup),
+        ]
 
     def generator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """Adversarial, feature matching and mel terms (Kong et al. 2020, eq. 6)."""

@@ -12,10 +12,10 @@ from polygan import ConfigError, Context, Player, Turn, ranged
 
 from . import losses
 from .cached import CachedSynthesiser
-from .data.facts import extra_of, info_of
-from .networks import melspec
+from .data.facts import info_of
 from .networks.hifigan import rates_for
 from .networks.parallel_wavegan import Discriminator, Generator, Shape
+from .normalising import set_statistics, statistics_of
 from .vocoder import Sampling, Vocoder, VocoderConfig
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from polygan import Batch, Domain, Request, Split, TrainerSettings
+    from polygan import Batch, Domain, Split, TrainerSettings
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """n_fft, hop and window in samples (Yamamoto et al. 2020, table 1)."""
 SIZES: Mapping[str, Shape] = {
     "original": Shape(),
     "small": Shape(layers=12, stacks=1, channels=32, gates=64, skips=32),
+    "streaming": Shape(layers=12, stacks=1, channels=32, gates=64, skips=32, causal=True),
 }
 _EPSILON = 1e-6  # of RAdam
 _GENERATOR_CLIP, _DISCRIMINATOR_CLIP = 10.0, 1.0
-_SURVEYED = 200  # clips whose mels are measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class Config(VocoderConfig):
         "parallel_wavegan"
     )
     """Preset of the mel front end, at the data's sample rate."""
-    size: Literal["original", "small"] = "original"
-    """Size of the generator: 30 layers of 64 channels, or 12 of 32 for small machines."""
+    size: Literal["original", "small", "streaming"] = "original"
+    """Size of the generator: 30 layers of 64 channels, or 12 of 32 for small machines; streaming: the small one, causal."""
     excitation: Literal["noise", "griffin-lim"] = "noise"
     """What the generator turns into speech: noise, or the Griffin-Lim waveform of the mel, to which its result is added."""
     iterations: int = ranged(32, "[1, inf)")
@@ -117,6 +117,10 @@ class ParallelWaveGAN(Vocoder[Config]):
     }
     first_options: ClassVar[tuple[str, ...]] = ("excitation", "size")
     seeded: ClassVar[bool] = True
+    shaping: ClassVar[tuple[str, ...]] = (
+        *("size", "excitation", "iterations", "causal", "layers", "stacks", "channels", "gates", "skips"),
+        *("upsample_scales", "window", "discriminator_channels"),
+    )
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the STFT terms need."""
@@ -135,33 +139,13 @@ class ParallelWaveGAN(Vocoder[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Domain, split: Split) -> dict[str, Any]:
         """The mean and the deviation of each band in the log-mels of training clips, which the generator's input is normalised by."""
-        step = max(1, len(split.rows) // _SURVEYED)
-        count, total, squares = 0, torch.zeros(1), torch.zeros(1)
-        for row in range(0, len(split.rows), step):
-            samples = domain.real(split, split.rows[row : row + 1])
-            extra, clip = extra_of(samples), torch.as_tensor(samples.data[0]).float()
-            names = ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")
-            spec = melspec.resolve(config.mel, extra["sample_rate"], **{n: getattr(config, n) for n in names})
-            given = extra.get("mel")
-            if given is None and len(clip) <= spec.pad:
-                continue
-            mel = (spec(clip) if given is None else given[0]).double()
-            count += mel.shape[1]
-            total, squares = total + mel.sum(1), squares + mel.square().sum(1)
-        if not count:
-            return {}
-        mean = total / count
-        scale = (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=1e-3)
-        return {"mel_mean": mean.tolist(), "mel_scale": scale.tolist()}
+        return statistics_of(config, domain, split)
 
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``."""
         c = self.config
         generator = Generator(self.shape, self.mel, iterations=c.iterations if c.excitation == "griffin-lim" else 0)
-        for name in ("mean", "scale"):
-            found = self.info.get(f"mel_{name}", ())
-            if len(found) == self.mel.n_mels:
-                generator.get_buffer(name).copy_(torch.tensor(found))
+        set_statistics(generator, self.info)
         return {"generator": generator, "discriminator": Discriminator(c.discriminator_channels)}
 
     def players(self, networks: Mapping[str, nn.Module], training: TrainerSettings) -> dict[str, Player]:
@@ -186,7 +170,8 @@ class ParallelWaveGAN(Vocoder[Config]):
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """As `Vocoder`, and where the run ends before the game begins."""
-        found, steps, begin = super().notes(training), training.steps, self.config.discriminator_start
+        steps, begin = training.steps, self.config.discriminator_start
+        found = [*super().notes(training), *self.warmup_notes(begin, training)]
         if not 0 < steps <= begin:
             return found
         return (
@@ -198,10 +183,10 @@ class ParallelWaveGAN(Vocoder[Config]):
     # The method
 
     def turns(self) -> list[Turn]:
-        """``g``, then ``d`` on fakes made anew by the generator of now, as in the reference implementation."""
-        begin = self.config.discriminator_start
+        """``g``, then ``d`` on fakes made anew by the generator of now, as in the reference implementation; ``d`` alone in its warm-up."""
+        begin, warmup = self.config.discriminator_start, self.config.discriminator_warmup
         game = [
-            Turn("g", ("generator",), self.generator_loss, start=begin),
+            Turn("g", ("generator",), self.generator_loss, start=begin + warmup),
             Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
         ]
         return [Turn("spectra", ("generator",), self.spectral_loss, stop=begin), *game] if begin else game
@@ -224,7 +209,7 @@ class ParallelWaveGAN(Vocoder[Config]):
 
     def discriminator_loss(self, ctx: Context, batch: Batch) -> dict[str, Tensor]:
         """E (1 - D(x))^2 + E D(G(z))^2 (Yamamoto et al. 2020, eq. 2), with the excitation of the generator's turn."""
-        mel, excitation, real = ctx.cache.pop("heard")
+        mel, excitation, real = ctx.cache.pop("heard", None) or self._heard(ctx, batch)
         with torch.no_grad():
             fake = ctx["generator"](mel, excitation, padded=True)
         (found,) = ctx["discriminator"](torch.cat([real, fake]))
@@ -233,6 +218,11 @@ class ParallelWaveGAN(Vocoder[Config]):
 
     def _made(self, ctx: Context, batch: Batch) -> tuple[Tensor, Tensor]:
         """The real waveforms between the outer frames, and what the generator makes there."""
+        mel, excitation, real = ctx.cache["heard"] = self._heard(ctx, batch)
+        return real, ctx["generator"](mel, excitation, padded=True)
+
+    def _heard(self, ctx: Context, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The mel, the excitation, and the real waveforms between the outer frames."""
         mel, side = self.condition(batch), self.config.window * self.mel.hop_length
         real = batch["waveform"][:, side : batch["waveform"].shape[1] - side]
         if self.config.excitation == "noise":
@@ -240,8 +230,7 @@ class ParallelWaveGAN(Vocoder[Config]):
         else:
             generator = cast("Generator", ctx["generator"])
             excitation = generator.excite(mel)[:, side : side + real.shape[1]]
-        ctx.cache["heard"] = mel, excitation, real
-        return real, ctx["generator"](mel, excitation, padded=True)
+        return mel, excitation, real
 
     def _spectral_terms(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Means over three resolutions (Yamamoto et al. 2020, eq. 6)."""
@@ -259,9 +248,10 @@ class ParallelWaveGAN(Vocoder[Config]):
 
     # Synthesis
 
-    def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> CachedSynthesiser:
-        options: Sampling = request.options
-        return CachedSynthesiser(cast("Generator", networks["generator"]), options.chunk, options.precision)
+    def synthesiser(self, networks: Mapping[str, nn.Module], options: Sampling) -> CachedSynthesiser:
+        """Pieces whose layers keep their past."""
+        generator = cast("Generator", networks["generator"])
+        return CachedSynthesiser(generator, options.chunk, options.precision, prompt=options.latency == "low")
 
 
 def shape_for(config: Config, hop: int) -> Shape:
@@ -276,5 +266,5 @@ def shape_for(config: Config, hop: int) -> Shape:
         skips=config.skips or channels,
         scales=config.upsample_scales or rates_for(hop, 4),
         window=config.window,
-        causal=config.causal,
+        causal=config.causal or usual.causal,
     )

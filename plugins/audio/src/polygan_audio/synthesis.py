@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 class Synthesis(Protocol):
     """From mels to sound by a copy of a generator."""
 
+    @property
+    def delay(self) -> int:
+        """Frames that are heard, at most, before the samples of the first of them come out."""
+        ...
+
     def refresh(self, generator: Any) -> None:
         """Take over the weights that the generator has now."""
         ...
@@ -35,11 +40,20 @@ class Synthesiser:
     """A copy of a generator made for speed: weight norm folded, planar convolutions, pieces of one length."""
 
     def __init__(
-        self, generator: FrontEnd, chunk: int | None = None, precision: Literal["auto", "fp32", "bf16"] = "fp32"
+        self,
+        generator: FrontEnd,
+        chunk: int | None = None,
+        precision: Literal["auto", "fp32", "bf16"] = "fp32",
+        *,
+        prompt: bool = False,
     ) -> None:
-        """``chunk``: frames that the network sees at a time, more than twice its context (ConfigError otherwise); None: its own."""
-        self.context = generator.context()
-        chunk = max(generator.chunk, 3 * self.context) if chunk is None else chunk
+        """``chunk``: frames that the network sees at a time, more than twice its context (ConfigError otherwise); None: its own.
+
+        ``prompt``: the first piece does not wait for a whole chunk, and the network's own chunk is small: half its context in new frames.
+        """
+        self.context, self.prompt = generator.context(), prompt
+        usual = 2 * self.context + max(1, self.context // 2) if prompt else max(generator.chunk, 3 * self.context)
+        chunk = usual if chunk is None else chunk
         if chunk <= 2 * self.context:
             raise ConfigError(
                 f"chunk = {chunk} frames leave none between contexts of {self.context} on both sides; use at least "
@@ -51,6 +65,11 @@ class Synthesiser:
         self.device = generator.mel_spec.device
         if resolve_precision(precision, self.device) == "bf16":
             self.network.to(torch.bfloat16)
+
+    @property
+    def delay(self) -> int:
+        """Frames that are heard, at most, before the samples of the first of them come out."""
+        return self.chunk - self.context if self.prompt else self.chunk
 
     def refresh(self, generator: FrontEnd) -> None:
         """Take over the weights that the generator has now."""
@@ -72,10 +91,10 @@ class Synthesiser:
         first, done = 0, 0  # frame where ``held`` begins, and frames that came out
         for mel in mels:
             held = torch.cat([held, mel], 1) if len(held) else mel
-            while first + held.shape[1] - max(0, done - self.context) >= self.chunk:
+            while first + held.shape[1] >= (stop := self._stop(done)):
                 begin = max(0, done - self.context)
-                end = begin + self.chunk - self.context
-                yield self._run(held, begin - first, self.chunk, done - begin, end - begin)
+                end = stop - self.context
+                yield self._run(held, begin - first, stop - begin, done - begin, end - begin)
                 done = end
                 keep = max(0, min(done - self.context, first + held.shape[1] - self.chunk))
                 held, first = held[:, keep - first :], keep
@@ -86,6 +105,12 @@ class Synthesiser:
             frames = min(self.chunk, -(-needed // quarter) * quarter)
             begin = max(0, total - frames)
             yield self._run(held, begin - first, frames, done - begin, total - begin)
+
+    def _stop(self, done: int) -> int:
+        """The frame before which all must be heard for the next piece, after ``done`` frames."""
+        if self.prompt:
+            return done + self.chunk - self.context
+        return max(0, done - self.context) + self.chunk
 
     def _run(self, held: Tensor, start: int, frames: int, begin: int, end: int) -> Tensor:
         """The samples of frames [begin, end) of the ``frames`` from ``start`` on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from polygan import Checked, ConfigError, Context, DataError, Recipe, Samples, ranged
 
 from . import losses
-from .data.facts import extra_of, info_of
+from .data.encoding import Encoding  # noqa: TC001 - typing.get_type_hints reads the class
+from .data.facts import AudioExtra, extra_of, info_of
 from .front_end import MelConfig
 from .networks import melspec
 from .networks.discriminators import Discriminators
@@ -23,11 +25,11 @@ from .synthesis import Synthesis, Synthesiser, mel_stream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from polygan import Batch, Request, TrainerSettings
+    from polygan import Batch, Noise, Request, TrainerSettings
 
-    from .data.facts import AudioExtra
     from .networks.discriminators import Features
 
+_LOGGER = logging.getLogger("polygan")
 _PREVIEWS = 6  # held-out recordings in the report
 _SEEDS = 2**62
 _SEEN = 0.65  # share of the frequencies that a mel shows at least; 8 kHz of 11 kHz are usual
@@ -51,6 +53,9 @@ class VocoderConfig(MelConfig):
     """Weight of feature matching (Kong et al. 2020, section 2.4)."""
     mel_weight: float = ranged(45.0, "[0, inf)")
     """Weight of the mean absolute log-mel difference (Kong et al. 2020, section 2.4)."""
+    discriminator_warmup: int = ranged(0, "[0, inf)")
+    """Iterations before the game in which the discriminators alone learn and the generator stays as it is: for fine-tuning a trained
+    generator (--init_from) with discriminators that begin anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,10 @@ class Sampling(Checked):
     16 for Parallel WaveGAN."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto: bf16 where the hardware multiplies it."""
+    latency: Literal["usual", "low"] = "usual"
+    """low: sound comes as soon after its mel as the network allows, for more computing; a line says after how many ms."""
+    encoding: Encoding = "pcm16"
+    """Samples of written files: pcm16 or pcm24 bits, or float, 32-bit floats that nothing clips."""
 
 
 C = TypeVar("C", bound=VocoderConfig)
@@ -73,6 +82,8 @@ class Vocoder(Recipe[C]):
     domain = "audio"
     given = "audio"
     Sampling: ClassVar[type] = Sampling
+    shaping: ClassVar[tuple[str, ...]] = ()
+    """The settings, beside those of the front end, that decide the shape of the networks."""
     seeded: ClassVar[bool] = False
     """Whether the generator hears noise, so that another seed gives another sound."""
 
@@ -101,6 +112,26 @@ class Vocoder(Recipe[C]):
                     f"the given mels (data.mels) have {name} = {info[name]}, the front end has {mine}; set --model.n_mels and "
                     "--model.hop_length as they were made"
                 )
+
+    @classmethod
+    def inherited(cls, config: C, info: Mapping[str, Any]) -> dict[str, object]:
+        """The front end, the sample rate, the segment, and what `shaping` names."""
+        facts = info_of(info)
+        rate, spec = facts["sample_rate"], config.front_end(facts["sample_rate"])
+        numbers = {name: getattr(spec, name) for name in config.numbers()}
+        model = {"mel": config.mel, **numbers, **{name: getattr(config, name) for name in cls.shaping}}
+        data = {"sample_rate": rate, "segment": facts["segment"], "hop_length": spec.hop_length}
+        return {**{f"model.{k}": v for k, v in model.items()}, **{f"data.{k}": v for k, v in data.items()}}
+
+    def warmup_notes(self, begin: int, training: TrainerSettings) -> list[str]:
+        """Where the run ends before the generator plays; ``begin``: the step at which the discriminators come in."""
+        start = begin + self.config.discriminator_warmup
+        if not self.config.discriminator_warmup or training.steps > start:
+            return []
+        return [
+            f"The generator stays as it is until step {start:,} (--model.discriminator_warmup {self.config.discriminator_warmup}), and "
+            f"this run ends at {training.steps:,}: it never learns in the game. Train for more --steps, or lower the warm-up."
+        ]
 
     def refuse_short_segments(self, pad: int, what: str) -> None:
         """ConfigError where segments cannot be padded by reflecting ``pad`` samples."""
@@ -186,8 +217,8 @@ class Vocoder(Recipe[C]):
         assert given is not None
         extra = extra_of(given)
         self._check_rate(extra)
-        synthesise, mels, made = self._synthesiser(networks, request), extra.get("mel"), []
-        seeds = self._seeds(request, len(given.data))
+        synthesise, mels, made = self.synthesiser(networks, request.options), extra.get("mel"), []
+        seeds = self.seeds(request.noise, len(given.data))
         for i, waveform in enumerate(given.data):
             padded = nn.functional.pad(waveform, (0, -len(waveform) % self.mel.hop_length))
             heard = mel_stream(self.mel, [padded]) if mels is None else [self._checked(mels[i], given, i)]
@@ -195,7 +226,8 @@ class Vocoder(Recipe[C]):
             if len(waveform) or mels is None:
                 sound = [torch.cat([*sound, torch.zeros(len(waveform))])[: len(waveform)]]
             made.append(torch.cat(sound))
-        return Samples(made, names=given.names, extra=dict(extra))
+        kept = AudioExtra(**{**extra, "front_end": self.mel, "encoding": request.options.encoding})
+        return Samples(made, names=given.names, extra=dict(kept))
 
     def stream(
         self, networks: Mapping[str, nn.Module], pieces: Iterator[Samples], request: Request
@@ -206,19 +238,24 @@ class Vocoder(Recipe[C]):
             return
         self._check_rate(extra_of(first))
         heard = self._mels_of(first, pieces)
-        (seed,) = self._seeds(request, 1)
-        for sound in self._kept_synthesiser(networks, request).stream(heard, seed):
-            yield Samples([sound], names=first.names, extra={"sample_rate": self.mel.sample_rate})
+        (seed,) = self.seeds(request.noise, 1)
+        synthesiser, rate = self._kept_synthesiser(networks, request), self.mel.sample_rate
+        if request.options.latency == "low":
+            frames, hop = synthesiser.delay, self.mel.hop_length
+            _LOGGER.info("sound comes at most %.0f ms after its mel (%d frames)", 1000 * frames * hop / rate, frames)
+        for sound in synthesiser.stream(heard, seed):
+            extra = AudioExtra(sample_rate=rate, encoding=request.options.encoding)
+            yield Samples([sound], names=first.names, extra=dict(extra))
 
-    def _seeds(self, request: Request, n: int) -> list[int]:
+    def seeds(self, noise: Noise, n: int) -> list[int]:
         """A seed of noise for each of ``n`` recordings, which does not depend on ``n``; zeros where no noise is heard."""
-        return request.noise.integers(_SEEDS, n).tolist() if self.seeded else [0] * n
+        return noise.integers(_SEEDS, n).tolist() if self.seeded else [0] * n
 
-    def _synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesis:
-        options: Sampling = request.options
+    def synthesiser(self, networks: Mapping[str, nn.Module], options: Sampling) -> Synthesis:
+        """What makes sound of mels, in pieces, by the generator among ``networks``."""
         generator = networks["generator"]
         assert isinstance(generator, FrontEnd)
-        return Synthesiser(generator, options.chunk, options.precision)
+        return Synthesiser(generator, options.chunk, options.precision, prompt=options.latency == "low")
 
     def _kept_synthesiser(self, networks: Mapping[str, nn.Module], request: Request) -> Synthesis:
         """The synthesiser of the file before, if generator, options and device are the same: a new copy takes as long as a short sound."""
@@ -226,7 +263,7 @@ class Vocoder(Recipe[C]):
         if self._kept is not None and self._kept[0]() is generator and self._kept[1] == how:
             self._kept[2].refresh(generator)
         else:
-            self._kept = ref(generator), how, self._synthesiser(networks, request)
+            self._kept = ref(generator), how, self.synthesiser(networks, request.options)
         return self._kept[2]
 
     def _check_rate(self, extra: AudioExtra) -> None:

@@ -91,6 +91,16 @@ class Vocos(Vocoder[Config]):
         "sample_every": 1000,
     }
     first_options: ClassVar[tuple[str, ...]] = ("mel", "pretrain_steps")
+    shaping: ClassVar[tuple[str, ...]] = (
+        "dim",
+        "hidden",
+        "blocks",
+        "prior",
+        "iterations",
+        "discriminators",
+        "period_weight",
+        "resolution_weight",
+    )
 
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         """As `Vocoder`; ConfigError where segments are shorter than the spectrograms need."""
@@ -113,7 +123,11 @@ class Vocos(Vocoder[Config]):
         """Rates fall along a cosine: that of the discriminators from where they come in."""
         c, (generator, discriminator) = self.config, (networks["generator"], networks["discriminator"])
         return {
-            "generator": Player(generator, *self._optimizer(generator, training.steps), ema_half_life=c.ema_half_life),
+            "generator": Player(
+                generator,
+                *self._optimizer(generator, training.steps - c.discriminator_warmup),
+                ema_half_life=c.ema_half_life,
+            ),
             "discriminator": Player(discriminator, *self._optimizer(discriminator, training.steps - c.pretrain_steps)),
         }
 
@@ -130,7 +144,8 @@ class Vocos(Vocoder[Config]):
 
     def notes(self, training: TrainerSettings) -> Sequence[str]:
         """As `Vocoder`, where windows are long for Griffin-Lim's phases, and where the run ends before the game begins."""
-        found, steps, begin = [*super().notes(training), *self._long()], training.steps, self.config.pretrain_steps
+        steps, begin = training.steps, self.config.pretrain_steps
+        found = [*super().notes(training), *self._long(), *self.warmup_notes(begin, training)]
         if not 0 < steps <= begin:
             return found
         return (
@@ -170,11 +185,11 @@ class Vocos(Vocoder[Config]):
         return losses.hinge_generator_loss(fake, self.weights)
 
     def turns(self) -> list[Turn]:
-        """``pretrain`` on spectra, then ``d`` and ``g``."""
-        begin = self.config.pretrain_steps
+        """``pretrain`` on spectra, then ``d``, and after its warm-up ``g``."""
+        begin, warmup = self.config.pretrain_steps, self.config.discriminator_warmup
         game = [
             Turn("d", ("discriminator",), self.discriminator_loss, start=begin),
-            Turn("g", ("generator",), self.generator_loss, start=begin),
+            Turn("g", ("generator",), self.generator_loss, start=begin + warmup),
         ]
         return [Turn("pretrain", ("generator",), self.spectral_loss, stop=begin), *game] if begin else game
 

@@ -287,7 +287,9 @@ class WaveGAN(Recipe[Config]):
         if self.makes_mels:
             sounding = decoder(options.vocoder, self.mel, device, self.runs)
             made = [sounding(mel.clamp(min=self.mel.silence)) for mel in made]
-        return Samples([*made], labels=labels, classes=self.classes, extra={"sample_rate": self.rate})
+        return Samples(
+            [*made], labels=labels, classes=self.classes, extra={"sample_rate": self.rate, "encoding": options.encoding}
+        )
 
 
 def _discriminator(ctx: Context) -> ShotDiscriminator:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from polygan import ConfigError, DataError, Domain, Joined, Samples, is_table
 
 from ..networks.melspec import MelSpec
 from . import batches, files, mels, players, transcripts
+from .encoding import check_stream, pour
 from .facts import AudioExtra, extra_of, info_of
 from .given import read_file, waveforms_of
 from .layouts import open_file, open_folder, open_transcribed, table_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from polygan import Batch, Piece, Source, Split
 
+    from .encoding import Encoding
     from .sources import RecordingSource
 
 _LOGGER = logging.getLogger("polygan")
@@ -142,52 +144,46 @@ class AudioDomain(Domain):
         """Pieces with one sample each and one name are one sound, end to end; others keep their samples, in a row."""
         sounds: list[list[Tensor]] = []
         names: list[str] = []
-        rate = 0
+        rate: int = 0
+        encoding: Encoding = "pcm16"
         for piece, follows in _followed(pieces):
-            rate = extra_of(piece)["sample_rate"]
+            rate, encoding = _format_of(piece)
             if follows:
                 sounds[-1].append(piece.data[0])
             else:
                 sounds += [[waveform] for waveform in piece.data]
                 names += piece.names
         data = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in sounds]
-        return Samples(data, self, names=names, extra={"sample_rate": rate})
+        extra = AudioExtra(sample_rate=rate) if encoding == "pcm16" else AudioExtra(sample_rate=rate, encoding=encoding)
+        return Samples(data, self, names=names, extra=dict(extra))
 
     def write_file(self, pieces: Iterable[Samples], path: Path) -> None:
         """Write pieces as they come; memory does not depend on their number. Sounds are joined as `join` says, 0.3 s apart."""
-        pieces = iter(pieces)
-        first = next(pieces, None)
-        if first is None:
-            raise DataError(f"{path}: no sound was made; give a longer recording")
-        rate = extra_of(first)["sample_rate"]
-        gap = torch.zeros(round(_GAP * rate))
+        parts, rate, encoding = _sequence(pieces, str(path))
+        files.write_blocks(path, parts, rate, encoding)
 
-        def parts() -> Iterator[Tensor]:
-            begun = False
-            for piece, follows in _followed(chain([first], pieces)):
-                for waveform in piece.data:
-                    if begun and not follows:
-                        yield gap
-                    begun = True
-                    yield waveform
-
-        files.write_blocks(path, parts(), rate)
+    def pour(self, pieces: Iterable[Samples], stream: BinaryIO, format: str) -> None:
+        """Write pieces to a stream as they come: ``wav``, the usual, or ``raw``, little-endian samples without a header."""
+        kind = check_stream(format)
+        parts, rate, encoding = _sequence(pieces, "standard output")
+        if clipped := pour(parts, rate, encoding, stream, kind):
+            _LOGGER.warning("%s samples were beyond full scale and are clipped", f"{clipped:,}")
 
     def write(self, samples: Samples, path: Path) -> list[Path]:
         """A folder of 00000.wav, ... (or ``names``.wav), or one .wav, .flac or .ogg, several samples 0.3 s apart.
 
         Samples beyond [-1, 1) are clipped, and a warning counts them.
         """
-        rate = extra_of(samples)["sample_rate"]
+        rate, encoding = _format_of(samples)
         if self.suffix_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             gap = torch.zeros(round(_GAP * rate))
             parts = [part for i, w in enumerate(samples.data) for part in ([gap, w] if i else [w])]
-            _say_clipped({path: files.write_blocks(path, parts, rate)})
+            _say_clipped({path: files.write_blocks(path, parts, rate, encoding)})
             return [path]
         path.mkdir(parents=True, exist_ok=True)
         written = [path / f"{name}.wav" for name in _names(samples)]
-        _say_clipped({f: files.write(f, w, rate) for f, w in zip(written, samples.data, strict=True)})
+        _say_clipped({f: files.write(f, w, rate, encoding) for f, w in zip(written, samples.data, strict=True)})
         return written
 
     def render(self, samples: Samples) -> list[Piece]:
@@ -195,8 +191,10 @@ class AudioDomain(Domain):
         return [players.player(samples, i) for i in range(min(len(samples), players.MOST))]
 
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
-        """Players in pairs, of what was made and of its recording, where one is not the other's re-synthesis."""
-        return [] if players.resynthesised(made, truth) else [*players.pairs(given, made, truth)]
+        """Each made sound beside its recording; beside a re-synthesis also Griffin-Lim from the recording's mel, by number."""
+        if truth is not None and players.resynthesised(made, truth):
+            return [*players.resyntheses(made, truth)]
+        return [*players.pairs(given, made, truth)]
 
     def features(self, samples: Samples) -> Tensor:
         """(n, 80): means and deviations over time of 40 log-mel bands, scaled by (80)^-1/2.
@@ -225,6 +223,32 @@ def _followed(pieces: Iterable[Samples]) -> Iterator[tuple[Samples, bool]]:
         names = [*piece.names] if len(piece) == 1 else None
         yield piece, names is not None and names == before
         before = names
+
+
+def _format_of(samples: Samples) -> tuple[int, Encoding]:
+    """The sample rate in Hz, and how samples are written."""
+    extra = extra_of(samples)
+    return extra["sample_rate"], extra.get("encoding", "pcm16")
+
+
+def _sequence(pieces: Iterable[Samples], place: str) -> tuple[Iterator[Tensor], int, Encoding]:
+    """Sounds end to end, those of other names 0.3 s apart, with rate and encoding. DataError where there is none."""
+    pieces = iter(pieces)
+    first = next(pieces, None)
+    if first is None:
+        raise DataError(f"{place}: no sound was made; give a longer recording")
+    rate, encoding = _format_of(first)
+
+    def parts() -> Iterator[Tensor]:
+        begun = False
+        for piece, follows in _followed(chain([first], pieces)):
+            for waveform in piece.data:
+                if begun and not follows:
+                    yield torch.zeros(round(_GAP * rate))
+                begun = True
+                yield waveform
+
+    return parts(), rate, encoding
 
 
 def _names(samples: Samples) -> list[str]:

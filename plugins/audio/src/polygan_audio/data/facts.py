@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from polygan import Samples
 
+    from ..networks.melspec import MelSpec
+    from .encoding import Encoding
     from .files import Header
 
 
@@ -78,6 +80,10 @@ class AudioExtra(TypedDict, total=False):
     """The log-mel (n_mels, frames) of each waveform. A waveform without samples was given as its mel alone."""
     alignment: Sequence[Tensor]
     """Of speech made from text: the share (frames, symbols) of each symbol in each frame, in [0, 1]; reports draw it."""
+    front_end: MelSpec
+    """The front end by whose mels the waveforms were made; reports play Griffin-Lim from the same mels."""
+    encoding: Encoding
+    """How files of the waveforms are written; absent: 16 bits."""
 
 
 def info_of(info: Mapping[str, Any]) -> AudioInfo:

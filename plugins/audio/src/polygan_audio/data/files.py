@@ -1,4 +1,4 @@
-"""Sound files: read in blocks whatever their headers claim, mixed down, resampled piece by piece, written as 16 bits.
+"""Sound files: read in blocks whatever their headers claim, mixed down, resampled piece by piece, written.
 
 Errors are `polygan.DataError` that say what is wrong; the caller names the file.
 """
@@ -19,6 +19,7 @@ from torchaudio.transforms import Resample
 from polygan import DataError, Room
 
 from .cells import Cell
+from .encoding import encoded, subtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -233,33 +234,28 @@ def to_int16(waveform: np.ndarray | torch.Tensor) -> tuple[np.ndarray, int]:
 
     DataError where a sample is not finite.
     """
-    array = waveform.detach().cpu().float().numpy() if isinstance(waveform, torch.Tensor) else waveform
-    scaled = np.rint(np.asarray(array, np.float32) * np.float32(32768))
-    if not np.isfinite(scaled).all():
-        raise DataError("holds samples that are not finite (NaN or infinite)")
-    clipped = int(((scaled < -32768) | (scaled > 32767)).sum())
-    return np.clip(scaled, -32768, 32767).astype(np.int16), clipped
+    return encoded(waveform)
 
 
-def write(path: Path, waveform: np.ndarray | torch.Tensor, rate: int) -> int:
-    """Write (T,) floats in [-1, 1] to .wav or .flac (16 bits) or .ogg (Vorbis); returns how many samples were clipped."""
-    return write_blocks(path, [waveform], rate)
+def write(path: Path, waveform: np.ndarray | torch.Tensor, rate: int, encoding: str = "pcm16") -> int:
+    """Write (T,) floats in [-1, 1] to .wav or .flac (`Encoding`) or .ogg (Vorbis); returns how many samples were clipped."""
+    return write_blocks(path, [waveform], rate, encoding)
 
 
-def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate: int) -> int:
+def write_blocks(path: Path, waveform: Iterable[np.ndarray | torch.Tensor], rate: int, encoding: str = "pcm16") -> int:
     """`write` of pieces (T_i,) that come one by one. DataError, which names the file, where it cannot be written.
 
-    What the pieces' own iterator raises passes as it is.
+    What the pieces' own iterator raises passes as it is. ConfigError for an encoding that the file cannot have.
     """
     if path.suffix.lower() not in WRITTEN:
         raise DataError(f"{path}: sound is written as {', '.join(WRITTEN)}")
     clipped = 0
-    kind, subtype = path.suffix[1:].upper(), "VORBIS" if path.suffix.lower() == ".ogg" else "PCM_16"
+    kind, subtype = path.suffix[1:].upper(), subtype_of(path.suffix.lower(), encoding)
     try:
         with soundfile.SoundFile(path, "w", rate, 1, subtype, format=kind) as file:
             for block in waveform:
                 try:
-                    samples, outside = to_int16(block)
+                    samples, outside = encoded(block, encoding)
                 except DataError as error:
                     raise DataError(f"{path}: {error}") from None
                 clipped += outside

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import torch
 
 from polygan import Sound
 
+from ..networks.griffinlim import griffin_lim, invertible
 from . import drawing, files
 from .facts import extra_of
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from polygan import Samples
+
+    from ..networks.melspec import MelSpec
 
 MOST = 10
 """Players of a view."""
@@ -35,6 +43,29 @@ def pairs(given: Samples, made: Samples, truth: Samples | None) -> list[Sound]:
     other, role = (given, "given") if truth is None else (truth, "recorded")
     shown = range(min(len(made), len(other), MOST))
     return [one for i in shown for one in (player(made, i, "made"), player(other, i, role))]
+
+
+def resyntheses(made: Samples, truth: Samples) -> list[Sound]:
+    """Each made sound, its recording and, where the front end is known, Griffin-Lim from the recording's mel, under one number."""
+    spec, found = extra_of(made).get("front_end"), []
+    spec = spec if spec is not None and invertible(spec) else None
+    for i in range(min(len(made), len(truth), MOST)):
+        found += [player(made, i, f"{i + 1} made"), player(truth, i, f"{i + 1} recorded")]
+        clip = truth.data[i][: SECONDS * extra_of(truth)["sample_rate"]].detach().float().cpu()
+        if spec is not None and len(clip) > spec.pad:
+            given = extra_of(truth).get("mel")
+            mel = spec(clip) if given is None else given[i][:, : len(clip) // spec.hop_length].float()
+            sound = _griffin_lim(spec, mel.contiguous().numpy().tobytes(), len(clip))
+            again = replace(truth, data=[sound], labels=None, names=(), extra={**truth.extra, "text": ()})
+            found.append(player(again, 0, f"{i + 1} Griffin-Lim from its mel, no training"))
+    return found
+
+
+@lru_cache(maxsize=MOST)
+def _griffin_lim(spec: MelSpec, mel: bytes, length: int) -> Tensor:
+    """Griffin-Lim of a log-mel's float32 numbers; kept, since a report plays the same recordings again and again."""
+    numbers = torch.frombuffer(bytearray(mel), dtype=torch.float32)
+    return griffin_lim(spec, numbers.view(spec.n_mels, -1), length)
 
 
 def resynthesised(made: Samples, truth: Samples | None) -> bool:

@@ -30,22 +30,25 @@ def import_hifigan(path: Path, config: Path | None = None) -> ImportedWeights:
     lies beside ``path``, as config.json or under the same name. Discriminators come along from ``do_*`` beside ``g_*``.
     Raises CheckpointError for a file that is not what it should be, ConfigError for a configuration that cannot work.
     """
-    path, shown = Path(path), Path(path).name
+    path = Path(path)
     place = config or _config_beside(path)
-    official = _Official(place)
+    official = Official(place)
     shape, mel = official.shape(), official.mel()
-    state = _generator_state(path)
-    with torch.device("meta"):  # nothing is allocated for what a file claims
-        wanted = {k: tuple(v.shape) for k, v in Generator(shape, mel).state_dict().items() if k != "mel_spec"}
-    found = {name: normed(state, name, shown) for name in _layers(wanted)}
-    _compare(wanted, {k: v for layer in found.values() for k, v in layer.items()}, state, f"{path} ({place.name})")
-    generator = {k: v for layer in found.values() for k, v in layer.items()} | {"mel_spec": mel.facts()}
-    networks = {"generator": generator}
+    networks = {"generator": tensors_of(_generator_state(path), shape, mel, path, place)}
     beside = path.with_name("do_" + path.name.removeprefix("g_"))
     if path.name.startswith("g_") and beside.is_file():
         networks["discriminator"] = _discriminators(beside)
     info = AudioInfo(sample_rate=mel.sample_rate, segment=official.segment(mel))
     return ImportedWeights(official.model(shape, mel), dict(info), networks)
+
+
+def tensors_of(state: State, shape: Shape, mel: MelSpec, path: Path, config: Path) -> State:
+    """A generator's tensors by the names of ours. CheckpointError where one is missing, has another shape, or has no place."""
+    with torch.device("meta"):  # nothing is allocated for what a file claims
+        wanted = {k: tuple(v.shape) for k, v in Generator(shape, mel).state_dict().items() if k != "mel_spec"}
+    found = {k: v for name in _layers(wanted) for k, v in normed(state, name, path.name).items()}
+    _compare(wanted, found, state, f"{path} ({config.name})")
+    return found | {"mel_spec": mel.facts()}
 
 
 def _config_beside(path: Path) -> Path:
@@ -57,7 +60,7 @@ def _config_beside(path: Path) -> Path:
     )
 
 
-class _Official:
+class Official:
     """The official config.json. Every value is checked when it is taken; ConfigError names the file and the value."""
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +98,7 @@ class _Official:
         )
         dilations = tuple(map(tuple, self.take("resblock_dilation_sizes", lists, "a list of lists of whole numbers")))
         block = int(self.take("resblock", lambda v: str(v) in ("1", "2"), '"1" or "2"'))
-        channels = self.take("upsample_initial_channel", _count, "a whole number from 1 to 1,000,000")
+        channels = self.take("upsample_initial_channel", is_count, "a whole number from 1 to 1,000,000")
         known = VARIANTS["v1" if block == 1 else "v3"]
         if (sizes, dilations) != (known.sizes, known.dilations):
             raise ConfigError(
@@ -108,7 +111,7 @@ class _Official:
         """The front end: the official code's, with this file's numbers."""
         whole = "a whole number from 1 to 1,000,000"
         rate, n_fft, hop, window, bands = (
-            self.take(name, _count, whole) for name in ("sampling_rate", "n_fft", "hop_size", "win_size", "num_mels")
+            self.take(name, is_count, whole) for name in ("sampling_rate", "n_fft", "hop_size", "win_size", "num_mels")
         )
         fmin = self.take("fmin", _hertz, "a frequency in Hz")
         fmax = self.take("fmax", lambda v: v is None or _hertz(v), "a frequency in Hz, or null")
@@ -126,11 +129,11 @@ class _Official:
     def segment(self, mel: MelSpec) -> int:
         """Samples of a training segment: the file's, in whole hops."""
         given = self.values.get("segment_size", 8192)
-        samples = given if _count(given) else 8192
+        samples = given if is_count(given) else 8192
         hop = mel.hop_length
         return max(mel.pad // hop + 1, samples // hop) * hop
 
-    def model(self, shape: Shape, mel: MelSpec) -> dict[str, Any]:
+    def model(self, shape: Shape, mel: MelSpec, preset: str = "hifigan") -> dict[str, Any]:
         """Settings of audio/hifigan."""
         small = shape.channels <= VARIANTS["v2"].channels
         return {
@@ -138,17 +141,17 @@ class _Official:
             "channels": shape.channels,
             "upsample_rates": list(shape.rates),
             "upsample_kernels": list(shape.kernels),
-            "mel": "hifigan",
+            "mel": preset,
             **{k: getattr(mel, k) for k in ("n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax")},
         }
 
 
-def _count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000_000
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= 64 and all(map(_count, value))
+    return isinstance(value, list) and 0 < len(value) <= 64 and all(map(is_count, value))
 
 
 def _hertz(value: Any) -> bool:

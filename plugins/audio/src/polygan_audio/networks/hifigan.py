@@ -130,10 +130,20 @@ class ResBlock2(nn.Module):
 
 
 class Generator(FrontEnd):
-    """Log-mel (B, n_mels, F) to waveform (B, F * hop_length) in [-1, 1]."""
+    """Log-mel (B, n_mels, F) to waveform (B, F * hop_length) in [-1, 1].
 
-    def __init__(self, shape: Shape, mel: MelSpec) -> None:
+    With ``normalised``, the mel is normalised by the buffers ``mean`` and ``scale`` (n_mels,) first.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: Shape, mel: MelSpec, *, normalised: bool = False) -> None:
         super().__init__(mel)
+        self.normalised = normalised
+        if normalised:
+            self.register_buffer("mean", torch.zeros(mel.n_mels))
+            self.register_buffer("scale", torch.ones(mel.n_mels))
         if math.prod(shape.rates) != mel.hop_length:
             raise ConfigError(
                 f"hifigan: the upsampling rates {' x '.join(map(str, shape.rates))} = {math.prod(shape.rates)} do not give the "
@@ -159,6 +169,8 @@ class Generator(FrontEnd):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, n_mels, F) to (B, F * hop_length)."""
+        if self.normalised:
+            mel = (mel.to(self.mean.dtype) - self.mean[:, None]) / self.scale[:, None]
         x = self.conv_pre(self.layout(mel.to(self.conv_post.weight.dtype)))
         branches = len(self.shape.sizes)
         for i, up in enumerate(self.ups):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from polygan import Checked, ConfigError, class_index, ranged
 
+from ..data.encoding import Encoding  # noqa: TC001 - typing.get_type_hints reads the class
 from ..front_end import MelConfig
 from .notes import midi_of, name_of
 
@@ -78,6 +79,8 @@ class Sampling(Checked):
     """The note, where the classes are notes: a name (C4, F#3) or a MIDI number (60)."""
     vocoder: str = "griffin-lim"
     """What turns a log-mel into sound, with a spectrogram's generator: griffin-lim, or a vocoder's run, folder or exported file."""
+    encoding: Encoding = "pcm16"
+    """Samples of written files: pcm16 or pcm24 bits, or float, 32-bit floats that nothing clips."""
 
 
 def class_asked(options: Sampling, classes: Sequence[str], notes: Sequence[int]) -> int | None:
