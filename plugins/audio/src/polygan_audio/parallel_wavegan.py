@@ -133,6 +133,7 @@ class ParallelWaveGAN(Vocoder[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Domain, split: Split) -> dict[str, Any]:
         """The mean and the deviation of each band in the log-mels of training clips, which the generator's input is normalised by."""
+        super().survey(config, domain, split)
         step = max(1, len(split.rows) // _SURVEYED)
         count, total, squares = 0, torch.zeros(1), torch.zeros(1)
         for row in range(0, len(split.rows), step):

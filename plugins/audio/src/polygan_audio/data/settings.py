@@ -43,6 +43,8 @@ class AudioSettings(DataSettings):
     """A folder of mels (bands, frames), NAME.npy or NAME.safetensors for each recording, to fine-tune on."""
     mels_normalised: tuple[float, ...] = ()
     """Mean and deviation that the given mels were normalised with, (mel - mean) / deviation; polygan undoes that."""
+    mels_scale: Literal["check", "keep"] = "check"
+    """check: given mels on another scale than the front end's are refused; keep: they are taken as they are."""
     hop_length: int = ranged(256, "[1, inf)")
     """Samples between frames of the given mels."""
 
