@@ -32,6 +32,7 @@ _LIKE = 0.6
 _SURE = 0.8
 """Correlation from which a scale is known for certain."""
 _LOUDER = 0.35  # nats, 3 dB
+_CLOSE = 0.1  # nats within which the mels of each file follow their recording
 _NAMES = ("n_fft", "win_length", "fmin", "fmax", "padding", "scale", "norm")
 
 
@@ -127,7 +128,16 @@ def scale_of(pairs: Iterable[Pair], spec: MelSpec) -> Scale | None:
     """The scale of given mels whose recordings are known. None where the recordings are silent or too short to tell."""
     evidence = Evidence(pairs, spec.hop_length)
     found = explain(evidence, spec) if len(evidence) else None
-    return _named(found, evidence, spec) if found else None
+    return _named(_by_loudness(found, evidence), evidence, spec) if found else None
+
+
+def _by_loudness(found: Explained, evidence: Evidence) -> Explained:
+    """A common map, or by file where files differ in loudness alone: a robust fit passes over a few louder files."""
+    fit = evidence.fit(found.kind, found.shift, "files") if found.by == "all" and len(evidence) > 1 else None
+    if fit is None or fit.residual > _CLOSE or float(np.ptp(fit.slope)) > 0.05 * fit.one[0]:
+        return found
+    louder = fit.given / found.map.one[0] - fit.own
+    return found._replace(by="files", map=fit) if float(np.ptp(louder)) > _LOUDER else found
 
 
 def loudness(scale: Scale) -> str:

@@ -69,8 +69,8 @@ def guess(mel: Tensor, spec: MelSpec) -> Guess | None:
 
 def _lower(low: float, high: float, mean: float, unit: float, top: float) -> tuple[str, tuple[float, float] | None]:
     """The likely scale of values below silence."""
-    if low < -24 * unit or mean < -20 * unit:
-        if high <= 1e-3:  # librosa.power_to_db(ref=np.max)
+    if low < -24 or mean < -20:  # ln of 1e-10 is -23
+        if abs(high) < 1e-3:  # librosa.power_to_db(ref=np.max)
             return "dB below the loudest of each file", None
         return "dB", (0.0, unit * LN10 / 20)
     if unit < 1 and high <= top * LN10:
