@@ -47,7 +47,9 @@ def test_a_cut_file_is_refused_and_says_how_much_is_missing(tmp_path, kind):
     path, size = made(tmp_path, kind)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) - size // 2])
-    with pytest.raises(DataError, match=r"ends after 0\.50 s where its header says 1\.00 s; it is truncated, fetch it again"):
+    with pytest.raises(
+        DataError, match=r"ends after 0\.50 s where its header says 1\.00 s; it is truncated, fetch it again"
+    ):
         files.header(path)
     path.write_bytes(data[:-1000])  # 31 ms
     assert FRAMES - 600 < files.header(path).frames < FRAMES
@@ -71,7 +73,10 @@ def test_chunks_before_the_sound_are_passed_over(tmp_path):
     assert (found.said, found.there) == (size, size)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\x7f", b"fLaC" + bytes(40), bytes(100)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\x7f", b"fLaC" + bytes(40), bytes(100)],
+)
 def test_what_has_no_length_promises_nothing(tmp_path, content):
     (tmp_path / "a.wav").write_bytes(content)
     assert promise_of(tmp_path / "a.wav") is None

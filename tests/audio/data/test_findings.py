@@ -32,7 +32,10 @@ def test_floats_beyond_full_scale_are_scaled_down_by_file_and_said(tmp_path, ope
         np.testing.assert_allclose(sound, loud / 0.9 * peak, atol=1 / 32768)
     err = capsys.readouterr().err
     assert err.count("beyond full scale") == 1
-    assert "2 files beyond full scale (a reaches 2.70, c reaches 1.35), each scaled down to it; export these files at a lower level" in err
+    assert (
+        "2 files beyond full scale (a reaches 2.70, c reaches 1.35), each scaled down to it; export these files at a lower level"
+        in err
+    )
 
 
 def test_every_piece_of_a_long_file_is_scaled_alike(tmp_path, opened):
@@ -69,7 +72,10 @@ def test_channels_that_cancel_each_other_out_are_not_mixed(tmp_path, opened, cap
     save(tmp_path / "one.wav", left / 2, RATE, "FLOAT")
     np.testing.assert_allclose(found["half"], files.read(tmp_path / "one.wav", rate=rate)[0], atol=1 / 32768)
     err = capsys.readouterr().err
-    assert "1 file with channels that cancel each other out (out), of which the louder channel alone is used; turn one channel of the file upside down" in err
+    assert (
+        "1 file with channels that cancel each other out (out), of which the louder channel alone is used; turn one channel of the file upside down"
+        in err
+    )
     assert err.count("\n") == 1
 
 

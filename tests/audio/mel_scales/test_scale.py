@@ -38,7 +38,11 @@ def found(name, sounds=SOUNDS, spec=OURS):
         ("by band", "normalised by mean and deviation, band by band", 0.02),
         ("magnitudes", "magnitudes without a logarithm", 0.02),
         ("integers", "ln of 16-bit integers", 0.02),
-        ("power", "the power without a logarithm", 0.3),  # bands of power are not quite the squares of bands of magnitudes
+        (
+            "power",
+            "the power without a logarithm",
+            0.3,
+        ),  # bands of power are not quite the squares of bands of magnitudes
         ("ln of power", "ln of the power", 0.3),
         ("dB of power", "dB of the power", 0.3),
         ("predicted log10", "log10", 0.5),
@@ -66,7 +70,8 @@ def test_the_right_scale_is_right_also_where_a_network_made_the_mels(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "mean", "deviation"), [("log10", 0, LN10), ("dB", 0, LN10 / 20), ("[-4, 4]", -80 * LN10 / 20 * 0.375, LN10 * 100 / 160)]
+    ("name", "mean", "deviation"),
+    [("log10", 0, LN10), ("dB", 0, LN10 / 20), ("[-4, 4]", -80 * LN10 / 20 * 0.375, LN10 * 100 / 160)],
 )
 def test_two_numbers_undo_an_affine_scale(name, mean, deviation):
     numbers = found(name).numbers

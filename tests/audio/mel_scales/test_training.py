@@ -46,16 +46,20 @@ def test_a_wrong_scale_is_refused_with_the_command_that_converts(split):
         Vocos.survey(Config(), AudioDomain(), split("log10"))
     said = str(caught.value)
     assert "\n" not in said
-    assert "the given mels (data.mels) are log10 (given = 0.4343 x ln(magnitude) + 0), compared with 4 recordings" in said
+    assert (
+        "the given mels (data.mels) are log10 (given = 0.4343 x ln(magnitude) + 0), compared with 4 recordings" in said
+    )
     assert "the front end reads ln" in said
     assert "`polygan mels check MELS --data RECORDINGS --out MELS-converted`" in said
-    assert "--data.mels_normalised=0 2.30259" in said
+    assert "--data.mels_normalised 0 2.30259" in said
     assert "--data.mels_scale keep takes them as they are" in said
 
 
 def test_a_recipe_with_facts_of_its_own_compares_too(split):
     with pytest.raises(ConfigError, match=r"are dB .* the front end reads log10; .* --mel parallel_wavegan --out"):
-        ParallelWaveGAN.survey(ParallelWaveGAN.Config(mel="parallel_wavegan"), AudioDomain(), split("dB of parallel_wavegan"))
+        ParallelWaveGAN.survey(
+            ParallelWaveGAN.Config(mel="parallel_wavegan"), AudioDomain(), split("dB of parallel_wavegan")
+        )
 
 
 def test_two_numbers_or_keep_let_the_mels_pass(split, capsys):
@@ -68,7 +72,10 @@ def test_two_numbers_or_keep_let_the_mels_pass(split, capsys):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("centred", "they fit another front end better (padding center instead of same); these are mels of --model.mel tacotron2"),
+        (
+            "centred",
+            "they fit another front end better (padding center instead of same); these are mels of --model.mel tacotron2",
+        ),
         ("half as loud", "they are 6.0 dB quieter than the recordings"),
         ("late", "they are 1 frame late"),
     ],
@@ -88,12 +95,15 @@ def test_mels_of_other_recordings_are_a_warning(split, capsys, monkeypatch):
 
 def test_training_names_the_folders_in_the_command(tmp_path, split):
     split("[-4, 4]")
-    data = AudioSettings(
-        source=str(tmp_path / "rec"), mels=str(tmp_path / "mels"), cache=str(tmp_path / "cache"), segment=8192
-    )
+    words = ["--data.mels", str(tmp_path / "mels"), "--data.cache", str(tmp_path / "cache"), "--data.segment", "8192"]
     small = {"dim": 16, "hidden": 32, "blocks": 1, "iterations": 2}
     with pytest.raises(ConfigError) as caught:
-        polygan.train("audio/vocos", data, steps=1, batch_size=2, runs=str(tmp_path / "runs"), quiet=True, model=small)
-    assert f"polygan mels check {tmp_path}/mels --data {tmp_path}/rec --out {tmp_path}/mels-converted" in str(caught.value)
+        polygan.train(
+            "audio/vocos", str(tmp_path / "rec"), model=small, arguments=words, steps=1, batch_size=2,
+            runs=str(tmp_path / "runs"), quiet=True,
+        )  # fmt: skip
+    assert f"polygan mels check {tmp_path}/mels --data {tmp_path}/rec --out {tmp_path}/mels-converted" in str(
+        caught.value
+    )
     assert "normalised to [-4, 4]" in str(caught.value)
     assert not (tmp_path / "runs").exists()

@@ -21,7 +21,11 @@ TEN = resolve("parallel_wavegan", 16_000)
 def test_no_sound_is_above_the_loudest_value():
     time = torch.arange(16_000) / 16_000
     for spec in (OURS, TEN, resolve("vocos", 16_000)):
-        for sound in (torch.ones(16_000), torch.sin(2 * torch.pi * 1000 * time).sign(), torch.sin(2 * torch.pi * 440 * time)):
+        for sound in (
+            torch.ones(16_000),
+            torch.sin(2 * torch.pi * 1000 * time).sign(),
+            torch.sin(2 * torch.pi * 440 * time),
+        ):
             assert float(spec(sound).max()) <= loudest(spec)
 
 
@@ -65,7 +69,7 @@ def test_a_proof_is_an_error_that_names_the_file_and_doubts_are_said_once(capsys
     watched = Watched(OURS)
     message = (
         r"mel a/b\.npy has values from -\d+ to .*; this vocoder reads ln of magnitudes, from -11\.51 \(silence\) to about .*; it "
-        r"looks like dB; convert the folder: `polygan mels check MELS --normalised=0 0\.115129 --out CONVERTED`"
+        r"looks like dB; convert the folder: `polygan mels check MELS --normalised 0 0\.115129 --out CONVERTED`"
     )
     with pytest.raises(DataError, match=message):
         watched.look(SCALES["dB"](SOUNDS[0]), "a/b.npy")

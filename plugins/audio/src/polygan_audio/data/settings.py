@@ -57,7 +57,7 @@ class AudioSettings(DataSettings):
         ):
             raise ConfigError(
                 f"data.mels_normalised = {list(self.mels_normalised)} is not a mean and a deviation above 0; write e.g. "
-                "--data.mels_normalised=-5.2 2.1"
+                "--data.mels_normalised -5.2 2.1"
             )
         if self.mels:
             self._check_mels()

@@ -52,7 +52,7 @@ def main(words: list[str]) -> None:
         return
     if options.normalised and (len(options.normalised) != 2 or options.normalised[1] <= 0):
         raise ConfigError(
-            f"normalised = {list(options.normalised)} is not a mean and a deviation above 0; write e.g. --normalised=-5.2 2.1"
+            f"normalised = {list(options.normalised)} is not a mean and a deviation above 0; write e.g. --normalised -5.2 2.1"
         )
     if options.normalised and not options.data and not options.out:
         raise ConfigError("--normalised alone compares nothing; add --data RECORDINGS, or --out FOLDER to convert")

@@ -15,7 +15,7 @@ from polygan import ConfigError, DataError, walk_files
 from ..data import files
 from ..data.mels import SUFFIXES, read_mel
 from .evidence import Evidence, Kind, Pair
-from .scale import Converter, Scale, loudness, scale_of
+from .scale import Converter, Scale, loudness, scale_of, told_map
 
 if TYPE_CHECKING:
     from ..data.recordings import Recording
@@ -85,7 +85,7 @@ class Comparison:
         if shift := scale.found.shift:
             found.append(f"time: {abs(shift)} frame{'s' if abs(shift) > 1 else ''} {'late' if shift > 0 else 'early'}")
         if (numbers := scale.numbers) and not scale.right and scale.known:
-            found.append(f"the same in training: --data.mels_normalised={numbers[0]:.6g} {numbers[1]:.6g}")
+            found.append(f"the same in training: --data.mels_normalised {numbers[0]:.6g} {numbers[1]:.6g}")
         if odd := self.odd:
             found.append(f"other than most: {len(odd):,} of {len(self.files):,} files")
             found += [f"  {_told(f)}" for f in (odd if each else odd[:_NAMED])]
@@ -100,7 +100,7 @@ def _told(file: File) -> str:
     if file.problem:
         return f"{file.name}: {file.problem}"
     return (
-        f"{file.name}: given = {file.slope:.3g} x ln {'-' if file.offset < 0 else '+'} {abs(file.offset):.3g}, correlation "
+        f"{file.name}: given = {told_map(file.slope, file.offset, 'ln')}, correlation "
         f"{file.correlation:.2f}, {file.difference:.2f} nats from its recording"
     )
 

@@ -114,14 +114,16 @@ class Scale:
         if not self.known:
             return "nothing like the mels of these recordings"
         slope, offset = float(np.median(self.slope)), float(np.median(self.offset))
-        what = f"{'power' if kind.power else 'magnitude'}"
-        told = (
-            f"given = {slope:.4g} x ln({what}) {'-' if offset < 0 else '+'} {abs(offset):.3g}"
-            if kind.logged
-            else f"given = {what}"
-        )
+        what = "power" if kind.power else "magnitude"
+        told = f"given = {told_map(slope, offset, f'ln({what})') if kind.logged else what}"
         more = {"all": "", "bands": ", medians of the bands", "files": ", medians of the files"}[self.found.by]
         return f"{self.name or 'on a scale of their own'} ({told}{more})"
+
+
+def told_map(slope: float, offset: float, of: str) -> str:
+    """``0.4343 x ln(magnitude) + 0``."""
+    offset = round(offset, 4)
+    return f"{slope:.4g} x {of} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
 
 
 def scale_of(pairs: Iterable[Pair], spec: MelSpec) -> Scale | None:

@@ -95,6 +95,6 @@ def _remedy(scale: Scale, config: MelConfig, split: Split) -> str:
     out = f"{mels.rstrip('/')}-converted"
     numbers = scale.numbers
     here = (
-        "" if numbers is None or scale.right else f", or set --data.mels_normalised={numbers[0]:.6g} {numbers[1]:.6g}"
+        "" if numbers is None or scale.right else f", or set --data.mels_normalised {numbers[0]:.6g} {numbers[1]:.6g}"
     )
     return f"convert them with `{shlex.join([*words, '--out', out])}` and set --data.mels {shlex.quote(out)}{here}"

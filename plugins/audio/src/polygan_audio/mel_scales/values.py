@@ -116,5 +116,5 @@ class Watched:
 def _remedy(found: Guess) -> str:
     if found.numbers:
         mean, deviation = found.numbers
-        return f"convert the folder: `polygan mels check MELS --normalised={mean:.6g} {deviation:.6g} --out CONVERTED`"
+        return f"convert the folder: `polygan mels check MELS --normalised {mean:.6g} {deviation:.6g} --out CONVERTED`"
     return "compare with recordings: `polygan mels check MELS --data RECORDINGS --out CONVERTED`"
