@@ -13,6 +13,7 @@ from polygan.cli.commands import VERBS, _sampling
 from polygan.plugins import get_catalogue, set_catalogue
 from polygan.runs.assembly import kinds, resolve
 from polygan.settings.parser import build
+from polygan_audio.mel_scales.command import Check
 from polygan_hub.commands import Pull, Push
 from polygan_image.dreaming.command import Dream
 
@@ -21,7 +22,12 @@ PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plug
 PAGES += ["docs/speaking.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("measured*.md")))]
 ELSEWHERE = ("--plugin", "points/mlp", "FILE", "FOLDER", "RUN", "...")
 """What a command has that needs a plugin or a run which is not there."""
-OF_PLUGINS = {"dream": (Dream, "network"), "pull": (Pull, "name"), "push": (Push, ("run", "name"))}
+OF_PLUGINS = {
+    "dream": (Dream, "network"),
+    "mels": (Check, ("action", "mels")),
+    "pull": (Pull, "name"),
+    "push": (Push, ("run", "name")),
+}
 """The commands of plugins with the class of their options, and the options that are typed without their names."""
 
 

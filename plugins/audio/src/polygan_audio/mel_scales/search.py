@@ -49,9 +49,9 @@ def explain(evidence: Evidence, spec: MelSpec) -> Explained | None:
         for kind in _starts(spec)
         for kind in ([kind, dataclasses.replace(kind, logged=False)] if positive else [kind])
     ]
-    found = _aligned(evidence, [ours, *starts], found)
-    best = _least(found, [e for k in [ours, *starts] if (e := _explained(evidence, k, found.shift))])
-    best = _descended(evidence, best)
+    usual, found = found, _aligned(evidence, [ours, *starts], found)
+    tried = [e for kind in [ours, *starts] if (e := _explained(evidence, kind, found.shift))]
+    best = _descended(evidence, min(tried or [usual], key=lambda e: e.map.residual))
     plain = _explained(evidence, ours, found.shift)
     if plain is not None and best.map.residual > _CLEAR * plain.map.residual:
         best = plain
@@ -74,14 +74,6 @@ def _explained(evidence: Evidence, kind: Kind, shift: int = 0, by: str = "all") 
     except ConfigError:  # a preset that this sample rate or these short clips do not allow
         return None
     return found and Explained(kind, shift, by, found)
-
-
-def _least(first: Explained, more: list[Explained]) -> Explained:
-    return (
-        min([first, *more], key=lambda e: e.map.residual)
-        if first.by == "all"
-        else min(more or [first], key=lambda e: e.map.residual)
-    )
 
 
 def _aligned(evidence: Evidence, kinds: list[Kind], usual: Explained) -> Explained:
