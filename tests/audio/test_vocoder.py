@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -187,7 +188,9 @@ def recipe(request):
 def networks(recipe):
     torch.manual_seed(1)
     made = {name: network.eval() for name, network in recipe.networks().items()}
-    if isinstance(recipe, vocos.Vocos):  # whose head is zero before training, so that nothing of the network would be heard
+    if isinstance(
+        recipe, vocos.Vocos
+    ):  # whose head is zero before training, so that nothing of the network would be heard
         torch.nn.init.normal_(made["generator"].head.weight, 0, 0.02)
     return made
 
@@ -217,6 +220,24 @@ def test_mels_alone_are_decoded(recipe, networks):
     mels[1] = torch.zeros(100, 5)
     with pytest.raises(DataError, match="mel b has 100 bands, this vocoder takes 80; make it with the same front end"):
         make_samples(recipe, networks, 0, given=given)
+
+
+def test_mel_files_on_another_scale_are_refused_by_name_and_the_others_are_made(recipe, networks, tmp_path, capsys):
+    mel = recipe.mel(waveforms(1)[0])
+    (tmp_path / "mels").mkdir()
+    np.save(tmp_path / "mels/dB.npy", mel * 20 / math.log(10))
+    np.save(tmp_path / "mels/ln.npy", mel)
+    with pytest.raises(DataError, match="1 of 2 files"):
+        convert(recipe, networks, tmp_path / "mels", tmp_path / "made")
+    assert [p.name for p in (tmp_path / "made").glob("[!.]*")] == ["ln.wav"]
+    assert re.search(r"dB\.npy has values from -\d.* it looks like dB", capsys.readouterr().err)
+
+
+def test_a_run_that_keeps_the_scale_of_its_mels_takes_any_values():
+    recipe = hifigan({**INFO, "mels_scale": "keep"})
+    given = Samples([torch.zeros(0)], names=["a"], extra={"sample_rate": 16_000, "mel": [torch.full((80, 9), -50.0)]})
+    made = make_samples(recipe, recipe.networks(), 0, given=given)
+    assert len(made.data[0]) == 9 * 256
 
 
 def test_a_long_recording_sounds_before_it_is_read_to_its_end(recipe, networks):

@@ -13,6 +13,7 @@ from polygan.cli.commands import VERBS, _sampling
 from polygan.plugins import get_catalogue, set_catalogue
 from polygan.runs.assembly import kinds, resolve
 from polygan.settings.parser import build
+from polygan_audio.mel_scales.command import Check
 from polygan_demo.commands import Demo
 from polygan_hub.commands import Pull, Push
 from polygan_image.dreaming.command import Dream
@@ -34,6 +35,7 @@ ELSEWHERE = ("--plugin", "points/mlp", "FILE", "FOLDER", "RUN", "...")
 OF_PLUGINS = {
     "demo": (Demo, "run"),
     "dream": (Dream, "network"),
+    "mels": (Check, ("action", "mels")),
     "pull": (Pull, "name"),
     "push": (Push, ("run", "name")),
 }

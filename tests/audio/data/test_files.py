@@ -101,6 +101,11 @@ HOSTILE = {
     "missing": (lambda folder: folder / "a.wav", r"does not exist"),
     "cut flac": (part_of(".flac", 0.5), r"cannot be read as sound|ends after .* truncated"),
     "cut mp3": (part_of(".mp3", 0.5), r"ends after \d\.\d\d s where its header says 10\.00 s; it is truncated"),
+    "cut wav": (
+        part_of(".wav", 0.5),
+        r"ends after 5\.00 s where its header says 10\.00 s; it is truncated, fetch it again",
+    ),
+    "cut aiff": (part_of(".aiff", 0.5), r"ends after 5\.00 s where its header says 10\.00 s; it is truncated"),
     "ogg header": (part_of(".ogg", 0.001), r"cannot be read as sound"),
     "flac header": (part_of(".flac", 0.0005), r"claims 10 s in \d+ bytes, more than 1,000-fold compression"),
     "rate": (
@@ -123,11 +128,10 @@ def test_hostile_files_are_refused_in_one_line_and_little_memory(tmp_path, case)
     assert peak < 8e6
 
 
-def test_a_cut_ogg_or_wav_gives_what_is_there(tmp_path):
-    for suffix, least in ((".wav", 79_000), (".ogg", 50_000)):
-        waveform, _ = files.read(part_of(suffix, 0.5)(tmp_path))
-        assert least < len(waveform) < 81_000
-        assert waveform.std() == pytest.approx(0.1, rel=0.1)
+def test_a_cut_ogg_gives_what_is_there(tmp_path):
+    waveform, _ = files.read(part_of(".ogg", 0.5)(tmp_path))
+    assert 50_000 < len(waveform) < 81_000
+    assert waveform.std() == pytest.approx(0.1, rel=0.1)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])

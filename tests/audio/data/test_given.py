@@ -41,7 +41,7 @@ def test_a_file_comes_in_pieces_that_are_the_whole(tmp_path, rate, frames):
 def test_only_one_piece_is_read_at_a_time(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", np.zeros(16_000 * 60, np.float32), 16_000)
     read, calls = files.read, []
-    monkeypatch.setattr(files, "read", lambda *args: calls.append(args[1:3]) or read(*args))
+    monkeypatch.setattr(files, "read", lambda *args, **more: calls.append(args[1:3]) or read(*args, **more))
     pieces = DOMAIN.read(tmp_path / "a.wav", INFO)
     next(pieces)
     next(pieces)

@@ -102,3 +102,15 @@ def test_metadata_that_is_not_utf8_is_named_with_its_line(tmp_path, opened):
     (tmp_path / "data/metadata.csv").write_bytes(b"a|first\nb|caf\xe9\n")
     with pytest.raises(DataError, match=r"metadata\.csv line 2 is not UTF-8 \(byte 0xe9\)"):
         opened()
+
+
+def test_ids_that_begin_with_the_folder_of_recordings_name_their_files(tmp_path, opened):
+    lines = ["wavs/a|First words here", "./wavs/b.wav|Second words here", "wavs/c|Third words here"]
+    ljspeech(tmp_path / "data", lines, ["a.wav", "b.wav"])
+    source, _ = opened()
+    assert [(r.name, r.text) for r in source.recordings[:2]] == [("a", "First words here"), ("b", "Second words here")]
+    missing = tmp_path / "data/wavs/c.wav"
+    assert (
+        source.recordings[2].problem
+        == f"{tmp_path / 'data/metadata.csv'} line 3 has no file {missing} (.flac, .ogg, ...)"
+    )

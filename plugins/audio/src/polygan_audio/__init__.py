@@ -5,7 +5,7 @@ Only data stands here: `polygan list` imports this module and must not import to
 
 from __future__ import annotations
 
-from polygan import DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
+from polygan import CommandSpec, DatasetSpec, DomainSpec, FormatSpec, MetricSpec, RecipeSpec, hookimpl
 
 POLYGAN_API = 2
 
@@ -194,6 +194,17 @@ def polygan_metrics() -> list[MetricSpec]:
             "sounds from noise: share that the nearest class by log-mels is the class that was asked for; higher is better",
             needs_noise=True,
         ),
+    ]
+
+
+@hookimpl
+def polygan_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(
+            "mels",
+            "check the scale of given mels beside their recordings, and convert them",
+            "polygan_audio.mel_scales.command:main",
+        )
     ]
 
 

@@ -86,6 +86,7 @@ class HiFiGAN(Vocoder[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Domain, split: Split) -> dict[str, Any]:
         """The mean and the deviation of each band, where mels are normalised."""
+        super().survey(config, domain, split)
         return statistics_of(config, domain, split) if config.normalised else {}
 
     def networks(self) -> dict[str, nn.Module]:

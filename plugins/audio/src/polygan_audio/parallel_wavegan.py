@@ -139,6 +139,7 @@ class ParallelWaveGAN(Vocoder[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Domain, split: Split) -> dict[str, Any]:
         """The mean and the deviation of each band in the log-mels of training clips, which the generator's input is normalised by."""
+        super().survey(config, domain, split)
         return statistics_of(config, domain, split)
 
     def networks(self) -> dict[str, nn.Module]:

@@ -11,12 +11,14 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
-from polygan import Checked, ConfigError, Context, DataError, Recipe, Samples, ranged
+from polygan import Checked, ConfigError, Context, DataError, Domain, Recipe, Samples, Split, ranged
 
 from . import losses
 from .data.encoding import Encoding  # noqa: TC001 - typing.get_type_hints reads the class
 from .data.facts import AudioExtra, extra_of, info_of
 from .front_end import MelConfig
+from .mel_scales.training import check_given
+from .mel_scales.values import Watched
 from .networks import melspec
 from .networks.discriminators import Discriminators
 from .networks.frontend import FrontEnd
@@ -94,6 +96,7 @@ class Vocoder(Recipe[C]):
         facts = info_of(info)
         rate = facts["sample_rate"]
         self.mel = mel = config.front_end(rate)
+        self._watched = Watched(mel)
         self.loss_mel = melspec.resolve(config.mel, rate, **config.numbers() | {"fmax": rate / 2})
         segment, hop = facts["segment"], mel.hop_length
         if not segment:
@@ -132,6 +135,12 @@ class Vocoder(Recipe[C]):
             f"The generator stays as it is until step {start:,} (--model.discriminator_warmup {self.config.discriminator_warmup}), and "
             f"this run ends at {training.steps:,}: it never learns in the game. Train for more --steps, or lower the warm-up."
         ]
+
+    @classmethod
+    def survey(cls, config: C, domain: Domain, split: Split) -> dict[str, Any]:
+        """No facts. ConfigError where given mels are on another scale than the front end's (`check_given`)."""
+        check_given(config, split)
+        return {}
 
     def refuse_short_segments(self, pad: int, what: str) -> None:
         """ConfigError where segments cannot be padded by reflecting ``pad`` samples."""
@@ -281,7 +290,7 @@ class Vocoder(Recipe[C]):
         return mel_stream(self.mel, _padded((w for piece in pieces for w in piece.data), self.mel.hop_length))
 
     def _checked(self, mel: Tensor, given: Samples, index: int) -> Tensor:
-        """A given mel. DataError where it has other bands than the front end."""
+        """A given mel. DataError where it has other bands than the front end, or a file's values prove another scale."""
         if mel.shape[0] != self.mel.n_mels:
             name = f"mel {given.names[index]}" if given.names else f"given mel {index}"
             turned = mel.shape[1] == self.mel.n_mels
@@ -289,6 +298,8 @@ class Vocoder(Recipe[C]):
                 "it lies the other way round, save [bands, frames]" if turned else "make it with the same front end"
             )
             raise DataError(f"{name} has {mel.shape[0]} bands, this vocoder takes {self.mel.n_mels}; {remedy}")
+        if given.names and self.info.get("mels_scale") != "keep":
+            self._watched.look(mel, str(given.names[index]))
         return mel
 
 

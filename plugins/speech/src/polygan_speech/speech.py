@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from polygan import ConfigError, Recipe, Samples, mix
+from polygan_audio.mel_scales.training import check_given
 
 from .facts import speech_facts
 from .settings import Config, Sampling
@@ -61,6 +62,7 @@ class Speech(Recipe[Config]):
     @classmethod
     def survey(cls, config: Config, domain: Any, split: Split) -> dict[str, Any]:
         """Facts of the training split: symbols and how transcripts are read, mels by band, pitch by speaker (`speech_facts`)."""
+        check_given(config, split)
         spec = config.front_end(split.store.info["sample_rate"])
         found = speech_facts(split, spec, config.symbols, config.language)
         # A run that starts from an imported model takes the model's value of each fact that is named here.

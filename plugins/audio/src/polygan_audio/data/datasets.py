@@ -10,10 +10,10 @@ import numpy as np
 
 from polygan import ConfigError, DataError, Field, mix
 
+from .base import SoundSource
 from .domain import AudioDomain
 from .facts import SourceFacts
 from .one_shots import SECONDS, classes_of_kind, one_shot
-from .sources import SoundSource
 
 if TYPE_CHECKING:
     from polygan import Source

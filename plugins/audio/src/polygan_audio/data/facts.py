@@ -38,6 +38,8 @@ class SourceFacts(TypedDict, total=False):
     """Bands of the given mels."""
     mel_hop: int
     """Samples between frames of the given mels."""
+    mels_scale: str
+    """``keep`` where the scale of the given mels is not compared with the recordings'; absent where it is."""
     tones: int
     """Clips of the set `tones`."""
 

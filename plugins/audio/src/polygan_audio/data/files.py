@@ -8,18 +8,19 @@ from __future__ import annotations
 import io
 import math
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import soundfile
 import torch
-from torchaudio.transforms import Resample
 
 from polygan import DataError, Room
 
 from .cells import Cell
+from .containers import promise_of
 from .encoding import encoded, subtype_of
+from .resampling import grid as grid
+from .resampling import resampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,19 +29,15 @@ if TYPE_CHECKING:
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64")
 WRITTEN = (".wav", ".flac", ".ogg")
 MAX_CHANNELS = 32
+MEAN = -1
+"""In the place of a channel: the mean of all."""
+_CANCELLED = 0.2  # of the energy that the mean of unlike channels has: 10 dB below the channels of stereo
+_HEARD = 5.0  # seconds that show whether channels cancel each other out
 RATES = (1000, 768_000)
 """Sample rates in Hz that are believed."""
 _VALUES = 1 << 19  # samples of all channels that are read at a time
 _LOUDEST = 16.0  # of float files, whose full scale is 1
 _EXPANSION = 1000  # bytes that a byte of a file may become; speech at 6 kbit/s becomes 128
-_KERNEL = 1 << 22  # weights of a resampling filter
-# "Kaiser best" of resampy and librosa: 64 zero crossings, stop band below -100 dB.
-_FILTER = {
-    "lowpass_filter_width": 64,
-    "rolloff": 0.9475937167399596,
-    "resampling_method": "sinc_interp_kaiser",
-    "beta": 14.769656459379492,
-}
 
 
 _room = Room(1 << 22)  # samples that are resampled at once: torch's convolution takes some 64 bytes for each
@@ -52,6 +49,8 @@ class Header(NamedTuple):
     rate: int
     frames: int
     channels: int
+    floats: bool = False
+    """Whether samples are floats, which may be beyond full scale."""
 
     @property
     def seconds(self) -> float:
@@ -93,20 +92,55 @@ def _opened(place: Path | Cell, max_channels: int) -> Iterator[soundfile.SoundFi
                     f"claims {file.frames / file.samplerate:,.0f} s in {size:,} bytes, more than {_EXPANSION:,}-fold "
                     "compression: silence or a damaged header; remove it"
                 )
+            _refuse_truncated(path, file)
             yield file
     except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DataError(f"cannot be read as sound ({reason}); convert it to WAV or FLAC, or remove it") from None
 
 
+def _refuse_truncated(path: Path | io.BytesIO, file: soundfile.SoundFile) -> None:
+    """DataError where more than 0.1 s of what the file's own header says is missing."""
+    promise = promise_of(path)
+    if promise is None or promise.there >= promise.said:
+        return
+    there = file.frames / file.samplerate
+    said = there * promise.said / max(1, promise.there)
+    if said - there > 0.1:
+        raise DataError(_truncated(there, said))
+
+
+def _truncated(there: float, said: float) -> str:
+    return f"ends after {there:.2f} s where its header says {said:.2f} s; it is truncated, fetch it again"
+
+
 def header(path: Path | Cell, max_channels: int = MAX_CHANNELS) -> Header:
     """What the file says of itself, nothing decoded. DataError where it is no sound, empty or not to be believed."""
     with _opened(path, max_channels) as file:
-        return Header(file.samplerate, file.frames, file.channels)
+        return Header(file.samplerate, file.frames, file.channels, file.subtype in ("FLOAT", "DOUBLE"))
 
 
-def _mono(block: np.ndarray, before: int, rate: int) -> np.ndarray:
-    """(n, channels) to (n,), their mean. DataError where samples are not finite or far beyond full scale."""
+def channel_of(path: Path | Cell, max_channels: int = MAX_CHANNELS) -> int:
+    """The loudest channel of a file whose channels cancel each other out in their mean; `MEAN` for every other file.
+
+    The mean of C channels that have nothing in common has 1/C of their mean energy; 10 dB less is cancelled. A file whose first
+    seconds are not cancelled is not read further.
+    """
+    with _opened(path, max_channels) as file:
+        if file.channels == 1:
+            return MEAN
+        energies, mean = np.zeros(file.channels), 0.0
+        for block in _stretch(file, file.frames, None):
+            energies += np.square(block, dtype=np.float64).sum(0)
+            mean += float(np.square(block.mean(1, dtype=np.float64)).sum())
+            if mean > _CANCELLED * energies.sum() / file.channels**2 and file.tell() >= _HEARD * file.samplerate:
+                return MEAN
+    cancelled = energies.sum() > 0 and mean <= _CANCELLED * energies.sum() / len(energies) ** 2
+    return int(energies.argmax()) if cancelled else MEAN
+
+
+def _mono(block: np.ndarray, before: int, rate: int, channel: int | None) -> np.ndarray:
+    """(n, channels) to (n,), a channel or the mean. DataError where samples are not finite or far beyond full scale."""
     peak = float(np.abs(block).max(initial=0.0))
     if not math.isfinite(peak):
         at = before + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
@@ -115,28 +149,37 @@ def _mono(block: np.ndarray, before: int, rate: int) -> np.ndarray:
         raise DataError(
             f"its samples reach {peak:,.0f}, full scale is 1; if they are 16-bit integers stored as floats, divide by 32768"
         )
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    if channel is None:
+        return block
+    if channel != MEAN or block.shape[1] == 1:
+        return block[:, max(0, channel)]
+    return block.mean(axis=1, dtype=np.float32)
 
 
-def _stretch(file: soundfile.SoundFile, frames: int) -> Iterator[np.ndarray]:
-    """Blocks from where the file stands, at most so many frames in all; fewer where it ends before."""
+def _stretch(file: soundfile.SoundFile, frames: int, channel: int | None = MEAN) -> Iterator[np.ndarray]:
+    """Blocks (n,) from where the file stands, at most so many frames in all; fewer where it ends before. None: (n, channels)."""
     most, done = max(1, _VALUES // file.channels), 0
     while done < frames:
         block = file.read(min(most, frames - done), dtype="float32", always_2d=True)
         if not len(block):
             return
-        yield _mono(block, file.tell() - len(block), file.samplerate)
+        yield _mono(block, file.tell() - len(block), file.samplerate, channel)
         done += len(block)
 
 
 def read(
-    path: Path | Cell, start: int = 0, frames: int = -1, rate: int = 0, max_channels: int = MAX_CHANNELS
+    path: Path | Cell,
+    start: int = 0,
+    frames: int = -1,
+    rate: int = 0,
+    max_channels: int = MAX_CHANNELS,
+    channel: int = MEAN,
 ) -> tuple[np.ndarray, int]:
     """A stretch of a file as float32 (T,), full scale [-1, 1], and its rate in Hz.
 
     ``start`` and ``frames`` count the file's own samples (-1: to the end). With ``rate`` the stretch is resampled with
     as much around it as the filter sees, so that it equals that part of the whole file resampled: ``start`` is a
-    multiple of `grid`, and T = ceil(frames * rate / file's rate). DataError where the file cannot be read, or ends
+    multiple of `grid`, and T = ceil(frames * rate / file's rate). ``channel``: the one that is heard, or `MEAN`. DataError where the file cannot be read, or ends
     more than 0.1 s before its header says.
     """
     with _opened(path, max_channels) as file:
@@ -144,30 +187,28 @@ def read(
         rate = rate or own
         frames = file.frames - start if frames < 0 else min(frames, file.frames - start)
         if rate == own:
-            return _filled(file, start, frames), own
-        resample, unit, width = _resampler(own, rate)
+            return _filled(file, start, frames, channel), own
+        resample, unit, width = resampler(own, rate)
         if start % unit:
             raise ValueError(f"start = {start} is not a multiple of {unit}, where {own} and {rate} Hz meet")
         first = max(0, start - -(-width // unit) * unit)
         last = min(file.frames, start + frames + width + unit)
         with _room.of(last - first):
-            around = torch.from_numpy(_filled(file, first, last - first))
+            around = torch.from_numpy(_filled(file, first, last - first, channel))
             made = resample(around)
     begin = (start - first) // unit * (rate * unit // own)
     return made[begin : begin + -(-frames * rate // own)].numpy(), rate
 
 
-def _filled(file: soundfile.SoundFile, start: int, frames: int) -> np.ndarray:
+def _filled(file: soundfile.SoundFile, start: int, frames: int, channel: int = MEAN) -> np.ndarray:
     """Exactly so many frames from a place; up to 0.1 s that is missing at the end is silence."""
     _seek(file, start)
     # A header is not believed: memory grows with what is there.
-    blocks = list(_stretch(file, frames))
+    blocks = list(_stretch(file, frames, channel))
     found = sum(map(len, blocks))
     if frames - found > file.samplerate // 10:
         ends, claimed = (start + found) / file.samplerate, file.frames / file.samplerate
-        raise DataError(
-            f"ends after {ends:.2f} s where its header says {claimed:.2f} s; it is truncated, fetch it again"
-        )
+        raise DataError(_truncated(ends, claimed))
     if len(blocks) == 1 and found == frames:
         return np.ascontiguousarray(blocks[0])
     return np.concatenate([*blocks, np.zeros(frames - found, np.float32)])
@@ -187,7 +228,9 @@ def _seek(file: soundfile.SoundFile, start: int) -> None:
         pass
 
 
-def blocks(path: Path | Cell, frames: int, max_channels: int = MAX_CHANNELS) -> Iterator[np.ndarray]:
+def blocks(
+    path: Path | Cell, frames: int, max_channels: int = MAX_CHANNELS, channel: int = MEAN
+) -> Iterator[np.ndarray]:
     """The file from begin to end as float32 (frames,) pieces, mono, the last one shorter: for files of any length.
 
     Memory does not depend on the file's length. DataError as `read`, but a file may end before its header says.
@@ -195,7 +238,7 @@ def blocks(path: Path | Cell, frames: int, max_channels: int = MAX_CHANNELS) -> 
     with _opened(path, max_channels) as file:
         rest: list[np.ndarray] = []
         held = 0
-        for block in _stretch(file, file.frames):
+        for block in _stretch(file, file.frames, channel):
             rest.append(block)
             held += len(block)
             if held >= frames:
@@ -205,28 +248,6 @@ def blocks(path: Path | Cell, frames: int, max_channels: int = MAX_CHANNELS) -> 
                 rest, held = [joined[whole:]], held - whole
         if held:
             yield np.concatenate(rest)
-
-
-def grid(own: int, rate: int) -> int:
-    """Samples of a file at ``own`` Hz between moments that are samples at ``rate`` Hz too."""
-    return own // math.gcd(own, rate)
-
-
-def _resampler(own: int, rate: int) -> tuple[Resample, int, int]:
-    """The filter, `grid`, and the samples that it sees to each side."""
-    unit, out = grid(own, rate), grid(rate, own)
-    width = math.ceil(_FILTER["lowpass_filter_width"] * unit / (min(unit, out) * _FILTER["rolloff"]))
-    if out * (2 * width + unit) > _KERNEL:
-        raise DataError(
-            f"{own:,} Hz cannot be resampled to {rate:,} Hz, their common divisor {math.gcd(own, rate)} is too small; "
-            "resample it with another program"
-        )
-    return _cached_resample(own, rate), unit, width
-
-
-@lru_cache(maxsize=16)
-def _cached_resample(own: int, rate: int) -> Resample:
-    return Resample(own, rate, **_FILTER)
 
 
 def to_int16(waveform: np.ndarray | torch.Tensor) -> tuple[np.ndarray, int]:

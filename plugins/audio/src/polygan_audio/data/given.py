@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_LOGGER = logging.getLogger("polygan")
 _BLOCK_SECONDS = 10  # of a file that are read at a time
 
 
@@ -40,8 +42,15 @@ def _blocks(path: Path, rate: int) -> Iterator[Tensor]:
     head = files.header(path)
     unit = files.grid(head.rate, rate)
     step = max(1, _BLOCK_SECONDS * head.rate // unit) * unit
+    channel = files.channel_of(path) if head.channels > 1 else files.MEAN
+    if channel != files.MEAN:
+        _LOGGER.warning(
+            "polygan: %s: its channels cancel each other out, and channel %d alone is heard; turn one upside down",
+            path,
+            channel + 1,
+        )
     for start in range(0, head.frames, step):
-        yield torch.from_numpy(files.read(path, start, min(step, head.frames - start), rate)[0])
+        yield torch.from_numpy(files.read(path, start, min(step, head.frames - start), rate, channel=channel)[0])
 
 
 def waveforms_of(value: Any, rate: int) -> list[Tensor]:

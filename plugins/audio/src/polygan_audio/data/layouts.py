@@ -86,13 +86,12 @@ def transcribed_folder(root: Path, table: Path, *, speakers: bool = False) -> Fo
     recordings, lines = [], dict[str, int]()
     for row in read.rows:
         place, problem = f"{table} line {row.line}", row.problem
+        named = row.named if folder == root else row.named.removeprefix("./").removeprefix(f"{folder.name}/")
         if not problem and not row.file:
-            problem = (
-                f"{place} has no file {folder / row.named}{'' if is_sound(row.named) else '.wav (.flac, .ogg, ...)'}"
-            )
+            problem = f"{place} has no file {folder / named}{'' if is_sound(named) else '.wav (.flac, .ogg, ...)'}"
         elif not problem and row.file in lines:
             problem = f"{place} repeats the id of line {lines[row.file]}"
-        file = row.file or row.named
+        file = row.file or named
         lines.setdefault(file, row.line)
         recordings.append(Recording(folder / file, os.path.splitext(file)[0], row.text, problem, row.speaker))
     loose = [file for file in found if file not in lines]

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from .settings import AudioSettings
 
 SUFFIXES = (".npy", ".safetensors")
+FOLDER = "folder of mels"
+"""The name of the fact that says where given mels lie."""
 _PARSING = RLock()  # Python 3.11 cannot parse the headers of .npy files in several threads
 _TRIED = 32  # mels whose values are looked at before decoding
+_RATES = (8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 Shape = tuple[int, int]
 
 
@@ -65,8 +68,10 @@ def _open(path: Path) -> Any:
 class GivenMels:
     """A folder of mel files ``NAME.npy`` or ``NAME.safetensors``, NAME as the recording's."""
 
-    def __init__(self, settings: AudioSettings, samples: Mapping[str, int]) -> None:
+    def __init__(self, settings: AudioSettings, samples: Mapping[str, int], rate: int = 0) -> None:
         """``samples``: the length of each recording by its path below the root, without suffix, at the rate of the data.
+
+        ``rate``: Hz of the data; 0: not known.
 
         Raises DataError where no recording has a mel, and for a fault that all mels share.
         """
@@ -86,7 +91,7 @@ class GivenMels:
         counts = Counter(bands for bands, _ in shapes.values())
         self.n_mels = counts.most_common(1)[0][0]
         self._pattern = next(self.paths[name] for name, (bands, _) in shapes.items() if bands == self.n_mels)
-        if fault := shared_fault({name: (shape, samples[name]) for name, shape in shapes.items()}, self.hop):
+        if fault := shared_fault({n: (shape, samples[n]) for n, shape in shapes.items()}, self.hop, rate):
             raise DataError(f"data.mels = {settings.mels!r}: {fault}")
 
     def _paths(self, names: Mapping[str, int]) -> dict[str, Path]:
@@ -120,7 +125,7 @@ class GivenMels:
         found = np.concatenate(values).astype(np.float64)
         mean, deviation = float(found.mean()), float(found.std())
         said = f"{len(self.paths):,} with {self.n_mels} bands; mean {mean:.2f}, deviation {deviation:.2f}"
-        facts = [Fact("mels", said)]
+        facts = [Fact("mels", said), Fact(FOLDER, str(self.folder))]
         # The logarithm of speech's magnitudes has a mean of about -5; a mean of 0 with a deviation of 1 is a normalisation.
         if abs(mean) < 0.5 and deviation < 1.5 and not (self.mean or self.deviation != 1):
             advice = "if these mels were normalised, --data.mels_normalised MEAN DEVIATION undoes the normalisation"
@@ -168,10 +173,10 @@ def _fits(frames: int, samples: int, hop: int) -> bool:
     return samples // hop - 1 <= frames <= samples // hop + 1 + (samples % hop > 0)
 
 
-def shared_fault(shapes: Mapping[str, tuple[Shape, int]], hop: int) -> str:
+def shared_fault(shapes: Mapping[str, tuple[Shape, int]], hop: int, rate: int = 0) -> str:
     """What is wrong with all mels alike, with the remedy; empty: no fault that two mels or more, and most of all, share.
 
-    ``shapes`` has ((n_mels, frames), samples of the recording) by name.
+    ``shapes`` has ((n_mels, frames), samples of the recording) by name; ``rate``: Hz of the recordings, 0: not known.
     """
     found = [(shape, samples) for shape, samples in shapes.values()]
     least = max(2, -(-4 * len(found) // 5)) if len(found) > 1 else 1
@@ -194,11 +199,21 @@ def shared_fault(shapes: Mapping[str, tuple[Shape, int]], hop: int) -> str:
     hops = [samples / frames for (_, frames), samples in found]
     usual_hop = median(hops)
     if sum(abs(samples / usual_hop - frames) <= 2 for (_, frames), samples in found) >= least:
-        return (
-            f"every mel has a frame for each {usual_hop:.0f} samples, and data.hop_length is {hop}; set --data.hop_length "
-            f"{usual_hop:.0f}, or --data.sample_rate as the mels were made"
-        )
+        each = f"every mel has a frame for each {usual_hop:.0f} samples, and data.hop_length is {hop}"
+        if other := _other_rate(usual_hop, hop, rate):
+            return (
+                f"{each}: a hop of {hop} at {other:,} Hz, where the recordings have {rate:,} Hz; set --data.sample_rate {other} if "
+                f"the mels were made at that rate, else --data.hop_length {usual_hop:.0f}"
+            )
+        return f"{each}; set --data.hop_length {usual_hop:.0f}, or --data.sample_rate as the mels were made"
     return ""
+
+
+def _other_rate(usual_hop: float, hop: int, rate: int) -> int:
+    """The usual sample rate at which hops last as long as they do in these mels; 0: none does to 0.5 %."""
+    found = hop * rate / usual_hop
+    near = min(_RATES, key=lambda known: abs(known - found))
+    return near if rate and near != rate and abs(found / near - 1) < 5e-3 else 0
 
 
 def _differ(lengths: Any) -> bool:

@@ -33,6 +33,17 @@ class Recording:
     head: files.Header = field(default_factory=lambda: files.Header(0, 0, 0))
     lock: Lock = field(default_factory=Lock, repr=False)
     envelope: Envelope | None = None
+    channel: int | None = None
+    """The channel that is heard, or `files.MEAN`; None: not known yet."""
+
+    def heard(self, max_channels: int) -> int:
+        """`files.channel_of` of the file, found once. DataError where the file cannot be read."""
+        if self.head.channels == 1:
+            return files.MEAN
+        with self.lock:
+            if self.channel is None:
+                self.channel = files.channel_of(self.path, max_channels)
+        return self.channel
 
 
 class Envelope(NamedTuple):
@@ -51,11 +62,11 @@ class Piece(NamedTuple):
     frames: int
 
 
-def envelope(path: Path | Cell, trim: float, max_channels: int) -> Envelope:
+def envelope(path: Path | Cell, trim: float, max_channels: int, channel: int = files.MEAN) -> Envelope:
     """The peak of a file, and its first and last 10 ms within ``trim`` dB of the peak; memory for the peaks alone."""
     step = max(1, files.header(path, max_channels).rate // 100)
     peaks, frames = [], 0
-    for block in files.blocks(path, 1000 * step, max_channels):
+    for block in files.blocks(path, 1000 * step, max_channels, channel):
         frames += len(block)
         loud = np.abs(np.pad(block, (0, -len(block) % step)))
         peaks.append(loud.reshape(-1, step).max(axis=1))

@@ -49,6 +49,8 @@ class AudioSettings(DataSettings):
     """A folder of mels (bands, frames), NAME.npy or NAME.safetensors for each recording, to fine-tune on."""
     mels_normalised: tuple[float, ...] = ()
     """Mean and deviation that the given mels were normalised with, (mel - mean) / deviation; polygan undoes that."""
+    mels_scale: Literal["check", "keep"] = "check"
+    """check: given mels on another scale than the front end's are refused; keep: they are taken as they are."""
     hop_length: int = ranged(256, "[1, inf)")
     """Samples between frames of the given mels."""
 
@@ -61,7 +63,7 @@ class AudioSettings(DataSettings):
         ):
             raise ConfigError(
                 f"data.mels_normalised = {list(self.mels_normalised)} is not a mean and a deviation above 0; write e.g. "
-                "--data.mels_normalised=-5.2 2.1"
+                "--data.mels_normalised -5.2 2.1"
             )
         if self.mels:
             self._check_mels()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,75 +9,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygan import DataError, Fact, Field, LeftOut, Source, remembered
+from polygan import DataError, Fact, Field, LeftOut, remembered
 
 from . import files
-from .facts import AudioInfo, SourceFacts, counted, fact_of_speakers, fact_of_texts, facts_of_files
+from .base import SILENT, SoundSource
+from .facts import SourceFacts, counted, fact_of_speakers, fact_of_texts, facts_of_files
+from .findings import LOUD, PHASE, Findings, known
 from .mels import GivenMels
 from .recordings import Piece, envelope, key_of, stat_of, too_long, with_speakers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .recordings import Recording
     from .settings import AudioSettings
 
-SILENT = 1e-4
-"""Peak below which a sample is silence only: -80 dB of full scale."""
 PEAK = 0.95
 """Peak of a file with ``normalize = "peak"``."""
-_VERSION = 1  # of what `decode` returns for the same file and settings
-_DERIVED = ("longest", "symbols")  # facts that follow from other things that a fingerprint covers
-
-
-class SoundSource(Source):
-    """Fields, facts and the treatment of samples that all sources share: ``waveform`` int16 (T,), mono."""
-
-    settings: AudioSettings
-
-    def _describe(
-        self,
-        settings: AudioSettings,
-        rate: int,
-        seconds: float,
-        short: int,
-        facts: SourceFacts,
-        more: Mapping[str, Field] | None = None,
-        longest: int = 0,
-    ) -> None:
-        """Set ``fields`` and ``info``; ``short`` of the clips are shorter than a segment, the longest has ``longest`` samples."""
-        self.settings = settings
-        self.fields = {"waveform": Field("int16", (None,)), **(more or {})}
-        own = AudioInfo(
-            sample_rate=rate,
-            segment=settings.segment,
-            seconds=round(seconds, 3),
-            short=f"{short} {'dropped' if settings.short == 'drop' else 'padded'}",
-            longest=longest,
-        )
-        if settings.crop != "random":
-            own["crop"] = settings.crop
-        self.info = {**own, **facts}
-
-    def _refuse_empty(self, kept: int, rate: int) -> None:
-        if not kept:
-            raise DataError(
-                f"every clip of {self.settings.source!r} is shorter than a segment of {self.settings.segment} samples "
-                f"({self.settings.segment / rate:.3f} s at {rate:,} Hz); lower --data.segment or use --data.short pad"
-            )
-
-    def _int16(self, waveform: np.ndarray) -> np.ndarray:
-        """Floats (T,) as the store keeps them. DataError for silence, and for one too short where such are dropped."""
-        rate, segment = self.info["sample_rate"], self.info["segment"]
-        if self.settings.short == "drop" and len(waveform) < segment:
-            raise DataError(f"{len(waveform) / rate:.3f} s are left, less than a segment of {segment} samples")
-        if not len(waveform) or np.abs(waveform).max() < SILENT:
-            raise DataError(f"holds silence only (peak below {20 * np.log10(SILENT):.0f} dB of full scale)")
-        return files.to_int16(waveform)[0]
-
-    def _fingerprint(self, *facts: object) -> str:
-        facts = (_VERSION, {k: v for k, v in self.info.items() if k not in _DERIVED}, *facts)
-        return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+FULL = 32767 / 32768
+"""Peak of a file of floats beyond full scale."""
 
 
 class RecordingSource(SoundSource):
@@ -112,7 +61,7 @@ class RecordingSource(SoundSource):
         self.rate = rate = settings.sample_rate or self._one_rate(good)
         self.mels = None
         if settings.mels:
-            self.mels = GivenMels(settings, {r.name: -(-r.head.frames * rate // r.head.rate) for r in good})
+            self.mels = GivenMels(settings, {r.name: -(-r.head.frames * rate // r.head.rate) for r in good}, rate)
         self.pieces, short, long = self._pieces(rate)
         self._too_long = len(long)
         self.left_out = [*left_out, *lost, *too_long(long, settings.longest_seconds)]
@@ -123,6 +72,7 @@ class RecordingSource(SoundSource):
                 "--data.longest_seconds, or cut the recordings"
             )
         self._facts(good, kept, short)
+        self._findings = Findings(len(self.pieces))
         self._refuse_empty(len(kept), rate)
 
     def _facts(self, good: Sequence[Recording], kept: Sequence[tuple[Recording, Piece]], short: int) -> None:
@@ -136,6 +86,8 @@ class RecordingSource(SoundSource):
             more["text"] = Field("uint8", (None,))
         if self.mels:
             facts["n_mels"], facts["mel_hop"] = self.mels.n_mels, s.hop_length
+            if s.mels_scale != "check":
+                facts["mels_scale"] = s.mels_scale
             more["mel"] = Field("float32", (None, self.mels.n_mels))
         if s.speakers != "none":
             more["label"] = Field("int64", ())
@@ -187,12 +139,13 @@ class RecordingSource(SoundSource):
                 return list(pool.map(look, wanted))
 
         wanted = [r for r in recordings if not r.problem]
-        identity = repr(("headers of sound", 1, most, [key_of(r) for r in wanted]))
+        identity = repr(("headers of sound", 2, most, [key_of(r) for r in wanted]))
         for recording, found in zip(wanted, remembered(self.settings, identity, find), strict=True):
             if isinstance(found, str):
                 recording.problem = found
             else:
-                recording.head = files.Header(*found)
+                rate, frames, channels, floats = found
+                recording.head = files.Header(rate, frames, channels, bool(floats))
 
     def describe(self) -> list[Fact]:
         """Files, lengths, rates, channels, pieces, transcripts and mels."""
@@ -210,6 +163,7 @@ class RecordingSource(SoundSource):
             facts.append(fact_of_speakers([(r.speaker, n / r.head.rate) for r, n in owners if not r.problem]))
         if self._text:
             facts.append(fact_of_texts([r.text for r in good], self._columns))
+        facts += known(self.settings, self.fingerprint())
         return [*facts, *(self.mels.describe() if self.mels else ())]
 
     def _one_rate(self, good: Iterable[Recording]) -> int:
@@ -257,17 +211,35 @@ class RecordingSource(SoundSource):
         # A store from before there were whole clips and speakers keeps its fingerprint.
         more = [] if s.segment else [self.pieces]
         more += [[r.speaker for r in self.recordings]] if "label" in self.fields else []
+        # So does a store of sound that is decoded as before: no channels that could cancel each other out, no floats.
+        more += (
+            ["one channel of cancelled ones, floats to full scale"]
+            if any(r.head.channels > 1 or r.head.floats for r in self.recordings)
+            else []
+        )
         return self._fingerprint(facts, stats, self.mels and self.mels.identity(), *more)
 
     def decode(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one piece; `DataError` says what is wrong with what `name` gives."""
         piece = self.pieces[index]
-        recording, rate = self.recordings[piece.recording], self.info["sample_rate"]
+        try:
+            return self._decoded(self.recordings[piece.recording], piece, self.info["sample_rate"])
+        finally:
+            if self._findings.decoded(index):
+                self._findings.tell()
+                self._findings.keep(self.settings, self.fingerprint())
+
+    def _decoded(self, recording: Recording, piece: Piece, rate: int) -> dict[str, np.ndarray]:
         if recording.problem:
             raise DataError(recording.problem)
-        waveform, _ = files.read(recording.path, piece.start, piece.frames, rate, self.settings.max_channels)
+        most = self.settings.max_channels
+        if (channel := recording.heard(most)) != files.MEAN:
+            self._findings.add(PHASE, recording.name)
+        waveform, _ = files.read(recording.path, piece.start, piece.frames, rate, most, channel)
         whole = piece.frames == recording.head.frames
-        arrays = {"waveform": self._int16(self._treated(waveform, recording, piece, rate))}
+        waveform = self._treated(waveform, recording, piece, rate)
+        self._findings.judge(recording.name, waveform, rate)
+        arrays = {"waveform": self._int16(waveform)}
         if self._text:
             # A transcript says the whole recording; a part of one has none.
             arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8).copy()
@@ -280,17 +252,26 @@ class RecordingSource(SoundSource):
         return arrays
 
     def _treated(self, waveform: np.ndarray, recording: Recording, piece: Piece, rate: int) -> np.ndarray:
-        """(T,) trimmed and brought to its peak, both by what the whole file holds."""
-        if self.settings.trim == 0 and self.settings.normalize == "none":
+        """(T,) trimmed, brought to its peak, and within full scale, all by what the whole file holds."""
+        s, floats = self.settings, recording.head.floats
+        if s.trim == 0 and s.normalize == "none" and not floats:
             return waveform
+        channel = recording.heard(s.max_channels)
         with recording.lock:
             if recording.envelope is None:
-                recording.envelope = envelope(recording.path, self.settings.trim, self.settings.max_channels)
+                recording.envelope = envelope(recording.path, s.trim, s.max_channels, channel)
         peak, begin, end = recording.envelope
         if self.settings.trim:
             own = recording.head.rate
             first, last = (max(0, at - piece.start) * rate // own for at in (begin, end))
             waveform = waveform[first:last]
         if self.settings.normalize == "peak" and peak >= SILENT:
-            waveform = waveform * np.float32(PEAK / peak)
+            return waveform * np.float32(PEAK / peak)
+        if floats and peak > 1:
+            if self.mels:
+                raise DataError(
+                    f"reaches {peak:.2f}, beyond full scale, and its mel was made of that; make the recording quieter and its mel again"
+                )
+            self._findings.add(LOUD, recording.name, peak)
+            return waveform * np.float32(FULL / peak)
         return waveform
