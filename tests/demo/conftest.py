@@ -21,7 +21,7 @@ CLASSES = ["<b>bold", "${1+1}", "plain"]
 """The names of the classes of pictures: two of them would be markup or code in a careless page."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _toys():
     from polygan.plugins import set_catalogue
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -118,6 +120,17 @@ def test_lines_are_continued_as_they_are_made(line_stage):
     assert made[-1][0] == next(line_stage.run.convert_lines(["a small"], seed=0)).data[0]
     with pytest.raises(ConfigError, match="write a line"):
         last(line_stage.of_text(" \n ", 0))
+
+
+def test_lines_have_the_classes_in_turn(line_stage, monkeypatch):
+    seen = []
+    monkeypatch.setattr(line_stage.run, "convert_lines", lambda lines, **asked: iter(seen.append((lines, asked)) or ()))
+    monkeypatch.setattr(line_stage, "can", dataclasses.replace(line_stage.can, classes=("x", "y")))
+    list(line_stage.of_text("a\nb\nc", 5))
+    list(line_stage.of_text("a", 0, 1))
+    assert [asked for _, asked in seen] == [
+        {"seed": 5, "label": "x"}, {"seed": 6, "label": "y"}, {"seed": 7, "label": "x"}, {"seed": 0, "label": "y"},
+    ]  # fmt: skip
 
 
 def test_a_file_becomes_what_the_run_makes_of_it(grey_stage, place):

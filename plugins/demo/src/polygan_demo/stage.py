@@ -142,8 +142,13 @@ class Stage:
         lines = [line for line in text.splitlines() if line.strip()]
         if not lines:
             raise ConfigError("the text is empty; write a line")
-        asked = self._options(label, options)
-        made = (self.run.convert_lines([line], seed=seed + i, **asked) for i, line in enumerate(lines))
+        classes = len(self.can.classes)
+
+        def asked(i: int) -> dict[str, Any]:
+            """Where no class is named, the lines have the classes in turn."""
+            return self._options(i % classes if label is None and classes else label, options)
+
+        made = (self.run.convert_lines([line], seed=seed + i, **asked(i)) for i, line in enumerate(lines))
         yield from self._joined(itertools.chain.from_iterable(made))
 
     def _joined(self, made: Iterator[Samples]) -> Iterator[Samples]:
