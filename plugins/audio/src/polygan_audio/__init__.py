@@ -214,7 +214,6 @@ def polygan_formats() -> list[FormatSpec]:
     program = "a program for torch.export.load: mel (batch, bands, frames) to waveform"
     return [
         FormatSpec("audio/hifigan", "pt2", "export", "polygan_audio.formats.programs:vocoder", program),
-        FormatSpec("audio/vocos", "pt2", "export", "polygan_audio.formats.programs:vocoder", program),
         FormatSpec(
             "audio/wavegan",
             "pt2",

@@ -13,8 +13,7 @@ from torch.export import Dim
 
 from polygan import ConfigError
 
-from ..networks.frontend import FrontEnd
-from ..networks.parallel_wavegan import Generator as ParallelWaveGAN
+from ..networks.hifigan import Generator
 from .comparison import agree, folded, trial_mels
 from .shots import facts_of, trial_of
 
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def vocoder(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write the generator of audio/hifigan or audio/vocos: ``mel`` (batch, n_mels, frames) to (batch, frames * hop_length).
+    """Write the generator of audio/hifigan: ``mel`` (batch, n_mels, frames) to (batch, frames * hop_length).
 
     Batch and frames, of 3 or more, are free. The front end stands as JSON in the extra file ``polygan``. CheckpointError where the program, loaded
     again, gives other samples; ConfigError for another network.
     """
     generator = networks["generator"]
-    if not isinstance(generator, FrontEnd) or isinstance(generator, ParallelWaveGAN):
-        raise ConfigError(f"a program takes a vocoder's mel alone; this is a {type(generator).__name__}")
+    if not isinstance(generator, Generator):
+        raise ConfigError(f"a program takes the generator of audio/hifigan; this is a {type(generator).__name__}")
     module = folded(generator)
     trials = [{"mel": mel} for mel in reversed(trial_mels(generator.mel))]
     free = {"mel": {0: Dim("batch", min=1), 2: Dim("frames", min=3)}}
