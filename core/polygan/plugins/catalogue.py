@@ -80,12 +80,8 @@ class Catalogue:
 
     def formats_of(self, recipe: str, direction: str) -> dict[str, FormatSpec]:
         """The formats that a recipe's weights can be imported from or exported to, by name."""
-        found = {
-            s.format: s
-            for r in ("*", recipe)
-            for s in self.formats.values()
-            if (s.recipe, s.direction) == (r, direction)
-        }
+        specs = [s for s in self.formats.values() if s.direction == direction and s.recipe in ("*", recipe)]
+        found = {s.format: s for s in sorted(specs, key=lambda s: s.recipe != "*")}  # a recipe's own go before
         return {name: spec for name, spec in found.items() if not spec.made_from or spec.made_from in found}
 
     def format(self, recipe: str, name: str, direction: str) -> FormatSpec:
