@@ -41,7 +41,8 @@ def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
     """
     generator = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
     styled = isinstance(generator, StyleGenerator)
-    wrap: Callable[[Any], nn.Module] = _Styled if styled else _Plain
+    kinds: dict[bool, Callable[[Any], nn.Module]] = {True: _Styled, False: _Plain}
+    wrap = kinds[styled]
     trials = [_trial(recipe, n, styled) for n in (2, 1, 3)]
     module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
     free = {name: {0: "batch"} for name in ("latents", "classes", "made") if name in trials[0] or name == "made"}
