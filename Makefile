@@ -16,7 +16,7 @@ DOCS   := $(VENV)/.docs
 PROJECTS     := $(sort $(wildcard plugins/*/pyproject.toml))
 EXTRAS_audio := [metrics,mos,words,onnx,transformers]
 EXTRAS_image := [digits,twemoji,nifti,dicom,video]
-EXTRAS_text  := [rouge,lora]
+EXTRAS_text  := [rouge,lora,onnx]
 EXTRAS_speech := [phonemes,onnx]
 PLUGINS      := $(foreach p,$(PROJECTS:/pyproject.toml=),-e "./$(p)$(EXTRAS_$(notdir $(p)))")
 
