@@ -255,9 +255,10 @@ class Run:
     ) -> list[Score]:
         """Compute the scores of metrics by id, each with its floor, and write them to the log; ``options`` as in `generate`.
 
-        ``data`` is a path or a data set to score on instead of the run's held-out samples; such scores are not logged. Without ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and
-        ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that
-        runs code when it is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
+        ``data`` is a path or a data set to score on instead of the run's held-out samples; such scores are not logged. Without
+        ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and ``features``
+        override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that runs code when it
+        is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
         """
         known = self._job.trust
         trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
