@@ -115,5 +115,5 @@ def test_buttons_cut_long_names():
     assert buttons(["a" * 100, "b"], [0, 1]) == [("any class", -1), (f"{'a' * 60}…", 0), ("b", 1)]
 
 
-def test_polygan_has_options_without_ranges():
+def test_a_recipe_without_options_offers_none():
     assert options_of(polygan.Recipe.Sampling) == ()

@@ -10,7 +10,6 @@ import httpx
 import pytest
 from demo_pages import catalogue, served
 
-import polygan
 from polygan import ConfigError, read_options
 from polygan_demo.commands import Demo, demo
 from polygan_demo.server import is_local, listening, serve
@@ -200,4 +199,3 @@ def test_the_command_is_listed_without_torch_and_gradio():
     code = "import polygan_demo, sys; print(polygan_demo.polygan_commands()[0].name, 'torch' in sys.modules, 'gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["demo", "False", "False"]
-    assert polygan.hookspecs
