@@ -37,7 +37,7 @@ class Windows(NamedTuple):
     """Hz (B, W); 0: unvoiced."""
     label: Tensor
     """Speakers (B,)."""
-    index: Tensor
+    frames: Tensor
     """Which frames of the clips the windows are (B, W), int64."""
     clips: Tensor
     """Log-mel (B, n_mels, F) of the whole clips."""

@@ -28,10 +28,10 @@ def matched(recogniser: Recogniser, cut: Windows) -> tuple[Tensor, Tensor]:
     inside = torch.arange(features.shape[1], device=steps.device) < steps[:, None]  # (B, S)
     mean = (features * inside[..., None]).sum(1, keepdim=True) / steps[:, None, None]
     features = F.normalize(features - mean, dim=2)
-    wanted = features.gather(1, (cut.index // 2)[..., None].expand(-1, -1, features.shape[2]))  # (B, W, C)
+    wanted = features.gather(1, (cut.frames // 2)[..., None].expand(-1, -1, features.shape[2]))  # (B, W, C)
     near = wanted @ features.flatten(0, 1).T  # (B, W, B * S)
     others = (cut.label[:, None] != cut.label)[..., None] & inside  # (B, B, S)
     best = near.masked_fill(~others.flatten(1)[:, None], -torch.inf).argmax(2)  # (B, W)
-    clip, frame = best // features.shape[1], 2 * (best % features.shape[1]) + cut.index % 2
+    clip, frame = best // features.shape[1], 2 * (best % features.shape[1]) + cut.frames % 2
     frame = torch.minimum(frame, cut.counts[clip] - 1)
     return cut.clips.transpose(1, 2)[clip, frame].transpose(1, 2), others.flatten(1).any(1)
