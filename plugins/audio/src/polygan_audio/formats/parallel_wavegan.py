@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from polygan import CheckpointError, ConfigError, ImportedWeights, parse_yaml, read_tensors
+from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
 
 from ..data.facts import AudioInfo
 from ..networks.melspec import MelSpec, resolve
 from ..networks.parallel_wavegan import Discriminator, Generator, Shape
 from ..optional import need
+from .published_settings import read_settings
 from .weight_norm import State, floats_of, normed
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _STATS = ("stats.h5", "stats.npy")
-_MOST = 1 << 20  # bytes of a config.yml
 _LAYERS = 1000  # more are no network that anybody trained
 _REMEDY = "use the config.yml that came with the weights"
 
@@ -70,15 +70,7 @@ class _Settings:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.values: dict[str, Any] = {}
-        try:
-            with path.open("rb") as file:
-                text = file.read(_MOST + 1)
-            if len(text) > _MOST:
-                raise ValueError(f"more than {_MOST:,} bytes")
-            values = parse_yaml(text.decode("utf-8"))
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(f"{path} cannot be read ({why}); {_REMEDY}") from None
+        values = read_settings(path, _REMEDY)
         if not isinstance(values, dict):
             raise ConfigError(f"{path} holds no settings; {_REMEDY}")
         self.values |= values

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from polygan import CheckpointError, ConfigError, ImportedWeights, parse_yaml, read_tensors
+from polygan import CheckpointError, ConfigError, ImportedWeights, read_tensors
 
 from ..data.facts import AudioInfo
 from ..networks.melspec import MelSpec, resolve
 from ..networks.vocos import Generator
+from .published_settings import read_settings
 from .weight_norm import State, floats_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CONFIGS = ("config.yaml", "config.yml")
-_MOST = 1 << 20  # bytes of a config.yaml
 _REMEDY = "use the config.yaml that came with the weights"
 _SEGMENT = 16_384  # samples of a training segment, as the official configurations have
 _CLASSES = {
@@ -78,15 +78,7 @@ class _Settings:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open("rb") as file:
-                text = file.read(_MOST + 1)
-            if len(text) > _MOST:
-                raise ValueError(f"more than {_MOST:,} bytes")
-            values = parse_yaml(text.decode("utf-8"))
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(f"{path} cannot be read ({why}); {_REMEDY}") from None
+        values = read_settings(path, _REMEDY)
         model = values.get("model") if isinstance(values, dict) else None
         inner = model.get("init_args") if isinstance(model, dict) else None  # a configuration of training
         self.values: Mapping[str, Any] = (
