@@ -139,7 +139,8 @@ def test_terms_that_the_paper_lacks_have_weights_of_their_own():
 
 
 def test_mels_are_normalised_by_the_training_clips():
-    split = SimpleNamespace(rows=np.arange(5))
+    store = SimpleNamespace(fields={}, info={"sample_rate": 16_000})
+    split = SimpleNamespace(rows=np.arange(5), store=store)
     clips = {i: waveforms(1, 4000)[0] * 0.5**i for i in range(5)}
 
     class Domain:
@@ -153,7 +154,7 @@ def test_mels_are_normalised_by_the_training_clips():
     normal = generator.normalised(mels)
     torch.testing.assert_close(normal.mean(1), torch.zeros(80), atol=1e-4, rtol=0)
     torch.testing.assert_close(normal.square().mean(1), torch.ones(80), atol=1e-3, rtol=0)
-    assert ParallelWaveGAN.survey(Config(**SMALL), Domain(), SimpleNamespace(rows=np.arange(0))) == {}
+    assert ParallelWaveGAN.survey(Config(**SMALL), Domain(), SimpleNamespace(rows=np.arange(0), store=store)) == {}
     assert torch.equal(small().networks()["generator"].scale, torch.ones(80))
 
 

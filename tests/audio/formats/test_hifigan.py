@@ -134,7 +134,7 @@ def test_an_imported_model_generates_as_a_run_does(tmp_path):
     written = polygan.import_weights("audio/hifigan", files(tmp_path), tmp_path / "imported")
     assert [p.name for p in written] == ["imported.safetensors", "imported.json"]
     run = polygan.load(written[0], device="cpu")
-    mel = noise(frames=70)
+    mel = noise(frames=70) - 4  # no louder than sound can be
     np.save(tmp_path / "a.npy", mel[0].numpy())
     (wav,) = run.convert(tmp_path / "a.npy", tmp_path / "out")
     soundfile = pytest.importorskip("soundfile")
