@@ -255,10 +255,9 @@ class Run:
     ) -> list[Score]:
         """Compute the scores of metrics by id, each with its floor, and write them to the log; ``options`` as in `generate`.
 
-        ``data`` is a path or a data set to score on instead of the run's held-out samples; such scores are not logged. Without
-        ``metrics``, the run's metrics are computed, or all metrics of the domain if the run names none. ``samples`` and ``features``
-        override the run's ``evaluate_samples`` and ``features``. ``allow_code`` allows a file of ``features`` that runs code when it
-        is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
+        ``data``: a path or a data set to score on instead of the held-out samples, without a record. Without ``metrics``: the run's,
+        else all of the domain. ``samples`` and ``features`` override the run's ``evaluate_samples`` and ``features``. ``allow_code``
+        allows a file of ``features`` that runs code when it is loaded (.pt2, .pt). ConfigError for a file that only the config.yaml of a loaded run names.
         """
         known = self._job.trust
         trust = Trust(known.features if features is None else features, allow_code or known.allow_code)
@@ -268,10 +267,9 @@ class Run:
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
         device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
         evaluation = job.evaluation(self.networks, device, self._sampling(options) if options else None)
-        if samples is not None:
-            if samples < 1:
-                raise ConfigError(f"samples = {samples} is too small; the least is 1")
-            evaluation.samples = samples
+        if samples is not None and samples < 1:
+            raise ConfigError(f"samples = {samples} is too small; the least is 1")
+        evaluation.samples = samples or evaluation.samples
         with preserved_generators(device):
             computed = compute_scores(job.catalogue, names, evaluation, (lambda _: None) if quiet else say)
         try:

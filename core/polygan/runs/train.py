@@ -257,8 +257,8 @@ def resume(
     The result is bit-identical to a run without interruption (same machine, settings and number of processes and threads).
     ``settings`` changes settings of the run from now on, ``{"model.learning_rate": 1e-4}``; ``arguments`` are the same as text,
     ``["model.learning_rate=1e-4"]``. Optimizers take the new values over, and the log keeps each change. An edited config.yaml is such
-    a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets the report that it lacks. A file that the run's ``features`` names is opened only if the caller names the file again;
-    ``allow_code`` is as in `train`. ``networks``, ``recipe``, ``domain``, ``data`` and ``plugins`` are as in `load`.
+    a change. Raises ConfigError for a change that the trained networks cannot take. A finished run only gets the report that it lacks.
+    A file that the run's ``features`` names is opened only if the caller names it again; ``allow_code`` is as in `train`, the rest as in `load`.
     """
     folder = run_folder(path)
     check_links(folder)
@@ -284,8 +284,7 @@ def _resume(
     if done is None:
         before = saved_settings(folder, {})
         named = changed.run.features if changed.run.features != before.run.features else features
-        trust = Trust(named, allow_code)
-        return execute(changed, folder, before=before, listeners=listeners, quiet=quiet, trust=trust)
+        return execute(changed, folder, before=before, listeners=listeners, quiet=quiet, trust=Trust(named, allow_code))
     place, first = typed_path(folder), os.environ.get("RANK", "0") == "0"
     if first and has_report(folder):
         raise ConfigError(
