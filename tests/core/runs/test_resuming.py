@@ -13,7 +13,7 @@ import yaml
 from toy_runs import assert_same, command, records, state, train
 
 import polygan
-import toy_gan
+from polygan.plugins import get_catalogue
 from polygan.runs import resuming
 from polygan.runs.resuming import as_layer, machine_change, option_words
 from polygan.training.checkpoint import Checkpoints
@@ -82,7 +82,8 @@ def test_each_change_is_said_with_its_effect(capsys):
 
 def test_a_rate_that_a_schedule_moves_is_said_and_recorded(capsys, monkeypatch):
     """A schedule that ends with the run: more steps lift the rate again."""
-    players = toy_gan.MLPGAN.players
+    kind = get_catalogue().resolve(get_catalogue().recipes["points/mlp"])  # another test may have loaded the file again
+    players = kind.players
 
     def falling(self, networks, training):
         found = players(self, networks, training)
@@ -90,7 +91,7 @@ def test_a_rate_that_a_schedule_moves_is_said_and_recorded(capsys, monkeypatch):
             player.scheduler = torch.optim.lr_scheduler.LambdaLR(player.optimizer, lambda n: 1 - n / training.steps)
         return found
 
-    monkeypatch.setattr(toy_gan.MLPGAN, "players", falling)
+    monkeypatch.setattr(kind, "players", falling)
     run = train(name="a", steps=10)
     command("resume", run.folder, "--steps", "20", capsys=None)
     err = capsys.readouterr().err
