@@ -155,7 +155,7 @@ def test_every_block_of_the_tutorial_runs_as_it_stands(tmp_path):
 def test_the_listeners_of_the_page_on_hooks_run_as_they_stand(tmp_path):
     if importlib.util.find_spec("sklearn") is None:
         pytest.skip("the page needs sklearn")
-    assert play(DOCS / "hooks.md", Shell(tmp_path)) == 7
+    assert play(DOCS / "hooks.md", Shell(tmp_path)) == 9
 
 
 def test_the_message_of_a_broken_contract_is_what_the_check_says(tmp_path):
