@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
-from conftest import CODE, WASM, archive
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_registry import CODE, WASM, archive
 
 from polygan import CheckpointError, ConfigError
 from polygan_web import runtime
