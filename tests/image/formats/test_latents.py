@@ -28,7 +28,7 @@ def awake(network):
     """The network with every parameter away from its initial value, which is often 0."""
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter += 0.15 * torch.randn_like(parameter)
     return network.eval()
 
 
@@ -69,7 +69,7 @@ def same_as_generate(recipe, networks, run, **options):
             inputs["truncation"] = torch.tensor(options.get("truncation", 1.0))
         got = run(**inputs)
         assert got.shape == expected.data.shape == (n, 2, 32, 32)
-        assert expected.data.std() > 0.01
+        assert expected.data.std() > 0.02
         assert (got - expected.data).abs().max() < 1e-4
         assert (run(**{**inputs, "latents": z + 1}) - expected.data).abs().max() > 1e-3
 
