@@ -88,7 +88,12 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
         return best[0][2]
     known = ", ".join(sorted(d.id for d in domains)) or "none"
     reason = f"files of domains {' and '.join(sorted(fit[1] for fit in best))} alike" if best else "files of no domain"
-    raise ConfigError(f"data {path!r} holds {reason}; name the domain with --domain (installed: {known})")
+    reads = (
+        ""
+        if best
+        else "".join(f"; {d.id} reads {' '.join(dict.fromkeys((*d.reads, *d.opens))) or 'no files'}" for d in domains)
+    )
+    raise ConfigError(f"data {path!r} holds {reason}; name the domain with --domain (installed: {known}){reads}")
 
 
 def _names(path: Path) -> list[str]:

@@ -100,7 +100,10 @@ def test_a_domain_is_inferred_from_most_files_or_asked_for():
     with pytest.raises(polygan.ConfigError, match=r"files of domains numbers and points alike; .*--domain"):
         _domain(Installed(), "mixed", None)
     Path("empty").mkdir()
-    with pytest.raises(polygan.ConfigError, match=r"files of no domain; .*--domain \(installed: numbers, points\)"):
+    with pytest.raises(
+        polygan.ConfigError,
+        match=r"files of no domain; .*--domain \(installed: numbers, points\); .*numbers reads \.num",
+    ):
         _domain(Installed(), "empty", None)
 
 
