@@ -282,7 +282,7 @@ def test_voices_are_those_of_their_folders(tmp_path):
     assert len(as_bob) == 4
     assert mine.shape == his.shape
     assert not np.array_equal(mine, his)
-    with pytest.raises(DataError, match="has a speaker; .* or name one voice for all with --speaker: ann, bob"):
+    with pytest.raises(DataError, match=r"has a speaker; .* or name one voice for all with --speaker: ann, bob"):
         run.convert(data / "ann", tmp_path / "none", prosody="recorded")
 
 
