@@ -143,8 +143,8 @@ def test_durations_pitch_and_energy_are_those_of_the_recording():
 def test_recordings_without_a_mel_are_named_once(made, capsys, tmp_path):
     run, data, _ = made
     polygan.load(run.folder).convert(data, tmp_path / "again", prosody="recorded")
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "get no mel" in line]
-    assert "2 recordings get no mel: long: longer than 1 s; untold: no transcript" in line
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "no mel was made" in line]
+    assert "no mel was made of 2 recordings (long: longer than 1 s; untold: no transcript)" in line
 
 
 def vocoder_data(data, mels, **settings):
@@ -230,6 +230,7 @@ def test_held_out_recordings_are_heard_with_their_own_prosody(made):
     ("options", "message"),
     [
         ({"pace": 2.0}, "leave --pace and --pitch out"),
+        ({"vocoder": "mine"}, "mels are written and no sound; leave --vocoder out"),
         ({"format": "wav"}, "each recording gets a mel NAME.npy; leave --format out"),
     ],
 )

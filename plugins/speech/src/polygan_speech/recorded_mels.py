@@ -50,7 +50,7 @@ def write_mels(run: Run, voice: Voice, classes: Sequence[str], source: Path, out
     if not written:
         raise DataError(f"no mel could be made of the recordings of {source} ({making.left_out()})")
     if making.lost:
-        _LOGGER.warning("polygan: %s get no mel: %s", _counted(len(making.lost)), making.left_out())
+        _LOGGER.warning("polygan: no mel was made of %s (%s)", _counted(len(making.lost)), making.left_out())
     return written
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from polygan import Request, Split
 
+    from .speaking import Spoken
+
 _PREVIEWS = 6  # held-out texts in the report
 _NO_RECORDINGS = (
     "prosody = recorded needs recordings with their transcripts, and these are texts alone; name their folder (metadata.csv and wavs/) "
@@ -90,15 +92,16 @@ class Speech(Recipe[Config]):
         """
         given, seed = request.given, _seed(request)
         assert given is not None
-        voice, texts, of_users = self._voice(networks, request.options), texts_of(given), "text" not in given.extra
-        speakers, made = speakers_of(given, request.options, self.classes), []
+        voice, texts = self._voice(networks, request.options), texts_of(given)
+        speakers = speakers_of(given, request.options, self.classes)
         if request.options.prosody == "recorded":
             made = spoken_again(voice, self._clips(given, texts, speakers), seed)
-        for i, (text, speaker) in enumerate(zip(texts, speakers, strict=True) if not made else ()):
-            parts = [*voice.say(text, speaker, mix(seed, i))]
-            if not parts and of_users:
-                raise self.spelling.refuse(text)
-            made.append(joined(parts or [voice.silence()]))
+        else:
+            of_users = "text" not in given.extra
+            made = [
+                self._spoken(voice, text, speaker, mix(seed, i), of_users)
+                for i, (text, speaker) in enumerate(zip(texts, speakers, strict=True))
+            ]
         extra = {
             "sample_rate": self.mel.sample_rate,
             "text": texts,
@@ -138,8 +141,19 @@ class Speech(Recipe[Config]):
             raise ConfigError(
                 f"format = {format!r}: with prosody = recorded each recording gets a mel NAME.npy; leave --format out"
             )
+        if options.vocoder != Sampling.vocoder:
+            raise ConfigError(
+                f"vocoder = {options.vocoder!r}: with prosody = recorded mels are written and no sound; leave --vocoder out"
+            )
         voice = self._voice(run.networks, options)
         return write_mels(run, voice, self.classes, source, out, seed)
+
+    def _spoken(self, voice: Voice, text: str, speaker: int | None, seed: int, of_user: bool) -> Spoken:
+        """One text. ConfigError where nothing of a user's text can be spoken; a transcript is silence then."""
+        parts = [*voice.say(text, speaker, seed)]
+        if not parts and of_user:
+            raise self.spelling.refuse(text)
+        return joined(parts or [voice.silence()])
 
     def _clips(self, given: Samples, texts: Sequence[str], speakers: Sequence[int | None]) -> list[Clip]:
         """Given recordings. ConfigError for texts alone, and for another sample rate."""
