@@ -130,6 +130,12 @@ class Recipe(Generic[C]):
         """
         raise NotImplementedError
 
+    def convert_data(
+        self, run: Any, source: Path, out: str | Path, format: str, seed: int, options: Any
+    ) -> list[Path] | None:
+        """The files that `polygan.Run.convert` makes of ``source`` as a whole, as training reads it; None: each file alone (default)."""
+        return None
+
     def preview(self) -> tuple[int, object]:
         """The size of the fixed latent batch that is shown during training, and its ``Sampling`` options."""
         return 64, self.Sampling()

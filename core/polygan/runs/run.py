@@ -203,11 +203,11 @@ class Run:
         """Make an output file from the file ``source``, or from each file in the folder ``source``, and return the output files.
 
         ``out`` is a folder, or a file if ``source`` is a file. ``format`` is the suffix of the output files (empty: what
-        `Domain.made_suffix` says). Files are read and written piece by piece. Raises DataError for files that cannot be read, after
-        the other files are written.
+        `Domain.made_suffix` says). Files are read and written piece by piece, unless the recipe takes ``source`` as a whole
+        (`Recipe.convert_data`). Raises DataError for files that cannot be read, after the other files are written.
         """
-        maker = self._maker(seed, self._sampling(options))
-        return list(convert_files(maker, Path(source), out, format))
+        made = self.recipe.convert_data(self, Path(source), out, format, seed, sampling := self._sampling(options))
+        return list(convert_files(self._maker(seed, sampling), Path(source), out, format)) if made is None else made
 
     def convert_lines(self, lines: Iterable[str], *, seed: int = 0, **options: object) -> Iterator[Samples]:
         """Samples from lines of text (standard input), piece by piece, for a given domain that reads text."""

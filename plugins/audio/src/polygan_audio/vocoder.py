@@ -16,6 +16,7 @@ from polygan import Checked, ConfigError, Context, DataError, Domain, Recipe, Sa
 from . import losses
 from .data.encoding import Encoding  # noqa: TC001 - typing.get_type_hints reads the class
 from .data.facts import AudioExtra, extra_of, info_of
+from .data.made_mels import refuse_other_front_end
 from .front_end import MelConfig
 from .mel_scales.training import check_given
 from .mel_scales.values import Watched
@@ -115,6 +116,7 @@ class Vocoder(Recipe[C]):
                     f"the given mels (data.mels) have {name} = {info[name]}, the front end has {mine}; set --model.n_mels and "
                     "--model.hop_length as they were made"
                 )
+        refuse_other_front_end(info, mel)
 
     @classmethod
     def inherited(cls, config: C, info: Mapping[str, Any]) -> dict[str, object]:

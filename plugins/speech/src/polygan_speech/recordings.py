@@ -43,10 +43,25 @@ def recorded(
     batch: Batch, spec: MelSpec, generator: Generator, transcripts: Transcripts, end: int | None, *, speakers: bool
 ) -> Recorded:
     """What a step needs of a prepared batch. ``end``: the number that stands around each text; None: nothing does."""
-    waveform = batch["waveform"]
     speaker = batch["label"] if speakers else None
     language = transcripts.language(speaker)
     ids, symbols = transcripts(batch["text"], batch["text_length"], language)
+    return of_symbols(batch, spec, generator, ids, symbols, end, speaker, language)
+
+
+@torch.no_grad()
+def of_symbols(
+    batch: Batch,
+    spec: MelSpec,
+    generator: Generator,
+    ids: Tensor,
+    symbols: Tensor,
+    end: int | None,
+    speaker: Tensor | None,
+    language: Tensor | None,
+) -> Recorded:
+    """`recorded` of a batch whose transcripts are numbers already: ``ids`` (B, S) and how many of them there are, ``symbols`` (B,)."""
+    waveform = batch["waveform"]
     tokens = symbols if end is None else symbols + 2
     ids = ids if end is None else with_ends(ids, symbols, end)
     # Silence behind every clip: its last frames then do not depend on how long the longest clip of the batch is.

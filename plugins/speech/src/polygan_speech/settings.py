@@ -89,6 +89,9 @@ class Sampling(Checked):
     """Name or number of the voice, for models of several speakers."""
     language: str = ""
     """Language that the text is read in, for models of several languages; empty: the speaker's own."""
+    prosody: Literal["predicted", "recorded"] = "predicted"
+    """recorded: the timing, pitch and energy of recordings with transcripts (teacher forcing): --input FOLDER --out MELS writes a mel for
+    each recording, to fine-tune a vocoder on."""
     pace: float = ranged(1.0, "[0.2, 5]", usual=1)
     """How fast: at 2 a text takes half the time. For decoder parallel."""
     pitch: float = ranged(0.0, "[-24, 24]", usual=0)
@@ -97,3 +100,10 @@ class Sampling(Checked):
     """Seconds of silence between sentences."""
     longest: float = ranged(20.0, "(0, 600]", usual=20)
     """Most seconds of a sentence; a sentence that does not end is cut there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prosody == "recorded" and (self.pace != 1 or self.pitch != 0):
+            raise ConfigError(
+                "prosody = recorded takes timing and pitch from the recordings; leave --pace and --pitch out"
+            )

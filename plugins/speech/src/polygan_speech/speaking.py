@@ -70,7 +70,7 @@ class Voice:
         self._asked = languages.number(options.language) if options.language else None
         self.most = min(LONGEST, max(40, longest_text))
         self.device = generator.mel_mean.device
-        self._decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device, runs)
+        self.decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device, runs)
 
     def say(self, text: str, speaker: int | None, seed: int) -> Iterator[Spoken]:
         """The sentences of a text, each as soon as it is made, with the pause that follows another one in front.
@@ -84,7 +84,7 @@ class Voice:
             if not any(ids):
                 continue
             mel, alignment = self._mel(ids, speaker, language, mix(seed, number))
-            sound = self._decode(mel)
+            sound = self.decode(mel)
             yield Spoken(sound, mel, alignment) if first else self._after_a_pause(Spoken(sound, mel, alignment))
             first = False
 

@@ -40,6 +40,8 @@ class SourceFacts(TypedDict, total=False):
     """Samples between frames of the given mels."""
     mels_scale: str
     """``keep`` where the scale of the given mels is not compared with the recordings'; absent where it is."""
+    mels_front_end: dict[str, Any]
+    """The fields of the front end (`MelSpec`) of mels that a model made; absent where it is not known."""
     tones: int
     """Clips of the set `tones`."""
 

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from polygan import DataError, Fact
+from polygan import DataError, Fact, LeftOut
+
+from .made_mels import plain_name, read_made
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .settings import AudioSettings
 
@@ -79,6 +81,8 @@ class GivenMels:
         self.mean, self.deviation = settings.mels_normalised or (0.0, 1.0)
         if not self.folder.is_dir():
             raise DataError(f"data.mels = {settings.mels!r} is no folder; name the one that holds NAME.npy")
+        self.made = read_made(self.folder)
+        """What the folder says of itself; None: the mels are a user's own."""
         self.paths = self._paths(samples)
         shapes, problem = dict[str, Shape](), f"looked for NAME{', NAME'.join(SUFFIXES)}"
         for name, path in self.paths.items():
@@ -94,13 +98,14 @@ class GivenMels:
         if fault := shared_fault({n: (shape, samples[n]) for n, shape in shapes.items()}, self.hop, rate):
             raise DataError(f"data.mels = {settings.mels!r}: {fault}")
 
-    def _paths(self, names: Mapping[str, int]) -> dict[str, Path]:
+    def _paths(self, samples: Mapping[str, int]) -> dict[str, Path]:
         """The mel of each recording that has one. DataError for a mel of two recordings."""
         paths: dict[str, Path] = {}
         owners: dict[Path, str] = {}
-        for name in names:
+        for name in samples:
             # Folders of recordings are often flat on the side of the mels.
-            places = (self.folder / f"{n}{s}" for n in (name, Path(name).name) for s in SUFFIXES)
+            names = dict.fromkeys((name, plain_name(name), Path(name).name))
+            places = (self.folder / f"{n}{s}" for n in names for s in SUFFIXES)
             path = next((p for p in places if p.is_file()), None)
             if not path:
                 continue
@@ -112,8 +117,17 @@ class GivenMels:
             paths[name] = path
         return paths
 
+    def without(self, names: Sequence[str]) -> list[LeftOut]:
+        """A line about recordings that their model made no mel of; none where all have one."""
+        what, more = "recording" if len(names) == 1 else "recordings", ["..."] if len(names) > 3 else []
+        return [LeftOut(len(names), what, f"no mel in {self.folder}", ", ".join([*names[:3], *more]))] if names else []
+
+    def is_held_out(self, name: str) -> bool:
+        """Whether the model that made the mels was not trained on a recording."""
+        return self.made is not None and plain_name(name) in self.made.held_out
+
     def describe(self) -> list[Fact]:
-        """Number and bands of the mels, and their mean and deviation, which tell normalised mels."""
+        """Number and bands of the mels, their mean and deviation, which tell normalised mels, and who made them."""
         values = []
         for path in [*self.paths.values()][:: max(1, len(self.paths) // _TRIED)]:
             try:
@@ -126,6 +140,10 @@ class GivenMels:
         mean, deviation = float(found.mean()), float(found.std())
         said = f"{len(self.paths):,} with {self.n_mels} bands; mean {mean:.2f}, deviation {deviation:.2f}"
         facts = [Fact("mels", said), Fact(FOLDER, str(self.folder))]
+        if self.made:
+            kept = sum(map(self.is_held_out, self.paths))
+            held = f"; its {kept:,} held-out recordings stay held out" if kept else ""
+            facts.append(Fact("mels made by", f"{self.made.maker}{held}"))
         # The logarithm of speech's magnitudes has a mean of about -5; a mean of 0 with a deviation of 1 is a normalisation.
         if abs(mean) < 0.5 and deviation < 1.5 and not (self.mean or self.deviation != 1):
             advice = "if these mels were normalised, --data.mels_normalised MEAN DEVIATION undoes the normalisation"
@@ -136,6 +154,7 @@ class GivenMels:
         """What changes whenever the mels do."""
         stats = ((n, p, p.stat()) for n, p in self.paths.items())
         found: list[object] = [(n, str(p), s.st_size, s.st_mtime_ns) for n, p, s in stats]
+        found += [sorted(self.made.held_out)] if self.made else []
         return [*found, self.mean, self.deviation] if (self.mean, self.deviation) != (0.0, 1.0) else found
 
     def read(self, name: str, samples: int, rate: int, begin: int, length: int) -> np.ndarray:

@@ -51,7 +51,6 @@ class RecordingSource(SoundSource):
         lost: list[LeftOut] = []
         if settings.speakers != "none":
             recordings, lost = with_speakers(recordings, settings.source)
-        self.recordings = recordings
         good = [r for r in recordings if not r.problem]
         if not good:
             first = recordings[0]
@@ -62,6 +61,12 @@ class RecordingSource(SoundSource):
         self.mels = None
         if settings.mels:
             self.mels = GivenMels(settings, {r.name: -(-r.head.frames * rate // r.head.rate) for r in good}, rate)
+            if self.mels.made:  # of what had no mel, `polygan generate` said why
+                names = [r.name for r in good if r.name not in self.mels.paths]
+                lost += self.mels.without(names)
+                recordings = [r for r in recordings if r.problem or r.name in self.mels.paths]
+                good = [r for r in recordings if not r.problem]
+        self.recordings = recordings
         self.pieces, short, long = self._pieces(rate)
         self._too_long = len(long)
         self.left_out = [*left_out, *lost, *too_long(long, settings.longest_seconds)]
@@ -88,6 +93,10 @@ class RecordingSource(SoundSource):
             facts["n_mels"], facts["mel_hop"] = self.mels.n_mels, s.hop_length
             if s.mels_scale != "check":
                 facts["mels_scale"] = s.mels_scale
+            if self.mels.made:
+                facts["mels_front_end"] = vars(self.mels.made.front_end)
+            if any(self.mels.is_held_out(r.name) for r, _ in kept):
+                more["held_out"] = Field("uint8", ())
             more["mel"] = Field("float32", (None, self.mels.n_mels))
         if s.speakers != "none":
             more["label"] = Field("int64", ())
@@ -245,6 +254,8 @@ class RecordingSource(SoundSource):
             arrays["text"] = np.frombuffer(recording.text.encode() if whole else b"", np.uint8).copy()
         if "label" in self.fields:
             arrays["label"] = np.asarray(self.info["classes"].index(recording.speaker), np.int64)
+        if "held_out" in self.fields and self.mels:
+            arrays["held_out"] = np.asarray(self.mels.is_held_out(recording.name), np.uint8)
         if self.mels:
             begin = -(-piece.start * rate // recording.head.rate)
             samples = -(-recording.head.frames * rate // recording.head.rate)

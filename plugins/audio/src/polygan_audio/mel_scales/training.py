@@ -30,11 +30,13 @@ _COMPARED = 12  # recordings
 def check_given(config: MelConfig, split: Split) -> None:
     """Compare given mels of a training split with the mels of their recordings. Without given mels nothing happens.
 
+    Nothing is compared where the mels' own front end is known (``mels_front_end``, `refuse_other_front_end`): a model's mels may be far
+    from the recordings' and are on the scale of its front end.
     Raises ConfigError for mels that are surely on another scale. What may be right (louder mels, another front end, frames that
     are late, mels of other recordings) is one warning.
     """
     store, info = split.store, info_of(split.store.info)
-    if "mel" not in store.fields or info.get("mels_scale") == "keep":
+    if "mel" not in store.fields or info.get("mels_scale") == "keep" or "mels_front_end" in info:
         return
     spec = config.front_end(info["sample_rate"])
     if (info.get("n_mels"), info.get("mel_hop")) != (spec.n_mels, spec.hop_length):
