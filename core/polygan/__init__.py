@@ -36,12 +36,10 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
-    from .cli.plugin_options import read_options
-    from .data.build import cache_folder
+    from .cli.command import read_options
+    from .data.cache.place import cache_folder, remembered
     from .data.decoding import Room
     from .data.domain import Domain, Samples
-    from .data.encodings import decode_text
-    from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.rows.arrays import Arrays
     from .data.rows.joined import Joined
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .reading import decode_text
     from .record.log import read_log
     from .report.comparison import compare
     from .report.scores import score_table
@@ -74,19 +73,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "cli.plugin_options": "read_options",
+    "cli.command": "read_options",
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
-    "data.build": "cache_folder",
     "data.decoding": "Room",
-    "data.learned": "remembered",
+    "data.cache.place": "cache_folder remembered",
     "data.rows.arrays": "Arrays",
     "data.rows.joined": "Joined",
     "data.rows.tables": "Table is_table open_table",
     "data.source": "Batch DataSettings Fact Field LeftOut Source",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
-    "data.encodings": "decode_text",
+    "reading": "decode_text",
     "data.walk": "left_out_files passed_over walk_files",
     "game.adaptive": "AdaptiveAugmentation",
     "game.protocol": "Context Player Turn",

@@ -16,8 +16,7 @@ import torch
 from ..errors import ConfigError, did_you_mean
 from ..seeding import Noise, mix, preserved_generators, seed_everything
 from .latents import Latents
-from .recipe import HasStream, Request
-from .sides import compared, of_class, sides_of
+from .recipe import HasStream, Request, compared, of_class, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
+from ..game.recipe import sides_of
 from ..game.sampling import has_truth
-from ..game.sides import sides_of
 from ..messages import plural, say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job

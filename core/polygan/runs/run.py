@@ -33,9 +33,8 @@ from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, samples_from, write_lines
 from .handed.opening import handed_again
 from .missing import refuse_handed
-from .networks.building import built
+from .networks.building import best_step, built
 from .networks.building import recipe_of as recipe_of
-from .networks.variants import best_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from functools import cache
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
 from ..errors import ConfigError, did_you_mean
-from .hints import choices, parts
 
 T = TypeVar("T")
 
@@ -152,3 +152,14 @@ def _range_fault(value: object, range_: Range | None) -> str:
     if isinstance(value, Iterable):
         return next(filter(None, (_range_fault(entry, range_) for entry in value)), "")
     return range_.fault(value) if isinstance(value, int | float) else ""
+
+
+def parts(hint: object) -> tuple[object, ...]:
+    """The members of a union. Any other type is its only member."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if union else (hint,)
+
+
+def choices(hint: object) -> tuple[object, ...]:
+    """The values of the ``Literal`` in a type; empty if it has none."""
+    return tuple(v for part in parts(hint) if typing.get_origin(part) is typing.Literal for v in typing.get_args(part))

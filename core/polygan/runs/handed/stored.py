@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...data.build import cache_folder
+from ...data.cache.place import cache_folder
 from ...data.source import Source
 from ...data.store import DamagedStore, Store
 from ...errors import DataError
