@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..messages import plural, printable, say
 from ..settings.words import is_option, stray
-from .command import Arguments, Command, Option, Place
+from .command import JSON, Arguments, Command, Option, Place
 from .data_commands import COMMANDS as DATA_COMMANDS
-from .listing import print_table
-from .output import print_json
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
     from ..record.overview import RunRow
-
-_JSON = {"json": Option(bool, "machine-readable output", default=False)}
 
 
 def _runs(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -93,7 +90,7 @@ COMPARE = Command(
     (),
     {
         "out": Option(str, "the page to write; without --out, compare.html beside the first run", value="FILE.html"),
-        **_JSON,
+        **JSON,
     },
     open=True,
 )
@@ -104,7 +101,7 @@ COMMANDS: dict[str, Command] = {
         "a table of runs: recipe, data, step, best score, state; `runs compare A B` compares runs",
         _runs,
         (Place("folder", "the folder of the runs; without FOLDER, ./runs", required=False),),
-        _JSON,
+        JSON,
         open=True,
     ),
     **DATA_COMMANDS,

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from ... import __version__
 from ...errors import one_line
 from ...messages import plural
-from ..listing import print_table
-from ..output import print_json
+from ..output import print_json, print_table
 from .machine import Device, devices, imports
 from .requirements import Need, bound_of, unmet, version_of
 
@@ -69,7 +68,7 @@ def examine(catalogue: Catalogue) -> Checkup:
     _machine(found, ours)
     found.faults += [f"plugin {p.name!r} failed to load: {p.reason}" for p in catalogue.plugins if p.status == "failed"]
     if not catalogue.recipes:
-        from ...plugins.offered import nothing
+        from ...plugins.discovery import nothing
 
         found.faults.append(nothing())
     found.cache = _cache()
