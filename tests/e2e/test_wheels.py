@@ -96,7 +96,7 @@ def test_an_sdist_holds_its_own_project_alone(sdists):
         inside = "core" if package == "polygan" else "src"
         own = {f"{inside}/{name}" for name in files_of(package, PROJECTS[package])}
         rest = {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
-        rest |= {"polygan": {"CHANGELOG.md"}, "polygan_image": {"PYPI.md"}}.get(package, set())
+        rest |= {"polygan": {"CHANGELOG.md", "PYPI.md"}, "polygan_image": {"PYPI.md"}}.get(package, set())
         assert names == own | rest, package
 
 
