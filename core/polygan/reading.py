@@ -119,6 +119,14 @@ def parse_json(text: str | bytes) -> Any:
     return found
 
 
+def read_object(path: Path, most: int = 64 * MB, *, within: Path | None = None) -> dict[str, Any]:
+    """The JSON object in a file: names with values. Raises OSError or ValueError for anything else."""
+    found = parse_json(read_text(path, most, within=within))
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not names with values")
+    return found
+
+
 def _integer(digits: str) -> int:
     if len(digits) > _LONGEST_INTEGER:
         raise ValueError(f"an integer of {len(digits):,} digits")

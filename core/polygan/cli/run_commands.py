@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..messages import plural, printable, say
+from ..messages import cut, plural, printable, say
 from ..settings.words import is_option, stray
 from .command import JSON, Arguments, Command, Option, Place
 from .data_commands import COMMANDS as DATA_COMMANDS
@@ -72,16 +72,12 @@ def _compare(arguments: Arguments, rest: Sequence[str]) -> None:
     for note in found.notes:
         print(note)
     shorts = [run.name for run in found.runs]
-    settings = [(name, *map(_short, values)) for name, values in found.settings.items()]
+    settings = [(name, *(cut(value, 60) for value in values)) for name, values in found.settings.items()]
     print_table("settings that differ", ("name", *shorts), settings)
     print_table("last scores", ("name", *shorts), found.score_rows())
     if not settings:
         print("no settings differ")
     print(printable(f"{plural(len(found.runs), 'run')} compared: {page}"))
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= 60 else f"{value[:60]}…"
 
 
 COMPARE = Command(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..data.cache.locks import Busy, hold
 from ..errors import ConfigError, did_you_mean, one_line
-from ..reading import MB, open_regular, parse_json, read_text
+from ..reading import MB, open_regular, parse_json, read_object, read_text
 from ..scoring.sides import number
 from ..settings.bounded_yaml import parse_yaml
 
@@ -201,8 +201,7 @@ def _scored(folder: Path) -> Iterator[tuple[float, int]]:
     """Score (lower is better) and negative step of the checkpoints that have a score."""
     for path in (folder / "checkpoints").glob("step-*/manifest.json"):
         with suppress(OSError, ValueError):
-            found = parse_json(read_text(path, MB, within=folder))
-            found = found if isinstance(found, dict) else {}
+            found = read_object(path, MB, within=folder)
             score, step = number(found.get("score")), _step(found.get("step"))
             if score is not None and step is not None:
                 yield score, -step

@@ -7,13 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean
 from ..game.latents import count_of
 from ..game.recipe import swapped
-from ..game.sampling import make_samples
+from ..game.sampling import device_of, make_samples
 from ..messages import say, warn
 from ..plugins import find, get_catalogue
 from ..plugins.handed import using
@@ -140,9 +138,8 @@ class Run:
         if name in self.recipe.variants:
             return Run(self.folder, self._job, swapped(self.networks, self.recipe.variants[name]), self.step)
         if name == "best":
-            device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
             with using(self._job.catalogue):
-                return load(self.folder, step=best_step(self.folder), device=str(device))
+                return load(self.folder, step=best_step(self.folder), device=str(device_of(self.networks)))
         known = [*self.recipe.variants, "best"]
         raise ConfigError(
             f"of = {name!r}: {self.settings.recipe} saves no networks of this name{did_you_mean(name, known)}; "
@@ -264,7 +261,7 @@ class Run:
         with using(self._job.catalogue):
             job = dataclasses.replace(on_other_data(self._job, data) if data else self._whole_job(), trust=trust)
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
-        device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
+        device = device_of(self.networks)
         evaluation = job.evaluation(self.networks, device, self._sampling(options) if options else None)
         if samples is not None and samples < 1:
             raise ConfigError(f"samples = {samples} is too small; the least is 1")
