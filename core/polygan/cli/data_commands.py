@@ -97,7 +97,7 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
 
 def _names(path: Path) -> list[str]:
     """The names of the files at a path, in lower case."""
-    from ..data.walk import walk_files
+    from ..data.source import walk_files
     from ..errors import DataError
 
     if str(path).startswith("hf:"):  # which every domain may read that reads Parquet files
@@ -125,8 +125,8 @@ def _settings(config: type[DataSettings], path: str, words: Sequence[str]) -> Da
 
 
 def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
+    from ..data.cache.folders import cache_folder
     from ..data.cache.overview import kept_in
-    from ..data.cache.place import cache_folder
     from ..data.source import DataSettings
 
     if arguments.older_than is not None and arguments.older_than < 0:

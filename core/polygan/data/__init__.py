@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .build import build_store
-    from .cache.place import cache_folder, remembered
+    from .cache.folders import cache_folder, remembered
     from .domain import Domain, Samples
     from .rows.joined import Joined
     from .source import Batch, DataSettings, Fact, Field, LeftOut, Source
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HOME = {
     "build": "build_store",
     "domain": "Domain Samples",
-    "cache.place": "cache_folder remembered",
+    "cache.folders": "cache_folder remembered",
     "rows.joined": "Joined",
     "source": "Batch DataSettings Fact Field LeftOut Source",
     "store": "Split Store split_rows split_store",

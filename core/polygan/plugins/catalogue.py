@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..errors import ConfigError, PluginError, did_you_mean
 from ..messages import warn
-from ..settings.checks import unfit
+from ..settings.ranges import unfit
 from .discovery import NONE, Candidate, PluginStatus, Refused, attach, installed, known_names, missed, unmarked
 from .importing import explain, imported, load_file, watched
 from .kinds import KINDS, collect, divided, kind_of

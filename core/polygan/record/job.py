@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.cache.place import cache_folder
+from ..data.cache.folders import cache_folder
 from ..game.recipe import compared
 from ..game.sampling import given_of, has_truth, make_samples, shown_beside
 from ..scoring.evaluation import Evaluation

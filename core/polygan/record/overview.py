@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..data.cache.locks import Busy, hold
+from ..data.cache.folders import Busy, hold
 from ..errors import ConfigError, did_you_mean, one_line
 from ..reading import MB, open_regular, parse_json, read_object, read_text
 from ..scoring.sides import number

@@ -24,7 +24,7 @@ from ..settings.words import nested, read_words
 from .data.located import located
 from .data.receipt import receipt_of
 from .data.survey import add_survey, put, saved_survey
-from .handed.stored import HANDED, Stored, stored_source
+from .handed.tensors import HANDED, Stored, stored_source
 from .missing import handed_remedy, plugin_remedy
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
-from ..data.cache.locks import lock_file
+from ..data.cache.folders import lock_file
 from ..errors import ConfigError, DataError, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn

@@ -22,7 +22,7 @@ from ..scoring.trust import Trust
 from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
-from ..training.device import choose_device
+from ..training.distributed import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .data.elsewhere import on_other_data

@@ -17,8 +17,7 @@ from ... import __version__
 from ...errors import one_line
 from ...messages import plural
 from ..output import print_json, print_table
-from .machine import Device, devices, imports
-from .requirements import Need, bound_of, unmet, version_of
+from .machine import Device, Need, bound_of, devices, imports, unmet, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,8 +133,8 @@ def _machine(found: Checkup, ours: list[str]) -> None:
 def _cache() -> dict[str, object]:
     """The folder of the cache, and what lies in it."""
     try:
+        from ...data.cache.folders import folder_of
         from ...data.cache.overview import kept_in
-        from ...data.cache.place import folder_of
 
         folder = folder_of("")
         kept = kept_in(folder)
