@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 import torch
 
 from ..data.store import Split
+from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -218,3 +219,16 @@ def compared(recipe: AnyRecipe, splits: Mapping[str, Split], options: object = N
     """The part of each split that generated samples are compared with: for two sides, the samples of the class that is made."""
     sides = sides_of(recipe, options)
     return {name: split if sides is None else of_class(split, sides.made) for name, split in splits.items()}
+
+
+def count_of(recipe: AnyRecipe, n: int | None, latents: Any) -> int | None:
+    """The number of samples: that of the latents where there are latents. ConfigError where latents do not fit the call."""
+    if latents is None:
+        return n
+    if recipe.given is not None and not recipe.invents:
+        raise ConfigError(f"{type(recipe).__name__} makes samples from {recipe.given}; leave latents out")
+    if not hasattr(latents, "__len__") or not len(latents):
+        raise ConfigError("latents hold no row; hand over a tensor (n, latent_dim) with n >= 1")
+    if n not in (None, len(latents)):
+        raise ConfigError(f"n = {n} and {len(latents)} latents do not fit; leave n out")
+    return len(latents)

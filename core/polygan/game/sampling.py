@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError, did_you_mean
-from ..seeding import Noise, mix, preserved_generators, seed_everything
-from .latents import Latents
+from ..seeding import Latents, Noise, mix, preserved_generators, seed_everything
 from .recipe import HasStream, Request, compared, of_class, sides_of
 
 if TYPE_CHECKING:

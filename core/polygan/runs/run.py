@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean
-from ..game.latents import count_of
-from ..game.recipe import swapped
+from ..game.recipe import count_of, swapped
 from ..game.sampling import device_of, make_samples
 from ..messages import say, warn
 from ..plugins import find, get_catalogue
