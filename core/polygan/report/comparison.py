@@ -105,7 +105,7 @@ class Comparison:
             ("Last scores", self._score_table(names)),
             ("Curves", self._curves(legend)),
         )
-        write_text(path, page("compare.html", title=title, notes=self.notes, sections=sections))
+        write_text(path, page(title=title, head=part("comparison_head", title, self.notes), sections=sections))
         return path
 
     def _settings_table(self, names: Sequence[str]) -> str:
