@@ -13,9 +13,9 @@ from ..errors import DISK_FULL, DataError
 from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
-from .cache.folders import cache_folder
+from .cache.folders import cache_folder, sums_of
 from .decoding import decoded
-from .store import FORMAT, DamagedStore, Store, sums_of, with_sums
+from .store import FORMAT, DamagedStore, Store, with_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

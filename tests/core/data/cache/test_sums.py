@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polygan.data import store as sums
-from polygan.data.store import Part, sums_of
+from polygan.data.cache import folders as sums
+from polygan.data.cache.folders import Part, sums_of
 
 
 def total(path, start, size):
