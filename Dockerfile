@@ -2,7 +2,7 @@
 FROM python:3.12-slim
 
 WORKDIR /opt/polygan
-COPY pyproject.toml README.md LICENSE CHANGELOG.md constraints.txt ./
+COPY pyproject.toml PYPI.md LICENSE CHANGELOG.md constraints.txt ./
 COPY core core
 COPY plugins plugins
 RUN pip install --no-cache-dir -c constraints.txt . "./plugins/image[digits]" ./plugins/audio ./plugins/text ./plugins/speech ./plugins/hub ./plugins/demo ./plugins/web

@@ -36,24 +36,22 @@ from .hookspecs import (
 
 if TYPE_CHECKING:
     from . import losses, testing
-    from .cli.plugin_options import read_options
-    from .data.build import cache_folder
+    from .cli.command import read_options
+    from .data.cache.folders import cache_folder, remembered
     from .data.decoding import Room
     from .data.domain import Domain, Samples
-    from .data.encodings import decode_text
-    from .data.learned import remembered
     from .data.pieces import Passage, Picture, Piece, Sound
     from .data.rows.arrays import Arrays
     from .data.rows.joined import Joined
     from .data.rows.tables import Table, is_table, open_table
-    from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source
+    from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source, left_out_files, passed_over, walk_files
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
-    from .data.walk import left_out_files, passed_over, walk_files
     from .game.adaptive import AdaptiveAugmentation
     from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
+    from .reading import decode_text
     from .record.log import read_log
     from .report.comparison import compare
     from .report.scores import score_table
@@ -67,27 +65,25 @@ if TYPE_CHECKING:
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
     from .training.checkpoint import Checkpoints
-    from .training.device import resolve_precision
+    from .training.distributed import resolve_precision
     from .training.trainer import Listener, Trainer
     from .training.weights import read_tensors
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "cli.plugin_options": "read_options",
+    "cli.command": "read_options",
     "data.domain": "Domain Samples",
     "data.pieces": "Passage Picture Piece Sound",
-    "data.build": "cache_folder",
     "data.decoding": "Room",
-    "data.learned": "remembered",
+    "data.cache.folders": "cache_folder remembered",
     "data.rows.arrays": "Arrays",
     "data.rows.joined": "Joined",
     "data.rows.tables": "Table is_table open_table",
-    "data.source": "Batch DataSettings Fact Field LeftOut Source",
+    "data.source": "Batch DataSettings Fact Field LeftOut Source left_out_files passed_over walk_files",
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
-    "data.encodings": "decode_text",
-    "data.walk": "left_out_files passed_over walk_files",
+    "reading": "decode_text",
     "game.adaptive": "AdaptiveAugmentation",
     "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
@@ -105,7 +101,7 @@ _HOME = {
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
     "training.checkpoint": "Checkpoints",
-    "training.device": "resolve_precision",
+    "training.distributed": "resolve_precision",
     "training.trainer": "Listener Trainer",
     "training.weights": "read_tensors",
 }

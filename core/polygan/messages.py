@@ -47,6 +47,11 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def cut(text: str, most: int) -> str:
+    """The first ``most`` characters of a text, with ``…`` behind them where there are more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 class _OnStderr(logging.Handler):
     """Prints the bare text to the current ``sys.stderr``, above a progress bar if there is one."""
 

@@ -1,4 +1,4 @@
-"""Reading files that may come from a stranger: regular files only, of bounded size, and not through a link.
+"""Reading files that may come from a stranger: regular files only, of bounded size, and not through a link; and text of any encoding.
 
 A run's folder may hold links to your files, pipes that never answer, devices, and files that claim or expand to gigabytes.
 The folder or file that a user names may itself be a link (``named``).
@@ -6,11 +6,14 @@ The folder or file that a user names may itself be a link (``named``).
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
 import stat
 from typing import IO, TYPE_CHECKING, Any
+
+from .errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +119,14 @@ def parse_json(text: str | bytes) -> Any:
     return found
 
 
+def read_object(path: Path, most: int = 64 * MB, *, within: Path | None = None) -> dict[str, Any]:
+    """The JSON object in a file: names with values. Raises OSError or ValueError for anything else."""
+    found = parse_json(read_text(path, most, within=within))
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not names with values")
+    return found
+
+
 def _integer(digits: str) -> int:
     if len(digits) > _LONGEST_INTEGER:
         raise ValueError(f"an integer of {len(digits):,} digits")
@@ -131,3 +142,27 @@ def is_deep(value: object, levels: int = DEEPEST) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(is_deep(item, levels - 1) for item in inner)
+
+
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def decode_text(data: bytes, source: str | Path) -> str:
+    """The text of a file's bytes in UTF-8, or in UTF-16 with a byte order mark, without the mark.
+
+    Raises DataError, which names ``source``, the line, the byte, and the command that converts the file.
+    """
+    mark = next((m for m in _MARKS if data.startswith(m)), b"")
+    encoding, data = _MARKS.get(mark, "utf-8"), data[len(mark) :]
+    if encoding == "utf-8" and b"\0" in data:
+        raise DataError(f"{source} holds zero bytes: save the file as UTF-8, or as UTF-16 with a byte order mark")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        byte = f"byte 0x{data[error.start]:02x}"
+    name, guess = ("UTF-8", "ISO-8859-1") if encoding == "utf-8" else (encoding.upper(), "UTF-16")
+    raise DataError(
+        f"{source} line {line} is not {name} ({byte}); if the file is in {guess}, convert it: "
+        f"iconv -f {guess} -t UTF-8 FILE > NEW"
+    )

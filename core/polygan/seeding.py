@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .errors import ConfigError, one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -114,3 +116,29 @@ class Noise:
     def integers(self, high: int, n: int, *shape: int) -> torch.Tensor:
         """(n, *shape) integers uniform in [0, high), int64."""
         return self._draw(n, lambda m: torch.randint(high, (m, *shape), generator=self._generator, device=self.device))
+
+
+class Latents(Noise):
+    """Noise whose first normal numbers are ``values`` (n, ...); further numbers are those of the seed."""
+
+    def __init__(self, values: object, seed: int) -> None:
+        super().__init__("cpu", block=64)
+        self.reset(seed)
+        try:
+            self.values = torch.as_tensor(values).detach().cpu()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"latents are no numbers ({one_line(error)}); hand over a tensor (n, latent_dim)"
+            ) from None
+        self.used = False
+
+    def normal(self, n: int, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """The given latents at the first call. ConfigError for latents of another shape."""
+        drawn = super().normal(n, *shape, dtype=dtype)
+        if self.used:
+            return drawn
+        self.used = True
+        if self.values.shape != drawn.shape:
+            wanted = ", ".join(["n", *map(str, shape)])
+            raise ConfigError(f"latents have shape {tuple(self.values.shape)}, and this run takes ({wanted})")
+        return self.values.to(drawn.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import polygan
-from polygan.game.sides import of_class
+from polygan.game.recipe import of_class
 from polygan_image.scores.pairs.distributions import COPY, MATCHED, matched
 from polygan_image.scores.pairs.layers import _network, distance
 from polygan_image.scores.pairs.similarity import psnr

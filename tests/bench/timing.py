@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from polygan.training.device import is_emulated
+from polygan.training.distributed import is_emulated
 
 PRECISIONS = ("fp32",) if is_emulated("bf16", torch.device("cpu")) else ("fp32", "bf16")
 """What is measured: where the CPU emulates bf16 there is nothing to gain, and it takes minutes a step."""

@@ -17,7 +17,7 @@ from polygan import ConfigError
 from polygan.cli import command_line, main
 from polygan.cli.output import only_json, print_json
 from polygan.data import saving
-from polygan.data.cache import locks, overview
+from polygan.data.cache import folders, overview
 from polygan.runs.folder import locked
 from polygan.settings.trainer import RunSettings
 
@@ -65,8 +65,8 @@ class Msvcrt:
 
 @pytest.fixture
 def windows_locks(monkeypatch):
-    monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(locks, "msvcrt", Msvcrt())
+    monkeypatch.setattr(folders, "fcntl", None)
+    monkeypatch.setattr(folders, "msvcrt", Msvcrt())
 
 
 def test_a_run_is_locked_by_msvcrt(windows_locks, tmp_path):
@@ -79,8 +79,8 @@ def test_a_run_is_locked_by_msvcrt(windows_locks, tmp_path):
 
 
 def test_a_system_without_any_locks_trains_without(monkeypatch, tmp_path):
-    monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(locks, "msvcrt", None)
+    monkeypatch.setattr(folders, "fcntl", None)
+    monkeypatch.setattr(folders, "msvcrt", None)
     with locked(tmp_path), locked(tmp_path):
         pass
 

@@ -21,6 +21,7 @@ from polygan_image.dreaming.command import Dream
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
+    "PYPI.md",
     "examples/gallery/README.md",
     "plugins/image/PYPI.md",
     *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("plugins/*/README.md"))),

@@ -33,7 +33,7 @@ def test_the_image_of_docker_copies_and_installs_what_is_there():
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
     assert all((ROOT / name).exists() for name in copied)
-    assert {"pyproject.toml", "README.md", "LICENSE", "core", "plugins"} <= set(copied)
+    assert {"pyproject.toml", project(ROOT)["readme"], "LICENSE", "core", "plugins"} <= set(copied)
     (install,) = (line for line in lines if "pip install" in line)
     folders = {re.sub(r"\[.*\]", "", word) for word in shlex.split(install) if word.startswith(".")}
     assert folders == {".", *(f"./plugins/{folder.name}" for folder in PROJECTS[1:])}

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_dcgan import DIGITS, generate, networks, recipe
 
 from polygan import ConfigError, Noise, class_index
-from polygan.settings.parser import build, option_values
+from polygan.settings.parser import build, option_types
+from polygan.settings.words import read_words
 from polygan_image.sampling import Sampling, apportion, keys_of_walk, latents, slerp_rows
 
 
@@ -119,7 +120,7 @@ def test_a_class_may_be_called_by_a_number():
     names = ("0", "1", "10", "2")  # folders in their order
     assert class_index(2, names) == class_index("2", names) == 3
     assert class_index(1, ("cat", "dog")) == class_index("1", ("cat", "dog")) == 1
-    chosen = build(Sampling, option_values(Sampling, ["--label", "10"], "x"), "x").label
+    chosen = build(Sampling, read_words(["--label", "10"], option_types(Sampling))[0], "x").label
     assert class_index(chosen, names) == 2
     with pytest.raises(ConfigError, match="label = 010 is outside"):
         class_index("010", ("0", "1", "x"))

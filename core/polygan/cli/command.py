@@ -1,22 +1,23 @@
-"""A command: its places, its options, and how the words after its name become arguments."""
+"""A command: its places, its options, and how the words after its name become arguments; and the same for a plugin's command."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ..errors import ConfigError
-from ..settings.help import Entry, kind_text, listing, plain_text
+from ..settings.help import Entry, kind_text, listing, option_entries, plain_text
 from ..settings.words import is_option, is_switch, read_words, stray, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..plugins.catalogue import Catalogue
 
 Arguments = SimpleNamespace
 """The values of a command's places and options, by name."""
 
+T = TypeVar("T")
 HELP = Literal["true", "all"]
 SHORT = {"-h": "help", "-n": "n"}
 
@@ -54,6 +55,10 @@ class Option(NamedTuple):
         )
 
 
+JSON: Mapping[str, Option] = {"json": Option(bool, "machine-readable output", default=False)}
+"""The option of commands that print JSON for programs."""
+
+
 class Command(NamedTuple):
     """A command of polygan. ``run`` takes the catalogue, the arguments and the words that are left for a recipe's options."""
 
@@ -71,16 +76,16 @@ class Command(NamedTuple):
         words += [o.entry(key).typed for key, o in self.options.items() if o.required]
         return " ".join([*words, "[options]"])
 
-    def help(self, name: str) -> str:
-        """The help text: usage, places and options of the command."""
+    def help(self, name: str, entries: Iterable[Entry] | None = None) -> str:
+        """The help text: usage, places and options of the command; ``entries`` are options that are typed in another way."""
         parts = [f"{self.usage(name)}\n\n{self.summary}"]
         if self.places:
             parts.append(listing("first", [Entry(p.name.upper(), p.meaning) for p in self.places]))
-        return "\n\n".join([*parts, self.options_help()])
+        return "\n\n".join([*parts, self.options_help(entries=entries)])
 
-    def options_help(self, title: str = "options") -> str:
+    def options_help(self, title: str = "options", entries: Iterable[Entry] | None = None) -> str:
         """The part of the help text about the command's own options."""
-        entries = [option.entry(key) for key, option in self.options.items()]
+        entries = (option.entry(key) for key, option in self.options.items()) if entries is None else entries
         return listing(title, [*entries, Entry("--help, -h", "show this")])
 
     def read(self, name: str, words: Sequence[str]) -> tuple[Arguments, list[str]]:
@@ -115,3 +120,31 @@ class Command(NamedTuple):
         for key, option in self.options.items():
             if option.required and values[key] is None:
                 raise ConfigError(f"{written(key)} is missing: `{self.usage(name)}`")
+
+
+def read_options(command: str, kind: type[T], words: Sequence[str], *, first: str | Sequence[str] = "") -> T | None:
+    """The options of the plugin's command ``polygan COMMAND ...``, an instance of the frozen dataclass ``kind``.
+
+    The docstrings of the fields are the help text. The field called ``first`` is typed as a word without a name, and must be there;
+    several such fields are typed in order. Returns None after ``--help`` was answered. Raises ConfigError for an unknown option, a stray word and a value out of range.
+    """
+    from ..settings.parser import build, option_types  # slow to import, and no command of polygan needs it here
+
+    places = [first] if isinstance(first, str) and first else list(first)
+    types = {name: of for name, of in option_types(kind).items() if name not in places}
+    entries = option_entries(kind)
+    named = tuple(Place(name, entries.pop(name).said) for name in places)
+    shown = Command(" ".join((kind.__doc__ or "").split()), lambda *_: None, named)
+    if {"--help", "-h"} & {*words}:
+        print(shown.help(command, entries.values()))
+        return None
+    values, rest = read_words(words, types)
+    for place in places:
+        at = next((i for i, word in enumerate(rest) if not is_option(word)), None)
+        if at is None and not rest:
+            raise ConfigError(f"which {place}? `{shown.usage(command)}`; `polygan {command} --help` explains it")
+        if at is not None:
+            values[place] = rest.pop(at)
+    if rest:
+        raise stray(rest, types, f"polygan {command}", f"`polygan {command} --help` lists the options")
+    return build(kind, values, f"polygan {command}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import ConfigError, PluginError, PolyganError, Preempted, did_you_mean
 from ..messages import fail, shown_on_stderr
-from ..plugins.offered import missed
+from ..plugins.discovery import missed
 from ..settings.help import Entry, listing
 from ..settings.words import Each, is_option, read_words, stray
 from .commands import VERBS

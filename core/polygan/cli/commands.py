@@ -11,12 +11,11 @@ from ..errors import ConfigError
 from ..messages import plural, printable
 from ..settings.help import Entry
 from ..settings.words import Each
-from .command import Arguments, Command, Option, Place
+from .command import JSON, Arguments, Command, Option, Place
 from .data_commands import tell_receipt
 from .environment import ENVIRONMENT, completing
-from .listing import list_plugins, list_registered
+from .output import list_plugins, list_registered
 from .run_commands import COMMANDS
-from .settings_files import read_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
-    layers, recipe = read_layers(arguments.config, arguments.recipe)
+    layers, recipe = [], arguments.recipe
+    if arguments.config:
+        from ..settings.parser import read_layers  # slow to import, and a recipe alone needs no file
+
+        layers, recipe = read_layers(arguments.config, recipe)
     if arguments.help and recipe is None:
         print(VERBS["train"].help("train"))
         print("\n`polygan train RECIPE --help` shows the options of a recipe.")
@@ -152,7 +155,6 @@ def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> No
 _RUN = Place("run", "the run's folder, e.g. runs/dcgan-mnist-5k")
 _MODEL = Place("run", "a run's folder, or an exported .safetensors file")
 _STEP = {"step": Option(int, "the checkpoint of this step; without --step, the newest")}
-_JSON = {"json": Option(bool, "machine-readable output", default=False)}
 _DEVICE = {"device": Option(str, "auto, cpu, cuda or cuda:N", default="auto", value="NAME")}
 _ALLOW_CODE = {
     "allow_code": Option(
@@ -164,9 +166,9 @@ _ALLOW_CODE = {
 
 VERBS: dict[str, Command] = {
     "list": Command(
-        "what is installed: recipes, data sets, metrics, domains, formats, commands", list_registered, options=_JSON
+        "what is installed: recipes, data sets, metrics, domains, formats, commands", list_registered, options=JSON
     ),
-    "plugins": Command("every plugin: loaded, disabled or failed, and why", list_plugins, options=_JSON),
+    "plugins": Command("every plugin: loaded, disabled or failed, and why", list_plugins, options=JSON),
     "train": Command(
         "train a recipe on data",
         _train,
@@ -251,7 +253,7 @@ VERBS: dict[str, Command] = {
             **_ALLOW_CODE,
             **_STEP,
             **_DEVICE,
-            **_JSON,
+            **JSON,
         },
         open=True,
     ),

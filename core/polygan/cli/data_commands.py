@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
 from ..messages import plural, printable, say, warn
-from .command import Arguments, Command, Option, Place
-from .listing import print_table
-from .output import print_json
+from .command import JSON, Arguments, Command, Option, Place
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +97,7 @@ def _domain(catalogue: Catalogue, path: str, named: str | None) -> Domain:
 
 def _names(path: Path) -> list[str]:
     """The names of the files at a path, in lower case."""
-    from ..data.walk import walk_files
+    from ..data.source import walk_files
     from ..errors import DataError
 
     if str(path).startswith("hf:"):  # which every domain may read that reads Parquet files
@@ -126,7 +125,7 @@ def _settings(config: type[DataSettings], path: str, words: Sequence[str]) -> Da
 
 
 def _cache(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
-    from ..data.build import cache_folder
+    from ..data.cache.folders import cache_folder
     from ..data.cache.overview import kept_in
     from ..data.source import DataSettings
 
@@ -177,7 +176,7 @@ COMMANDS: dict[str, Command] = {
             "domain": Option(str, "the domain; without --domain, the one that reads most of the files", value="ID"),
             "out": Option(str, "decode some samples and write them: sheet.png, sheet.wav, or a folder", value="FILE"),
             "samples": Option(int, "the number of samples for --out, evenly spaced", default=64),
-            "json": Option(bool, "machine-readable output", default=False),
+            **JSON,
         },
         open=True,
     ),
@@ -189,7 +188,7 @@ COMMANDS: dict[str, Command] = {
             "clear": Option(bool, "remove everything that no process uses", default=False),
             "older_than": Option(float, "remove what no process has used for so many days", value="DAYS"),
             "cache": Option(str, "the folder; without --cache, $POLYGAN_CACHE, else the system's", value="FOLDER"),
-            "json": Option(bool, "machine-readable output", default=False),
+            **JSON,
         },
     ),
 }

@@ -11,8 +11,7 @@ from ..data.domain import Domain, Samples
 from ..errors import ConfigError
 from ..files import only_files
 from ..messages import plural, warn
-from .listing import print_scores
-from .output import print_json
+from .output import print_json, print_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

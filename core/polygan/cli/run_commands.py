@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-from ..messages import plural, printable, say
+from ..messages import cut, plural, printable, say
 from ..settings.words import is_option, stray
-from .command import Arguments, Command, Option, Place
+from .command import JSON, Arguments, Command, Option, Place
 from .data_commands import COMMANDS as DATA_COMMANDS
-from .listing import print_table
-from .output import print_json
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
     from ..record.overview import RunRow
-
-_JSON = {"json": Option(bool, "machine-readable output", default=False)}
 
 
 def _runs(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -75,16 +72,12 @@ def _compare(arguments: Arguments, rest: Sequence[str]) -> None:
     for note in found.notes:
         print(note)
     shorts = [run.name for run in found.runs]
-    settings = [(name, *map(_short, values)) for name, values in found.settings.items()]
+    settings = [(name, *(cut(value, 60) for value in values)) for name, values in found.settings.items()]
     print_table("settings that differ", ("name", *shorts), settings)
     print_table("last scores", ("name", *shorts), found.score_rows())
     if not settings:
         print("no settings differ")
     print(printable(f"{plural(len(found.runs), 'run')} compared: {page}"))
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= 60 else f"{value[:60]}…"
 
 
 COMPARE = Command(
@@ -93,7 +86,7 @@ COMPARE = Command(
     (),
     {
         "out": Option(str, "the page to write; without --out, compare.html beside the first run", value="FILE.html"),
-        **_JSON,
+        **JSON,
     },
     open=True,
 )
@@ -104,7 +97,7 @@ COMMANDS: dict[str, Command] = {
         "a table of runs: recipe, data, step, best score, state; `runs compare A B` compares runs",
         _runs,
         (Place("folder", "the folder of the runs; without FOLDER, ./runs", required=False),),
-        _JSON,
+        JSON,
         open=True,
     ),
     **DATA_COMMANDS,

@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .build import build_store, cache_folder
+    from .build import build_store
+    from .cache.folders import cache_folder, remembered
     from .domain import Domain, Samples
-    from .learned import remembered
     from .rows.joined import Joined
     from .source import Batch, DataSettings, Fact, Field, LeftOut, Source
     from .store import Split, Store, split_rows, split_store
     from .stream import Stream, Streams
 
 _HOME = {
-    "build": "build_store cache_folder",
+    "build": "build_store",
     "domain": "Domain Samples",
-    "learned": "remembered",
+    "cache.folders": "cache_folder remembered",
     "rows.joined": "Joined",
     "source": "Batch DataSettings Fact Field LeftOut Source",
     "store": "Split Store split_rows split_store",

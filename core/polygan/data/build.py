@@ -13,8 +13,7 @@ from ..errors import DISK_FULL, DataError
 from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
-from .cache.place import folder_of
-from .cache.sums import sums_of
+from .cache.folders import cache_folder, sums_of
 from .decoding import decoded
 from .store import FORMAT, DamagedStore, Store, with_sums
 
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 
 _LARGE = 8 << 30
 """Bytes of a store from which on the user is told that checking takes a while."""
-
-
-def cache_folder(settings: DataSettings) -> Path:
-    """``settings.cache``, else $POLYGAN_CACHE, else the system's folder for caches (`folder_of`)."""
-    return folder_of(settings.cache)
 
 
 def build_store(

@@ -12,8 +12,7 @@ import torch
 
 from ..errors import ConfigError, DataError
 from .pieces import to_html
-from .rows.picking import rows_of
-from .rows.showing import as_numpy, summary
+from .rows.showing import as_numpy, rows_of, summary
 from .saving import check_folder, file_suffix, save_folder
 from .source import Batch, DataSettings, Source
 

@@ -12,9 +12,7 @@ import torch
 
 from ..errors import DataError
 from ..files import write_text
-from .cache.locks import NAME as LOCK
-from .cache.locks import Busy, hold
-from .cache.sums import Part, sums_of, text_sum
+from .cache.folders import LOCK, Busy, Part, hold, sums_of, text_sum
 from .source import Field
 
 if TYPE_CHECKING:

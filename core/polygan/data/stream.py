@@ -1,8 +1,9 @@
-"""Streams: the batches of a turn, by index."""
+"""Streams: the batches of a turn, by index, and the order of an epoch whose batches have like cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..messages import plural
 from ..seeding import mix
-from .rows.sorting import sorted_in_windows
 from .store import Split
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from .domain import Domain
     from .source import Batch
 
@@ -138,3 +140,38 @@ class Streams(Mapping[str, Stream]):
         if split not in self._labels:
             self._labels[split] = found.store.gather("label", found.rows).numpy()
         return found.rows[self._labels[split] == self._classes.index(kind)]
+
+
+WINDOW = 24
+"""Batches that are sorted together, about: an epoch is cut into windows of like size."""
+
+
+def sorted_in_windows(order: np.ndarray, costs: np.ndarray, start: int, batch: int, rng: Generator) -> np.ndarray:
+    """The shuffled rows ``order`` (n,) of an epoch, so that rows of like cost share a batch: a permutation of ``order``.
+
+    ``costs`` (n,) are those of ``order``. ``start`` counts the rows of all epochs before, since batches begin at multiples of
+    ``batch``. Each window of about `WINDOW` batches is sorted by cost and cut into batches, and its batches are shuffled.
+    """
+    head = min(-start % batch, len(order))  # rows that share a batch with the epoch before
+    whole = (len(order) - head) // batch
+    if not whole:
+        return order
+    count = max(1, round(whole / WINDOW))
+    cuts = [0, *(head + batch * (whole * k // count) for k in range(1, count)), len(order)]
+    parts = []
+    for begin, end in pairwise(cuts):
+        rows = order[begin:end][np.argsort(costs[begin:end], kind="stable")]
+        parts.append(_shuffled(rows, 0 if begin else head, batch, rng))
+    return np.concatenate(parts)
+
+
+def _shuffled(rows: np.ndarray, head: int, batch: int, rng: Generator) -> np.ndarray:
+    """The sorted rows of a window as batches in shuffled order, between ``head`` rows and what is left over.
+
+    Rows that share a batch with another epoch come from the middle, so that the two epochs bring rows of like cost.
+    """
+    loose = head + (len(rows) - head) % batch
+    middle = (len(rows) - loose) // 2 // batch * batch
+    odd = rows[middle : middle + loose]
+    batches = np.concatenate([rows[:middle], rows[middle + loose :]]).reshape(-1, batch)
+    return np.concatenate([odd[:head], rng.permutation(batches).ravel(), odd[head:]])

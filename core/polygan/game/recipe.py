@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, 
 
 import torch
 
+from ..data.store import Split
+from ..errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain, Samples
     from ..data.source import Batch
-    from ..data.store import Split
     from ..files import Facts
     from ..seeding import Noise
     from ..settings.trainer import TrainerSettings
@@ -204,3 +206,35 @@ def swapped(networks: Mapping[str, nn.Module], stands_in: Mapping[str, str]) -> 
         network, _, part = path.partition(".")
         found[name] = networks[network].get_submodule(part)
     return found
+
+
+def sides_of(recipe: AnyRecipe, options: object = None) -> Sides | None:
+    """The sides of a recipe for ``options`` (None: its defaults); None where samples are not made from a class of the data."""
+    if recipe.given is None or recipe.invents:
+        return None
+    return recipe.sides(recipe.Sampling() if options is None else options)
+
+
+def of_class(split: Split, name: str) -> Split:
+    """The samples of one class, in the order of the split."""
+    labels = split.store.gather("label", split.rows).numpy()
+    return Split(split.store, split.rows[labels == split.store.info["classes"].index(name)], split.name)
+
+
+def compared(recipe: AnyRecipe, splits: Mapping[str, Split], options: object = None) -> dict[str, Split]:
+    """The part of each split that generated samples are compared with: for two sides, the samples of the class that is made."""
+    sides = sides_of(recipe, options)
+    return {name: split if sides is None else of_class(split, sides.made) for name, split in splits.items()}
+
+
+def count_of(recipe: AnyRecipe, n: int | None, latents: Any) -> int | None:
+    """The number of samples: that of the latents where there are latents. ConfigError where latents do not fit the call."""
+    if latents is None:
+        return n
+    if recipe.given is not None and not recipe.invents:
+        raise ConfigError(f"{type(recipe).__name__} makes samples from {recipe.given}; leave latents out")
+    if not hasattr(latents, "__len__") or not len(latents):
+        raise ConfigError("latents hold no row; hand over a tensor (n, latent_dim) with n >= 1")
+    if n not in (None, len(latents)):
+        raise ConfigError(f"n = {n} and {len(latents)} latents do not fit; leave n out")
+    return len(latents)

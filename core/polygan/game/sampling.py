@@ -14,10 +14,8 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError, did_you_mean
-from ..seeding import Noise, mix, preserved_generators, seed_everything
-from .latents import Latents
-from .recipe import HasStream, Request
-from .sides import compared, of_class, sides_of
+from ..seeding import Latents, Noise, mix, preserved_generators, seed_everything
+from .recipe import HasStream, Request, compared, of_class, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,7 +52,7 @@ def make_samples(
     no generator takes, and for more samples than the memory can hold.
     """
     _check_given(recipe, given is not None)
-    device, noise = _device_of(networks), seeded_noise(seed)
+    device, noise = device_of(networks), seeded_noise(seed)
     if latents is not None:
         noise = Latents(latents, checked_seed(seed))
     options = recipe.Sampling() if options is None else options
@@ -88,7 +86,7 @@ def stream_samples(
             own = mix(seed, _PIECE, k) if k and piece.kind != "frames" else seed
             yield make_samples(recipe, networks, len(piece), own, options, given=piece, domain=domain)
         return
-    device, noise = _device_of(networks), seeded_noise(seed)
+    device, noise = device_of(networks), seeded_noise(seed)
     options = recipe.Sampling() if options is None else options
     made = recipe.stream(networks, iter(pieces), Request(1, noise, options, device))
     moving = False
@@ -161,7 +159,8 @@ def _check_given(recipe: AnyRecipe, there: bool) -> None:
         raise ConfigError(f"{type(recipe).__name__} makes samples from noise and takes no input; leave the input out")
 
 
-def _device_of(networks: Mapping[str, nn.Module]) -> torch.device:
+def device_of(networks: Mapping[str, nn.Module]) -> torch.device:
+    """The device of the networks; the CPU for networks without parameters."""
     return next((p.device for net in networks.values() for p in net.parameters()), torch.device("cpu"))
 
 

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..errors import ConfigError, PluginError, did_you_mean
 from ..messages import warn
-from ..settings.checks import unfit
-from .discovery import Candidate, PluginStatus, Refused, attach, installed, known_names, unmarked
+from ..settings.ranges import unfit
+from .discovery import NONE, Candidate, PluginStatus, Refused, attach, installed, known_names, missed, unmarked
 from .importing import explain, imported, load_file, watched
-from .kinds import KINDS, kind_of
+from .kinds import KINDS, collect, divided, kind_of
 from .listeners import Listeners
-from .offered import NONE, missed
-from .specs import collect, divided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.build import cache_folder
+from ..data.cache.folders import cache_folder
+from ..game.recipe import compared
 from ..game.sampling import given_of, has_truth, make_samples, shown_beside
-from ..game.sides import compared
 from ..scoring.evaluation import Evaluation
 from ..scoring.trust import NO_TRUST, Trust
 

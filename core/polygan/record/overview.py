@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..data.cache.locks import Busy, hold
+from ..data.cache.folders import Busy, hold
 from ..errors import ConfigError, did_you_mean, one_line
-from ..reading import MB, open_regular, parse_json, read_text
+from ..reading import MB, open_regular, parse_json, read_object, read_text
+from ..scoring.sides import number
 from ..settings.bounded_yaml import parse_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ..scoring.records import Record
@@ -26,7 +26,6 @@ _TAIL = 64 << 10  # bytes at the end of a log that are always read
 _SCORES = 4 * MB  # bytes at the end of a log that are searched for the best score
 _STATUS = {"finished": "finished", "preempted": "stopped", "interrupted": "stopped", "failed": "failed"}
 _SIGNS = {"lower": 1, "higher": -1}  # a checkpoint keeps a score so that less is better
-_WANTED = ("recipe", "steps", "data")
 _PARTS = ("config.yaml", "log.jsonl", "data.json", "environment.json", "checkpoints", ".launch")
 
 
@@ -98,7 +97,8 @@ def run_row(folder: Path) -> RunRow:
     if not (folder / "config.yaml").is_file():
         half = any((folder / name).exists() for name in _PARTS)
         raise ConfigError("half-made: it has no config.yaml" if half else "not a run: it has no config.yaml")
-    config = _config(folder / "config.yaml")
+    found = parse_yaml(read_text(folder / "config.yaml", MB, errors="replace"))
+    config: dict[Any, Any] = found if isinstance(found, dict) else {}
     recipe, data, steps = config.get("recipe"), config.get("data"), config.get("steps")
     if not isinstance(recipe, str):
         raise ConfigError("damaged: its config.yaml names no recipe")
@@ -118,35 +118,6 @@ def run_row(folder: Path) -> RunRow:
         state=_state(folder, records),
         written=datetime.fromtimestamp(changed).astimezone(),
     )
-
-
-# The settings
-
-
-def _config(path: Path) -> Mapping[str, Any]:
-    """The settings that a row shows. Parsing only their lines is ten times as fast as parsing the file."""
-    text = read_text(path, MB, errors="replace")
-    with suppress(ValueError):
-        found = parse_yaml(_wanted(text))
-        if isinstance(found, dict) and "recipe" in found:
-            return found
-    found = parse_yaml(text)
-    return found if isinstance(found, dict) else {}
-
-
-def _wanted(text: str) -> str:
-    """The lines of the recipe, the steps and the source of the data, each with the lines that continue it."""
-    kept: list[str] = []
-    keep, inside = False, False
-    for line in text.splitlines():
-        if not line.startswith(" "):
-            key = line.partition(":")[0]
-            keep, inside = key in _WANTED, key == "data"
-        elif inside and not line.startswith("   "):
-            keep = line.startswith("  source:")
-        if keep:
-            kept.append(line)
-    return "\n".join(kept)
 
 
 # The log
@@ -175,13 +146,6 @@ def _records(data: bytes) -> Iterator[Record]:
 
 def _step(step: object) -> int | None:
     return step if type(step) is int and 0 <= step < 1 << 53 else None
-
-
-def _finite(value: object) -> float | None:
-    """A finite float; None for anything else. A whole number of JSON may be too large for a float."""
-    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        return None
-    return float(value)
 
 
 def _state(folder: Path, records: list[Record]) -> str:
@@ -227,7 +191,7 @@ def _evaluated(records: Iterable[Record], step: int | None) -> tuple[Best, str] 
         if record.get("event") != "evaluated" or not isinstance(scores, list) or not scores:
             continue
         at, first = _step(record.get("step")), scores[0] if isinstance(scores[0], dict) else {}
-        value = _finite(first.get("value"))
+        value = number(first.get("value"))
         if at is not None and step in (None, at) and value is not None:
             best = Best(str(first.get("name")), value, at), str(first.get("better"))
     return best
@@ -237,8 +201,7 @@ def _scored(folder: Path) -> Iterator[tuple[float, int]]:
     """Score (lower is better) and negative step of the checkpoints that have a score."""
     for path in (folder / "checkpoints").glob("step-*/manifest.json"):
         with suppress(OSError, ValueError):
-            found = parse_json(read_text(path, MB, within=folder))
-            found = found if isinstance(found, dict) else {}
-            score, step = _finite(found.get("score")), _step(found.get("step"))
+            found = read_object(path, MB, within=folder)
+            score, step = number(found.get("score")), _step(found.get("step"))
             if score is not None and step is not None:
                 yield score, -step

@@ -14,7 +14,7 @@ from ..data.pieces import save_pieces
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
-from ..scoring.better import cost
+from ..scoring.judged import cost
 from ..scoring.scores import compute_scores, flat, picking_metric
 from ..scoring.signals import collapse_signals, overfitting_signal
 from ..training.trainer import Listener

@@ -14,6 +14,7 @@ from ..record.log import read_log
 from ..record.overview import RunRow, check_run, run_row
 from ..scoring.judged import baseline_of, newest_scores
 from ..settings.bounded_yaml import parse_yaml
+from ..settings.changes import flat
 from .charts import MOST_RUNS, Series, overlay, run_colour, series_of
 from .html import finite, number
 from .rendering import page, part, shown
@@ -104,7 +105,7 @@ class Comparison:
             ("Last scores", self._score_table(names)),
             ("Curves", self._curves(legend)),
         )
-        write_text(path, page("compare.html", title=title, notes=self.notes, sections=sections))
+        write_text(path, page(title=title, head=part("comparison_head", title, self.notes), sections=sections))
         return path
 
     def _settings_table(self, names: Sequence[str]) -> str:
@@ -156,19 +157,13 @@ def _read(folder: Path, name: str) -> Compared:
     except (OSError, ValueError) as error:
         raise ConfigError(f"the settings of run {folder} cannot be read ({error}); restore config.yaml") from None
     records = read_log(folder / "log.jsonl")
-    settings = _flat(config) if isinstance(config, dict) else {}
+    found = flat(config) if isinstance(config, dict) else ()
+    settings = {name: _text(value) for name, value in found if name not in _NAMES}
     return Compared(name, row, settings, newest_scores(records), series_of(records))
 
 
-def _flat(facts: Mapping[Any, object], prefix: str = "") -> dict[str, str]:
-    """Every setting as text by its dotted name, without the names of the run."""
-    found: dict[str, str] = {}
-    for key, value in facts.items():
-        if isinstance(value, dict) and value:
-            found |= _flat(value, f"{prefix}{key}.")
-        elif prefix or key not in _NAMES:
-            found[f"{prefix}{key}"] = value if isinstance(value, str) and value else json.dumps(value, default=str)
-    return found
+def _text(value: object) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, default=str)
 
 
 def _step(row: RunRow) -> str:

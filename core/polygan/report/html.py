@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
+from ..settings.changes import flat
 from .rendering import part, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..data.pieces import Record as StoredPiece
 
@@ -51,14 +52,6 @@ def duration(seconds: object) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in facts.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _short(value: object) -> object:
     """The value; of a text that is too long for a table, its beginning."""
     return f"{value[:200]}… ({len(value):,} characters)" if isinstance(value, str) and len(value) > 400 else value
@@ -69,7 +62,7 @@ def tables(facts: Mapping[str, object], title: str = "") -> Markup:
     nested = {str(key): value for key, value in facts.items() if isinstance(value, dict) and value}
     plain = {key: value for key, value in facts.items() if str(key) not in nested}
     parts = ([(title, plain)] if plain else []) + list(nested.items())
-    return part("tables", [(name, [(key, _short(value)) for key, value in _flat(rows)]) for name, rows in parts])
+    return part("tables", [(name, [(key, _short(value)) for key, value in flat(rows)]) for name, rows in parts])
 
 
 def soft(sentence: str) -> Markup:

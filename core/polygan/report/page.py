@@ -146,7 +146,7 @@ def _health(records: Sequence[Record]) -> Markup:
 # The page
 
 
-def _header(config: Facts, data: Facts, environment: Facts, records: Sequence[Record]) -> dict[str, object]:
+def _header(config: Facts, data: Facts, environment: Facts, records: Sequence[Record]) -> tuple[object, ...]:
     """The recipe, the data, the time of training, and how training ended, for the head of the page."""
     told = [r for r in records if r.get("event") not in ("evaluated", "diverged")]
     state = next((r for r in reversed(told) if r.get("event") in ("started", "resumed", "ended")), {})
@@ -173,12 +173,7 @@ def _header(config: Facts, data: Facts, environment: Facts, records: Sequence[Re
         ),
         ("Precision", environment.get("precision", config.get("precision", "unknown")), ""),
     ]
-    return {
-        "recipe": config.get("recipe", "An unknown recipe"),
-        "source": _source(config),
-        "status": status[:1].upper() + status[1:],
-        "facts": facts,
-    }
+    return config.get("recipe", "An unknown recipe"), _source(config), status[:1].upper() + status[1:], facts
 
 
 def _seconds(records: Sequence[Record]) -> float:
@@ -246,6 +241,6 @@ def write_report(folder: Path) -> Path:
     )
     title = f"{config.get('recipe', 'polygan')} on {_source(config)}: {name}"
     path = folder / "report.html"
-    head = _header(config, data, environment, records)
-    write_text(path, page("report.html", title=title, name=name, sections=sections, **head))
+    head = part("report_head", name, *_header(config, data, environment, records))
+    write_text(path, page(title=title, head=head, sections=sections))
     return path

@@ -35,10 +35,10 @@ def clean(value: object) -> str:
     return printable(value, keep=_KEPT)
 
 
-def page(template: str, **values: object) -> str:
-    """A whole page from a template in ``templates``, with the style sheet of the report."""
+def page(**values: object) -> str:
+    """A whole page from ``templates/page.html``: its ``title``, ``head`` and ``sections``, with the style sheet of the report."""
     css = Markup((_HERE / "report.css").read_text("utf-8"))
-    text = _environment().get_template(template).render(css=css, **values)
+    text = _environment().get_template("page.html").render(css=css, **values)
     return text.encode("utf-8", "backslashreplace").decode()  # a name may hold what UTF-8 does not
 
 

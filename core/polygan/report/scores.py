@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from ..scoring.better import NEAR, wanted
-from ..scoring.judged import baseline_of, beats_baseline, claim, newest_scores
+from ..scoring.judged import NEAR, baseline_of, beats_baseline, claim, newest_scores, wanted
 from .charts import PLOT_COLOURS, plot
 from .html import finite, number, soft
 from .rendering import part, shown

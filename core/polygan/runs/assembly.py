@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ..data.build import build_store, store_path
 from ..data.store import split_store
 from ..errors import ConfigError, DataError, PluginError, did_you_mean
+from ..game.recipe import sides_of
 from ..game.sampling import has_truth
-from ..game.sides import sides_of
 from ..messages import plural, say
 from ..plugins.catalogue import get_catalogue
 from ..record.job import Job
@@ -24,7 +24,7 @@ from ..settings.words import nested, read_words
 from .data.located import located
 from .data.receipt import receipt_of
 from .data.survey import add_survey, put, saved_survey
-from .handed.stored import HANDED, Stored, stored_source
+from .handed.tensors import HANDED, Stored, stored_source
 from .missing import handed_remedy, plugin_remedy
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
-from ..data.cache.locks import lock_file
-from ..errors import ConfigError, DataError, did_you_mean, one_line
+from ..data.cache.folders import lock_file
+from ..errors import ConfigError, DataError, one_line
 from ..files import Format, all_inside, open_lock, regular, write_text
 from ..messages import warn
-from ..reading import parse_json, read_text
+from ..reading import read_object
 from ..record.environment import environment
+from ..record.overview import check_run
 from .data.located import where
 from .launch import alive
 
@@ -59,21 +60,16 @@ _FOLDERS = ("samples", "checkpoints", "tensorboard")
 def run_folder(path: str | Path) -> Path:
     """The folder of an existing run. Raises ConfigError if the path is no run."""
     folder = Path(path)
-    if not (folder / "config.yaml").is_file():
-        near = [p.parent.name for p in folder.parent.glob("*/config.yaml")] if folder.parent.is_dir() else []
-        raise ConfigError(f"{str(path)!r} is not a run: it has no config.yaml{did_you_mean(folder.name, near)}")
+    check_run(folder)
     return folder
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file that every run has: names with values."""
     try:
-        found = parse_json(read_text(path))
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}, not names with values")
+        return read_object(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); the run is damaged, so train a new run") from None
-    return found
 
 
 def read_data(folder: Path) -> DataFacts:
@@ -101,10 +97,9 @@ def read_data(folder: Path) -> DataFacts:
 def environment_of(folder: Path) -> Mapping[str, object]:
     """The facts of the machine that a run was last trained on; empty if environment.json is missing or damaged."""
     try:
-        found = parse_json(read_text(folder / "environment.json"))
+        return read_object(folder / "environment.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def check_links(folder: Path) -> None:

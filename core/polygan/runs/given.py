@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.domain import Samples
 from ..data.saving import known_suffix, one_by_one
-from ..data.walk import walk_files
+from ..data.source import walk_files
 from ..errors import ConfigError, DataError
 from ..game.sampling import make_samples, stream_samples
 from ..messages import say

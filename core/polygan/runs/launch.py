@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, PolyganError
 from ..files import sync_folder, write_text
-from ..reading import parse_json, read_text
+from ..reading import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -225,10 +225,9 @@ def _restarted(parent: Path, name: str, settings: Settings, launch: Sequence[str
 def _read_mark(path: Path) -> dict[str, object]:
     """The content of a .launch; empty if it cannot be read."""
     try:
-        found = parse_json(read_text(path, _LARGEST, errors="replace"))
+        return read_object(path, _LARGEST)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _differing(folder: Path, settings: Settings) -> str:

@@ -18,7 +18,7 @@ from ..settings.changes import PLACES, RATE, Change, changes, trained_with
 from ..settings.parser import build
 from ..settings.words import nested
 from ..training.checkpoint import Checkpoints
-from ..training.device import is_emulated
+from ..training.distributed import is_emulated
 from ..training.weights import file_sizes
 from .folder import check_data, environment_of
 from .launch import typed_path

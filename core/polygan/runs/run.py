@@ -7,13 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ..data.pieces import read_pieces, to_html
 from ..errors import ConfigError, DataError, did_you_mean
-from ..game.latents import count_of
-from ..game.recipe import swapped
-from ..game.sampling import make_samples
+from ..game.recipe import count_of, swapped
+from ..game.sampling import device_of, make_samples
 from ..messages import say, warn
 from ..plugins import find, get_catalogue
 from ..plugins.handed import using
@@ -24,7 +21,7 @@ from ..scoring.trust import Trust
 from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
-from ..training.device import choose_device
+from ..training.distributed import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .data.elsewhere import on_other_data
@@ -33,9 +30,8 @@ from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, samples_from, write_lines
 from .handed.opening import handed_again
 from .missing import refuse_handed
-from .networks.building import built
+from .networks.building import best_step, built
 from .networks.building import recipe_of as recipe_of
-from .networks.variants import best_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,9 +137,8 @@ class Run:
         if name in self.recipe.variants:
             return Run(self.folder, self._job, swapped(self.networks, self.recipe.variants[name]), self.step)
         if name == "best":
-            device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
             with using(self._job.catalogue):
-                return load(self.folder, step=best_step(self.folder), device=str(device))
+                return load(self.folder, step=best_step(self.folder), device=str(device_of(self.networks)))
         known = [*self.recipe.variants, "best"]
         raise ConfigError(
             f"of = {name!r}: {self.settings.recipe} saves no networks of this name{did_you_mean(name, known)}; "
@@ -265,7 +260,7 @@ class Run:
         with using(self._job.catalogue):
             job = dataclasses.replace(on_other_data(self._job, data) if data else self._whole_job(), trust=trust)
         names = metric_ids(metrics or self.settings.run.metrics, self.domain, job.catalogue, self.recipe, job.info)
-        device = next((p.device for n in self.networks.values() for p in n.parameters()), torch.device("cpu"))
+        device = device_of(self.networks)
         evaluation = job.evaluation(self.networks, device, self._sampling(options) if options else None)
         if samples is not None and samples < 1:
             raise ConfigError(f"samples = {samples} is too small; the least is 1")

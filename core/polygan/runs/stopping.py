@@ -1,4 +1,4 @@
-"""Requests to stop: SIGTERM, SIGUSR1 and Ctrl-C from outside, KeyboardInterrupt and StopTraining from a listener."""
+"""Requests to stop: SIGTERM, SIGUSR1 and Ctrl-C from outside, KeyboardInterrupt and StopTraining from one of several listeners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..messages import say
 from ..training.trainer import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -23,64 +23,57 @@ if TYPE_CHECKING:
 _ACTION = 512  # bytes, more than a struct sigaction of any system
 
 
-class Interruptible(Listener):
-    """Passes events on. A KeyboardInterrupt of whoever hears them stops training as Ctrl-C does: after saving.
+class Listeners(Listener):
+    """Tells several listeners about each event, in order. The first score that a listener returns counts.
 
-    ``came`` is the list of signals of `stop_signals`; a second Ctrl-C still stops at once. ``stopped`` says why a listener raised
-    StopTraining; None: no listener has.
+    A KeyboardInterrupt of a listener stops training as Ctrl-C does: after saving. ``came`` is the list of signals of `stop_signals`;
+    a second Ctrl-C still stops at once. ``stopped`` says why a listener raised StopTraining; None: no listener has.
     """
 
     stopped: str | None = None
 
-    def __init__(self, listener: Listener, came: list[int]) -> None:
-        self.listener, self.came = listener, came
+    def __init__(self, listeners: Sequence[Listener], came: list[int] | None = None) -> None:
+        self.listeners, self.came = listeners, [] if came is None else came
 
-    @contextmanager
-    def _stopping(self, trainer: Trainer) -> Iterator[None]:
+    def _tell(self, event: str, trainer: Trainer, *facts: object) -> list[float | None]:
+        """What each listener returns; nothing where a listener stops training."""
         try:
-            yield
+            return [getattr(listener, event)(trainer, *facts) for listener in self.listeners]
         except StopTraining as stop:
             self.stopped = status_of(stop)
-            trainer.request_stop()
         except KeyboardInterrupt:
             if self.came.count(signal.SIGINT) > 1:
                 raise
             self.came.append(signal.SIGINT)
-            trainer.request_stop()
+        trainer.request_stop()
+        return []
 
     def logged(self, trainer: Trainer, values: Mapping[str, float]) -> None:
-        """Pass on."""
-        with self._stopping(trainer):
-            self.listener.logged(trainer, values)
+        """Tell all."""
+        self._tell("logged", trainer, values)
 
     def sample(self, trainer: Trainer) -> None:
-        """Pass on."""
-        with self._stopping(trainer):
-            self.listener.sample(trainer)
+        """Tell all."""
+        self._tell("sample", trainer)
 
     def evaluate(self, trainer: Trainer) -> float | None:
-        """Pass on, tell the score, and return it."""
-        score = None
-        with self._stopping(trainer):
-            score = self.listener.evaluate(trainer)
+        """Ask all, tell all the first score, and return it."""
+        score = next((score for score in self._tell("evaluate", trainer) if score is not None), None)
         if score is not None:
             self.evaluated(trainer, score)
         return score
 
     def evaluated(self, trainer: Trainer, score: float) -> None:
-        """Pass on."""
-        with self._stopping(trainer):
-            self.listener.evaluated(trainer, score)
+        """Tell all."""
+        self._tell("evaluated", trainer, score)
 
     def saved(self, trainer: Trainer, path: Path) -> None:
-        """Pass on."""
-        with self._stopping(trainer):
-            self.listener.saved(trainer, path)
+        """Tell all."""
+        self._tell("saved", trainer, path)
 
     def diverged(self, trainer: Trainer, message: str) -> None:
-        """Pass on."""
-        with self._stopping(trainer):
-            self.listener.diverged(trainer, message)
+        """Tell all."""
+        self._tell("diverged", trainer, message)
 
 
 def status_of(stop: StopTraining) -> str:

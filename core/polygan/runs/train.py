@@ -14,7 +14,6 @@ import torch
 from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
 from ..messages import say
-from ..record.listeners import Listeners
 from ..record.recorder import Recorder
 from ..scoring.trust import NO_TRUST, Trust
 from ..seeding import preserved_generators
@@ -31,7 +30,7 @@ from .networks.inheriting import resolve_new
 from .networks.starting import facts_of_start, pinned
 from .resuming import as_layer, begin, facts_of, finished_step, has_report, option_words, recorded_threads, tell
 from .run import Run, load
-from .stopping import Interruptible, stop_signals
+from .stopping import Listeners, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +112,7 @@ def execute(
             stack.enter_context(locked(place))
             recorder = Recorder(place, job, quiet=quiet)
         try:
-            heard = Interruptible(Listeners([recorder, *listeners] if recorder else []), [])
+            heard = Listeners([recorder, *listeners] if recorder else [])
             trainer = _trainer(job, place, device, world, heard)
             trainer.before = before.plain() if before else {}
             changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
@@ -178,7 +177,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _fit(
-    trainer: Trainer, recorder: Recorder | None, folder: Path, heard: Interruptible, facts: Mapping[str, object]
+    trainer: Trainer, recorder: Recorder | None, folder: Path, heard: Listeners, facts: Mapping[str, object]
 ) -> None:
     """Train with signals handled, and record how training ended. ``facts`` go into the record of the start."""
     again = f"`polygan resume {typed_path(folder)}` continues"

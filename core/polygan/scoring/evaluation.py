@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ..errors import ConfigError, DataError, did_you_mean
-from ..game.recipe import swapped
+from ..game.recipe import sides_of, swapped
 from ..game.sampling import given_of, has_truth, make_samples
-from ..game.sides import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence

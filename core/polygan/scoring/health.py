@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..messages import plural
-from .finding import Finding, Level
-from .judged import FAR_TITLE, FAULTS_TITLE, judged, many
+from .judged import FAR_TITLE, FAULTS_TITLE, Finding, Level, judged, many
 from .sides import GAP, R_T_TARGET, Side, number, sides_of
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
-from .better import NEAR, cost
-from .finding import Finding
 from .sides import number
 
 if TYPE_CHECKING:
@@ -16,12 +15,25 @@ if TYPE_CHECKING:
     StoredScore = Mapping[str, object]
     """The fields of a `polygan.Score`, as a log holds them."""
 
+NEAR = "near"
 FAR = 10
 """A score that is this many times its floor is far from real. The best recipes reach 2 to 4 times the floor."""
 FAR_TITLE = "The samples are far from real"
 FAULTS_TITLE = "The scores find faults in the samples"
 _PAIRS = "compare each sample with its own truth"
 _DISTRIBUTION = "compare all samples with all real ones"
+
+
+Level = Literal["good", "info", "warn", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One or two sentences about a run."""
+
+    level: Level
+    title: str
+    text: str
 
 
 def stored_scores(record: Record) -> list[StoredScore]:
@@ -173,3 +185,15 @@ def many(ratio: float) -> str:
     if ratio > 1e6:
         return "over a million"
     return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def cost(value: float, better: object, floor: float | None) -> float | None:
+    """A number that is lower for a better value. None for a score that is best near a floor, where the floor is not known."""
+    if better == NEAR:
+        return None if floor is None else abs(value - floor)
+    return -value if better == "higher" else value
+
+
+def wanted(better: object) -> str:
+    """What is better in words: ``lower``, ``higher`` or ``near the floor``. Logs may hold anything, which counts as ``lower``."""
+    return "near the floor" if better == NEAR else "higher" if better == "higher" else "lower"

@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import yaml
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from ..reading import DEEPEST
-
-if TYPE_CHECKING:
-    from yaml.nodes import Node
 
 MOST_NODES = 20_000
 """The most values of a file, with each alias counted as large as what it repeats."""
 _LARGEST = 10**40
-
-
-class _BoundedLoader(yaml.SafeLoader):
-    """Counts values while they are composed, before anything is expanded."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.count, self.depth = 0, 0
-        self.sizes: dict[int, int] = {}
-
-    def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        repeats, before = self.check_event(yaml.AliasEvent), self.count
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} levels of nesting")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        # The size of a node that holds itself is not known yet: it would never end.
-        self.count += self.sizes.get(id(node), MOST_NODES) if repeats else 1
-        if self.count > MOST_NODES:
-            raise ValueError(f"more than {MOST_NODES:,} values")
-        if not repeats:
-            self.sizes[id(node)] = self.count - before
-        return node
+_LOADER = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # libyaml is several times as fast, where PyYAML was built with it
 
 
 def parse_yaml(text: str) -> object:
     """The value in a YAML text. Raises ValueError for anything else, and for a text that is too deep or expands too far."""
     try:
-        found = _BoundedLoader(text).get_single_data()
+        _check_size(text)
+        found = yaml.load(text, _LOADER)
     except (yaml.YAMLError, RecursionError, OverflowError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
     _check_numbers(found)
     return found
+
+
+def _check_size(text: str) -> None:
+    """Count the values before anything is expanded."""
+    count = 0
+    sizes: dict[str | None, int] = {}
+    opened: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, AliasEvent):
+            count += sizes.get(event.anchor, 0)
+        elif isinstance(event, CollectionStartEvent):
+            opened.append((event.anchor, count))
+            count += 1
+            sizes[event.anchor] = MOST_NODES  # what holds itself would never end
+        elif isinstance(event, NodeEvent):
+            count += 1
+            sizes[event.anchor] = 1
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = count - before
+        if len(opened) > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels of nesting")
+        if count > MOST_NODES:
+            raise ValueError(f"more than {MOST_NODES:,} values")
 
 
 def _check_numbers(value: object) -> None:

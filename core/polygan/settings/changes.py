@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ..messages import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .formats import Layer
 
@@ -55,7 +57,7 @@ class Change:
 
 def changes(before: Layer, after: Layer, without: Sequence[str] = ()) -> list[Change]:
     """The settings that differ between two resolved sets of settings; names that only one of them has are left out."""
-    old, new = _flat(before), _flat(after)
+    old, new = dict(flat(before)), dict(flat(after))
     names = [name for name in old if name in new and name not in without]
     return [Change(n, old[n], new[n]) for n in names if old[n] != new[n] and repr(old[n]) != repr(new[n])]
 
@@ -71,12 +73,13 @@ def trained_with(training: Layer, otherwise: Layer) -> Layer:
     return found if isinstance(found, Mapping) else otherwise
 
 
-def _flat(settings: Layer, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
+def flat(settings: Mapping[Any, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Each setting by its dotted name; a group without settings counts as one."""
     for key, value in settings.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _shown(value: object) -> str:
@@ -86,4 +89,4 @@ def _shown(value: object) -> str:
         text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
     else:
         text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return cut(text, _LONGEST)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..messages import printable
-from .hints import choices, parts
+from .ranges import choices, parts
 from .words import is_list
 
 if TYPE_CHECKING:

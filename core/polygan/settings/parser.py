@@ -99,6 +99,20 @@ def read_yaml(path: str | Path, *, saved: bool = False) -> dict[str, object]:
     return with_format(found, f"settings file {str(path)!r}")
 
 
+def read_layers(files: Sequence[str], recipe: str | None) -> tuple[list[Layer], object]:
+    """The layers of ``--config`` in their order, and the recipe: ``recipe``, else the recipe that the files name, if any.
+
+    Raises ConfigError if two files name different recipes and ``recipe`` is None.
+    """
+    layers: list[Layer] = [read_yaml(file) for file in files]
+    named = {repr(layer["recipe"]): layer["recipe"] for layer in layers if layer.get("recipe") is not None}
+    if recipe is None and len(named) > 1:
+        raise ConfigError(
+            f"{', '.join(files)} name different recipes ({', '.join(named)}): write the recipe after train"
+        )
+    return layers, recipe or next(iter(named.values()), None)
+
+
 class SettingsParser:
     """Reads the settings of runs with one recipe on one kind of data."""
 
@@ -204,16 +218,6 @@ def build(config: type[T], values: Layer, what: str) -> T:
         raise
     except _FAULTS as error:
         raise _explain(error) from None
-
-
-def option_values(config: type, words: Sequence[str], what: str) -> dict[str, Text]:
-    """Command-line words (``--truncation 0.7 --grid``) as values for `build`."""
-    types = option_types(config)
-    values, rest = read_words(words, types)
-    if rest:
-        has = ", ".join(f"--{name}" for name in types) or "none"
-        raise stray(rest, types, what, f"it has {has}")
-    return values
 
 
 def option_types(config: type) -> dict[str, object]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from ..errors import ConfigError, closest
 from ..messages import warn
-from .hints import choices, parts
+from .ranges import choices, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

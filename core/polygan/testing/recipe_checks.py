@@ -25,8 +25,7 @@ from ..runs.run import load
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from .contracts import ContractError, broken, difference
-from .devices import check_devices
-from .watched import played, state
+from .watched import check_devices, played, state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -13,6 +14,7 @@ from .contracts import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     import pytest
 
@@ -20,43 +22,19 @@ if TYPE_CHECKING:
 
     Check = Callable[[Bench], None]
 
-_RECIPE = [
-    recipe_checks.check_recipe_settings_survive_yaml_and_options,
-    recipe_checks.check_recipe_terms_are_finite,
-    recipe_checks.check_recipe_gradients_reach_only_acting_players,
-    recipe_checks.check_recipe_seed_decides,
-    recipe_checks.check_recipe_resumes_to_the_bit,
-    recipe_checks.check_recipe_saves_and_loads,
-    recipe_checks.check_recipe_generates_as_many_as_asked,
-    recipe_checks.check_recipe_generation_follows_the_seed,
-    recipe_checks.check_recipe_samples_can_be_written_and_shown,
-    recipe_checks.check_recipe_critic_judges_each_sample,
-    recipe_checks.check_recipe_plays_on_the_meta_device,
-]
-_SOURCE = [
-    data_checks.check_source_is_what_it_says,
-    data_checks.check_source_decodes_what_its_fields_say,
-    data_checks.check_source_fingerprint_repeats,
-]
-_DOMAIN = [
-    data_checks.check_domain_refuses_what_is_not_there,
-    data_checks.check_domain_collates_by_draws_alone,
-    data_checks.check_domain_prepares_finite_batches,
-    data_checks.check_domain_real_samples_are_its_rows,
-    data_checks.check_domain_writes_and_draws,
-    data_checks.check_domain_features_repeat,
-]
-_METRIC = [
-    data_checks.check_metric_returns_finite_scores,
-    data_checks.check_metric_repeats,
-    data_checks.check_metric_leaves_networks_alone,
-]
+
+def _checks(module: ModuleType, prefix: str) -> list[Check]:
+    """The checks of a module whose names begin with ``prefix``, in their order."""
+    return [check for name, check in vars(module).items() if name.startswith(prefix)]
+
+
 _LISTED = recipe_checks.check_is_listed_without_torch
+_SOURCE = _checks(data_checks, "check_source_")
 CHECKS: Mapping[str, Sequence[Check]] = {
-    "recipe": [_LISTED, *_RECIPE],
-    "domain": [_LISTED, *_SOURCE, *_DOMAIN],
-    "dataset": [_LISTED, *_SOURCE, data_checks.check_dataset_is_decoded_into_a_store],
-    "metric": [_LISTED, *_METRIC],
+    "recipe": [_LISTED, *_checks(recipe_checks, "check_recipe_")],
+    "domain": [_LISTED, *_SOURCE, *_checks(data_checks, "check_domain_")],
+    "dataset": [_LISTED, *_SOURCE, *_checks(data_checks, "check_dataset_")],
+    "metric": [_LISTED, *_checks(data_checks, "check_metric_")],
 }
 """The checks of each kind, in the order in which they run."""
 
@@ -143,42 +121,17 @@ def parametrize_with_checks(
     _known(expected, names)
     parameters = []
     for case in cases:
-        ready = _Ready(case)
+        bench = cache(partial(Bench, case))  # made at the first check, and shared
         for check in CHECKS[case.kind]:
             reasons = [expected[name] for name in _names(case, check) if name in expected]
             marks = [pytest.mark.xfail(reason=reasons[0], raises=ContractError, strict=True)] if reasons else []
-            parameters.append(pytest.param(_Call(ready, check), marks=marks, id=f"{case.id}-{check.__name__}"))
+            parameters.append(pytest.param(partial(_run, bench, check), marks=marks, id=f"{case.id}-{check.__name__}"))
     return pytest.mark.parametrize("check", parameters)
 
 
-class _Ready:
-    """Makes the bench of a case at the first check, and shares the bench with the other checks."""
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.bench: Bench | None = None
-
-    def get(self) -> Bench:
-        if self.bench is None:
-            self.bench = Bench(self.case)
-        return self.bench
-
-
-class _Call:
-    """A check of a case as a function without arguments."""
-
-    def __init__(self, ready: _Ready, check: Check) -> None:
-        self.ready, self.check = ready, check
-
-    def __repr__(self) -> str:
-        return f"{self.check.__name__} of {self.ready.case}"
-
-    def __call__(self) -> None:
-        _run(self.ready.get(), self.check)
-
-
-def _run(bench: Bench, check: Check) -> None:
+def _run(made: Callable[[], Bench], check: Check) -> None:
     """Run a check. Any error of the plugin is a broken contract too; a faulty case is a ConfigError."""
+    bench = made()
     with bench.catalogue():
         bench.data_settings  # noqa: B018 - mistakes in the case itself raise here, and are no broken contract
         try:
@@ -197,7 +150,7 @@ def _run(bench: Bench, check: Check) -> None:
 def _check(case: Case, expected: Mapping[str, str]) -> None:
     checks = CHECKS[case.kind]
     _known(expected, [check.__name__ for check in checks])
-    bench, failures = Bench(case), []
+    bench, failures = cache(partial(Bench, case)), []
     for check in checks:
         try:
             _run(bench, check)

@@ -14,8 +14,7 @@ from ..game.protocol import Cache, Context, Turn, check_turns, complete_players,
 from ..seeding import mix, preserved_generators, seed_everything
 from ..settings.changes import changes, reach_optimizers, trained_with
 from .actor import Actor, contents, restore
-from .device import resolve_precision
-from .distributed import World
+from .distributed import World, resolve_precision
 from .feeder import Batches, Feeder
 from .meter import Meter, read_values
 from .watchdog import Watchdog

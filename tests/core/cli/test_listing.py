@@ -10,7 +10,7 @@ import pytest
 from dreaming import run
 
 from polygan import Score
-from polygan.cli.listing import list_plugins, list_registered, print_scores, print_table
+from polygan.cli.output import list_plugins, list_registered, print_scores, print_table
 from polygan.plugins import Catalogue
 from polygan.plugins.discovery import PluginStatus
 

@@ -13,7 +13,7 @@ import pytest
 from listed_source import Listed, build, numbers, setting
 
 from polygan.data import build_store, decoding
-from polygan.data.cache.field_writer import FieldWriter
+from polygan.data.cache.building import FieldWriter
 from polygan.data.decoding import Room
 from polygan.data.source import Field
 from polygan.errors import DataError

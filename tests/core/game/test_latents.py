@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import polygan
-from polygan.game.latents import Latents, count_of
+from polygan.game.recipe import count_of
 from polygan.game.sampling import make_samples, seeded_noise
+from polygan.seeding import Latents
 from toy_gan import MLPGAN, Config
 
 

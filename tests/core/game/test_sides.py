@@ -12,8 +12,8 @@ import torch
 TESTS = Path(__file__).parents[2]
 sys.path.insert(0, str(TESTS))
 import polygan
+from polygan.game.recipe import compared, of_class, sides_of
 from polygan.game.sampling import given_of, shown_beside
-from polygan.game.sides import compared, of_class, sides_of
 from polygan.plugins import load_catalogue, set_catalogue
 from polygan.testing import Case, parametrize_with_checks
 from polygan.training.trainer import Trainer

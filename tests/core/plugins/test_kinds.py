@@ -10,8 +10,7 @@ import pytest
 from polygan import hookspecs
 from polygan.plugins import Catalogue, kinds
 from polygan.plugins.discovery import HOOKS, Refused
-from polygan.plugins.kinds import KINDS, Kind, counted, kind_of
-from polygan.plugins.specs import _check
+from polygan.plugins.kinds import KINDS, Kind, _check, counted, kind_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygan import ConfigError
-from polygan.plugins import Catalogue, load_catalogue, offered
+from polygan.plugins import Catalogue, discovery, load_catalogue
 from polygan.plugins.discovery import PluginStatus
 
 REQUIRED = [
@@ -20,11 +20,11 @@ REQUIRED = [
 
 @pytest.fixture(autouse=True)
 def extras(monkeypatch):
-    monkeypatch.setattr(offered.metadata, "requires", lambda name: REQUIRED)
+    monkeypatch.setattr(discovery.metadata, "requires", lambda name: REQUIRED)
 
 
 def test_the_plugins_are_those_that_an_extra_of_their_own_name_brings():
-    assert offered.offered() == {"music": "polygan-music", "dance": "polygan-dance"}
+    assert discovery.offered() == {"music": "polygan-music", "dance": "polygan-dance"}
 
 
 def test_a_recipe_of_a_plugin_that_is_not_installed_names_the_line_that_installs_it(site):
@@ -62,15 +62,15 @@ def test_a_domain_that_another_plugin_brings_is_searched_there(site):
 
 
 def test_an_empty_list_names_each_plugin():
-    assert "(pip install polygan-music, pip install polygan-dance)" in offered.nothing()
+    assert "(pip install polygan-music, pip install polygan-dance)" in discovery.nothing()
 
 
 def test_a_polygan_without_metadata_offers_all_of_them(monkeypatch):
     def absent(name):
-        raise offered.metadata.PackageNotFoundError(name)
+        raise discovery.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(offered.metadata, "requires", absent)
-    assert offered.offered() == {}
-    assert offered.missed("music/band", (), [PluginStatus("x", "x", "x", "1", "loaded")]) == ""
-    assert 'pip install "polygan[all]"' in offered.nothing()
-    assert "()" not in offered.nothing()
+    monkeypatch.setattr(discovery.metadata, "requires", absent)
+    assert discovery.offered() == {}
+    assert discovery.missed("music/band", (), [PluginStatus("x", "x", "x", "1", "loaded")]) == ""
+    assert 'pip install "polygan[all]"' in discovery.nothing()
+    assert "()" not in discovery.nothing()

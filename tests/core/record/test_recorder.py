@@ -12,7 +12,7 @@ from toy_runs import TOY, records, train
 
 import polygan
 from polygan.plugins import get_catalogue, load_catalogue, set_catalogue
-from polygan.runs.networks.variants import best_step
+from polygan.runs.networks.building import best_step
 
 pytestmark = pytest.mark.usefixtures("toys")
 

@@ -10,7 +10,7 @@ import pytest
 from toy_runs import assert_same, command, records, state, train
 
 import polygan
-from polygan.runs.stopping import Interruptible, stop_signals
+from polygan.runs.stopping import Listeners, stop_signals
 
 
 class Stopped:
@@ -129,7 +129,7 @@ class Interrupting(polygan.Listener):
 def test_ctrl_c_inside_any_event_asks_to_stop(event):
     came, trainer = [], Stopped()
     arguments = {"logged": [{}], "saved": ["path"], "diverged": ["why"]}.get(event, [])
-    assert getattr(Interruptible(Interrupting(event), came), event)(trainer, *arguments) is None
+    assert getattr(Listeners([Interrupting(event)], came), event)(trainer, *arguments) is None
     assert (came, trainer.requests) == ([signal.SIGINT], 1)
 
 
@@ -148,7 +148,7 @@ def test_ctrl_c_inside_a_listener_saves_and_resumes_to_the_bit():
 def test_the_second_ctrl_c_stops_at_once_inside_a_listener():
     came, trainer = [signal.SIGINT] * 2, Stopped()
     with pytest.raises(KeyboardInterrupt):
-        Interruptible(Interrupting("logged"), came).logged(trainer, {})
+        Listeners([Interrupting("logged")], came).logged(trainer, {})
     assert trainer.requests == 0
 
 

@@ -197,7 +197,7 @@ def test_the_environment_is_left_as_it_was():
 
 @pytest.mark.parametrize("native", [True, False])
 def test_a_precision_that_the_hardware_lacks_is_said(monkeypatch, capsys, native):
-    monkeypatch.setattr("polygan.training.device._cpu_multiplies_bf16", lambda: native)
+    monkeypatch.setattr("polygan.training.distributed._cpu_multiplies_bf16", lambda: native)
     train(precision="bf16", steps=2, quiet=False)
     assert ("precision = bf16 is emulated on this cpu device" in capsys.readouterr().err) is not native
     train(precision="fp32", steps=2, quiet=False)

@@ -6,7 +6,7 @@ from typing import Literal, Optional, Union
 
 import pytest
 
-from polygan.settings.hints import choices, parts
+from polygan.settings.ranges import choices, parts
 
 
 @pytest.mark.parametrize(

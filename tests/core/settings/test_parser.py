@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from polygan import ConfigError, DataSettings
-from polygan.settings.parser import SettingsParser, build, option_values, read_yaml
+from polygan.settings.parser import SettingsParser, build, option_types, read_yaml
+from polygan.settings.words import read_words
 
 
 @dataclass(frozen=True)
@@ -127,17 +128,15 @@ def test_bad_settings_files(tmp_path, text, message):
 
 
 def test_options_of_generation():
-    words = ["--label", "cat", "--residual", "--latent-dim=7"]
-    assert build(Model, option_values(Model, words, "x"), "x") == Model(7, label="cat", residual=True)
-    assert build(Model, option_values(Model, ["--label", "3"], "x"), "x").label == "3"  # text comes first
+    def read(*words):
+        return build(Model, read_words(words, option_types(Model))[0], "x")
+
+    assert read("--label", "cat", "--residual", "--latent-dim=7") == Model(7, label="cat", residual=True)
+    assert read("--label", "3").label == "3"  # text comes first
     for word in ("*", "@home", "yes", "2024-01-01"):  # names, whatever YAML thinks of them
-        assert build(Model, option_values(Model, ["--label", word], "x"), "x").label == word
+        assert read("--label", word).label == word
     with pytest.raises(ConfigError, match=r"latent_dim = \* is not of the right type; it takes int"):
-        build(Model, option_values(Model, ["--latent_dim", "*"], "x"), "x")
-    with pytest.raises(
-        ConfigError, match=r"unknown option --lable of x \(did you mean --label\?\); it has --latent_dim"
-    ):
-        option_values(Model, ["--lable", "3"], "x")
+        read("--latent_dim", "*")
     with pytest.raises(ConfigError, match=r"unknown option 'lable' of x"):
         build(Model, {"lable": 3}, "x")
     with pytest.raises(ConfigError, match=r"latent_dim = q is not of the right type"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import polygan
-from polygan.training.device import choose_device, resolve_precision
+from polygan.training.distributed import choose_device, resolve_precision
 
 
 def test_auto_precision():

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING
 from ... import __version__
 from ...errors import one_line
 from ...messages import plural
-from ..listing import print_table
-from ..output import print_json
-from .machine import Device, devices, imports
-from .requirements import Need, bound_of, unmet, version_of
+from ..output import print_json, print_table
+from .machine import Device, Need, bound_of, devices, imports, unmet, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +67,7 @@ def examine(catalogue: Catalogue) -> Checkup:
     _machine(found, ours)
     found.faults += [f"plugin {p.name!r} failed to load: {p.reason}" for p in catalogue.plugins if p.status == "failed"]
     if not catalogue.recipes:
-        from ...plugins.offered import nothing
+        from ...plugins.discovery import nothing
 
         found.faults.append(nothing())
     found.cache = _cache()
@@ -135,8 +133,8 @@ def _machine(found: Checkup, ours: list[str]) -> None:
 def _cache() -> dict[str, object]:
     """The folder of the cache, and what lies in it."""
     try:
+        from ...data.cache.folders import folder_of
         from ...data.cache.overview import kept_in
-        from ...data.cache.place import folder_of
 
         folder = folder_of("")
         kept = kept_in(folder)

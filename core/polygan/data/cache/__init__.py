@@ -1,1 +1,1 @@
-"""The cache of decoded data on disk: locks, checksums, builds that can be continued, and an overview."""
+"""The cache of decoded data on disk: its folders, builds that can be continued, and an overview."""

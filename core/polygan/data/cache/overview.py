@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...messages import plural
 from .building import PREFIX
-from .locks import NAME as LOCK
-from .locks import Busy, hold
+from .folders import LOCK, Busy, hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,8 @@
-"""What a reader or a script sees of samples: one line about them, and their numbers."""
+"""What a reader or a script sees of samples: one line about them, their numbers, and the rows that an index means."""
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,3 +38,16 @@ def summary(samples: Any) -> Iterator[str]:
     if names:
         more = f", ... ({len(names):,} in all)" if len(names) > 8 else ""
         yield f"classes: {', '.join(names[:8])}{more}"
+
+
+def rows_of(index: Any, n: int) -> int | list[int]:
+    """A number from 0 for one of ``n`` samples, or the numbers that a slice, a sequence of numbers or a mask (n,) means."""
+    if isinstance(index, slice):
+        return list(range(n)[index])
+    if np.ndim(index) == 0:
+        return range(n)[operator.index(index)]
+    picked = np.asarray(index.cpu() if torch.is_tensor(index) else index)
+    if picked.dtype == bool and len(picked) != n:
+        raise IndexError(f"a mask of {len(picked)} does not fit {n} samples")
+    picked = np.flatnonzero(picked) if picked.dtype == bool else picked
+    return [range(n)[operator.index(i)] for i in picked.tolist()]

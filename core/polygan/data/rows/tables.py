@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, did_you_mean
-from ..source import LeftOut
-from ..walk import left_out_files, walk_files
+from ..source import LeftOut, left_out_files, walk_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

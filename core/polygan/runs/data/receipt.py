@@ -13,7 +13,7 @@ from ...data.build import build_store
 from ...data.source import Fact, Source
 from ...data.store import Split, split_rows
 from ...errors import ConfigError, one_line
-from ...messages import printable
+from ...messages import cut, printable
 from ...plugins.catalogue import get_catalogue
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Receipt:
             found.append(f"polygan: {'; '.join(f'{fact.name} {fact.text}' for fact in self.facts)}")
         if self.left_out:
             found.append(f"polygan: left out: {'; '.join(map(_left_out, self.left_out))}")
-        return [line if len(line) <= _WIDTH else f"{line[:_WIDTH]}…" for line in map(printable, found)]
+        return [cut(printable(line), _WIDTH) for line in found]
 
     def plain(self) -> dict[str, Any]:
         """The receipt as JSON data."""

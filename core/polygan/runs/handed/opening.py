@@ -20,8 +20,7 @@ from ..exported import read_facts
 from ..folder import run_folder
 from ..missing import NETWORKS
 from .networks import OPTIONS, networks_recipe
-from .stored import HANDED
-from .tensors import TensorDomain, sliced_wasserstein
+from .tensors import HANDED, TensorDomain, sliced_wasserstein
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Builds the networks of a run from its saved settings and the facts of its data."""
+"""Builds the networks of a run from its saved settings and the facts of its data; finds the checkpoint with the best score."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError, one_line
 from ...plugins import find, get_catalogue
 from ...seeding import preserved_generators, seed_everything
+from ...training.checkpoint import Checkpoints
 from ..assembly import kinds, saved_settings
 from ..exported import read_facts
 from ..folder import run_folder
@@ -45,3 +46,14 @@ def recipe_of(path: str | Path) -> type[Recipe[Any]]:
     path = find(path).path
     name = read_facts(path)["recipe"] if path.suffix == ".safetensors" else saved_settings(run_folder(path), {}).recipe
     return kinds(name, get_catalogue())[0]
+
+
+def best_step(folder: Path) -> int:
+    """The step of the run's checkpoint with the best score. Raises ConfigError if no checkpoint has a score."""
+    entries = Checkpoints(folder / "checkpoints").entries()
+    scored = [(entry.score, -entry.step) for entry in entries if entry.score is not None and not entry.foreign]
+    if not scored:
+        raise ConfigError(
+            f"of = 'best': no checkpoint of {folder} has a score; train with --evaluate_every N, or name a checkpoint with --step"
+        )
+    return -min(scored)[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError, PolyganError
 from ...messages import say
 from ...plugins import get_catalogue
-from ...settings.changes import Change, changes
+from ...settings.changes import changes
 from ...settings.words import nested
 from ..assembly import kinds, prepared, resolve
 from .class_rows import networks_for
@@ -45,14 +45,14 @@ def resolve_new(
     found = parser.parse([layer, *migrated], words)
     own = changes(found.plain(), layer)
     if own and not _fits(kind, origin, found):
-        here, there = ([f"--{change.name} {value(change)}" for change in own] for value in (_before, _after))
+        here, there = ([f"--{c.name} {_word(getattr(c, side))}" for c in own] for side in ("before", "after"))
         raise ConfigError(
             f"init_from {start} has {' '.join(there)}, and this run has {' '.join(here)}: these networks do not fit; leave "
             f"{' '.join(f'--{change.name}' for change in own)} out, or train without --init_from"
         )
     taken = changes(settings.plain(), found.plain())
     if taken and not quiet and os.environ.get("RANK", "0") == "0":
-        say(f"init_from {start}: took over {', '.join(f'--{change.name} {_after(change)}' for change in taken)}")
+        say(f"init_from {start}: took over {', '.join(f'--{change.name} {_word(change.after)}' for change in taken)}")
     return found
 
 
@@ -69,25 +69,13 @@ def _layer(values: Mapping[str, object]) -> dict[str, object]:
     return dict(nested(plain))  # pyright: ignore[reportArgumentType]  # any values, not only text
 
 
-def _before(change: Change) -> str:
-    return _word(change.before)
-
-
-def _after(change: Change) -> str:
-    return _word(change.after)
-
-
 def _word(value: object) -> str:
     """A value as it is typed."""
     if value is None or value == []:
         return "unset"
-    return (
-        " ".join(map(str, value))
-        if isinstance(value, list)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fits(kind: type[AnyRecipe], origin: Origin, settings: Settings) -> bool:

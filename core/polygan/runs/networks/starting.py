@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError, PolyganError
+from ...messages import cut
 from ...plugins import find, get_catalogue, scheme_of
 from ...training.weights import load_fitting, load_module, load_weights, misfits
 from ..assembly import kinds, resolve, saved_model, saved_settings
@@ -205,5 +206,4 @@ def _facts(recipe: AnyRecipe, origin: Origin) -> Facts:
 def _short(value: object) -> str:
     if isinstance(value, list | tuple | dict) and len(value) > 4:
         return f"{len(value):,} entries"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    return cut(str(value), 60)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from dreaming import run
 
-import polygan.training.device as devices_of
+import polygan.training.distributed as devices_of
 from polygan.cli.environment import doctor, machine
 from polygan.plugins import Catalogue
 from polygan.plugins.discovery import PluginStatus
@@ -141,7 +141,7 @@ def test_an_unknown_user_hides_nothing_and_ends_nothing(monkeypatch):
 
 
 def test_a_cache_that_cannot_be_found_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "polygan.data.cache.place", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "polygan.data.cache.folders", SimpleNamespace())
     cache = doctor._cache()
     assert cache["reason"].startswith("ImportError: ")
     assert doctor._cache_line(cache).startswith("unknown (ImportError")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polygan.cli.environment.requirements import bound_of, unmet, version_of
+from polygan.cli.environment.machine import bound_of, unmet, version_of
 
 
 def test_what_is_absent_or_of_another_version_is_named_with_its_extra(distributions):

@@ -17,9 +17,8 @@ from listed_source import Listed, build, leftovers, setting
 from polygan.data import build as build_module
 from polygan.data import build_store
 from polygan.data.cache import building
-from polygan.data.cache.building import Building, sweep
-from polygan.data.cache.field_writer import FieldWriter
-from polygan.data.cache.locks import hold
+from polygan.data.cache.building import Building, FieldWriter, sweep
+from polygan.data.cache.folders import hold
 from polygan.data.source import Field
 
 FIELDS = {"x": Field("int32", (2,)), "r": Field("float32", (None,))}

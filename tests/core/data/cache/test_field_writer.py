@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from polygan.data.cache.field_writer import FieldWriter
+from polygan.data.cache.building import FieldWriter
 from polygan.data.source import Field
 
 FIELD = Field("int16", (None, 2))

@@ -7,7 +7,7 @@ import sys
 import platformdirs
 import pytest
 
-from polygan.data.cache.place import folder_of
+from polygan.data.cache.folders import folder_of
 
 
 @pytest.fixture

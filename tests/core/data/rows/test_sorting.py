@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from polygan.data import Split, Stream, Streams
 from polygan.data.domain import Domain
-from polygan.data.rows.sorting import sorted_in_windows
+from polygan.data.stream import sorted_in_windows
 from polygan.seeding import mix
 
 

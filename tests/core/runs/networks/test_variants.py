@@ -9,7 +9,7 @@ from toy_runs import command, train
 
 import polygan
 from polygan.game.recipe import swapped
-from polygan.runs.networks.variants import best_step
+from polygan.runs.networks.building import best_step
 from polygan.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("toys")

@@ -12,7 +12,7 @@ import torch
 
 from polygan import Evaluation, Recipe, Samples, Sides
 from polygan.data import build_store, split_store
-from polygan.game.sides import compared
+from polygan.game.recipe import compared
 from polygan_image.domain import ImageDomain, ImageSettings
 
 DOMAIN = ImageDomain()

@@ -8,7 +8,7 @@ import pytest
 from toy_runs import train
 
 import polygan
-from polygan.record.listeners import Listeners
+from polygan.runs.stopping import Listeners
 
 pytestmark = pytest.mark.usefixtures("toys")
 
