@@ -6,7 +6,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from unittest.mock import patch
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
-
-try:  # an LSTM of a free length; without this, torch traces as many steps as the trial has
-    from torch.export._patches import register_lstm_while_loop_decomposition as _any_length
-except ImportError:  # torch 2.10
-    _any_length = nullcontext
 
 TOLERANCE = 1e-4
 """Largest difference of a number between torch and a file."""
@@ -127,7 +121,7 @@ def _program(graph: Graph, path: Path) -> Opened:
     trial, file = dict(graph.trials[0]), io.BytesIO()
     dims = {name: Dim(name, min=1) for axes in graph.free.values() for name in axes.values()} | dict(graph.dims)
     free = {name: {axis: dims[dim] for axis, dim in graph.free.get(name, {}).items()} for name in trial}
-    with _any_length():
+    with patch.dict(torch.ops.aten.lstm.input.py_kernels, {torch._C.DispatchKey.CompositeImplicitAutograd: _lstm}):
         program = torch.export.export(graph.module, (), trial, dynamic_shapes=free)
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
@@ -136,6 +130,14 @@ def _program(graph: Graph, path: Path) -> Opened:
     write_bytes(path, file.getvalue())
     loaded = torch.export.load(path).module()
     return lambda **inputs: _several(loaded(**inputs))
+
+
+def _lstm(x: Tensor, state: Sequence[Tensor], *options: Any) -> tuple[Tensor, ...]:
+    """The sizes of what an LSTM makes. Torch would run as many steps as the trial has, and take their number for fixed."""
+    *_, both_ways, batch_first = options
+    a, b, width = *x.shape[:2], state[0].shape[2] * (2 if both_ways else 1)
+    made = x.new_empty(b, a, width).transpose(0, 1) if batch_first else x.new_empty(a, b, width)
+    return made, state[0].clone(), state[1].clone()
 
 
 def _several(made: Any) -> Sequence[Tensor]:

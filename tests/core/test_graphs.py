@@ -79,25 +79,38 @@ def test_a_program_has_the_bounds_that_it_is_given(tmp_path):
         run(**trial(4, 2))
 
 
-@pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_an_lstm_has_any_length(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("onnx", {"batch_first": True}),
+        ("pt2", {"batch_first": True}),
+        ("pt2", {"num_layers": 2, "bidirectional": True}),
+    ],
+)
+def test_an_lstm_has_any_length(tmp_path, kind, options):
     packages(kind)
+    batch = 0 if "batch_first" in options else 1
 
     class Reader(nn.Module):
         def __init__(self):
             super().__init__()
-            self.lstm = nn.LSTM(3, 4, 2, batch_first=True).requires_grad_(False)
+            self.lstm = nn.LSTM(3, 4, **options).requires_grad_(False)
 
         def forward(self, x):
             states, (last, _) = self.lstm(x)
-            return states, last.transpose(0, 1)
+            return states, states.flatten(1), last
 
-    module, free = Reader(), {"x": {0: "batch", 1: "length"}, "states": {0: "batch", 1: "length"}, "last": {0: "batch"}}
-    given = Graph(module, [{"x": torch.randn(2, 5, 3)}], ["states", "last"], free, {})
+    module, axes = Reader(), {batch: "batch", 1 - batch: "length"}
+    free = {"x": axes, "states": axes, "flat": {0: axes[0], 1: "numbers"}, "last": {1: "batch"}}
+    given = Graph(module, [{"x": torch.randn(2, 5, 3)}], ["states", "flat", "last"], free, {})
     _, run = write_graph(given, tmp_path / "reader", kind)
-    x = torch.randn(3, 11, 3)
-    for mine, other in zip(module(x), run(x=x), strict=True):
-        assert (mine - other).abs().max() < 1e-5
+    for shape in ((3, 11, 3), (1, 1, 3)):
+        x = torch.randn(shape)
+        for mine, other in zip(module(x), run(x=x), strict=True):
+            assert mine.shape == other.shape
+            assert (mine - other).abs().max() < 1e-5
+    own = torch.ops.aten.lstm.input.py_kernels[torch._C.DispatchKey.CompositeImplicitAutograd]
+    assert own.__module__.startswith("torch.")
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
