@@ -136,6 +136,7 @@ def reference() -> dict[str, str]:
         for page, names in placed.items()
     }
     made["reference/losses.md"] = "# Losses\n\n::: polygan.losses\n    options:\n      show_root_heading: false\n"
+    made["reference/graphs.md"] = "# Graphs\n\n::: polygan.graphs\n    options:\n      show_root_heading: false\n"
     made["reference/testing.md"] = (
         f"# Testing\n\n::: polygan.testing\n    options:\n      show_root_heading: false\n\n{checks()}"
     )

@@ -82,10 +82,9 @@ def write_graph(graph: Graph, path: Path, kind: Kind, part: str = "") -> tuple[P
         why = str(error).strip().partition("\n")[0][:200]
         message = f"this network has a part that torch cannot write as {name} ({why}); use --format {other}"
         raise ConfigError(message) from error
-    if graph.source is not None:
-        for trial in graph.trials:
-            with torch.no_grad():
-                ours = _several(graph.source(**trial))
+    with torch.no_grad():
+        for trial in graph.trials if graph.source else ():
+            ours = _several(graph.source(**trial))  # pyright: ignore[reportOptionalCall]
             for mine, theirs in zip(ours, run(**trial), strict=True):
                 graph.agree(mine, theirs, path)
     return path, run
