@@ -114,7 +114,7 @@ def homes() -> dict[str, str]:
 
 
 def reference() -> dict[str, str]:
-    """The pages of the public names, and their index. Exceptions have a page of their own; losses, testing are modules."""
+    """The pages of the public names, and their index. Exceptions have a page of their own; graphs, losses, testing are modules."""
     homed, last = homes(), list(REFERENCE)[-1]
     placed: dict[str, list[str]] = {page: [] for page in REFERENCE}
     index: dict[str, str] = {}

@@ -116,7 +116,7 @@ def test_a_policy_goes_to_onnx_as_one_step(tmp_path, name):
         assert np.array_equal(likeliest, sample(policy, uniform, labels=labels, shape=Shape(top_k=1)).numpy())
 
 
-@pytest.mark.parametrize("name", ["lstm with classes", "leakgan of the program"])
+@pytest.mark.parametrize("name", ["lstm with classes", "gpt2 with classes", "leakgan of the program"])
 def test_a_policy_goes_to_a_program_of_torch(tmp_path, name):
     recipe = RECIPES[name]()
     networks = drawn(recipe)
