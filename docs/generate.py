@@ -114,7 +114,7 @@ def homes() -> dict[str, str]:
 
 
 def reference() -> dict[str, str]:
-    """The pages of the public names, and their index. Exceptions have a page of their own; losses, testing are modules."""
+    """The pages of the public names, and their index. Exceptions have a page of their own; graphs, losses, testing are modules."""
     homed, last = homes(), list(REFERENCE)[-1]
     placed: dict[str, list[str]] = {page: [] for page in REFERENCE}
     index: dict[str, str] = {}
@@ -136,6 +136,7 @@ def reference() -> dict[str, str]:
         for page, names in placed.items()
     }
     made["reference/losses.md"] = "# Losses\n\n::: polygan.losses\n    options:\n      show_root_heading: false\n"
+    made["reference/graphs.md"] = "# Graphs\n\n::: polygan.graphs\n    options:\n      show_root_heading: false\n"
     made["reference/testing.md"] = (
         f"# Testing\n\n::: polygan.testing\n    options:\n      show_root_heading: false\n\n{checks()}"
     )

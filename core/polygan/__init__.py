@@ -35,7 +35,7 @@ from .hookspecs import (
 )
 
 if TYPE_CHECKING:
-    from . import losses, testing
+    from . import graphs, losses, testing
     from .cli.command import read_options
     from .data.cache.folders import cache_folder, remembered
     from .data.decoding import Room
@@ -175,6 +175,7 @@ __all__ = [
     "decode_text",
     "did_you_mean",
     "evaluating",
+    "graphs",
     "hookimpl",
     "import_weights",
     "in_chunks",
@@ -206,7 +207,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    if name in ("losses", "testing"):
+    if name in ("graphs", "losses", "testing"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'polygan' has no attribute {name!r}")
 

@@ -23,7 +23,7 @@ from polygan.plugins import load_catalogue
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core/polygan").rglob("*.py"))
 BUILT_IN = {p.name: p for p in sorted(ROOT.glob("plugins/*/src/polygan_*"))}
-PUBLIC = {"polygan", "polygan.losses", "polygan.testing", "polygan.hookspecs"}
+PUBLIC = {"polygan", "polygan.graphs", "polygan.losses", "polygan.testing", "polygan.hookspecs"}
 """Modules of which plugins may use every name without an underscore (of `polygan` itself: those of ``__all__``)."""
 MIME = {"image/png", "audio/wav"}
 COMMAND = re.compile(rf"\bpolygan ({'|'.join(VERBS)}) ")

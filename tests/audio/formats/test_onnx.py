@@ -65,8 +65,6 @@ def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
     assert expected.std() > 1e-2
     assert got.shape == expected.shape == (2, 23 * mel.hop_length)
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
-    with pytest.raises(ConfigError, match="takes the generator of a vocoder; this is a Linear"):
-        onnx.export_onnx(nn.Linear(1, 1), tmp_path / "x")
 
 
 def test_griffin_lim_runs_the_same_in_onnx(tmp_path):
@@ -83,15 +81,9 @@ def test_griffin_lim_runs_the_same_in_onnx(tmp_path):
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
-@pytest.mark.parametrize(
-    ("function", "package", "extra"),
-    [
-        (speecht5.export_speecht5, "transformers", "transformers"),
-        (onnx.export_onnx, "onnxruntime", "onnx"),
-        (onnx.export_onnx, "onnx", "onnx"),
-    ],
-)
-def test_missing_packages_are_one_line(tmp_path, monkeypatch, function, package, extra):
-    monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-audio\[{extra}\]'"):
-        function(made(), tmp_path / "x")
+def test_missing_packages_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(
+        ConfigError, match=r"needs the package transformers: pip install 'polygan-audio\[transformers\]'"
+    ):
+        speecht5.export_speecht5(made(), tmp_path / "x")

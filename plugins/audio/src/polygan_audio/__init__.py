@@ -210,33 +210,21 @@ def polygan_commands() -> list[CommandSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    onnx = "one ONNX file: mel (batch, bands, frames) to waveform"
-    program = "a program for torch.export.load: mel (batch, bands, frames) to waveform"
+    forms = (("onnx", "export", "one ONNX file"), ("pt2", "program", "a program for torch.export.load"))
+    mel, noise = "mel (batch, bands, frames)", "noise (batch, samples)"
+    latent = "latent (batch, numbers) and label (batch,) to waveform"
+    taken = {"hifigan": mel, "griffin-lim": mel, "vocos": mel, "parallel-wavegan": f"{mel} and {noise}"}
+    place = "polygan_audio.formats"
+    vocoders = [
+        FormatSpec(f"audio/{name}", kind, "export", f"{place}.onnx:{target}", f"{what}: {given} to waveform")
+        for name, given in taken.items()
+        for kind, target, what in forms
+    ]
     return [
-        FormatSpec("audio/hifigan", "pt2", "export", "polygan_audio.formats.programs:vocoder", program),
-        FormatSpec(
-            "audio/wavegan",
-            "pt2",
-            "export",
-            "polygan_audio.formats.programs:shots",
-            "a program for torch.export.load: latent (batch, numbers) and label (batch,) to waveform",
-        ),
-        FormatSpec("audio/hifigan", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
-        FormatSpec("audio/griffin-lim", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
-        FormatSpec("audio/vocos", "onnx", "export", "polygan_audio.formats.onnx:export", onnx),
-        FormatSpec(
-            "audio/wavegan",
-            "onnx",
-            "export",
-            "polygan_audio.formats.shots:export",
-            "one ONNX file: latent (batch, numbers) and label (batch,) to waveform",
-        ),
-        FormatSpec(
-            "audio/parallel-wavegan",
-            "onnx",
-            "export",
-            "polygan_audio.formats.onnx:export",
-            "one ONNX file: mel (batch, bands, frames) and noise (batch, samples) to waveform",
+        *vocoders,
+        *(
+            FormatSpec("audio/wavegan", kind, "export", f"{place}.shots:{target}", f"{what}: {latent}")
+            for kind, target, what in forms
         ),
         FormatSpec(
             "audio/parallel-wavegan",

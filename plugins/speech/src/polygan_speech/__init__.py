@@ -43,14 +43,17 @@ def polygan_recipes() -> list[RecipeSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    onnx = "one ONNX file: mel (batch, bands, frames), label and pitch to the mel of that speaker"
+    forms = (("onnx", "export", "one ONNX file"), ("pt2", "program", "a program for torch.export.load"))
+    sentence = "decoder parallel: {}, a sentence's numbers to its log-mel; attention: encoder, step and postnet"
+    voices = "mel (batch, bands, frames), label and pitch to the mel of that speaker"
     return [
-        FormatSpec(
-            "audio/tacotron2",
-            "onnx",
-            "export",
-            "polygan_speech.parallel.onnx:export",
-            "decoder parallel: one ONNX file, a sentence's numbers to its log-mel; attention: encoder, step and postnet",
+        *(
+            FormatSpec(f"audio/{name}", kind, "export", f"polygan_speech.{place}.onnx:{target}", said.format(what))
+            for name, place, said in (
+                ("tacotron2", "parallel", sentence),
+                ("voice-conversion", "conversion", f"{{}}: {voices}"),
+            )
+            for kind, target, what in forms
         ),
         FormatSpec(
             "audio/tacotron2",
@@ -59,5 +62,4 @@ def polygan_formats() -> list[FormatSpec]:
             "polygan_speech.formats.tacotron2:import_nvidia",
             "NVIDIA's Tacotron 2, a pickle with state_dict, or torchaudio's bundle of characters",
         ),
-        FormatSpec("audio/voice-conversion", "onnx", "export", "polygan_speech.conversion.onnx:export", onnx),
     ]

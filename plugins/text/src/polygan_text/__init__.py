@@ -158,6 +158,10 @@ def polygan_formats() -> list[FormatSpec]:
             FormatSpec(recipe, "onnx", "export", f"{target}:onnx", f"one ONNX file: {step}"),
             FormatSpec(recipe, "pt2", "export", f"{target}:program", f"a program for torch.export.load: {step}"),
         ]
-    both = "two ONNX files: an encoder of the source, and a step from the last token and a state to log-probabilities"
-    found.append(FormatSpec("text/seq2seq", "onnx", "export", "polygan_text.formats.rewriting:onnx", both))
-    return found
+    both = "an encoder of the source, and a step from the last token and a state to log-probabilities"
+    target = "polygan_text.formats.rewriting"
+    return [
+        *found,
+        FormatSpec("text/seq2seq", "onnx", "export", f"{target}:onnx", f"two ONNX files: {both}"),
+        FormatSpec("text/seq2seq", "pt2", "export", f"{target}:program", f"two programs for torch.export.load: {both}"),
+    ]

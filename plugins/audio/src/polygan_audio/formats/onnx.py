@@ -1,24 +1,23 @@
-"""Vocoders as one ONNX file, run by onnxruntime and compared."""
+"""Vocoders as graphs: an ONNX file, or an exported program of torch."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from polygan import ConfigError
+from polygan.graphs import Graph, write_graph
 
 from ..networks import parallel_wavegan, vocos
 from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
-from ..optional import need
 from .comparison import agree, folded, trial_mels
 from .fourier import Bases, Matrices
 from .plain_wavegan import PlainWaveGAN
@@ -27,81 +26,70 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from polygan import Recipe
+    from polygan.graphs import Kind
+
+LEAST = 3
+"""Frames that a program takes at least."""
 
 
 def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
     """`export_onnx` of a run's generator."""
-    return export_onnx(networks["generator"], path)
+    return _write(networks["generator"], path, "onnx", recipe.origin)
+
+
+def program(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write the same as an exported program, for `LEAST` frames or more; Fourier transforms are torch's own."""
+    return _write(networks["generator"], path, "pt2", recipe.origin)
 
 
 def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     """Write a generator as one ONNX file: ``mel`` (batch, n_mels, frames) to ``waveform`` (batch, frames * hop_length).
 
-    A Parallel WaveGAN from noise takes ``noise`` (batch, frames * hop_length), standard normal numbers, beside the mel. Batch and frames are free. The front end stands in the file's metadata as JSON under ``mel``. ConfigError without onnx
-    and onnxruntime, in which the file is compared at two lengths; CheckpointError where it differs.
+    A Parallel WaveGAN from noise takes ``noise`` (batch, frames * hop_length), standard normal numbers, beside the mel. Batch and
+    frames are free. The front end stands in the file's metadata as JSON under ``mel``, and in the facts (`polygan.graphs.write_graph`).
     """
-    onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
+    return _write(generator, Path(path), "onnx", {})
+
+
+def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, Any]) -> list[Path]:
     if not isinstance(generator, FrontEnd):
-        raise ConfigError(f"export to ONNX takes the generator of a vocoder; this is a {type(generator).__name__}")
-    ours, path = folded(generator), Path(path)
-    path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    traced, names = _traceable(ours)
-    free = {
-        "mel": {0: "batch", 2: "frames"},
-        "waveform": {0: "batch", 1: "samples"},
-        "noise": {0: "batch", 1: "samples"},
-    }
-    inputs = [(mel, *_noise_for(ours, mel)[: len(names) - 1]) for mel in trial_mels(generator.mel)]
-    with warnings.catch_warnings():
-        # The exporter by tracing is called old, but needs no onnxscript, and these networks have no control flow to lose.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            traced.eval(),
-            inputs[0],
-            path,
-            input_names=names,
-            output_names=["waveform"],
-            dynamic_axes={name: free[name] for name in (*names, "waveform")},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(path)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "mel", json.dumps(dataclasses.asdict(generator.mel))
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        for given in inputs:
-            made = session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})[0]
-            agree(ours(*given), torch.from_numpy(made), path, iterations=getattr(ours, "iterations", 0))
-    return [path]
+        raise ConfigError(f"a vocoder's export takes the generator of a vocoder; this is a {type(generator).__name__}")
+    ours, mel = folded(generator), dataclasses.asdict(generator.mel)
+    noisy = isinstance(ours, parallel_wavegan.Generator) and ours.griffin_lim is None
+    trials = [{"mel": x, **({"noise": _noise(ours, x)} if noisy else {})} for x in trial_mels(generator.mel)]
+    samples = {0: "batch", 1: "samples"}
+    frames = Dim("frames", min=LEAST)
+    # After iterations by other matrices than torch's, sounds differ in more than rounding.
+    iterations = getattr(ours, "iterations", 0) if kind == "onnx" else 0
+    graph = Graph(
+        _plain(ours) if kind == "pt2" else _real(ours),
+        trials,
+        ["waveform"],
+        {"mel": {0: "batch", 2: "frames"}, "noise": samples, "waveform": samples},
+        {**origin, "kind": "vocoder", "mel": mel, **({"least": LEAST} if kind == "pt2" else {})},
+        source=lambda **given: ours(*given.values()),
+        dims={"frames": frames, "samples": generator.mel.hop_length * frames},
+        agree=partial(agree, iterations=iterations),
+        entries={"mel": mel},
+    )
+    return [write_graph(graph, path, kind)[0]]
 
 
-def _traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
-    """A generator as ONNX can hold it, and the names of its inputs."""
-    if isinstance(ours, vocos.Generator):
-        traced = copy.deepcopy(ours)
-        traced.bases = Bases(ours.mel.n_fft)
-        traced.frames = partial(Matrices, bases=traced.bases)
-        return traced, ["mel"]
-    if isinstance(ours, GriffinLim):
-        traced = copy.deepcopy(ours)
-        traced.bases = Bases(ours.mel.n_fft)
-        traced.make_frames = partial(Matrices, bases=traced.bases)
-        return traced, ["mel"]
-    if isinstance(ours, parallel_wavegan.Generator):
-        traced = PlainWaveGAN(copy.deepcopy(ours))
-        if (excite := traced.generator.griffin_lim) is None:
-            return traced, ["mel", "noise"]
-        traced.bases = Bases(ours.mel.n_fft)
-        excite.make_frames = partial(Matrices, bases=traced.bases)
-        return traced, ["mel"]
-    return ours, ["mel"]
+def _real(ours: FrontEnd) -> nn.Module:
+    """A copy without complex numbers, which ONNX does not hold."""
+    network = copy.deepcopy(ours)
+    for part in network.modules():
+        if isinstance(part, vocos.Generator | GriffinLim):
+            part.bases = Bases(part.mel.n_fft)
+            part.make_frames = partial(Matrices, bases=part.bases)
+    return _plain(network)
 
 
-def _noise_for(ours: FrontEnd, mel: Tensor) -> tuple[Tensor]:
+def _plain(network: FrontEnd) -> nn.Module:
+    return PlainWaveGAN(network) if isinstance(network, parallel_wavegan.Generator) else network
+
+
+def _noise(ours: FrontEnd, mel: Tensor) -> Tensor:
     """Noise (B, F * hop_length) for mels (B, n_mels, F)."""
     draw = torch.Generator().manual_seed(mel.shape[2])
-    return (torch.randn(len(mel), mel.shape[2] * ours.mel.hop_length, generator=draw),)
+    return torch.randn(len(mel), mel.shape[2] * ours.mel.hop_length, generator=draw)

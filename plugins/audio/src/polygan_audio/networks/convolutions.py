@@ -80,8 +80,9 @@ def refold(folded: nn.Module, network: nn.Module) -> None:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """No autocast, which the meta device does not know."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+    """No autocast, which the meta device does not know, and programs of torch.export do not hold."""
+    plain = device.type == "meta" or torch.compiler.is_exporting()
+    return nullcontext() if plain else torch.autocast(device.type, enabled=False)
 
 
 def wide(x: Tensor) -> Tensor:

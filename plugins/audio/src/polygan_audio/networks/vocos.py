@@ -65,7 +65,7 @@ class Generator(FrontEnd):
         super().__init__(mel)
         self.register_buffer("prior", None if prior == "none" else torch.linalg.pinv(mel.filters().double()).float())
         self.iterations = iterations if prior == "griffin-lim" else 0
-        self.frames: Callable[[MelSpec, Tensor], Frames] = Frames
+        self.make_frames: Callable[[MelSpec, Tensor], Frames] = Frames
         if self.iterations:
             self.register_buffer("filters", mel.filters())
             self.start = nn.Linear(5 * (mel.n_fft // 2 + 1), dim)
@@ -86,7 +86,7 @@ class Generator(FrontEnd):
         """(B, n_mels, F) to (B, F * hop_length)."""
         spectra = self.spectra(mel)
         with full_precision(mel.device):
-            sound = self.frames(self.mel, spectra[..., 0]).synthesise(spectra).flatten(1)
+            sound = self.make_frames(self.mel, spectra[..., 0]).synthesise(spectra).flatten(1)
             return sound[:, self.mel.pad : self.mel.pad + mel.shape[2] * self.mel.hop_length]
 
     def spectra(self, mel: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Generator(FrontEnd):
         magnitude, bands = (x.transpose(1, 2) for x in (self._inverted(mel), self._bands(mel)))
         magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), _UPDATES).transpose(1, 2)
         magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
-        frames = self.frames(self.mel, magnitude)
+        frames = self.make_frames(self.mel, magnitude)
         spectra, found = phases(frames, magnitude, self.iterations)
         unit = (spectra / magnitude[..., None]).to(dtype)
         found, magnitude = found.to(dtype), magnitude.to(dtype)

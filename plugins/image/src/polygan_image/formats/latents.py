@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from polygan.graphs import Graph, write_graph
+
 from ..latent import fixed_noise, truncate
 from ..networks.layers import Resample
 from ..networks.stylegan import Generator as StyleGenerator
-from .graphs import Graph, write_onnx, write_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,13 +25,13 @@ MOST_NAMES = 1_000
 
 
 def onnx(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write what `generate` makes of latents as one ONNX file; see `graph_of` and `graphs.write_onnx`."""
-    return write_onnx(graph_of(recipe, networks), path)
+    """Write what `generate` makes of latents as one ONNX file; see `graph_of` and `polygan.graphs.write_graph`."""
+    return [write_graph(graph_of(recipe, networks), path, "onnx")[0]]
 
 
 def program(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write what `generate` makes of latents as an exported program; see `graph_of` and `graphs.write_program`."""
-    return write_program(graph_of(recipe, networks), path)
+    """Write what `generate` makes of latents as an exported program; see `graph_of` and `polygan.graphs.write_graph`."""
+    return [write_graph(graph_of(recipe, networks), path, "pt2")[0]]
 
 
 def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
@@ -46,7 +47,7 @@ def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
     trials = [_trial(recipe, n, styled) for n in (2, 1, 3)]
     module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
     free = {name: {0: "batch"} for name in ("latents", "classes", "made") if name in trials[0] or name == "made"}
-    return Graph(module.eval(), wrap(generator).eval(), trials, free, facts(recipe, styled))
+    return Graph(module, trials, ["made"], free, facts(recipe, styled), source=wrap(generator).eval())
 
 
 class _Plain(nn.Module):

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
+from polygan.graphs import Graph, write_graph
+
 from ..networks.resnet import Enlarged
-from .graphs import Graph, write_onnx, write_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,14 +29,14 @@ def onnx(recipe: PictureToPicture[Any], networks: Mapping[str, nn.Module], path:
     """Write what `generate` computes without options as one ONNX file: ``given`` (batch, channels, height, width) to ``made``.
 
     Batch, height and width are free. Values are in [-1, 1]; a label map is one-hot. The facts of both stand as JSON in the file's
-    metadata under ``polygan``. Errors: see `graphs.write_onnx`.
+    metadata under ``polygan``. Errors: see `polygan.graphs.write_graph`.
     """
-    return write_onnx(_graph(recipe, networks, any_size=True), path)
+    return [write_graph(_graph(recipe, networks, any_size=True), path, "onnx")[0]]
 
 
 def program(recipe: PictureToPicture[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
     """Write the same as an exported program. Height and width are multiples of the fact ``multiple``, and not less than ``least``."""
-    return write_program(_graph(recipe, networks, any_size=False), path)
+    return [write_graph(_graph(recipe, networks, any_size=False), path, "pt2")[0]]
 
 
 def _graph(recipe: PictureToPicture[Any], networks: Mapping[str, nn.Module], *, any_size: bool) -> Graph:
@@ -46,11 +47,11 @@ def _graph(recipe: PictureToPicture[Any], networks: Mapping[str, nn.Module], *, 
     free = {"given": _AXES, "made": {0: "batch", 2: "made_height", 3: "made_width"}}
     known = facts(recipe, given, geometry)
     if any_size:
-        return Graph(module, source, trials, free, known)
+        return Graph(module, trials, ["made"], free, known, source)
     least = -(-trials[1]["given"].shape[2] // geometry.multiple)
     dims = {name: geometry.multiple * Dim(f"{name}_units", min=least) for name in ("height", "width")}
     sizes = {"multiple": geometry.multiple, "least": least * geometry.multiple}
-    return Graph(module, source, trials[1:], free, {**known, **sizes}, dims)
+    return Graph(module, trials[1:], ["made"], free, {**known, **sizes}, source, dims)
 
 
 def _function(

@@ -1,18 +1,17 @@
-"""The generator of voice conversion as one ONNX file, run by onnxruntime and compared."""
+"""The generator of voice conversion as a graph: an ONNX file, or an exported program of torch."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from polygan import CheckpointError, ConfigError
-from polygan_audio.optional import need
+from polygan import ConfigError
+from polygan.graphs import Graph, agree, write_graph
 
 from .generator import Generator
 
@@ -21,10 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polygan import Recipe
+    from polygan.graphs import Kind
 
-TOLERANCE = 1e-4
-"""Largest difference of a log-mel between torch and the file."""
-_LENGTHS = (11, 30)  # frames that are compared
+_SIZES = (2, 30), (1, 11)  # batch and frames that are compared
 
 
 class _Plain(nn.Module):
@@ -42,45 +40,33 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     """Write the generator: ``mel`` (batch, n_mels, frames), ``label`` (batch,) and ``pitch`` (batch, frames) to ``made``.
 
     Batch and frames are free. ``pitch`` is the pitch to make in Hz, 0 where unvoiced. The front end, the speakers and their mean and
-    deviation of ln F0, which convert a pitch linearly, stand in the file's metadata as JSON. ConfigError without onnx and onnxruntime;
-    CheckpointError where onnxruntime computes something else.
+    deviation of ln F0, which convert a pitch linearly, are the facts (`polygan.graphs.write_graph`) and entries of the file's metadata.
     """
-    onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
+    return _write(recipe, networks, path, "onnx")
+
+
+def program(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write the same as an exported program."""
+    return _write(recipe, networks, path, "pt2")
+
+
+def _write(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, kind: Kind) -> list[Path]:
     generator = networks["generator"]
     if not isinstance(generator, Generator):
-        raise ConfigError(f"export to ONNX takes a generator of voices; this is a {type(generator).__name__}")
-    module = _Plain(copy.deepcopy(generator).cpu().float().eval())
-    path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    trials = [_trial(generator, n + 1, frames) for n, frames in enumerate(_LENGTHS)]
-    free = {0: "batch", 2: "frames"}
-    with warnings.catch_warnings(), torch.no_grad():
-        # The exporter by tracing is called old, but needs no onnxscript, and this network has no control flow to lose.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            trials[0],
-            path,
-            input_names=["mel", "label", "pitch"],
-            output_names=["made"],
-            dynamic_axes={"mel": free, "label": {0: "batch"}, "pitch": {0: "batch", 1: "frames"}, "made": free},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(path)
-    for key, value in _facts(recipe, generator).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, json.dumps(value)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    for trial in trials:
-        given = {name: value.numpy() for name, value in zip(("mel", "label", "pitch"), trial, strict=True)}
-        with torch.no_grad():
-            gap = (module(*trial) - torch.from_numpy(session.run(None, given)[0])).abs().max()
-        if not gap <= TOLERANCE:
-            raise CheckpointError(f"{path} computes something else: log-mels differ by {float(gap):.2g}; do not use it")
-    return [path]
+        raise ConfigError(f"this export takes a generator of voices; this is a {type(generator).__name__}")
+    module = _Plain(copy.deepcopy(generator).cpu().float().eval().requires_grad_(False))
+    frames, known = {0: "batch", 2: "frames"}, _facts(recipe, generator)
+    graph = Graph(
+        module,
+        [_trial(generator, *size) for size in _SIZES],
+        ["made"],
+        {"mel": frames, "label": {0: "batch"}, "pitch": {0: "batch", 1: "frames"}, "made": frames},
+        {**recipe.origin, "kind": "voices", **known},
+        source=module,
+        agree=partial(agree, what="log-mels"),
+        entries=known,
+    )
+    return [write_graph(graph, path, kind)[0]]
 
 
 def _facts(recipe: Recipe[Any], generator: Generator) -> dict[str, Any]:
@@ -92,9 +78,10 @@ def _facts(recipe: Recipe[Any], generator: Generator) -> dict[str, Any]:
     }
 
 
-def _trial(generator: Generator, n: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+def _trial(generator: Generator, n: int, frames: int) -> dict[str, Tensor]:
     """Log-mels, speakers and pitches, among them unvoiced frames, by a seed."""
     draw = torch.Generator().manual_seed(0)
     mel = torch.randn(n, generator.mel.n_mels, frames, generator=draw)
     pitch = 80 + 200 * torch.rand(n, frames, generator=draw)
-    return mel, torch.arange(n) % len(generator.mel_mean), pitch * (torch.rand(n, frames, generator=draw) > 0.3)
+    pitch = pitch * (torch.rand(n, frames, generator=draw) > 0.3)
+    return {"mel": mel, "label": torch.arange(n) % len(generator.mel_mean), "pitch": pitch}

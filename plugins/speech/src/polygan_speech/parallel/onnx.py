@@ -1,17 +1,18 @@
-"""The parallel network as one ONNX file, from a sentence's numbers to its log-mel, run by onnxruntime and compared."""
+"""The parallel network as a graph, from a sentence's numbers to its log-mel: an ONNX file, or an exported program of torch."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import json
-import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
-from polygan import CheckpointError, ConfigError
-from polygan_audio.optional import need
+from polygan import ConfigError
+from polygan.graphs import Graph, agree, write_graph
 
 from ..attention import Tacotron2
 from ..formats import attention_onnx
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polygan import Recipe
+    from polygan.graphs import Kind
 
+LEAST = 3
+"""Symbols that a program takes at least, the ends of the sentence among them."""
 _TRIALS = (7, 31)  # symbols of the sentences that are compared
 _TOLERANCE = 1e-3  # of log-mels
 
@@ -32,15 +36,16 @@ _TOLERANCE = 1e-3  # of log-mels
 class _Sentence(nn.Module):
     """A generator as the file has it."""
 
-    def __init__(self, generator: Generator, speakers: int, languages: int) -> None:
+    def __init__(self, generator: Generator) -> None:
         super().__init__()
         assert isinstance(generator.network, Parallel)
-        self.generator, self.network, self.speakers, self.languages = generator, generator.network, speakers, languages
+        self.generator, self.network = generator, generator.network
 
-    def forward(self, ids: Tensor, pace: Tensor, pitch: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
+    def forward(
+        self, ids: Tensor, pace: Tensor, pitch: Tensor, speaker: Tensor | None = None, language: Tensor | None = None
+    ) -> Tensor:
         """(1, S), then four times (1,), to a log-mel (1, n_mels, F)."""
-        who, read = (speaker if self.speakers > 1 else None), (language if self.languages > 1 else None)
-        made, _ = self.network.speak(ids, who, pace, pitch, read)
+        made, _ = self.network.speak(ids, speaker, pace, pitch, language)
         return self.generator.mel(made)
 
 
@@ -48,67 +53,57 @@ def export(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -
     """Write the generator: ``ids`` (1, symbols) int64, ``pace`` and ``pitch`` (1,), ``speaker`` and
     ``language`` (1,) int64 where there are several, to ``mel`` (1, n_mels, frames).
 
-    ``pitch`` is in the speaker's deviations. The file's metadata holds, as JSON, the front end (``mel``) and what numbers the symbols
-    have (``symbols``; ``end``: the number in front of and behind a sentence). It names the ``speakers`` and ``languages`` in order. With attention there are three files
-    (`attention_onnx.export_onnx`). ConfigError without onnx and onnxruntime; CheckpointError where a file speaks otherwise.
+    ``pitch`` is in the speaker's deviations. The facts, which are also entries of the file's metadata, hold the front end (``mel``)
+    and what numbers the symbols have (``symbols``; ``end``: the number in front of and behind a sentence). They name the ``speakers``
+    and ``languages`` in order. With attention there are three files (`attention_onnx.export_onnx`). Errors: `polygan.graphs.write_graph`.
     """
-    onnx, runtime = (need(name, "onnx", "export to ONNX", "use another format") for name in ("onnx", "onnxruntime"))
+    return _write(recipe, networks, path, "onnx")
+
+
+def program(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write the same as exported programs; a sentence has `LEAST` symbols or more."""
+    return _write(recipe, networks, path, "pt2")
+
+
+def _write(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, kind: Kind) -> list[Path]:
     generator = networks["generator"]
     if isinstance(generator, Generator) and isinstance(generator.network, Tacotron2):
-        return attention_onnx.export(recipe, generator, path)
+        return attention_onnx.export(recipe, generator, path, kind)
     if (
         not isinstance(recipe, Speech)
         or not isinstance(generator, Generator)
         or not isinstance(generator.network, Parallel)
     ):
-        raise ConfigError(f"export to ONNX takes a generator of audio/tacotron2; this is a {type(generator).__name__}")
-    alphabet, classes, languages = recipe.spelling.alphabet, recipe.classes, recipe.languages
-    sentence = _Sentence(generator, len(classes), len(languages)).cpu().eval()
-    path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = ["ids", "pace", "pitch", "speaker", "language"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter by tracing is called old, but needs no onnxscript
-        torch.onnx.export(
-            sentence,
-            _trial(_TRIALS[0], len(alphabet)),
-            path,
-            input_names=names,
-            output_names=["mel"],
-            dynamic_axes={"ids": {1: "symbols"}, "mel": {2: "frames"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(path)
-    facts = {
+        raise ConfigError(f"this export takes a generator of audio/tacotron2; this is a {type(generator).__name__}")
+    sentence = _Sentence(copy.deepcopy(generator).cpu().float().eval().requires_grad_(False))
+    known = _facts(recipe)
+    graph = Graph(
+        sentence,
+        [_trial(recipe, count) for count in _TRIALS],
+        ["mel"],
+        {"ids": {1: "symbols"}, "mel": {2: "frames"}},
+        {**recipe.origin, "kind": "speech", **known, **({"least": LEAST} if kind == "pt2" else {})},
+        source=sentence,
+        dims={"symbols": Dim("symbols", min=LEAST)},
+        agree=partial(agree, what="log-mels", most=_TOLERANCE),
+        entries=known,
+    )
+    return [write_graph(graph, path, kind)[0]]
+
+
+def _facts(recipe: Speech) -> dict[str, Any]:
+    alphabet, languages = recipe.spelling.alphabet, recipe.languages
+    return {
         "mel": dataclasses.asdict(recipe.mel),
         "symbols": alphabet.symbols,
         "end": len(alphabet),
-        "speakers": list(classes),
+        "speakers": list(recipe.classes),
         **({"languages": list(languages.known)} if len(languages) > 1 else {}),
     }
-    for key, value in facts.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, json.dumps(value)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    taken = {value.name for value in session.get_inputs()}
-    for count in _TRIALS:
-        given = _trial(count, len(alphabet))
-        fed = {name: x.numpy() for name, x in zip(names, given, strict=True) if name in taken}
-        with torch.no_grad():
-            _compare(sentence(*given), torch.from_numpy(session.run(None, fed)[0]), path)
-    return [path]
 
 
-def _trial(count: int, numbers: int) -> tuple[Tensor, ...]:
-    ids = 1 + torch.arange(count)[None] % max(1, numbers - 1)
-    speaker = torch.zeros(1, dtype=torch.int64)
-    return ids, torch.tensor([1.1]), torch.tensor([0.2]), speaker, speaker + 1
-
-
-def _compare(ours: Tensor, made: Tensor, path: Path) -> None:
-    if ours.shape != made.shape or (ours - made).abs().max().item() > _TOLERANCE:
-        shapes = f"{tuple(made.shape)} instead of {tuple(ours.shape)}"
-        raise CheckpointError(f"{path} speaks otherwise than the network ({shapes}); use --format safetensors")
+def _trial(recipe: Speech, count: int) -> dict[str, Tensor]:
+    ids = 1 + torch.arange(count)[None] % max(1, len(recipe.spelling.alphabet) - 1)
+    speaker = {"speaker": torch.zeros(1, dtype=torch.int64)} if len(recipe.classes) > 1 else {}
+    language = {"language": torch.ones(1, dtype=torch.int64)} if len(recipe.languages) > 1 else {}
+    return {"ids": ids, "pace": torch.tensor([1.1]), "pitch": torch.tensor([0.2]), **speaker, **language}

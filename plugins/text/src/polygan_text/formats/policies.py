@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from polygan.graphs import Graph, agree, write_graph
+
 from ..data.facts import UNK
 from ..data.vocabulary import load_vocabulary
-from .graphs import Graph, agree, named, write_onnx, write_program
 from .steps import step_of
 
 if TYPE_CHECKING:
@@ -18,29 +19,32 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from ..base import TextGAN
-    from .graphs import Opened, Writer
+    from polygan.graphs import Kind, Opened
 
+    from ..base import TextGAN
+
+LEAST = -50.0
+"""Log-probabilities below this number of nats are those of tokens that are never drawn."""
 _BYTES = "Ġ"  # the space of tokenizers of bytes
 
 
 def onnx(recipe: TextGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write one step of the policy as one ONNX file; see `graph_of` and `graphs.write_onnx`.
+    """Write one step of the policy as one ONNX file; see `graph_of` and `polygan.graphs.write_graph`.
 
-    CheckpointError where the file, step by step in onnxruntime, gives other log-probabilities than the policy.
+    CheckpointError where the file, step by step, gives other log-probabilities than the policy.
     """
-    return _write(recipe, networks, named(path, ".onnx"), write_onnx)
+    return _write(recipe, networks, path, "onnx")
 
 
 def program(recipe: TextGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write the same step as an exported program; see `graphs.write_program`."""
-    return _write(recipe, networks, named(path, ".pt2"), write_program)
+    """Write the same step as an exported program."""
+    return _write(recipe, networks, path, "pt2")
 
 
-def _write(recipe: TextGAN[Any], networks: Mapping[str, nn.Module], path: Path, write: Writer) -> list[Path]:
+def _write(recipe: TextGAN[Any], networks: Mapping[str, nn.Module], path: Path, kind: Kind) -> list[Path]:
     policy: Any = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
     graph = graph_of(recipe, policy)
-    run = write(graph, path)
+    path, run = write_graph(graph, path, kind)
     draw = torch.Generator().manual_seed(0)
     for n in (1, 3):
         tokens = torch.randint(policy.vocabulary, (n, recipe.text["length"]), generator=draw)
@@ -48,7 +52,7 @@ def _write(recipe: TextGAN[Any], networks: Mapping[str, nn.Module], path: Path, 
         with torch.no_grad():
             ours = policy(tokens, classes).log_softmax(2)
             beside = {} if classes is None else {"classes": classes}
-            agree(ours, steps(run, tokens, graph.facts, torch.full((n, graph.facts["state"]), 7.0), **beside), path)
+            check(ours, steps(run, tokens, graph.facts, torch.full((n, graph.facts["state"]), 7.0), **beside), path)
     return [path]
 
 
@@ -66,7 +70,12 @@ def graph_of(recipe: TextGAN[Any], policy: Any) -> Graph:
     )  # not the same tensor: torch.export joins those
     made = ("logits", "next_state")
     free = {name: {0: "batch"} for name in (*trial, *made) if name != "place"}
-    return Graph(step, trial, made, free, {"kind": "text", **facts(recipe), "state": step.size})
+    return Graph(step, [trial], made, free, {"kind": "text", **facts(recipe), "state": step.size})
+
+
+def check(ours: Tensor, theirs: Tensor, path: Path) -> None:
+    """CheckpointError where log-probabilities differ. Those below `LEAST` count as `LEAST`."""
+    agree(ours.clamp(min=LEAST), theirs.clamp(min=LEAST), path, "log-probabilities")
 
 
 def facts(recipe: TextGAN[Any]) -> dict[str, Any]:

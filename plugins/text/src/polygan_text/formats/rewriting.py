@@ -1,4 +1,4 @@
-"""Policies of text/seq2seq as two ONNX files: an encoder and a step."""
+"""Policies of text/seq2seq as two graphs, an encoder and a step: ONNX files, or exported programs of torch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.export import Dim
+
+from polygan.graphs import Graph, write_graph
 
 from ..data.facts import EOS
 from ..rewriting.lstm import LSTMSourcePolicy
 from ..rewriting.pointer import AdditiveAttention, Memory
 from ..rewriting.sources import copyable, plain, present
-from .graphs import Graph, agree, named, write_onnx
-from .policies import facts, steps
+from .policies import check, facts, steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from polygan.graphs import Kind
 
     from ..rewriting.policy import SourcePolicy
     from ..seq2seq import Seq2Seq
@@ -28,23 +32,31 @@ TINY = 1e-30
 
 
 def onnx(recipe: Seq2Seq, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
-    """Write NAME-encoder.onnx and NAME-step.onnx for ``path`` NAME.onnx; see `graphs_of` and `graphs.write_onnx`.
+    """Write NAME-encoder.onnx and NAME-step.onnx for ``path`` NAME.onnx; see `graphs_of` and `polygan.graphs.write_graph`.
 
-    CheckpointError where the files, step by step in onnxruntime, give other log-probabilities than the policy.
+    CheckpointError where the files, step by step, give other log-probabilities than the policy.
     """
+    return _write(recipe, networks, path, "onnx")
+
+
+def program(recipe: Seq2Seq, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+    """Write the same as NAME-encoder.pt2 and NAME-step.pt2. Sources have 2 tokens or more: an empty source is two end tokens."""
+    return _write(recipe, networks, path, "pt2")
+
+
+def _write(recipe: Seq2Seq, networks: Mapping[str, nn.Module], path: Path, kind: Kind) -> list[Path]:
     source: Any = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
     parts = graphs_of(recipe, copy.deepcopy(source))
-    places = [named(path, ".onnx", part) for part in parts]
-    encode, step = (write_onnx(graph, place) for graph, place in zip(parts.values(), places, strict=True))
+    (first, encode), (second, step) = (write_graph(graph, path, kind, part) for part, graph in parts.items())
     draw, most = torch.Generator().manual_seed(0), recipe.info["given_length"]
-    for n, length in ((1, most), (3, max(1, most // 2))):
+    for n, length in ((1, most), (3, max(2, most // 2))):
         given = torch.randint(EOS, recipe.vocabulary, (n, length), generator=draw)
         tokens = torch.randint(recipe.vocabulary, (n, recipe.text["length"]), generator=draw)
         memory, state = encode(given=given)
         with torch.no_grad():
             ours = source(tokens, given).probabilities().clamp(min=TINY).log()
-        agree(ours, steps(step, tokens, parts["step"].facts, state, given=given, memory=memory), places[1])
-    return places
+        check(ours, steps(step, tokens, parts["step"].facts, state, given=given, memory=memory), second)
+    return [first, second]
 
 
 def graphs_of(recipe: Seq2Seq, policy: SourcePolicy) -> dict[str, Graph]:
@@ -64,17 +76,21 @@ def graphs_of(recipe: Seq2Seq, policy: SourcePolicy) -> dict[str, Graph]:
     token = torch.zeros(2, dtype=torch.long)
     both = {0: "batch", 1: "source"}
     known = {"kind": "rewriting", **facts(recipe), "given_length": recipe.info["given_length"], "state": state.shape[1]}
+    most = None if wrap is _LSTMStep else recipe.info["given_length"]
+    dims = {"source": Dim("source", min=2, max=most)}
     read = Graph(
         encoder,
-        {"given": given},
+        [{"given": given}],
         ("memory", "state"),
         {"given": both, "memory": both, "state": {0: "batch"}},
         {**known, "part": "encoder"},
+        dims=dims,
     )
     trial = {"given": given, "memory": memory, "token": token, "place": torch.tensor(1), "state": state}
     one = {name: {0: "batch"} for name in ("token", "state", "next_state")}
     free = {"given": both, "memory": both, "logits": {0: "batch", 1: "words"}, **one}
-    return {"encoder": read, "step": Graph(step, trial, ("logits", "next_state"), free, {**known, "part": "step"})}
+    after = Graph(step, [trial], ("logits", "next_state"), free, {**known, "part": "step"}, dims=dims)
+    return {"encoder": read, "step": after}
 
 
 class _Encoder(nn.Module):
