@@ -34,7 +34,8 @@ def nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, updates: int) -> 
 
     Lee and Seung 2001, "Algorithms for non-negative matrix factorization", eq. 4: no step makes the distance larger.
     """
-    wanted, magnitudes = filters.T @ bands, magnitudes.contiguous()  # one layout, in which elements are multiplied faster
+    wanted = filters.T @ bands
+    magnitudes = magnitudes.contiguous()  # in one layout elements are multiplied faster
     for _ in range(updates):
         found = filters.T @ (filters @ magnitudes)
         magnitudes = (magnitudes * wanted).div_(found.clamp_(min=1e-10))
