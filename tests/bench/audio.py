@@ -79,7 +79,7 @@ def plain_v2():
     return network
 
 
-def bench_synthesis(rounds):
+def bench_vocoders(rounds):
     usual, ours = plain_v2(), v2()
     priors = {
         f"vocos, {prior}": vocos.Vocos(vocos.Config(prior=prior), INFO).networks()["generator"]
@@ -129,5 +129,5 @@ def bench_streaming(_rounds):
 
 
 def bench_audio(rounds):
-    for part in (bench_step, bench_vocos, bench_synthesis, bench_streaming):
+    for part in (bench_step, bench_vocos, bench_streaming):
         part(rounds)

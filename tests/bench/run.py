@@ -1,6 +1,6 @@
 """What `make bench` prints: speed and memory as ratios of interleaved runs, against the plain baselines written here.
 
-    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [leakgan] [generating] [image] [pix2pix] [cyclegan] [enlarging] [audio] [wavegan-parallel] [speech]
+    .venv/bin/python tests/bench/run.py [dcgan] [overhead] [store] [checkpoint] [start] [text] [leakgan] [generating] [image] [pix2pix] [cyclegan] [enlarging] [audio] [vocoders] [wavegan-parallel] [speech]
 
 Every figure is the median of rounds A B C A B C ... with the same number of threads; a quiet machine gives steadier ones.
 """
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from audio import bench_audio
+from audio import bench_audio, bench_vocoders
 from cyclegan import bench_cyclegan
 from e2e.test_startup import install_hundred
 from enlarging import bench_enlarging
@@ -285,6 +285,7 @@ def main():
         "cyclegan": bench_cyclegan,
         "enlarging": bench_enlarging,
         "audio": bench_audio,
+        "vocoders": bench_vocoders,
         "wavegan-parallel": bench_wavegan_parallel,
         "speech": bench_speech,
     }

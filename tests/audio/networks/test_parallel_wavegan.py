@@ -14,12 +14,13 @@ from torch import nn
 from polygan import ConfigError
 from polygan_audio.formats.plain_wavegan import PlainWaveGAN
 from polygan_audio.formats.weight_norm import normed
+from polygan_audio.networks import wavenet
 from polygan_audio.networks.convolutions import fold
 from polygan_audio.networks.excitation import GriffinLim
 from polygan_audio.networks.melspec import PRESETS, MelSpec
 from polygan_audio.networks.parallel_wavegan import Discriminator, Generator, Shape
 from polygan_audio.networks.upsampling import Upsampling
-from polygan_audio.networks.wavenet import Gated
+from polygan_audio.networks.wavenet import GatedStack, Plan
 
 GOLDEN = Path(__file__).parents[2] / "golden/parallel-wavegan/narrow.safetensors"
 MEL = MelSpec(sample_rate=16_000, n_fft=64, win_length=64, hop_length=16, n_mels=8)
@@ -109,16 +110,72 @@ def test_the_generator_is_that_of_plain_convolutions_with_all_its_gradients(caus
     assert results[0][0].std() > 1e-3
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_gates_have_the_gradients_of_their_formula(causal):
-    shapes = (2, 12, 2), (6, 2, 3), (6, 4, 3), (6, 3, 6)
+def stack_of(layers, causal):
+    """Random inputs of `GatedStack` in float64: two sounds of 3 frames of 4 samples, 3 channels, 2 gates, 5 skips."""
+    shapes = [(2, 12, 3), (5,), (6, 4, 3), (layers, 6, 3, 4), *[(4, 3, 3)] * layers, *[(5, 2)] * layers]
+    shapes += [*[(3, 2)] * (layers - 1), *[(3,)] * (layers - 1)]
+    torch.manual_seed(0)
     inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(lambda *x: Gated.apply(*x, 2, causal), inputs)
-    x, weight, table, features = inputs
-    padded = nn.functional.pad(x.transpose(1, 2), (4, 0) if causal else (2, 2))
-    found = nn.functional.conv1d(padded, weight, dilation=2).transpose(1, 2) + (table @ features).view(2, 12, 6)
-    a, b = found.chunk(2, -1)
-    torch.testing.assert_close(Gated.apply(*inputs, 2, causal), -(a / 2).tanh() * b.sigmoid())
+    return Plan(tuple(range(1, layers + 1)), causal, True), inputs
+
+
+def plain_stack(plan, x, start, table, features, *weights):
+    """`GatedStack`, as its formula says."""
+    kernels, skips, outs, biases = plan.parts(weights)
+    total = start
+    for i, dilation in enumerate(plan.dilations):
+        padded = nn.functional.pad(x.transpose(1, 2), (2 * dilation, 0) if plan.causal else (dilation, dilation))
+        found = nn.functional.conv1d(padded, kernels[i], dilation=dilation).transpose(1, 2)
+        a, b = (found + (table @ features[i]).view(found.shape)).chunk(2, -1)
+        z = (a / 2).tanh() * b.sigmoid()
+        total = total + z @ skips[i].t()
+        if i < len(outs):
+            x = (x + z @ outs[i].t() + biases[i]) * 0.5**0.5
+    return total
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("rows", [4, 8, 1024])  # one frame, two frames, all frames in a block
+def test_gated_layers_have_the_sums_and_the_gradients_of_their_formula(monkeypatch, causal, rows):
+    monkeypatch.setattr(wavenet, "_ROWS", rows)
+    plan, inputs = stack_of(3, causal)
+    results = []
+    for made in (GatedStack.apply(plan, *inputs), plain_stack(plan, *inputs)):
+        weighted = (made * torch.linspace(-1, 1, made.numel(), dtype=made.dtype).view(made.shape)).sum()
+        results.append([made, *torch.autograd.grad(weighted, inputs)])
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_gradients_of_gated_layers_are_finite_differences(causal):
+    plan, inputs = stack_of(2, causal)
+    assert torch.autograd.gradcheck(lambda *x: GatedStack.apply(plan, *x), inputs)
+
+
+def test_gated_layers_keep_nothing_where_no_gradient_will_come():
+    plan, inputs = stack_of(2, False)
+    frozen = [x.detach() for x in inputs]
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        wanted = GatedStack.apply(plan, *inputs)
+        trained, kept[:] = len(kept), []
+        found = [GatedStack.apply(plan, *frozen)]
+        with torch.no_grad():
+            found.append(GatedStack.apply(replace(plan, keeps=False), *inputs))
+    assert trained
+    assert not kept
+    assert all(torch.equal(made, wanted) for made in found)
+
+
+def test_only_what_has_a_use_for_gradients_gets_some():
+    plan, inputs = stack_of(2, False)
+    wanted = torch.autograd.grad(GatedStack.apply(plan, *inputs).square().sum(), inputs)
+    for asked in ([0], [3], [2, 3]):
+        given = [x.detach().requires_grad_(i in asked) for i, x in enumerate(inputs)]
+        found = torch.autograd.grad(GatedStack.apply(plan, *given).square().sum(), [given[i] for i in asked])
+        for i, gradient in zip(asked, found, strict=True):
+            torch.testing.assert_close(gradient, wanted[i])
 
 
 @pytest.mark.parametrize("causal", [False, True])

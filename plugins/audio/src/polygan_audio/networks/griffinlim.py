@@ -35,8 +35,10 @@ def nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, updates: int) -> 
     Lee and Seung 2001, "Algorithms for non-negative matrix factorization", eq. 4: no step makes the distance larger.
     """
     wanted = filters.T @ bands
+    magnitudes = magnitudes.contiguous()  # in one layout elements are multiplied faster
     for _ in range(updates):
-        magnitudes = magnitudes * wanted / (filters.T @ (filters @ magnitudes)).clamp(min=1e-10)
+        found = filters.T @ (filters @ magnitudes)
+        magnitudes = (magnitudes * wanted).div_(found.clamp_(min=1e-10))
     return magnitudes
 
 
@@ -57,7 +59,7 @@ def phases(frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, 
         spectra = found.clone() if before is None else before.lerp_(found, 1 + MOMENTUM)
         before = found
         x, y = spectra.unbind(-1)
-        spectra = frames.scale(spectra, magnitude * (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_())
+        spectra = frames.scale(spectra, (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_().mul_(magnitude))
     assert found is not None
     return spectra, found
 

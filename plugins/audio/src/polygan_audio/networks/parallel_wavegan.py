@@ -16,7 +16,7 @@ from .convolutions import full_precision, wide
 from .excitation import GriffinLim
 from .frontend import FrontEnd
 from .upsampling import UpsampleNetwork
-from .wavenet import Layer, bias_of, convolution, dilated, doubled, pointwise
+from .wavenet import Layer, bias_of, convolution, dilated, doubled, pointwise, sum_of_skips
 
 if TYPE_CHECKING:
     from .discriminators import Features
@@ -143,9 +143,7 @@ class Generator(FrontEnd):
         features, table = self._features(frames)
         first = pointwise(self.first_conv)[:, 0]
         x = torch.addcmul(bias_of(self.first_conv), excitation.to(first.dtype)[:, :, None], first)  # (B, T, channels)
-        total = torch.stack([bias_of(layer.conv1x1_skip) for layer in self.layers]).sum(0).expand(*x.shape[:2], -1)
-        for layer, own in zip(self.layers, features, strict=True):
-            x, total = layer(x, total, table, own)
+        total = sum_of_skips(self.layers, x, table, features)
         with full_precision(x.device):
             return self.head(wide(total))
 
@@ -202,7 +200,7 @@ class Discriminator(nn.Module):
         x, found = waveform[:, :, None], []
         for i, layer in enumerate(self.conv_layers.values()):
             conv = cast("nn.Conv1d", layer)
-            x = dilated(x, conv.weight, conv.dilation[0]) + bias_of(conv)
+            x = dilated(x, conv.weight, bias_of(conv), conv.dilation[0])
             if i < _LAYERS - 1:
                 x = F.leaky_relu_(x, SLOPE)
             found.append(x)
