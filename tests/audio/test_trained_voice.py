@@ -98,6 +98,12 @@ def test_import_listen_evaluate_fine_tune(here, capsys):
     ]
     assert all(moved)
     page = Path("runs/mine/report.html").read_text()
+    resting = ["--name", "resting", "--model.discriminator_warmup", 1, "--steps", 1, "--data.held_out", 0.5]
+    command(*words, *resting, "--metrics", "audio/mel-distance")
+    capsys.readouterr()
+    command("evaluate", "runs/resting", "--json")  # the generator has rested: the start is the published network
+    scores = {score["name"]: score["value"] for score in json.loads(capsys.readouterr().out)}
+    assert scores["audio/mel-distance-of-start"] == pytest.approx(scores["audio/mel-distance"], rel=1e-6)
     for said in ("1 made", "1 recorded", "1 Griffin-Lim from its mel, no training"):
         assert said in page
     pieces = [*stream(mine, mine.recipe.mel(0.1 * torch.randn(RATE)).split(7, 1), latency="low")]

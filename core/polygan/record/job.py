@@ -13,7 +13,7 @@ from ..scoring.evaluation import Evaluation
 from ..scoring.trust import NO_TRUST, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import torch
 
@@ -40,6 +40,8 @@ class Job:
     """The ids of the metrics to compute; the first that can be computed picks the best checkpoint."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """Values that the metrics of all evaluations share (`Evaluation.once`)."""
+    start: Callable[[], Mapping[str, torch.nn.Module] | None] | None = None
+    """Makes the networks that the run began with (`Evaluation.start`); None: the networks are not those of a run."""
     trust: Trust = NO_TRUST
     """The feature network that this process was asked for, and whether code in files may run."""
 
@@ -110,5 +112,7 @@ class Job:
             allow_code=self.trust.allow_code,
             recipe=self.recipe,
             networks=networks,
+            start=self.start,
+            started_from=run.init_from,
             kept=self.kept if options is None else {},
         )

@@ -55,15 +55,12 @@ class Domain:
 
 
 class Vocoder:
-    """A recipe that makes of recordings what ``fault`` makes of each; untrained, what ``start`` makes."""
+    """A recipe that makes of recordings what ``fault`` makes of each; with the networks of the start, what ``start`` makes."""
 
     domain = given = "audio"
     invents = False
     Sampling = NoOptions
     start = None
-
-    def networks(self):
-        return {"start": torch.nn.Linear(1, 1)} if self.start else {}
 
     def sides(self, options):
         return None
@@ -106,6 +103,7 @@ def evaluation(
     **extra,
 ):
     clips = [voice(seed=i) for i in range(2)] if clips is None else clips
+    begun = {"start": torch.nn.Linear(1, 1)} if recipe.start else None
     domain = Domain(clips, rate, **extra)
     rows = np.arange(len(clips)) if rows is None else rows
     held_out = SimpleNamespace(rows=rows)
@@ -119,6 +117,7 @@ def evaluation(
         cache=Path(),
         device=torch.device("cpu"),
         samples=samples,
+        start=lambda: begun,
         kept={} if kept is None else kept,
     )
 
