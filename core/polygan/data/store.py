@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..files import write_text
 from .cache.locks import NAME as LOCK
 from .cache.locks import Busy, hold
+from .cache.names import names_of
 from .cache.sums import Part, sums_of, text_sum
 from .source import Field
 
@@ -32,6 +33,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def origins(self, rows: np.ndarray) -> list[str]:
+        """The names of store rows (n,) in the data, for `Samples.origins`; empty where the data has none."""
+        return names_of(self.store.path, rows.tolist())
 
 
 def split_store(store: Store, held_out: float) -> dict[str, Split]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,15 @@ class Job:
         return shown_beside(self.recipe, self.domain, self.splits, generated, options)
 
     def beside(self, generated: Samples, options: object = None) -> list[Piece]:
-        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view."""
+        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view.
+
+        Files of the data are named here alone, and not where samples are shown by themselves, which people publish.
+        """
         given = given_of(self.recipe, self.domain, self.splits, len(generated), options)
         if given is None:
             return []
         truth = self.real(generated, options) if self.paired else None
-        return self.domain.beside(given, generated, truth, self.info)
+        return self.domain.beside(given, replace(generated, origins=given.origins), truth, self.info)
 
     @property
     def features(self) -> str:

@@ -187,6 +187,7 @@ class Evaluation:
     def _pairs(self, n: int, variant: str) -> Pairs:
         rows = self.held_out.rows[:n]
         given, truth = self.domain.given(self.held_out, rows), self.domain.real(self.held_out, rows)
+        given.origins = truth.origins = self.held_out.origins(rows)
         networks = swapped(self.networks, self.recipe.variants[variant]) if variant else self.networks
         return Pairs(given, self.generate(n, self.seed, networks=networks, given=given), truth)
 

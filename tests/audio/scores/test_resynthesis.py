@@ -41,6 +41,7 @@ def test_recordings_are_bounded_and_short_ones_are_left_out(monkeypatch):
     found = resynthesis.recordings_of(evaluation(clips=clips, rows=np.array([3, 0, 1, 2, 4, 5])), SPEC)
     assert found.short == 1
     assert [c is clips[i] for c, i in zip(found.clips, (3, 1), strict=True)] == [True, True]
+    assert found.samples.origins == ["3.wav", "1.wav"]
     assert len(resynthesis.recordings_of(evaluation(clips=clips, samples=1, rows=np.array([3, 1])), SPEC).clips) == 1
     monkeypatch.setattr(recordings, "MOST_SECONDS", 0.1)
     assert len(resynthesis.recordings_of(evaluation(clips=clips), SPEC).clips) == 1
