@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -51,7 +52,11 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "recordings").mkdir()
     for i in range(4):
         time = torch.arange(12_000) / 16_000
-        files.write(tmp_path / f"recordings/{i}.wav", 0.3 * torch.sin(2 * torch.pi * (200 + 40 * i) * time), 16_000)
+        files.write(
+            tmp_path / f"recordings/{'<i>' if i == 3 else ''}{i}.wav",
+            0.3 * torch.sin(2 * torch.pi * (200 + 40 * i) * time),
+            16_000,
+        )
     torch.save({"generator": official(made())}, "g_00000010")
     Path("config.json").write_text(json.dumps(SMALL | SMALLER))
     set_catalogue(None)
@@ -98,8 +103,22 @@ def test_import_listen_evaluate_fine_tune(here, capsys):
     ]
     assert all(moved)
     page = Path("runs/mine/report.html").read_text()
+    resting = ["--name", "resting", "--model.discriminator_warmup", 1, "--steps", 1, "--data.held_out", 0.5]
+    command(*words, *resting, "--metrics", "audio/mel-distance")
+    capsys.readouterr()
+    command("evaluate", "runs/resting", "--json")  # the generator has rested: the start is the published network
+    scores = {score["name"]: score["value"] for score in json.loads(capsys.readouterr().out)}
+    assert scores["audio/mel-distance-of-start"] == pytest.approx(scores["audio/mel-distance"], rel=1e-6)
     for said in ("1 made", "1 recorded", "1 Griffin-Lim from its mel, no training"):
         assert said in page
+    assert {*re.findall(r"\d (made|recorded|Griffin-Lim)[^<]* – &lt;i&gt;3\.wav – ", page)} == {
+        "made",
+        "recorded",
+        "Griffin-Lim",
+    }
+    assert "<i>3" not in page
+    shown = "".join(path.read_text() for path in Path("runs/mine/samples").glob("step-*/pieces.json"))
+    assert "wav –" not in shown  # what people publish does not name the files of the data
     pieces = [*stream(mine, mine.recipe.mel(0.1 * torch.randn(RATE)).split(7, 1), latency="low")]
     assert len(torch.cat(pieces)) == RATE // 256 * 256
     assert len(pieces) > 3

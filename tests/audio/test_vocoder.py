@@ -219,6 +219,9 @@ def test_mels_alone_are_decoded(recipe, networks):
     with torch.no_grad():
         torch.testing.assert_close(networks["generator"](mels[0][None])[0], made.data[0], atol=1e-5, rtol=0)
     mels[1] = torch.zeros(100, 5)
+    data = Samples([torch.zeros(0)] * 2, origins=["0.npy", "x/1.npy"], extra={"sample_rate": 16_000, "mel": mels})
+    with pytest.raises(DataError, match=r"given mel 1 \(x/1\.npy\) has 100 bands, this vocoder takes 80"):
+        make_samples(recipe, networks, 0, given=data)
     with pytest.raises(DataError, match="mel b has 100 bands, this vocoder takes 80; make it with the same front end"):
         make_samples(recipe, networks, 0, given=given)
 

@@ -69,6 +69,13 @@ def pictures(place):
 
 
 @pytest.fixture(scope="session")
+def styled(place):
+    model = {"latent_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 4}
+    data = {"source": str(place / "pictures"), "labels": "folders", "resolution": 32}
+    return trained(place, "image/stylegan", data, batch_size=4, name="styled", model=model)
+
+
+@pytest.fixture(scope="session")
 def grey(place):
     data = {"source": str(place / "pictures"), "pairs": "grey"}
     return trained(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan_demo.directions import principal_directions, slerp
+from polygan_demo.directions import principal_components, principal_directions, slerp
 
 
 def linear(d, f, seed=0):
@@ -68,3 +68,25 @@ def test_slerp_keeps_the_norm_and_meets_both_ends():
     assert torch.allclose(way.norm(dim=1), torch.full((3,), 3.0), atol=1e-5)
     assert torch.allclose(way[[0, 2]], torch.stack([a, b]), atol=1e-6)
     assert torch.allclose(slerp(a, 2 * a, torch.tensor([0.5])), 1.5 * a[None])
+
+
+def test_principal_components_are_those_within_the_groups():
+    generator = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(6, 6, generator=generator))[0]
+    deviations = torch.tensor([4.0, 2.0, 1.0, 0.5, 0.01, 0.0])
+    groups = [
+        (deviations * torch.randn(4000, 6, generator=generator)) @ axes.T + 100 * axes[:, 5] * number
+        for number in range(3)
+    ]
+    found = principal_components(groups)
+    assert found.vectors.shape == (4, 6)  # two are faint, and the way from group to group is none
+    assert torch.allclose((found.vectors @ axes[:, :4]).abs(), torch.eye(4), atol=0.05)
+    assert found.deviations.tolist() == pytest.approx([4, 2, 1, 0.5], rel=0.05)
+    assert found.shares.tolist() == pytest.approx([16 / 21.25, 4 / 21.25, 1 / 21.25, 0.25 / 21.25], rel=0.1)
+    assert torch.allclose(found.move(torch.tensor([0.0, 3.0])), 3 * found.deviations[1] * found.vectors[1])
+    assert principal_components(groups, most=1).vectors.shape == (1, 6)
+
+
+def test_points_that_do_not_differ_have_no_components():
+    assert principal_components([torch.ones(5, 3), torch.zeros(2, 3)]) is None
+    assert principal_components([torch.full((4, 3), torch.nan)]) is None

@@ -12,6 +12,7 @@ from polygan import ConfigError
 from polygan_demo.abilities import latent_shape, latents_of
 from polygan_demo.playing import play
 from polygan_demo.stage import WAY, Stage, open_stage
+from polygan_image.latent import fixed_noise
 
 
 def last(made):
@@ -26,6 +27,11 @@ def toy_stage(toy):
 @pytest.fixture(scope="module")
 def picture_stage(pictures):
     return open_stage(pictures, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def styled_stage(styled):
+    return open_stage(styled, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +90,80 @@ def test_the_first_direction_changes_pictures_more_than_the_last(picture_stage):
     first, final = ([float(i == at) for i in range(k)] for at in (0, k - 1))
     change = [(last(picture_stage.make(8, 5, 1, moves)).data - still).square().mean() for moves in (first, final)]
     assert change[0] > 1.5 * change[1]
+
+
+def drawn(run, z, number, move):
+    """Pictures of latents of a class whose w is moved, by the networks themselves."""
+    generator = run.networks["generator"].eval()
+    with torch.no_grad():
+        w = generator.mapping(z, torch.full((len(z),), number)) + move
+        return generator.synthesise(w[:, None].expand(-1, generator.style_count, -1), fixed_noise(generator)).clamp(
+            -1, 1
+        )
+
+
+def test_the_directions_of_stylegan_are_the_principal_components_of_w(styled_stage):
+    run, found = styled_stage.run, styled_stage.can.directions
+    assert styled_stage.intermediate
+    mapping, groups = run.networks["generator"].mapping, []
+    for number in range(3):
+        with torch.no_grad():
+            points = mapping(latents_of(number, (1365, 8)), torch.full((1365,), number))
+        groups.append(points - points.mean(0))
+    covariance = torch.cat(groups).T.cov()
+    values, vectors = torch.linalg.eigh(covariance)
+    wanted = (found.deviations**2).tolist()
+    assert wanted == pytest.approx(values.flip(0)[: len(wanted)].tolist(), rel=1e-3)
+    assert (found.vectors @ vectors.flip(1)[:, : len(wanted)]).abs().diag().tolist() == pytest.approx(
+        [1] * len(wanted), abs=1e-2
+    )
+
+
+def test_a_slider_of_stylegan_moves_w_by_standard_deviations_and_leaves_nothing_behind(styled_stage):
+    run, found, name = styled_stage.run, styled_stage.can.directions, styled_stage.can.classes[1]
+    still = last(styled_stage.make(4, 1, 1))
+    moved = last(styled_stage.make(4, 1, 1, [0.0, 2.0]))
+    wanted = drawn(run, latents_of(1, (4, 8)), 1, 2 * found.deviations[1] * found.vectors[1])
+    assert torch.allclose(moved.data, wanted, atol=1e-5)
+    assert not torch.allclose(moved.data, still.data, atol=1e-4)
+    assert torch.equal(run.generate(4, seed=1, label=name).data, still.data)
+    with pytest.raises(ConfigError):
+        last(styled_stage.make(4, -1, 1, [2.0]))
+    assert torch.equal(run.generate(4, seed=1, label=name).data, still.data)
+    walk = last(styled_stage.make(8, 0, None, [1.0], {"interpolate": 4}))
+    assert walk.kind == "walk"  # an order of latents does not matter in w
+
+
+def test_the_way_between_two_seeds_is_moved_in_w(styled_stage):
+    found = styled_stage.can.directions
+    here, way = styled_stage.between((2, 9), 0.0, 1, [1.5])
+    wanted = drawn(styled_stage.run, latents_of(2, (1, 8)), 1, 1.5 * found.deviations[0] * found.vectors[0])
+    assert torch.allclose(here.data, wanted, atol=1e-4)
+    assert torch.allclose(way.data[:1], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("output", [lambda z: (z, z), lambda z: z[:1], None])
+def test_an_intermediate_space_of_another_form_leaves_the_directions_of_latents(toy, monkeypatch, output, capsys):
+    class Odd(torch.nn.Module):
+        def forward(self, z):
+            return output(z)
+
+    run = polygan.load(toy, device="cpu")
+    odd = Odd()
+    kind = type(run.recipe)
+    monkeypatch.setattr(kind, "intermediate", lambda self, networks: odd if output else networks["none"], raising=False)
+    generate = kind.generate
+
+    def first_odd(self, networks, request):
+        odd(request.noise.normal(request.n, 4))
+        return generate(self, networks, request)
+
+    if output:
+        monkeypatch.setattr(kind, "generate", first_odd)
+    stage = Stage(run)
+    assert not stage.intermediate
+    assert output is None or stage.moves
+    assert ("no intermediate space (KeyError" in capsys.readouterr().err) == (output is None)
 
 
 def test_the_way_between_two_seeds_meets_both(picture_stage):

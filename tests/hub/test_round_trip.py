@@ -56,6 +56,11 @@ def test_a_run_that_starts_from_a_name_writes_the_commit_and_starts_from_those_n
     assert_same(state(made), state(again))
     fresh = train(steps=1, batch_size=8, name="fresh")
     assert any(not torch.equal(a, b) for a, b in zip(state(made).values(), state(fresh).values(), strict=True))
+    begun = polygan.load("runs/next")._whole_job().evaluation({}, torch.device("cpu")).start()
+    source = polygan.load(f"hf:me/toy@{sha}").networks
+    assert_same(
+        *({f"{n}.{k}": t for n, m in each.items() for k, t in m.state_dict().items()} for each in (begun, source))
+    )
     polygan.resume("runs/next", steps=2, quiet=True)
 
 

@@ -149,6 +149,9 @@ def test_only_data_with_sources_has_pairs_and_a_view_of_them():
     assert DOMAIN.beside(given, made, truth, PAIR_INFO) == [Passage("long <b>\n\nmade: short\n\ntruth: true")]
     assert DOMAIN.beside(given, made, None, PAIR_INFO) == [Passage("long <b>\n\nmade: short")]
     assert DOMAIN.beside(given, made, truth, {}) == []
+    given.origins = truth.origins = ["articles.csv line 7"]
+    assert [piece.caption for piece in DOMAIN.beside(given, made, truth, PAIR_INFO)] == ["articles.csv line 7"]
+    assert [piece.caption for piece in DOMAIN.render(truth)] == ["articles.csv line 7"]
 
 
 def test_pieces_of_pairs_keep_their_sources():

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DISK_FULL, DataError
@@ -14,14 +15,15 @@ from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
 from .cache.folders import cache_folder, sums_of
+from .cache.names import write_names
 from .decoding import decoded
+from .source import Source
 from .store import FORMAT, DamagedStore, Store, with_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Container, Iterator, Sequence
 
-    from .source import DataSettings, Source
+    from .source import DataSettings
 
 _LARGE = 8 << 30
 """Bytes of a store from which on the user is told that checking takes a while."""
@@ -155,7 +157,21 @@ def _decode_into(
         "source": os.path.abspath(settings.source) if os.path.exists(settings.source) else settings.source,
         "info": {**source.info, "count": building.count},
     }
+    if type(source).name is not Source.name:
+        write_names(building.folder, _names(source, settings, building.bad))
     write_text(building.folder / "store.json", json.dumps(with_sums(facts, sums_of(parts))))
+
+
+def _names(source: Source, settings: DataSettings, skipped: Container[int]) -> Iterator[str]:
+    """The names of the decoded samples. Files are named from the folder of the data on; no name has a path of the machine."""
+    place = Path(settings.source).expanduser()
+    above = [f"{folder}{os.sep}" for folder in (place, place.absolute(), place.parent, place.absolute().parent)]
+    for index in range(len(source)):
+        if index not in skipped:
+            name = source.name(index)
+            begun = next((folder for folder in above if name.startswith(folder)), "")
+            name = name[len(begun) :] if begun else os.path.basename(name) if os.path.isabs(name) else name
+            yield name.replace(os.sep, "/")
 
 
 def _skipped(bad: Sequence[str], total: int, settings: DataSettings) -> str:

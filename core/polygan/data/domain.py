@@ -44,6 +44,8 @@ class Samples:
     columns: int = 0
     names: Sequence[str] = ()
     """The name of each sample, for its caption and its file; empty: samples are numbered."""
+    origins: Sequence[str] = ()
+    """Where each sample of a run's data comes from: the file, from the data's folder on, and the place in the file. For captions alone."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further values that the domain keeps for the samples."""
 
@@ -205,7 +207,7 @@ class Domain(ABC):
             return first
         data = [piece.data for piece in (first, *more)]
         whole = torch.cat(data) if torch.is_tensor(first.data) else [x for part in data for x in part]
-        return dataclasses.replace(first, data=whole, names=[n for p in (first, *more) for n in p.names])
+        return dataclasses.replace(first, data=whole, names=[n for p in (first, *more) for n in p.names], origins=())
 
     def one(self, samples: Samples, index: int) -> Any:
         """A single sample, as iterating over `Samples` yields it. Default: ``samples.data[index]``."""
@@ -283,16 +285,15 @@ def part_of(samples: Samples, rows: Sequence[int]) -> Samples:
             return values[torch.tensor(rows, dtype=torch.long, device=values.device)]
         return [values[i] for i in rows] if isinstance(values, list | tuple) and len(values) == n else values
 
-    in_order = rows == list(range(rows[0], rows[0] + len(rows))) if rows else False
-    columns = samples.columns
+    columns, in_order = samples.columns, bool(rows) and rows == list(range(rows[0], rows[0] + len(rows)))
     whole = bool(columns) and in_order and rows[0] % columns == 0 and len(rows) % columns == 0
-    ordered = whole or (samples.kind == "frames" and in_order)
     return dataclasses.replace(
         samples,
         data=some(samples.data),
         labels=some(samples.labels),
         names=some(samples.names),
+        origins=some(samples.origins),
         extra={key: some(value) for key, value in samples.extra.items()},
-        kind=samples.kind if ordered else "set",
+        kind=samples.kind if whole or (samples.kind == "frames" and in_order) else "set",
         columns=columns if whole else 0,
     )

@@ -13,6 +13,7 @@ import torch
 from ..errors import DataError
 from ..files import write_text
 from .cache.folders import LOCK, Busy, Part, hold, sums_of, text_sum
+from .cache.names import names_of
 from .source import Field
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def origins(self, rows: np.ndarray) -> list[str]:
+        """The names of store rows (n,) in the data, for `Samples.origins`; empty where the data has none."""
+        return names_of(self.store.path, rows.tolist())
 
 
 def split_store(store: Store, held_out: float) -> dict[str, Split]:

@@ -186,7 +186,8 @@ def given_of(
     split = _shown_split(recipe, splits)
     if 0 < len(split) <= start:
         return None
-    return domain.given(split, split.rows[start : min(start + n, len(split))])
+    rows = split.rows[start : min(start + n, len(split))]
+    return dataclasses.replace(domain.given(split, rows), origins=split.origins(rows))
 
 
 def has_truth(recipe: AnyRecipe, domain: Domain, info: Facts) -> bool:
@@ -205,7 +206,8 @@ def shown_beside(
     """
     split, labels = _shown_split(recipe, compared(recipe, splits, options)), generated.labels
     if labels is None or recipe.given is not None or "label" not in split.store.fields:
-        return domain.real(split, split.rows[: min(len(generated), len(split))])
+        rows = split.rows[: min(len(generated), len(split))]
+        return dataclasses.replace(domain.real(split, rows), origins=split.origins(rows))
     of_rows, order = split.store.gather("label", split.rows).numpy(), labels.tolist()
     found = {c: split.rows[of_rows == c] for c in set(order)}
     columns = 0
@@ -214,7 +216,8 @@ def shown_beside(
         order = [c for c in order[:: generated.columns] for _ in range(columns)] or order
     left = {c: iter(rows) for c, rows in found.items()}
     rows = [row for c in order if (row := next(left[c], None)) is not None] or split.rows[: min(len(order), len(split))]
-    samples = domain.real(split, np.asarray(rows, dtype=split.rows.dtype))
+    rows = np.asarray(rows, dtype=split.rows.dtype)
+    samples = dataclasses.replace(domain.real(split, rows), origins=split.origins(rows))
     return dataclasses.replace(samples, kind="grid", columns=columns) if columns else samples
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ..scoring.evaluation import Evaluation
 from ..scoring.trust import NO_TRUST, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import torch
 
@@ -40,6 +40,8 @@ class Job:
     """The ids of the metrics to compute; the first that can be computed picks the best checkpoint."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """Values that the metrics of all evaluations share (`Evaluation.once`)."""
+    start: Callable[[], Mapping[str, torch.nn.Module] | None] | None = None
+    """Makes the networks that the run began with (`Evaluation.start`); None: the networks are not those of a run."""
     trust: Trust = NO_TRUST
     """The feature network that this process was asked for, and whether code in files may run."""
 
@@ -75,12 +77,15 @@ class Job:
         return shown_beside(self.recipe, self.domain, self.splits, generated, options)
 
     def beside(self, generated: Samples, options: object = None) -> list[Piece]:
-        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view."""
+        """Pieces that show samples beside what they were made from and beside their truth; none where the domain has no such view.
+
+        Files of the data are named here alone, and not where samples are shown by themselves, which people publish.
+        """
         given = given_of(self.recipe, self.domain, self.splits, len(generated), options)
         if given is None:
             return []
         truth = self.real(generated, options) if self.paired else None
-        return self.domain.beside(given, generated, truth, self.info)
+        return self.domain.beside(given, replace(generated, origins=given.origins), truth, self.info)
 
     @property
     def features(self) -> str:
@@ -110,5 +115,7 @@ class Job:
             allow_code=self.trust.allow_code,
             recipe=self.recipe,
             networks=networks,
+            start=self.start,
+            started_from=run.init_from,
             kept=self.kept if options is None else {},
         )

@@ -132,10 +132,12 @@ def machine_change(before: Mapping[str, object], now: Mapping[str, object]) -> s
 # The start
 
 
-def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bool = False) -> list[Change]:
+def begin(
+    trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bool = False
+) -> tuple[list[Change], dict[str, object]]:
     """Continue from the newest checkpoint, or start from the networks that ``init_from`` names, or from new networks.
 
-    Returns the settings that were changed since the checkpoint.
+    Returns the settings that were changed since the checkpoint, and what the log keeps of the start: the checksum of ``init_from``.
     """
     checkpoints, world, found, problem = trainer.checkpoints, trainer.world, None, None
     changed: list[Change] = []
@@ -160,12 +162,14 @@ def begin(trainer: Trainer, job: Job, folder: Path, *, resuming: bool, quiet: bo
         if step is not None:
             if found is None:
                 checkpoints.load(step, use=use)
-            return changed
+            return changed, {}
     if job.settings.run.init_from:
-        told = transfer(trainer, job.settings, job.settings.run.init_from)
+        modules = {name: (actor.module, actor.averaged) for name, actor in trainer.actors.items()}
+        told, checksum = transfer(modules, trainer.recipe, job.settings, job.settings.run.init_from)
         if world.first and not quiet:
             say(told)
-    return []
+        return [], {"start": checksum}
+    return [], {}
 
 
 def _continue(trainer: Trainer, job: Job, folder: Path, checkpoint: Checkpoint) -> list[Change]:

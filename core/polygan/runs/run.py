@@ -32,6 +32,7 @@ from .handed.opening import handed_again
 from .missing import refuse_handed
 from .networks.building import best_step, built
 from .networks.building import recipe_of as recipe_of
+from .networks.starting import with_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from ..training.checkpoint import Networks
     from .handed.networks import Network
     from .handed.opening import DomainLike
-
-_HEADER = 64 << 20  # bytes that the facts within an exported model may have
 
 
 def load(
@@ -97,7 +96,7 @@ def _load(path: Path, home: Path, step: int | None, device: str) -> Run:
                 load_module(module, weights, key, where)
 
     if exported:
-        fill(load_weights(path, names, sum(sizes.values()) + _HEADER), path)
+        fill(load_weights(path, names, sum(sizes.values()) + (64 << 20)), path)  # the facts within may have 64 MiB
     else:
         at = Checkpoints(path / "checkpoints").load(step, use=lambda c: fill(c.networks, c.path), needs=sizes).step
     for name, module in networks.items():
@@ -106,7 +105,7 @@ def _load(path: Path, home: Path, step: int | None, device: str) -> Run:
         networks[name] = moved.requires_grad_(False)
     # `evaluate` looks the metrics up: generating needs no plugin that brings one.
     job = Job(settings, catalogue, domain, recipe, {}, ())
-    return Run(home, job, networks, at)
+    return Run(home, job if exported else with_start(job, path), networks, at)
 
 
 class Run:

@@ -27,7 +27,7 @@ from .folder import check_links, describe, locked, run_folder
 from .handed.opening import handed_again, handed_in
 from .launch import discard, new_folder, typed_path
 from .networks.inheriting import resolve_new
-from .networks.starting import facts_of_start, pinned
+from .networks.starting import facts_of_start, pinned, with_start
 from .resuming import as_layer, begin, facts_of, finished_step, has_report, option_words, recorded_threads, tell
 from .run import Run, load
 from .stopping import Listeners, stop_signals
@@ -103,9 +103,9 @@ def execute(
         stack.enter_context(_threads(settings.run.threads or (recorded_threads(folder) if folder else 0)))
         with world.first_goes_first():
             job = make_job(settings, None if world.first and not quiet else False, folder, facts_of_start(settings))
-        job = replace(agreed(job, world), trust=trust)
         first_run = not Path(settings.run.runs).exists()
         place, resuming = _place(settings, folder, world)
+        job = with_start(replace(agreed(job, world), trust=trust), place)
         stack.enter_context(_room_on_disk(place))
         recorder = None
         if world.first:
@@ -115,7 +115,7 @@ def execute(
             heard = Listeners([recorder, *listeners] if recorder else [])
             trainer = _trainer(job, place, device, world, heard)
             trainer.before = before.plain() if before else {}
-            changed = begin(trainer, job, place, resuming=resuming, quiet=quiet)
+            changed, facts = begin(trainer, job, place, resuming=resuming, quiet=quiet)
         except PolyganError:
             if world.first and not resuming:  # nothing was trained, so the name becomes free again
                 discard(place)
@@ -126,7 +126,7 @@ def execute(
         told = tell(recorder, trainer, place, changed, usual, resuming=resuming) if recorder else []
         if recorder:
             describe(place, settings, job.domain, job.splits, device, trainer.precision, job.catalogue)
-        _fit(trainer, recorder, place, heard, facts_of(changed, told))
+        _fit(trainer, recorder, place, heard, {**facts, **facts_of(changed, told)})
         return Run(place, job, trainer.networks(), trainer.step)
 
 

@@ -105,6 +105,11 @@ class Evaluation:
     """The values that `once` keeps; all evaluations of a run share this dict."""
     options: Any = None
     """How samples are made where a metric does not say: an instance of the recipe's ``Sampling``; None: its defaults."""
+    start: Callable[[], Mapping[str, torch.nn.Module] | None] | None = None
+    """Makes the networks that the run began with, on the CPU: new networks of its seed, with the tensors of ``init_from``. The call returns
+    None, and says why, where these are gone or have changed. None: the networks are not those of a run, but of an exported model."""
+    started_from: str = ""
+    """The ``init_from`` of the run; empty: the run began with new networks."""
 
     def generate(
         self,
@@ -181,6 +186,7 @@ class Evaluation:
     def _pairs(self, n: int, variant: str) -> Pairs:
         rows = self.held_out.rows[:n]
         given, truth = self.domain.given(self.held_out, rows), self.domain.real(self.held_out, rows)
+        given.origins = truth.origins = self.held_out.origins(rows)
         networks = swapped(self.networks, self.recipe.variants[variant]) if variant else self.networks
         return Pairs(given, self.generate(n, self.seed, networks=networks, given=given), truth)
 

@@ -12,7 +12,9 @@ from torch.nn.utils import get_total_norm
 from ..errors import CheckpointError, ConfigError
 from ..foreach import lerp
 from ..foreach import scale as scale_all
+from ..game.protocol import complete_players
 from ..losses import clamp_weights
+from ..seeding import mix, preserved_generators, seed_everything
 from .statefile import check_player
 from .stepper import Stepper
 from .weights import load_module
@@ -25,9 +27,20 @@ if TYPE_CHECKING:
 
     from ..files import Facts
     from ..game.protocol import Player
+    from ..game.recipe import AnyRecipe
+    from ..settings.trainer import TrainerSettings
     from .checkpoint import Checkpoint
 
+_INIT = -1  # the counter that seeds the networks' initial parameters
 _FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as in torch.amp.GradScaler
+
+
+def first_players(recipe: AnyRecipe, settings: TrainerSettings, device: torch.device) -> dict[str, Player]:
+    """The players as a run of these settings begins with them, before other weights are loaded. No caller's generator advances."""
+    with preserved_generators(device):
+        seed_everything(mix(settings.seed, _INIT), device)
+        networks = recipe.networks()
+        return complete_players(networks, recipe.players(networks, settings))
 
 
 class Actor:

@@ -10,10 +10,10 @@ import torch
 
 from ..double_backward import DoubleBackward
 from ..errors import CheckpointError, DivergenceError, Preempted
-from ..game.protocol import Cache, Context, Turn, check_turns, complete_players, sum_terms
+from ..game.protocol import Cache, Context, Turn, check_turns, sum_terms
 from ..seeding import mix, preserved_generators, seed_everything
 from ..settings.changes import changes, reach_optimizers, trained_with
-from .actor import Actor, contents, restore
+from .actor import Actor, contents, first_players, restore
 from .distributed import World, resolve_precision
 from .feeder import Batches, Feeder
 from .meter import Meter, read_values
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _COUNTERS = ("step", "samples", "rollbacks", "seconds")
-_INIT = -1  # the counter that seeds the networks' initial parameters
 FIRST_SAVE = 60.0  # seconds of training after which a run saves its first checkpoint
 
 
@@ -88,10 +87,7 @@ class Trainer:
         self.world.check_shares(settings.batch_size, settings.accumulate)
         if settings.deterministic and self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        with preserved_generators(self.device):
-            seed_everything(mix(settings.seed, _INIT), self.device)
-            networks = recipe.networks()
-            players = complete_players(networks, recipe.players(networks, settings))
+        players = first_players(recipe, settings, self.device)
         self.turns = list(recipe.turns())
         check_turns(self.turns, players, streams, settings.steps)
         layout, scaled = recipe.memory_format, self.precision == "fp16"

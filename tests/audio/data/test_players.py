@@ -92,3 +92,19 @@ def test_a_view_has_ten_numbers(drawn):
     given = sounds(*range(1, 14))
     assert len(DOMAIN.beside(given, sounds(*range(2, 15)), given, {})) == 20
     assert len(DOMAIN.beside(given, sounds(*range(1, 14)), given, {})) == 20  # of another kind of recipe: no front end
+
+
+def test_a_recording_is_named_by_its_file_wherever_it_is_played(drawn):
+    spec = MelSpec(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=20)
+    truth, made = sounds(4000, 4000), sounds(4000, 4000, front_end=spec)
+    truth.origins = made.origins = ["wavs/0017.flac", "wavs/2.flac"]
+    captions = [p.caption for p in DOMAIN.beside(truth, made, truth, {})]
+    assert captions[:3] == [
+        "1 made – wavs/0017.flac – 0.5 s",
+        "1 recorded – wavs/0017.flac – 0.5 s",
+        "1 Griffin-Lim from its mel, no training – wavs/0017.flac – 0.5 s",
+    ]
+    assert [c.split(" – ")[1] for c in captions[3:]] == ["wavs/2.flac"] * 3
+    assert [p.caption for p in DOMAIN.render(truth[1:])] == ["wavs/2.flac – 0.5 s"]
+    made.names = ["mine", "yours"]  # of a user's file
+    assert DOMAIN.render(made)[0].caption == "mine – 0.5 s"

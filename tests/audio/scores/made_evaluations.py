@@ -55,15 +55,12 @@ class Domain:
 
 
 class Vocoder:
-    """A recipe that makes of recordings what ``fault`` makes of each; untrained, what ``start`` makes."""
+    """A recipe that makes of recordings what ``fault`` makes of each; with the networks of the start, what ``start`` makes."""
 
     domain = given = "audio"
     invents = False
     Sampling = NoOptions
     start = None
-
-    def networks(self):
-        return {"start": torch.nn.Linear(1, 1)} if self.start else {}
 
     def sides(self, options):
         return None
@@ -94,6 +91,11 @@ class Converter(Vocoder):
         return Sides("a", "b")
 
 
+def split(rows, store=None):
+    """Rows of made-up clips, which come from files of their numbers."""
+    return SimpleNamespace(rows=rows, store=store, origins=lambda some: [f"{row}.wav" for row in some])
+
+
 def evaluation(
     fault=lambda clip: clip,
     clips=None,
@@ -106,9 +108,10 @@ def evaluation(
     **extra,
 ):
     clips = [voice(seed=i) for i in range(2)] if clips is None else clips
+    begun = {"start": torch.nn.Linear(1, 1)} if recipe.start else None
     domain = Domain(clips, rate, **extra)
     rows = np.arange(len(clips)) if rows is None else rows
-    held_out = SimpleNamespace(rows=rows)
+    held_out = split(rows)
     return Evaluation(
         domain=domain,
         info={},
@@ -119,6 +122,7 @@ def evaluation(
         cache=Path(),
         device=torch.device("cpu"),
         samples=samples,
+        start=lambda: begun,
         kept={} if kept is None else kept,
     )
 
@@ -129,8 +133,8 @@ def conversion(fault, clips, voices):
     e = evaluation(fault, clips, recipe=Converter, labels=labels.tolist())
     store = SimpleNamespace(gather=lambda name, rows: labels[rows], info={"classes": ["a", "b"]})
     rows = np.arange(len(clips))
-    e.splits = {"held_out": SimpleNamespace(rows=rows, store=store)}
-    e.held_out = SimpleNamespace(rows=rows[labels.numpy() == 1], store=store)
+    e.splits = {"held_out": split(rows, store)}
+    e.held_out = split(rows[labels.numpy() == 1], store)
     return e
 
 

@@ -41,6 +41,7 @@ def test_recordings_are_bounded_and_short_ones_are_left_out(monkeypatch):
     found = resynthesis.recordings_of(evaluation(clips=clips, rows=np.array([3, 0, 1, 2, 4, 5])), SPEC)
     assert found.short == 1
     assert [c is clips[i] for c, i in zip(found.clips, (3, 1), strict=True)] == [True, True]
+    assert found.samples.origins == ["3.wav", "1.wav"]
     assert len(resynthesis.recordings_of(evaluation(clips=clips, samples=1, rows=np.array([3, 1])), SPEC).clips) == 1
     monkeypatch.setattr(recordings, "MOST_SECONDS", 0.1)
     assert len(resynthesis.recordings_of(evaluation(clips=clips), SPEC).clips) == 1
@@ -128,22 +129,52 @@ def test_an_untrained_vocoder_that_cannot_be_judged_hides_no_other_row():
     assert found.keys() == {"audio/duration", "audio/duration-of-griffin-lim"}
 
 
-def test_the_start_has_the_weights_that_a_run_of_the_seed_begins_with():
+def test_the_row_of_the_start_has_the_networks_that_the_run_began_with():
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from small_vocoders import small_vocos, trainer, waveforms
+    from small_vocoders import small_vocos
 
     recipe = small_vocos(prior="none", period_weight=0.0)
-    begun = trainer(recipe, {"waveform": waveforms()}, seed=3).networks()
+    torch.manual_seed(0)
+    begun, other = recipe.networks(), recipe.networks()
     e = evaluation(clips=[voice(0.2)])
-    e.recipe, e.networks, e.seed = recipe, begun, 3
-    state = torch.get_rng_state()
+    e.recipe, e.networks, e.start = recipe, begun, lambda: begun
     made = resynthesis.Resynthesis.of(e)
-    assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(made.start[0], made.fakes[0])
     e = evaluation(clips=[voice(0.2)])
-    e.recipe, e.networks, e.seed = recipe, begun, 4
-    other = resynthesis.Resynthesis.of(e)
-    assert not torch.equal(other.start[0], other.fakes[0])
+    e.recipe, e.networks, e.start = recipe, begun, lambda: other
+    made = resynthesis.Resynthesis.of(e)
+    assert not torch.equal(made.start[0], made.fakes[0])
+
+
+@pytest.mark.parametrize("start", [None, lambda: None])
+def test_what_no_run_began_with_has_no_row(start):
+    class Priored(Vocoder):
+        @staticmethod
+        def start(clip):
+            return noisy(clip, 0.1)
+
+    e = evaluation(clips=[voice(0.3)], recipe=Priored)
+    assert len(metrics.mel_distance(e)) == 3
+    e = evaluation(clips=[voice(0.3)], recipe=Priored)
+    e.start = start
+    assert by_name(metrics.mel_distance(e)).keys() == {"audio/mel-distance", "audio/mel-distance-of-griffin-lim"}
+
+
+def test_words_say_what_the_run_began_with():
+    class Better(Vocoder):
+        @staticmethod
+        def start(clip):
+            return clip
+
+    e = evaluation(lambda clip: noisy(clip, 0.3), recipe=Better)
+    assert "than the untrained networks (" in by_name(metrics.mel_distance(e))["audio/mel-distance"].trouble
+    e = evaluation(lambda clip: noisy(clip, 0.3), recipe=Better)
+    e.started_from = "v1.safetensors"
+    found = by_name(metrics.mel_distance(e))
+    words = "the networks of v1.safetensors, which the run began with"
+    assert f"than {words} (" in found["audio/mel-distance"].trouble
+    assert found["audio/mel-distance-of-start"].note.endswith(f"; {words}")
+    assert words not in found["audio/mel-distance"].note + found["audio/mel-distance-of-griffin-lim"].note
 
 
 def test_a_converter_is_given_one_voice_and_compared_with_the_other():

@@ -13,7 +13,8 @@ import pytest
 from listed_source import BYTES, Listed, build, leftovers, numbers, setting
 
 from polygan.data import build_store, cache_folder, remembered
-from polygan.data.source import DataSettings, Field
+from polygan.data.source import DataSettings, Field, Source
+from polygan.data.store import Split
 from polygan.errors import DataError
 
 # Where it is kept, and under which key
@@ -241,3 +242,65 @@ def test_threads_of_one_process_may_build_the_same_store(tmp_path):
         stores = list(pool.map(lambda _: build(tmp_path, numbers(500)), range(4)))
     assert len({s.path for s in stores}) == 1
     assert leftovers(tmp_path) == []
+
+
+# The names of samples
+
+
+class InFolder(Listed):
+    """Samples that are files."""
+
+    def __init__(self, place, n, bad=()):
+        super().__init__(numbers(n, bad).samples, BYTES, key=str(place))
+        self.place = place
+
+    def name(self, index):
+        return os.path.join(self.place, "wavs", f"{index}.flac") + (" from 0.0 to 2.0 s" if index == 1 else "")
+
+
+def names_in(store):
+    return Split(store, np.arange(len(store)), "all").origins(np.arange(len(store)))
+
+
+@pytest.mark.parametrize("slash", ["", os.sep])
+def test_names_begin_at_the_folder_of_the_data_and_skipped_samples_have_none(slash, tmp_path):
+    place = str(tmp_path / "speech")
+    store = build_store(InFolder(place, 20, bad=[0, 7]), setting(tmp_path, source=place + slash), progress=False)
+    rows = np.array([17, 0, 5, 6])
+    assert names_in(store) == [f"wavs/{i}.flac" + " from 0.0 to 2.0 s" * (i == 1) for i in range(20) if i not in (0, 7)]
+    assert Split(store, rows, "some").origins(rows) == [
+        "wavs/19.flac",
+        "wavs/1.flac from 0.0 to 2.0 s",
+        "wavs/6.flac",
+        "wavs/8.flac",
+    ]
+    again = build_store(InFolder(place, 20, bad=[0, 7]), setting(tmp_path, source=place), progress=False)
+    assert names_in(again) == names_in(store)
+
+
+def test_names_of_files_elsewhere_tell_nothing_of_the_machine(tmp_path, monkeypatch):
+    away = InFolder(str(tmp_path / "private" / "speech"), 3)
+    assert names_in(build_store(away, setting(tmp_path, source="mine"), progress=False))[0] == "0.flac"
+    table = InFolder(str(tmp_path / "speech"), 3)
+    assert (
+        names_in(build_store(table, setting(tmp_path, source=str(tmp_path / "table.csv")), progress=False))[0]
+        == "speech/wavs/0.flac"
+    )
+    monkeypatch.chdir(tmp_path)
+    here = InFolder("recordings", 3)
+    assert names_in(build_store(here, setting(tmp_path, source="./recordings"), progress=False))[0] == "wavs/0.flac"
+
+
+def test_samples_that_are_numbered_have_no_names_and_neither_has_a_store_of_before(tmp_path):
+    class Numbered(Listed):
+        name = Source.name
+
+    plain = build(tmp_path, Numbered(numbers(4).samples, BYTES, key="numbered"))
+    assert names_in(plain) == []
+    named = build(tmp_path, numbers(4))
+    assert names_in(named)[3] == "file3.png"
+    (kept,) = named.path.glob("names*")
+    kept.unlink()
+    before = build(tmp_path, numbers(4))
+    assert names_in(before) == []
+    assert before.content == named.content

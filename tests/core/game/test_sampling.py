@@ -100,6 +100,9 @@ class Labelled:
     def __len__(self):
         return len(self.rows)
 
+    def origins(self, rows):
+        return [f"{row}.png" for row in rows]
+
 
 class Shown:
     """A domain whose real samples are the numbers of their rows."""
@@ -119,6 +122,7 @@ def test_real_samples_have_the_classes_of_the_generated_ones_in_their_order():
     assert shown.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert (shown.kind, shown.columns) == ("grid", 2)
     assert len(set(shown.data.tolist())) == 6
+    assert shown.origins == [f"{row}.png" for row in shown.data.tolist()]
     assert beside([1, 0, 2, 1, 0, 2], [0, 1, 2, 0]).labels.tolist() == [0, 1, 2, 0]
 
 

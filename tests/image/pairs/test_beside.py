@@ -74,3 +74,23 @@ def test_data_says_whether_it_has_pairs():
     assert DOMAIN.paired({"given": {"channels": 3}})
     assert not DOMAIN.paired({"pairs": ""})
     assert not DOMAIN.paired({"classes": ["horse", "zebra"]})
+
+
+def test_the_caption_names_the_files_that_are_shown_first():
+    def captions(n, names):
+        data = torch.zeros(n, 1, 64, 64)
+        given, made = Samples(data, DOMAIN), Samples(data, DOMAIN, origins=names)
+        return [
+            piece.caption for pieces in (DOMAIN.beside(given, made, given, {}), DOMAIN.render(made)) for piece in pieces
+        ]
+
+    files = [f"a/{i}.png" for i in range(10)]
+    assert captions(2, files[:2]) == [
+        "from the left: given, made, real; 2 groups in a row; a/0.png, a/1.png",
+        "2 pictures of 64x64; a/0.png, a/1.png",
+    ]
+    assert (
+        captions(10, files)[1]
+        == "10 pictures of 64x64; a/0.png, a/1.png, a/2.png, a/3.png, a/4.png, a/5.png, and 4 more"
+    )
+    assert captions(2, [])[1] == "2 pictures of 64x64"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
 
 from ...errors import CheckpointError, PolyganError
-from ...messages import cut
+from ...messages import cut, warn
 from ...plugins import find, get_catalogue, scheme_of
+from ...record.log import read_log
+from ...training.actor import first_players
 from ...training.weights import load_fitting, load_module, load_weights, misfits
 from ..assembly import kinds, resolve, saved_model, saved_settings
 from ..exported import read_facts
@@ -18,15 +24,18 @@ from .class_rows import by_name, networks_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor, nn
 
     from ...files import Facts
     from ...game.recipe import AnyRecipe
+    from ...record.job import Job
     from ...settings.parser import Settings
-    from ...training.actor import Actor
     from ...training.checkpoint import Networks
-    from ...training.trainer import Trainer
+
+    Modules = Mapping[str, tuple[nn.Module, nn.Module | None]]
+    """Networks by name, each with its average, where it has one."""
 
 _MOST = 12  # settings that are tried out to find those that change the shape of networks
 
@@ -70,18 +79,31 @@ def facts_of_start(settings: Settings) -> Facts:
     return {} if origin is None else origin.info
 
 
-def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
-    """Start from other networks, and return a sentence about what was loaded and what begins anew.
+class Transferred(NamedTuple):
+    """What a start brought."""
+
+    told: str
+    """A sentence about what was loaded and what begins anew."""
+    checksum: str
+    """SHA-256 of the names, types, shapes and values of all tensors that the start has for the networks of the run."""
+
+
+def transfer(modules: Modules, recipe: AnyRecipe, settings: Settings, path: str, checksum: str = "") -> Transferred:
+    """Start from other networks.
 
     Weights come from weights, and averages from averages; where only one of the two exists, both come from it. Rows of classes are
     taken by name (`by_name`). Among another number of classes of other names, the tensors of classes begin anew. Raises
-    CheckpointError for networks that do not fit.
+    CheckpointError for networks that do not fit, and for those that have another checksum than ``checksum``, if that is given.
     """
-    recipe = trainer.recipe
-    weights = load_weights(find(path).path, list(trainer.actors))
-    found = [name for name in trainer.actors if name in weights or f"{name}.ema" in weights]
+    weights = load_weights(find(path).path, list(modules))
+    found = [name for name in modules if name in weights or f"{name}.ema" in weights]
     if not found:
         raise CheckpointError(f"{path} holds no network of this recipe; it has {', '.join(weights) or 'none'}")
+    known = _checksum(weights, found)
+    if checksum not in ("", known):
+        raise CheckpointError(
+            f"init_from = {path} holds other weights than those that the run began with; restore them"
+        )
     origin = origin_of(path)
     if origin is not None:
         domain = kinds(settings.recipe, get_catalogue())[1]
@@ -89,19 +111,57 @@ def transfer(trainer: Trainer, settings: Settings, path: str) -> str:
             raise CheckpointError(f"init_from = {path} does not fit the data: {reason}")
     renamed = ""
     if origin is not None:
-        own = {name: trainer.actors[name].module for name in found}
+        own = {name: modules[name][0] for name in found}
         if (named := by_name(own, weights, recipe, list(origin.info.get("classes", ())))) is not None:
             weights, renamed = named
-    odd = {name: misfits(trainer.actors[name].module.state_dict(), _best(weights, name)) for name in found}
+    odd = {name: misfits(modules[name][0].state_dict(), _best(weights, name)) for name in found}
     classes = None if origin is None or not any(odd.values()) else _other_classes(recipe, settings, origin, weights)
     remedy = "" if origin is None or not any(odd.values()) else _differences(recipe, settings, origin, weights)
     anew: dict[str, None] = {}
     for name in found:
-        _load(trainer.actors[name], name, weights, path, classes, remedy, anew)
-    told = _told(path, found, [name for name in trainer.actors if name not in found], list(anew), classes)
+        _load(modules[name], name, weights, path, classes, remedy, anew)
+    told = _told(path, found, [name for name in modules if name not in found], list(anew), classes)
     if renamed:
-        return f"{told}; {renamed}"
-    return told + (_other_names(origin.info, recipe.info) if origin is not None and classes is None else "")
+        return Transferred(f"{told}; {renamed}", known)
+    told += _other_names(origin.info, recipe.info) if origin is not None and classes is None else ""
+    return Transferred(told, known)
+
+
+def _checksum(weights: Networks, names: list[str]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(key for key in weights if key.removesuffix(".ema") in names):
+        for name, tensor in sorted(weights[key].items()):
+            digest.update(f"{key}.{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def with_start(job: Job, folder: Path) -> Job:
+    """The job of the run in ``folder``, which knows the networks that this run began with (`polygan.Evaluation.start`)."""
+    return dataclasses.replace(job, start=partial(_begun, job.recipe, job.settings, folder))
+
+
+def _begun(recipe: AnyRecipe, settings: Settings, folder: Path) -> dict[str, nn.Module] | None:
+    """The networks that a run began with, averaged where the recipe averages, on the CPU.
+
+    None, with a line that says why, where ``init_from`` no longer has what the run began with, by the checksum in the run's log.
+    """
+    path = settings.run.init_from
+    try:
+        fresh = type(recipe)(settings.model, recipe.info)
+        fresh.runs = recipe.runs
+        players = first_players(fresh, settings.run, torch.device("cpu"))
+        if path:
+            records = read_log(folder / "log.jsonl")
+            known = next((r.get("start") for r in records if r.get("event") == "started"), None)
+            if not isinstance(known, str):
+                raise CheckpointError(f"its log has no checksum of init_from = {path}")
+            both = {n: (p.module, p.module if p.ema_half_life > 0 else None) for n, p in players.items()}
+            transfer(both, fresh, settings, path, known)
+    except PolyganError as error:
+        warn(f"polygan: no score compares with what run {folder} began with: {error}")
+        return None
+    return {name: player.module for name, player in players.items()}
 
 
 def _best(weights: Networks, name: str) -> Mapping[str, Tensor]:
@@ -109,7 +169,7 @@ def _best(weights: Networks, name: str) -> Mapping[str, Tensor]:
 
 
 def _load(
-    actor: Actor,
+    pair: tuple[nn.Module, nn.Module | None],
     name: str,
     weights: Networks,
     path: str,
@@ -118,9 +178,10 @@ def _load(
     anew: dict[str, None],
 ) -> None:
     """Load a network and its average. Names of tensors that begin anew are added to ``anew``."""
-    sides = [(actor.module, name if name in weights else f"{name}.ema")]
-    if actor.averaged is not None:
-        sides.append((actor.averaged, f"{name}.ema" if f"{name}.ema" in weights else name))
+    module, averaged = pair
+    sides = [(module, name if name in weights else f"{name}.ema")]
+    if averaged is not None:
+        sides.append((averaged, f"{name}.ema" if f"{name}.ema" in weights else name))
     for module, key in sides:
         if classes is None:
             load_module(module, weights, key, path, remedy)

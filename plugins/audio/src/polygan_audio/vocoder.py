@@ -295,6 +295,7 @@ class Vocoder(Recipe[C]):
         """A given mel. DataError where it has other bands than the front end, or a file's values prove another scale."""
         if mel.shape[0] != self.mel.n_mels:
             name = f"mel {given.names[index]}" if given.names else f"given mel {index}"
+            name += f" ({given.origins[index]})" if given.origins else ""
             turned = mel.shape[1] == self.mel.n_mels
             remedy = (
                 "it lies the other way round, save [bands, frames]" if turned else "make it with the same front end"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import mimetypes
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
 from polygan import ConfigError, Domain, Noise, PolyganError, Request, evaluating
 
-from .directions import Directions, principal_directions
+from .directions import Directions, principal_components, principal_directions
 from .options import Option, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from torch import nn
 
     from polygan import Run, Samples
 
@@ -25,6 +28,20 @@ _BUDGET = 1_024
 """The most samples that are made to find directions."""
 _LONGEST = 4_096
 """The most numbers of a latent whose directions are looked for."""
+_POINTS = 4_096
+"""Latents whose points between latents and samples are looked at, for their principal components."""
+_AT_ONCE = 256
+_CLASSES = 16
+"""Classes, evenly spread, whose points are looked at."""
+
+
+@runtime_checkable
+class HasIntermediate(Protocol):
+    """A recipe whose generator first maps latents into a space of its own, in which directions mean more than in that of the latents."""
+
+    def intermediate(self, networks: Mapping[str, nn.Module]) -> nn.Module:
+        """The part of the networks whose output (n, d) samples are made from: StyleGAN's mapping network."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,66 @@ def latents_of(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
     return Noise("cpu", block=64).reset(seed).normal(shape[0], *shape[1:])
 
 
+class _Mapped(Exception):
+    """The intermediate network has made these points."""
+
+    def __init__(self, points: Any) -> None:
+        super().__init__()
+        self.points = points
+
+
+def _points(run: Run, network: nn.Module, latents: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor | None:
+    """The output (n, d) of the intermediate network for latents (n, ...), of which no sample is made; None: it has another form."""
+
+    def stop(module: nn.Module, inputs: object, output: object) -> None:
+        raise _Mapped(output)
+
+    handle = network.register_forward_hook(stop)
+    try:
+        run.generate(latents=latents, seed=0, **options)
+    except _Mapped as mapped:
+        found = mapped.points
+        return found.float().cpu() if torch.is_tensor(found) and found.shape[:-1] == (len(latents),) else None
+    finally:
+        handle.remove()
+    return None
+
+
+@contextmanager
+def moved(run: Run, move: torch.Tensor) -> Iterator[None]:
+    """All samples that the run makes in this block are moved by ``move`` (d,) in the space of `HasIntermediate`."""
+    recipe: object = run.recipe
+    assert isinstance(recipe, HasIntermediate)
+
+    def shifted(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        return output + move.to(output)
+
+    handle = recipe.intermediate(run.networks).register_forward_hook(shifted)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _components(
+    run: Run, latent: tuple[int, ...], classes: tuple[str, ...], options: Mapping[str, Any]
+) -> Directions | None:
+    """The principal components of the space between latents and samples; None where the recipe has no such space."""
+    recipe: object = run.recipe
+    if not isinstance(recipe, HasIntermediate):
+        return None
+    network, groups = recipe.intermediate(run.networks), []
+    count = min(len(classes), _CLASSES)
+    for number in range(max(1, count)):
+        label = {LABEL: classes[number * len(classes) // count]} if classes else {}
+        whole = latents_of(number, (max(2, _POINTS // max(1, count)), *latent))
+        found = [_points(run, network, some, {**label, **options}) for some in whole.split(_AT_ONCE)]
+        if any(points is None for points in found):
+            return None
+        groups.append(torch.cat([points for points in found if points is not None]))
+    return principal_components(groups)
+
+
 def _classes(run: Run, options: Mapping[str, Any]) -> tuple[str, ...]:
     """The classes of the data, where the recipe makes samples of a class; else none."""
     names = tuple(map(str, run.recipe.info.get("classes") or ()))
@@ -149,7 +226,12 @@ def _one_by_one(run: Run, options: Mapping[str, Any]) -> bool:
 def _directions(
     run: Run, latent: tuple[int, ...], classes: tuple[str, ...], options: Mapping[str, Any]
 ) -> tuple[Directions | None, str]:
-    """The directions of the latents, or why there are none."""
+    """The directions of the space between latents and samples, else of the latents; or why there are none."""
+    try:
+        if (found := _components(run, latent, classes, options)) is not None:
+            return found, ""
+    except Exception as error:  # of a recipe of a third party: the latents have directions too
+        print(f"polygan demo: no intermediate space ({type(error).__name__}: {error})", file=sys.stderr)
     size = torch.Size(latent).numel()
     if size > _LONGEST:
         return None, f"A latent has {size:,} numbers: too many to look for directions."

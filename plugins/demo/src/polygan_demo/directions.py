@@ -1,4 +1,4 @@
-"""Directions of the latents along which samples change most."""
+"""Directions along which samples change most: of the latents, or of the space between latents and samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
@@ -28,6 +28,14 @@ class Directions(NamedTuple):
     """(k, d)."""
     shares: Tensor | None
     """The share (k,) of the whole change that each direction makes; None where not all directions were tried."""
+    deviations: Tensor | None = None
+    """The standard deviations (k,) along the directions of the space between latents and samples; None: the directions are those of latents."""
+
+    def move(self, moves: Tensor) -> Tensor:
+        """(d,): the sum of the directions, each times its number of standard deviations in ``moves`` (m,), m <= k."""
+        if self.deviations is not None:
+            moves = moves * self.deviations[: len(moves)]
+        return moves @ self.vectors[: len(moves)]
 
 
 def principal_directions(
@@ -57,6 +65,24 @@ def principal_directions(
     sign = found.gather(1, found.abs().argmax(1, keepdim=True)).sign()
     shares = values[order] / metric.trace() if d <= _PROBES else None
     return Directions((found * sign).float(), shares)
+
+
+def principal_components(groups: Iterable[Tensor], *, most: int = 8) -> Directions | None:
+    """The principal components of points (n, d), within each of the groups. None where no point differs from another.
+
+    Härkönen et al. 2020 (GANSpace, arXiv:2004.02546): the components V of points w = M(z) of random latents z; a sample is moved by
+    w' = w + V x. The groups are classes: their means are taken away, so that no direction leads from class to class.
+    """
+    centred = torch.cat([points.double() - points.double().mean(0) for points in groups])
+    if not torch.isfinite(centred).all() or centred.square().mean() <= 1e-12:
+        return None
+    _, scales, vectors = torch.linalg.svd(centred, full_matrices=False)
+    values = scales.square()
+    kept = values[:most] > _FAINT * values.sum()
+    found = vectors[:most][kept]
+    sign = found.gather(1, found.abs().argmax(1, keepdim=True)).sign()
+    deviations = scales[:most][kept] / max(1, len(centred) - 1) ** 0.5
+    return Directions((found * sign).float(), (values[:most][kept] / values.sum()).float(), deviations.float())
 
 
 def _probes(d: int, number: int) -> Tensor:

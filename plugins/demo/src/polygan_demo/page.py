@@ -165,15 +165,16 @@ def _classes(stage: Stage, controls: _Controls) -> None:
 
 
 def _directions(stage: Stage, controls: _Controls) -> None:
-    """A slider for each direction of the latents."""
+    """A slider for each direction."""
     if stage.can.directions is None:
         gr.HTML(showing.hint_html(stage.can.why))
         return
     shares, sliders = stage.can.directions.shares, []
+    whole = "difference" if stage.intermediate else "change"
     with gr.Accordion("Directions", open=True):
-        gr.HTML(showing.part("directions.html"))
+        gr.HTML(showing.part("directions.html", intermediate=stage.intermediate))
         for i in range(stage.moves):
-            share = "" if shares is None else f" · {100 * shares[i]:.0f}% of the change"
+            share = "" if shares is None else f" · {100 * shares[i]:.0f}% of the {whole}"
             slider = gr.Slider(-FAR, FAR, 0, step=0.1, label=f"Direction {i + 1}{share}")
             sliders.append(controls.add(f"direction/{i}", slider, "change"))
         zeros = "0" if len(sliders) == 1 else str([0] * len(sliders))

@@ -14,7 +14,7 @@ import torch
 import polygan
 from polygan import ConfigError, Samples
 
-from .abilities import LABEL, abilities_of, latent_shape, latents_of
+from .abilities import LABEL, abilities_of, latent_shape, latents_of, moved
 from .directions import slerp
 from .options import typed
 
@@ -44,6 +44,8 @@ class Stage:
         """The options that the page offers; their defaults are what the command line set."""
         self.moves = 0 if self.can.directions is None else len(self.can.directions.vectors)
         """The number of directions."""
+        self.intermediate = self.can.directions is not None and self.can.directions.deviations is not None
+        """Whether the directions are those of the space between latents and samples (`HasIntermediate`)."""
         self.has_data = (run.folder / "data.json").is_file()
         """Whether the run may find its data again."""
         self._lock = threading.Lock()
@@ -79,6 +81,9 @@ class Stage:
         with self._lock:
             if not any(moves):
                 return self.run.generate(n, seed=seed, **asked)
+            if self.intermediate:
+                with moved(self.run, self._move(moves)):
+                    return self.run.generate(n, seed=seed, **asked)
             return self.run.generate(latents=self._moved(n, seed, moves, asked), seed=seed, **asked)
 
     def _moved(self, n: int, seed: int, moves: Sequence[float], asked: Mapping[str, Any]) -> torch.Tensor:
@@ -90,12 +95,13 @@ class Stage:
         return latents_of(seed, (n, *latent)) + self._move(moves)
 
     def _move(self, moves: Sequence[float]) -> torch.Tensor:
-        """How far latents are moved, of the shape of a latent."""
+        """How far samples are moved in the space of the directions: of the shape of a latent, or (d,)."""
         directions, latent = self.can.directions, self.can.latent
         assert latent is not None
         if directions is None or not any(moves):
             return torch.zeros(latent)
-        return (torch.tensor([float(move) for move in moves]) @ directions.vectors[: len(moves)]).reshape(latent)
+        move = directions.move(torch.tensor([float(move) for move in moves]))
+        return move if self.intermediate else move.reshape(latent)
 
     # Between two seeds
 
@@ -123,8 +129,12 @@ class Stage:
                 raise ConfigError("the way between two seeds has an order of its own; set the sampling settings back")
             ends = [latents_of(seed, (1, *latent)).flatten() for seed in seeds]
             at = torch.cat([torch.tensor([float(place)]), torch.linspace(0, 1, WAY)])
-            latents = slerp(ends[0], ends[1], at).reshape(-1, *latent) + self._move(moves)
-            made = self.run.generate(latents=latents, seed=seeds[0], **asked)
+            latents = slerp(ends[0], ends[1], at).reshape(-1, *latent)
+            if self.intermediate and any(moves):
+                with moved(self.run, self._move(moves)):
+                    made = self.run.generate(latents=latents, seed=seeds[0], **asked)
+            else:
+                made = self.run.generate(latents=latents + self._move(moves), seed=seeds[0], **asked)
         return made[:1], dataclasses.replace(made[1:], kind="walk", columns=WAY)
 
     # From something given

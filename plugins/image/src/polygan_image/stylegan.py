@@ -125,6 +125,10 @@ class StyleGAN(ImageGAN[Config]):
         betas = (float(c.beta1**ratio) if c.beta1 else 0.0, float(c.beta2**ratio))
         return torch.optim.Adam(module.parameters(), c.learning_rate * ratio, betas=betas, eps=1e-8)
 
+    def intermediate(self, networks: Mapping[str, nn.Module]) -> nn.Module:
+        """The mapping network, whose output w (n, latent_dim) pictures are synthesised from. Pages move pictures along directions of w."""
+        return cast("Generator", networks["generator"]).mapping
+
     # The method
 
     def turns(self) -> list[Turn]:

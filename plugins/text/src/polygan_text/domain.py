@@ -197,8 +197,9 @@ class TextDomain(Domain):
                     file.writelines(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in told)
 
     def render(self, samples: Samples) -> list[Piece]:
-        """A passage for each text, with the class as caption."""
-        captions = samples.class_names() or [""] * len(samples)
+        """A passage for each text, with its place in the data and its class as caption, as far as there are such."""
+        places, classes = (found or [""] * len(samples) for found in (samples.origins, samples.class_names()))
+        captions = [" – ".join(filter(None, both)) for both in zip(places, classes, strict=True)]
         return [Passage(t, c) for t, c in list(zip(samples.data, captions, strict=True))[:_SHOWN]]
 
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
@@ -206,9 +207,10 @@ class TextDomain(Domain):
         if not has_pairs(info):
             return []
         truths = [None] * len(made) if truth is None else truth.data
+        places = given.origins or [""] * len(made)
         return [
-            Passage("\n\n".join([source, f"made: {text}", *([] if real is None else [f"truth: {real}"])]))
-            for source, text, real in list(zip(given.data, made.data, truths, strict=False))[:_SHOWN]
+            Passage("\n\n".join([source, f"made: {text}", *([] if real is None else [f"truth: {real}"])]), place)
+            for source, text, real, place in list(zip(given.data, made.data, truths, places, strict=False))[:_SHOWN]
         ]
 
     def features(self, samples: Samples) -> Tensor:

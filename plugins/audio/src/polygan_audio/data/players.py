@@ -56,7 +56,10 @@ def resyntheses(made: Samples, truth: Samples) -> list[Sound]:
             given = extra_of(truth).get("mel")
             mel = spec(clip) if given is None else given[i][:, : len(clip) // spec.hop_length].float()
             sound = _griffin_lim(spec, mel.contiguous().numpy().tobytes(), len(clip))
-            again = replace(truth, data=[sound], labels=None, names=(), extra={**truth.extra, "text": ()})
+            origins = truth.origins[i : i + 1]
+            again = replace(
+                truth, data=[sound], labels=None, names=(), origins=origins, extra={**truth.extra, "text": ()}
+            )
             found.append(player(again, 0, f"{i + 1} Griffin-Lim from its mel, no training"))
     return found
 
@@ -83,10 +86,11 @@ def _alignment(samples: Samples, index: int, share: float) -> np.ndarray | None:
 
 
 def caption(samples: Samples, index: int, role: str = "") -> str:
-    """Role, name, speaker, length and transcript, as far as there are such."""
+    """Role, name or file, speaker, length and transcript, as far as there are such."""
     extra = extra_of(samples)
     seconds = len(samples.data[index]) / extra["sample_rate"]
     length = f"{seconds:.1f} s" if seconds <= SECONDS else f"the first {SECONDS} s of {seconds:.1f} s"
-    name, text = (str(texts[index]) if texts else "" for texts in (samples.names, extra.get("text", ())))
+    names = samples.names or samples.origins
+    name, text = (str(texts[index]) if texts else "" for texts in (names, extra.get("text", ())))
     speaker = (samples.class_names() or [""] * len(samples))[index]
     return " – ".join(filter(None, (role, name, speaker, length, text)))

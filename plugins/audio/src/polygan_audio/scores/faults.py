@@ -14,7 +14,7 @@ from polygan import Score
 
 from . import measures
 from .resynthesis import Resynthesis
-from .rows import broken, mean, note, table
+from .rows import mean, note, own, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +50,8 @@ def bands(evaluation: Evaluation) -> list[Score]:
     wanted = _together(r.clips, r.rate)
     made = _together(resynthesis.fakes, r.rate)
     first, *others = table(resynthesis, "audio/bands", values, 0.0, more=more, trouble=_uneven(edges, made, wanted))
-    said = note(resynthesis, more="dB, the band's level less that of the recordings, all clips together") + broken(
-        resynthesis
-    )
+    more = "dB, the band's level less that of the recordings, all clips together"
+    said = note(resynthesis, more=more) + own(resynthesis)
     each = [
         Score(f"audio/bands-{low:.0f}-{high:.0f}", float(gap), 0.0, "near", said)
         for (low, high), gap in zip(pairwise(edges), made - wanted, strict=True)

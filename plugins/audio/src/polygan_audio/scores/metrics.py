@@ -1,7 +1,7 @@
 """Scores of what networks make of held-out recordings, clip by clip.
 
 Every score stands between others: the recordings' own (the floor), Griffin-Lim's from the same mels, which needs no training, and
-for a vocoder that of its untrained networks. Scores are means over clips; those that a measure cannot take are left out and
+for a vocoder that of the networks that its run began with. Scores are means over clips; those that a measure cannot take are left out and
 counted in the note. `speech` has the scores of speech that does not keep the time of a recording.
 """
 
@@ -17,7 +17,7 @@ from polygan import DataError, Score
 from ..optional import need
 from . import measures, word_errors
 from .resynthesis import Resynthesis
-from .rows import behind, broken, counted, judged, mean, note, table
+from .rows import behind, counted, judged, mean, note, own, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,10 +99,10 @@ def dnsmos(evaluation: Evaluation) -> list[Score]:
     for part in ("ovrl", "sig", "bak"):
         at, name = predict.names.index(part), f"audio/dnsmos-{part}"
         others = {kind: scores[:, at].tolist() for kind, scores in found.items() if kind and resynthesis.vocoder}
-        trouble = behind(found[""][:, at].tolist(), others, "higher")
+        trouble = behind(found[""][:, at].tolist(), others, "higher", resynthesis.started_from)
         for kind, scores in found.items():
-            title, remark = (f"{name}-of-{kind}", said) if kind else (name, said + broken(resynthesis))
-            wrong = "" if kind else trouble
+            title, wrong = (f"{name}-of-{kind}", "") if kind else (name, trouble)
+            remark = said + own(resynthesis, kind)
             made.append(Score(title, float(scores[:, at].mean()), float(floor[at]), "higher", remark, trouble=wrong))
     return made
 
@@ -136,6 +136,6 @@ def wer(evaluation: Evaluation) -> list[Score]:
     )
     made = []
     for kind, value in judged(resynthesis, "wer", rate).items():
-        title, remark = (f"audio/wer-of-{kind}", said) if kind else ("audio/wer", said + broken(resynthesis))
-        made.append(Score(title, value, floor, "lower", remark))
+        title = f"audio/wer-of-{kind}" if kind else "audio/wer"
+        made.append(Score(title, value, floor, "lower", said + own(resynthesis, kind)))
     return made

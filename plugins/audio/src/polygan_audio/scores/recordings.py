@@ -121,10 +121,11 @@ def _singles(evaluation: Evaluation, split: Split, rows: np.ndarray) -> Iterator
     """The recordings of rows one by one, read some at a time."""
     for start in range(0, len(rows), _AT_ONCE):
         some = evaluation.domain.real(split, rows[start : start + _AT_ONCE])
+        origins = split.origins(rows[start : start + _AT_ONCE])
         for i, clip in enumerate(some.data):
             labels = None if some.labels is None else some.labels[i : i + 1]
             own = {name: _row(value, i, len(some)) for name, value in some.extra.items()}
-            yield Samples([clip], labels=labels, classes=some.classes, extra=own)
+            yield Samples([clip], labels=labels, classes=some.classes, origins=origins[i : i + 1], extra=own)
 
 
 def _row(value: Any, row: int, count: int) -> Any:
@@ -158,4 +159,5 @@ class _Found:
                 extra[name] = [v for one in self.parts for v in one.extra[name]]
         labels = [one.labels for one in self.parts if one.labels is not None]
         joined = torch.cat(labels).cpu() if labels else None
-        return Samples(self.clips, evaluation.domain, joined, first.classes, extra=extra)
+        origins = [origin for one in self.parts for origin in one.origins]
+        return Samples(self.clips, evaluation.domain, joined, first.classes, origins=origins, extra=extra)

@@ -1,4 +1,4 @@
-"""Held-out recordings beside what is made of them: by the networks, by Griffin and Lim, and by the untrained networks."""
+"""Held-out recordings beside what is made of them: by the networks, by Griffin and Lim, and by the networks that the run began with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from weakref import ref
 
-import torch
 import torch.nn.functional as F
 
-from polygan import ConfigError, DataError, mix
+from polygan import ConfigError, DataError
 
 from .recordings import Recordings, Waveforms, least_samples, recordings_of
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from polygan import Evaluation, Samples
 
     from ..networks.melspec import MelSpec
-
-_INIT = -1  # the counter from which the trainer seeds the first weights of a run
 
 
 @runtime_checkable
@@ -51,7 +48,9 @@ class Resynthesis:
     target: Recordings
     """Recordings of the voice that is made: ``recordings`` themselves, unless one voice is made into another."""
     start: Waveforms | None = None
-    """What the untrained networks of a vocoder make of the same mels."""
+    """What the networks that the run of a vocoder began with make of the same mels."""
+    started_from: str = ""
+    """The ``init_from`` of the run; empty: those networks are untrained."""
     vocoder: bool = False
     """Whether the networks only decode mels of the recordings, as Griffin-Lim does."""
     speakers: Tensor | None = None
@@ -117,7 +116,8 @@ class Resynthesis:
             [_audible(clip, recordings) for clip in made.data],
             sum(not bool(clip.isfinite().all()) for clip in made.data),
             target,
-            recordings.once("start", lambda: _untrained(evaluation, recordings)),
+            recordings.once("start", lambda: _of_start(evaluation, recordings)),
+            evaluation.started_from,
             _decodes(evaluation),
             None if sides or speakers is None else speakers.cpu(),
         )
@@ -155,17 +155,14 @@ def _decodes(evaluation: Evaluation) -> bool:
     return keeps_time(recipe) and recipe.given == recipe.domain
 
 
-def _untrained(evaluation: Evaluation, recordings: Recordings) -> Waveforms | None:
-    """What a vocoder makes with the weights that a run of this seed begins with: what training adds is measured from here.
+def _of_start(evaluation: Evaluation, recordings: Recordings) -> Waveforms | None:
+    """What a vocoder makes with the weights that its run began with: what training adds is measured from here.
 
-    None for recipes that are no vocoders, and where there is nothing to train.
+    None for recipes that are no vocoders, where there is nothing to train, and where nobody knows what the run began with.
     """
-    recipe = evaluation.recipe
-    if not _decodes(evaluation):
+    if not _decodes(evaluation) or evaluation.start is None or (begun := evaluation.start()) is None:
         return None
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mix(evaluation.seed, _INIT))
-        networks = {name: network.to(evaluation.device) for name, network in recipe.networks().items()}
+    networks = {name: network.to(evaluation.device) for name, network in begun.items()}
     if not any([*network.parameters()] for network in networks.values()):
         return None
     made = evaluation.generate(len(recordings.clips), evaluation.seed, networks=networks, given=recordings.samples)

@@ -1,4 +1,4 @@
-"""Rows of a table of scores: the made clips, and beside them Griffin-Lim and the untrained networks."""
+"""Rows of a table of scores: the made clips, and beside them Griffin-Lim and the networks that the run began with."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ _TOLD = {
 }
 
 
+def named(kind: str, started_from: str = "") -> str:
+    """What stands beside made clips, in words; ``started_from`` is the ``init_from`` of the run (`Resynthesis.started_from`)."""
+    if kind == "start" and started_from:
+        return f"the networks of {started_from}, which the run began with"
+    return _TOLD.get(kind, kind)
+
+
 def counted(count: int, kind: str = "") -> str:
     """``1 clip``, ``27 held-out clips``."""
     return f"{count} {kind}clip{'' if count == 1 else 's'}"
@@ -47,9 +54,11 @@ def note(resynthesis: Resynthesis, refused: int = 0, more: str = "") -> str:
     return "; ".join(filter(None, parts))
 
 
-def broken(resynthesis: Resynthesis) -> str:
-    """How many made clips were broken, to stand behind a note."""
-    return f"; {resynthesis.broken} made clips had NaN or infinite samples" if resynthesis.broken else ""
+def own(resynthesis: Resynthesis, kind: str = "") -> str:
+    """The end of a note on one row: how many made clips were broken, or whose networks the start had."""
+    if kind == "start" and resynthesis.started_from:
+        return f"; {named(kind, resynthesis.started_from)}"
+    return f"; {resynthesis.broken} made clips had NaN or infinite samples" if resynthesis.broken and not kind else ""
 
 
 def judged(resynthesis: Resynthesis, name: str, judge: Callable[[Sequence[Tensor]], T]) -> dict[str, T]:
@@ -70,8 +79,10 @@ def mean(name: str, values: Sequence[float | None]) -> float:
     return float(np.mean(known))
 
 
-def behind(made: Sequence[float | None], others: Mapping[str, Sequence[float | None]], better: str) -> str:
-    """Whether made clips are worse than ``griffin-lim`` and ``start``, in words; empty: they are not.
+def behind(
+    made: Sequence[float | None], others: Mapping[str, Sequence[float | None]], better: str, started_from: str = ""
+) -> str:
+    """Whether made clips are worse than ``griffin-lim`` and ``start`` (`named`), in words; empty: they are not.
 
     Worse means on average by more than `LEAST` of the other value and, where there are several clips, by more than twice the
     standard error of the mean difference between the same clips.
@@ -86,7 +97,7 @@ def behind(made: Sequence[float | None], others: Mapping[str, Sequence[float | N
         usual = known[:, 1].mean()
         error = gap.std(ddof=1) / len(gap) ** 0.5 if len(gap) > 1 else 0.0
         if gap.mean() > max(LEAST * abs(usual), 2 * error):
-            found.append(f"than {_TOLD.get(kind, kind)} ({usual:.3g})")
+            found.append(f"than {named(kind, started_from)} ({usual:.3g})")
     value = np.mean([v for v in made if v is not None and isfinite(v)]) if found else 0.0
     return f"{value:.3g} is worse {' and '.join(found)}" if found else ""
 
@@ -107,13 +118,14 @@ def table(
     """
     scores, found = [], judged(resynthesis, name, judge)
     if trouble is None and resynthesis.vocoder:
-        trouble = behind(found[""], {kind: values for kind, values in found.items() if kind}, better)
+        others = {kind: values for kind, values in found.items() if kind}
+        trouble = behind(found[""], others, better, resynthesis.started_from)
     for kind, values in found.items():
         refused = sum(v is None or not isfinite(v) for v in values)
         if kind and refused == len(values):
             continue
-        said = note(resynthesis, refused, more) + ("" if kind else broken(resynthesis))
+        said = note(resynthesis, refused, more) + own(resynthesis, kind)
         value, title = mean(name, values), f"{name}-of-{kind}" if kind else name
-        own, wrong = (None, "") if kind else (baseline, trouble or "")
-        scores.append(Score(title, value, floor, better, said, own, trouble=wrong))
+        trivial, wrong = (None, "") if kind else (baseline, trouble or "")
+        scores.append(Score(title, value, floor, better, said, trivial, trouble=wrong))
     return scores

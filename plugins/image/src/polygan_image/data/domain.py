@@ -256,14 +256,14 @@ class ImageDomain(Domain):
         samples = stored.in_colours(samples)
         height, width = samples.data.shape[2:]
         sheet = showing.overview(samples, max(1, -(-_CELL // min(height, width))))
-        return [Picture(pictures.png(sheet), showing.described(samples))]
+        return [Picture(pictures.png(sheet), showing.described(samples) + showing.first_of(samples.origins))]
 
     def beside(self, given: Samples, made: Samples, truth: Samples | None, info: Mapping[str, Any]) -> list[Piece]:
         """One PNG whose rows show given, made and real pictures in groups; label maps in colours."""
         named = [("given", given), ("made", made), *([] if truth is None else [("real", truth)])]
         coloured = [(name, stored.in_colours(samples)) for name, samples in named]
         sides = [(name, showing.shown(samples.data, samples.extra)) for name, samples in coloured]
-        return [view(sides)] if all(len(data) for _, data in sides) else []
+        return [view(sides, made.origins)] if all(len(data) for _, data in sides) else []
 
     def features(self, samples: Samples) -> Tensor:
         """(n, d): pictures shrunk by area to at most 16x16, scaled by d^-1/2.

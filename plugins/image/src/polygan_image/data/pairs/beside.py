@@ -11,6 +11,7 @@ from polygan import Picture
 
 from .. import pictures
 from ..given import in_colour
+from ..values.showing import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +24,10 @@ _PIXELS = 1_200_000  # of the whole view, as far as two rows allow
 _GAP, _PAD = 2, 8  # white pixels within a group, and behind a group
 
 
-def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
+def view(sides: Sequence[tuple[str, Tensor]], origins: Sequence[str] = ()) -> Picture:
     """One picture of named sides, each (n, 1, 3 or 4, H, W) in [-1, 1] with its own channels and size: sample i of each side stands in one group.
 
-    Smaller sides are enlarged by repeating pixels; small pictures are enlarged together.
+    Smaller sides are enlarged by repeating pixels; small pictures are enlarged together. The caption has the first of ``origins``.
     """
     height, width = (max(data.shape[axis] for _, data in sides) for axis in (2, 3))
     n = min(len(data) for _, data in sides)
@@ -42,7 +43,7 @@ def view(sides: Sequence[tuple[str, Tensor]]) -> Picture:
     sheet = pictures.grid(torch.cat(joined, 3), columns)
     names = [name for name, _ in sides]
     again = f"; {columns} groups in a row" if columns > 1 else ""
-    return Picture(pictures.png(sheet), f"from the left: {', '.join(names)}{again}")
+    return Picture(pictures.png(sheet), f"from the left: {', '.join(names)}{again}{first_of(origins[:n])}")
 
 
 def _sized(data: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,13 +9,14 @@ from .. import pictures
 from .windows import has_window, window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from PIL import Image
     from torch import Tensor
 
     from polygan import Samples
 
+_NAMED = 6  # files in a caption at most
 _SHOWN = 2**24  # pixels of a report's grid or of grid.png at most, unless it is one picture
 
 
@@ -40,6 +41,12 @@ def caption(channels: int, extra: Mapping[str, Any]) -> str:
     if channels == 2 or channels > 4 or (channels == 4 and extra.get("dtype", "uint8") != "uint8"):
         text += f", the first {'channel' if channels == 2 else '3'} of {channels}{'' if channels == 2 else ' channels'}"
     return text
+
+
+def first_of(origins: Sequence[str]) -> str:
+    """The first files of the pictures of a view, to stand at the end of a caption; empty where nobody knows the files."""
+    more = f", and {len(origins) - _NAMED:,} more" if len(origins) > _NAMED else ""
+    return f"; {', '.join(origins[:_NAMED])}{more}" if origins else ""
 
 
 def names(samples: Samples) -> list[str]:
