@@ -131,11 +131,10 @@ def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
     print(write_report(Path(arguments.run)))
 
 
-def _export(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
-    from ..runs import run as trained
+def _export(catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
+    from .generating import export
 
-    for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out, arguments.format):
-        print(path)
+    export(catalogue, arguments, rest, VERBS["export"].help("export") if arguments.help else "")
 
 
 def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
@@ -270,6 +269,7 @@ VERBS: dict[str, Command] = {
             ),
             **_STEP,
         },
+        open=True,
     ),
     "import": Command(
         "turn weights of another program into an exported model",

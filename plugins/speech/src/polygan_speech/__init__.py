@@ -50,7 +50,8 @@ def polygan_formats() -> list[FormatSpec]:
             "onnx",
             "export",
             "polygan_speech.parallel.onnx:export",
-            "decoder parallel: one ONNX file, a sentence's numbers to its log-mel; attention: encoder, step and postnet",
+            "decoder parallel: one ONNX file, a sentence's numbers to its log-mel, or sound with --vocoder; attention: encoder, step and postnet",
+            settings="polygan_speech.settings:Exported",
         ),
         FormatSpec(
             "audio/tacotron2",

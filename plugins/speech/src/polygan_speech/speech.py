@@ -11,7 +11,7 @@ from polygan_audio.mel_scales.training import check_given
 
 from .facts import speech_facts
 from .settings import Config, Sampling
-from .speaking import Voice, joined, speakers_of
+from .speaking import Voice, joined, longest_text, speakers_of
 from .text.given import texts_of
 from .text.languages import Languages
 from .text.spelling import Spelling
@@ -114,7 +114,7 @@ class Speech(Recipe[Config]):
                 number += 1
 
     def _voice(self, networks: Mapping[str, nn.Module], request: Request) -> Voice:
-        longest = int(self.info.get("longest_text", 200))
+        longest = longest_text(self.info)
         return Voice(networks, self.mel, self.spelling, self.languages, request.options, longest, self.end, self.runs)
 
 

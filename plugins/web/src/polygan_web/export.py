@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, runtime, texts
+from . import graphs, runtime, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ SCRIPTS = {
     "sound": ("engine.js", "parts.js", "sounds.js", "latents.js"),
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
     "text": ("engine.js", "parts.js", "texts.js"),
+    "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "speech.js"),
 }
 """The scripts of each kind of page, in their order."""
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
 
 
-def export(recipe: Recipe[Any], files: Sequence[Path], path: Path) -> list[Path]:
-    """Write the folder ``path`` for the ONNX file of a recipe, and return its files.
+def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: object = None) -> list[Path]:
+    """Write the folder ``path`` for the ONNX file of a recipe, and return its files. The file already has what ``options`` say.
 
     ConfigError for a graph that no page can show, and where onnxruntime-web cannot be had (`runtime.runtime_files`: CheckpointError).
     """
@@ -69,6 +70,8 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
         return _translation(recipe.info, graph)
     if texts.is_text(graph):
         return texts.facts_of(graph)
+    if speech.is_speech(graph):
+        return speech.facts_of(graph)
     found = graphs.latents_of(graph)
     if found and graph.outputs[0] in ("made", "waveform"):
         one = found.make(np.zeros((1, found.size), np.float32), np.zeros(1, np.int64))

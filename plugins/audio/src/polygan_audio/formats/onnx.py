@@ -21,6 +21,7 @@ from ..networks.frontend import FrontEnd
 from ..optional import need
 from .comparison import agree, folded, trial_mels
 from .fourier import Bases, Matrices
+from .iterations import Iterations
 from .plain_wavegan import PlainWaveGAN
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     ours, path = folded(generator), Path(path)
     path = path if path.suffix == ".onnx" else path.with_name(path.name + ".onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
-    traced, names = _traceable(ours)
+    traced, names = traceable(ours)
     free = {
         "mel": {0: "batch", 2: "frames"},
         "waveform": {0: "batch", 1: "samples"},
@@ -79,18 +80,15 @@ def export_onnx(generator: nn.Module, path: str | Path) -> list[Path]:
     return [path]
 
 
-def _traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
-    """A generator as ONNX can hold it, and the names of its inputs."""
+def traceable(ours: FrontEnd) -> tuple[nn.Module, list[str]]:
+    """A generator that is `folded`, as ONNX can hold it, and the names of its inputs: ``mel``, and ``noise`` where it takes some."""
     if isinstance(ours, vocos.Generator):
         traced = copy.deepcopy(ours)
         traced.bases = Bases(ours.mel.n_fft)
         traced.frames = partial(Matrices, bases=traced.bases)
         return traced, ["mel"]
     if isinstance(ours, GriffinLim):
-        traced = copy.deepcopy(ours)
-        traced.bases = Bases(ours.mel.n_fft)
-        traced.make_frames = partial(Matrices, bases=traced.bases)
-        return traced, ["mel"]
+        return Iterations(ours), ["mel"]
     if isinstance(ours, parallel_wavegan.Generator):
         traced = PlainWaveGAN(copy.deepcopy(ours))
         if (excite := traced.generator.griffin_lim) is None:
