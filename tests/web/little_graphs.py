@@ -131,7 +131,7 @@ def speech(path, facts, inputs=("ids", "pace", "pitch", "speaker", "language", "
         helper.make_node("Mul", ["bare", "counted"], ["mel"]),
     ]
     last = "sound"
-    for name, weight in zip(("pace", "pitch", "speaker", "language"), (1, 10, 100, 10), strict=True):
+    for name, _weight in zip(("pace", "pitch", "speaker", "language"), (1, 10, 100, 10), strict=True):
         if name not in inputs:
             continue
         nodes.append(helper.make_node("Cast", [name], [f"{name}_real"], to=FLOAT))

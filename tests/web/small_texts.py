@@ -19,8 +19,23 @@ def seq2seq(folder, policy="lstm", steps=60):
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
     return polygan.train(
         "text/seq2seq",
-        data={"source": str(folder / "pairs.csv"), "given": "long", "column": "short", "cache": str(folder / "cache"), "min_count": 7, "held_out": 0.3},
-        model={"policy": policy, "embedding_dim": 16, "hidden_dim": 16, "layers": 1, "mle_steps": steps, "mle_rate": 0.01, "heads": 2},
+        data={
+            "source": str(folder / "pairs.csv"),
+            "given": "long",
+            "column": "short",
+            "cache": str(folder / "cache"),
+            "min_count": 7,
+            "held_out": 0.3,
+        },
+        model={
+            "policy": policy,
+            "embedding_dim": 16,
+            "hidden_dim": 16,
+            "layers": 1,
+            "mle_steps": steps,
+            "mle_rate": 0.01,
+            "heads": 2,
+        },
         steps=steps,
         batch_size=4,
         sample_every=0,

@@ -385,7 +385,12 @@ def spoken(page):
 
 def test_a_text_is_spoken_sentence_by_sentence_as_onnxruntime_speaks_it(opened, tmp_path):
     reading, spelling = characters("en,it")
-    facts = {"reading": reading, "speakers": ["<b>ann</b>", "bob"], "language_of_speakers": [0, 1], "recipe": "audio/tacotron2"}
+    facts = {
+        "reading": reading,
+        "speakers": ["<b>ann</b>", "bob"],
+        "language_of_speakers": [0, 1],
+        "recipe": "audio/tacotron2",
+    }
     file = speech(tmp_path / "s.onnx", facts)
     session = onnxruntime.InferenceSession(file)
     page = opened(file)
@@ -423,7 +428,7 @@ def test_a_text_is_spoken_sentence_by_sentence_as_onnxruntime_speaks_it(opened, 
 def test_speech_is_saved_with_pauses_and_the_first_sentence_plays_at_once(opened, tmp_path):
     import wave
 
-    reading, spelling = characters()
+    reading, _spelling = characters()
     facts = {"reading": reading, "pause": 0.02}
     page = opened(speech(tmp_path / "s.onnx", facts, inputs=("ids", "pace", "pitch")))
     assert page.locator("#speaker, #language, #seed").count() == 0
@@ -455,7 +460,11 @@ def test_hostile_empty_and_long_texts_are_no_fault(opened, tmp_path):
     reading, _ = characters()
     page = opened(speech(tmp_path / "s.onnx", {"reading": reading}, inputs=("ids", "pace", "pitch")))
     assert page.input_value("#text") == "Good morning. This voice speaks in your browser."
-    for text, line in (("", "Type a text to speak."), ("  ", "Type a text to speak."), ("😀日", "Nothing of this text can be spoken: see below the text.")):
+    for text, line in (
+        ("", "Type a text to speak."),
+        ("  ", "Type a text to speak."),
+        ("😀日", "Nothing of this text can be spoken: see below the text."),
+    ):
         page.fill("#text", text)
         page.click("#speak")
         page.wait_for_selector("#status.fault")

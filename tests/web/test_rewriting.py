@@ -39,7 +39,7 @@ SEARCH = """
 const step = async (place, last, rows) => last.map((token) => given.table[place][token]);
 polygan.search(step, { beams: given.beams, length: given.table.length, start: 0, end: 1, banned: 2 }).then(answer);
 """
-CORPUS = ["the cat sat on the mat.", "a dog isn't here, (said Ann) \"well\"", "numbers 12 and 3.5! naïve café"]
+CORPUS = ["the cat sat on the mat.", 'a dog isn\'t here, (said Ann) "well"', "numbers 12 and 3.5! naïve café"]
 TEXTS = [
     "the cat — sat<s>on \u00a0the (mat) 12²½ </s>",
     "  leading  and\ttabs\nnew line  ",

@@ -44,7 +44,9 @@ def test_one_voice_has_no_choice_of_voices(tmp_path):
 
 def test_a_file_that_does_not_say_how_texts_are_read_is_refused(tmp_path):
     file = speech(tmp_path / "s.onnx", {})
-    with pytest.raises(ConfigError, match="does not say its reading, so no page can speak with it: export the run again"):
+    with pytest.raises(
+        ConfigError, match="does not say its reading, so no page can speak with it: export the run again"
+    ):
         facts_of(SimpleNamespace(info={}), graphs.read([file]))
 
 
@@ -79,7 +81,9 @@ def runs(tmp_path_factory):
     }  # fmt: skip
     mel = {name: SMALL[name] for name in ("n_fft", "hop_length", "n_mels", "fmax")}
     tiny = {**mel, "dim": 8, "hidden": 8, "blocks": 1, "prior": "none", "pretrain_steps": 9}
-    found["vocoder"] = polygan.train("audio/vocos", data={**given, "segment": 2048}, model=tiny, name="vocoder", **shared)
+    found["vocoder"] = polygan.train(
+        "audio/vocos", data={**given, "segment": 2048}, model=tiny, name="vocoder", **shared
+    )
     return found
 
 
@@ -102,11 +106,11 @@ def test_a_trained_run_speaks_in_the_page_as_python_makes_it_speak(registry, tmp
 
 
 def test_attention_and_another_front_end_are_one_line(registry, tmp_path, runs):
-    with pytest.raises(ConfigError, match="makes its frames in a loop.*no page speaks with it") as error:
+    with pytest.raises(ConfigError, match=r"makes its frames in a loop.*no page speaks with it") as error:
         runs["attention"].export(tmp_path / "page", "web")
     assert "\n" not in str(error.value)
     with pytest.raises(ConfigError, match="is a run of audio/tacotron2, which is no vocoder"):
         runs["chars"].export(tmp_path / "page", "web", vocoder=str(runs["attention"].folder))
-    with pytest.raises(ConfigError, match="unknown option 'vocodr' of export as web .*vocoder"):
+    with pytest.raises(ConfigError, match=r"unknown option 'vocodr' of export as web .*vocoder"):
         runs["chars"].export(tmp_path / "page", "web", vocodr="x")
     assert not (tmp_path / "page").exists()

@@ -61,7 +61,7 @@ def test_words_have_the_pronunciations_of_the_transcripts(voice):
     assert {"cat", "saw", "bird", "a", "dog", "isn't", "end", "well-known", "seventeen", "ravens"} <= found.keys()
     assert found["the"] != pronunciations("en", {}, ["thee"])["thee"]  # as within a sentence, not alone
     said = info["spoken"][texts[0]]
-    assert " ".join(found[word] for word in "the cat saw a bird".split()) + "." == said
+    assert " ".join(found[word] for word in ["the", "cat", "saw", "a", "bird"]) + "." == said
 
 
 def test_words_of_a_file_are_said_too(voice, tmp_path):

@@ -67,8 +67,19 @@ def cutting(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(model: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether pairs of bytes are joined without any of the library's further options."""
-    options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", "unk_token")
-    return not any(model.get(name) for name in options) and not before["add_prefix_space"] and before.get("use_regex", True)
+    options = (
+        "dropout",
+        "continuing_subword_prefix",
+        "end_of_word_suffix",
+        "byte_fallback",
+        "ignore_merges",
+        "unk_token",
+    )
+    return (
+        not any(model.get(name) for name in options)
+        and not before["add_prefix_space"]
+        and before.get("use_regex", True)
+    )
 
 
 def _regex(part: Mapping[str, Any]) -> str:

@@ -22,7 +22,9 @@ def facts_of(graph: Graph) -> dict[str, Any]:
     """What a page that speaks does with the graph, as JSON. ConfigError where the file does not say how a text is read."""
     facts = graph.facts
     if missing := [name for name in _NEEDED if name not in facts]:
-        raise ConfigError(f"the ONNX file does not say its {missing[0]}, so no page can speak with it: export the run again")
+        raise ConfigError(
+            f"the ONNX file does not say its {missing[0]}, so no page can speak with it: export the run again"
+        )
     speakers = list(map(str, facts.get("speakers", ()))) if "speaker" in graph.inputs else []
     return {
         "kind": "speech",

@@ -32,10 +32,15 @@ class Iterations(nn.Module):
         self.filters, self.inverse = nn.Buffer(source.filters.double()), nn.Buffer(source.inverse.double())
         step = _Step(spec.n_fft, spec.hop_length, spec.win_length).double()
         bins = spec.n_fft // 2 + 1
-        spectra, ones = torch.rand(1, _FRAMES, bins, 2, dtype=torch.float64), torch.ones(1, _FRAMES, bins, dtype=torch.float64)
+        spectra, ones = (
+            torch.rand(1, _FRAMES, bins, 2, dtype=torch.float64),
+            torch.ones(1, _FRAMES, bins, dtype=torch.float64),
+        )
         weight = step.weight(ones)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scripts are called old, but the exporter that needs no onnxscript reads loops from them
+            warnings.simplefilter(
+                "ignore"
+            )  # scripts are called old, but the exporter that needs no onnxscript reads loops from them
             traced = torch.jit.trace(lambda *given: step(*given), (spectra, spectra, ones, weight), check_trace=False)
             self.loop, self.nearer = _looped(traced), torch.jit.script(_nearer)
         self.step, self.iterations, self.updates = step, source.iterations, source.updates

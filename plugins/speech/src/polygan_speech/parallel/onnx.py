@@ -123,7 +123,8 @@ def export(
             path,
             input_names=names,
             output_names=made,
-            dynamic_axes={"ids": {1: "symbols"}, "mel": {2: "frames"}} | ({"waveform": {1: "samples"}} if heard else {}),
+            dynamic_axes={"ids": {1: "symbols"}, "mel": {2: "frames"}}
+            | ({"waveform": {1: "samples"}} if heard else {}),
             opset_version=17,
             dynamo=False,
         )
@@ -151,7 +152,9 @@ def export(
             _compare(ours.clamp(min=recipe.mel.silence) if heard is not None else ours, mel, path)
             if heard is not None and isinstance(traced, _Sound):
                 beside = [noise[:, : mel.shape[2] * recipe.mel.hop_length] for noise in given[len(_NAMES) :]]
-                said = traced.vocoder(mel, *beside).clamp(-1, 1)  # of the file's own mel: iterations enlarge differences
+                said = traced.vocoder(mel, *beside).clamp(
+                    -1, 1
+                )  # of the file's own mel: iterations enlarge differences
                 agree(said, sound[0], path, iterations=getattr(heard, "iterations", 0))
     return [path]
 
@@ -173,7 +176,9 @@ def _facts(recipe: Speech, generator: Generator, options: Exported) -> dict[str,
         "semitones": [SEMITONE / d for d in generator.pitch_deviation.tolist()],  # in each speaker's deviations
         "longest_text": longest_text(info),
         "pause": usual.pause,
-        "reading": reading_facts(recipe.spelling, recipe.languages, info, Path(options.words) if options.words else None),
+        "reading": reading_facts(
+            recipe.spelling, recipe.languages, info, Path(options.words) if options.words else None
+        ),
     }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .languages import Languages
     from .spelling import Spelling
 
-MARKS = ";:,.!?¡¿—…\"«»“”(){}[]"
+MARKS = ';:,.!?¡¿—…"«»“”(){}[]'
 """Punctuation that stays as it is between phonemes; the library phonemizer has the same."""
 WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 """A word of a text that `spoken` gave, with the apostrophes and hyphens within it."""
@@ -28,7 +28,9 @@ _MOST_WORDS = 500_000
 _AT_ONCE = 2_000  # words that espeak-ng is given between two looks at what it gave
 
 
-def reading_facts(spelling: Spelling, languages: Languages, info: Mapping[str, Any], more: Path | None) -> dict[str, Any]:
+def reading_facts(
+    spelling: Spelling, languages: Languages, info: Mapping[str, Any], more: Path | None
+) -> dict[str, Any]:
     """How texts become numbers, as JSON: the steps of `spoken`, `sentences` and `Spelling.encode` in tables.
 
     ``kind``: characters or phonemes. ``symbols`` with their numbers ``ids``, and the
