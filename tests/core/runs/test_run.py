@@ -184,8 +184,9 @@ def test_a_format_has_options_of_its_own_and_hands_them_on_to_the_one_it_is_made
         (("--out", "w", "--factor", "5"), "polygan export as safetensors"),
     ):
         assert message in exported(*words, code=2).err, words
-    plugin.write_text(SCALED.replace('settings="scaled:Options"', 'settings="scaled:told"'))
-    assert "scaled:told is not a dataclass: decorate it" in exported("--out", "w.scaled", code=1).err
+    plugin = tmp_path / "odd.py"
+    plugin.write_text(SCALED.replace("scaled:Options", "scaled:told").replace("scaled:", "odd:"))
+    assert "odd:told is not a dataclass: decorate it" in exported("--out", "w.scaled", code=1).err
     with pytest.raises(polygan.ConfigError, match="unknown option 'factor' of export as safetensors; it has none"):
         run.export("w", factor=5)
 
