@@ -137,6 +137,9 @@ class FormatSpec:
     made_from: str = ""
     """Another export format that this one begins with, such as ``"onnx"``: only recipes with that format have this format. ``target``
     is then ``(recipe, files, path) -> list[Path]``; the files of the other format lie in a temporary folder."""
+    settings: str = ""
+    """Import string of a frozen dataclass with the export's own options; ``target`` then takes an instance as the keyword ``options``. The
+    format that this one begins with gets the options that it has, too."""
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ import torch
 import polygan
 from polygan import ConfigError
 from polygan_audio.networks import melspec
-from polygan_audio.vocoding import decoder
+from polygan_audio.vocoding import decoder, network
 
 SPEC = melspec.resolve("hifigan", 16_000, n_fft=256, hop_length=64, n_mels=20)
 MEL = {"n_fft": 256, "hop_length": 64, "n_mels": 20}
@@ -52,6 +52,18 @@ def test_a_trained_vocoder_sounds_as_its_own_run_does(vocoder):
     made = decoder(str(vocoder.folder), SPEC)(mel)
     given = polygan.Samples([torch.zeros(0)], vocoder.domain, extra={"sample_rate": 16_000, "mel": [mel]})
     assert torch.equal(made, vocoder.generate(given=given).data[0].clamp(-1, 1))
+
+
+def test_the_network_of_a_vocoder_is_what_the_decoder_runs(vocoder):
+    mel = mel_of()
+    with torch.no_grad():
+        made = network(str(vocoder.folder), SPEC)(mel[None])[0].clamp(-1, 1)
+    assert (made - decoder(str(vocoder.folder), SPEC)(mel)).abs().max() < 1e-5
+    sound = network("griffin-lim", SPEC)(mel[None])[0]
+    assert sound.shape == (mel.shape[1] * 64,)
+    assert abs(torch.fft.rfft(sound).abs().argmax().item() * 16_000 / len(sound) - 440) < 40
+    with pytest.raises(ConfigError, match="was trained with another mel front end"):
+        network(str(vocoder.folder), melspec.resolve("hifigan", 16_000))
 
 
 def test_a_vocoder_is_found_by_its_name_and_as_an_exported_file(vocoder, monkeypatch, tmp_path):

@@ -9,7 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ORDER = (
-    ("double_backward", "errors", "files", "foreach", "graphs", "hookspecs", "losses", "messages", "reading", "seeding"),
+    (
+        "double_backward",
+        "errors",
+        "files",
+        "foreach",
+        "graphs",
+        "hookspecs",
+        "losses",
+        "messages",
+        "reading",
+        "seeding",
+    ),
     ("settings",),
     ("data",),
     ("game",),

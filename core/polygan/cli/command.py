@@ -122,6 +122,19 @@ class Command(NamedTuple):
                 raise ConfigError(f"{written(key)} is missing: `{self.usage(name)}`")
 
 
+def own_values(config: type, words: Sequence[str], what: str, owner: str, beside: Iterable[str] = ()) -> dict[str, Any]:
+    """The values that words give to the options of ``config``, by name. ConfigError for a stray word: of ``what``, whose ``owner`` has
+    these options, and which has others ``beside`` them."""
+    from ..settings.parser import option_types
+
+    types = option_types(config)
+    values, rest = read_words(words, types)
+    if rest:
+        has = ", ".join(f"--{name}" for name in types) or "none of its own"
+        raise stray(rest, [*types, *beside], what, f"{owner} has {has}")
+    return values
+
+
 def read_options(command: str, kind: type[T], words: Sequence[str], *, first: str | Sequence[str] = "") -> T | None:
     """The options of the plugin's command ``polygan COMMAND ...``, an instance of the frozen dataclass ``kind``.
 

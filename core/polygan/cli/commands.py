@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..messages import plural, printable
 from ..settings.help import Entry
 from ..settings.words import Each
-from .command import JSON, Arguments, Command, Option, Place
+from .command import JSON, Arguments, Command, Option, Place, own_values
 from .data_commands import tell_receipt
 from .environment import ENVIRONMENT, completing
 from .output import list_plugins, list_registered
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..plugins.catalogue import Catalogue
+    from ..runs.run import Run
 
 
 def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
@@ -89,22 +90,13 @@ def _generate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
     from .generating import generate
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    options = _sampling("generate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
+    options = _sampling("generate", loaded, rest)
     generate(loaded, arguments, options)
 
 
-def _sampling(verb: str, config: type, words: list[str], recipe: str) -> dict[str, Any]:
-    """The options of a recipe's generation by name, as the words give them."""
-    from ..settings.parser import option_types
-    from ..settings.words import read_words, stray
-
-    types = option_types(config)
-    values, rest = read_words(words, types)
-    if rest:
-        has = ", ".join(f"--{name}" for name in types) or "none of its own"
-        known = [*types, *VERBS[verb].options]
-        raise stray(rest, known, f"polygan {verb} with {recipe}", f"the recipe has {has}")
-    return values
+def _sampling(verb: str, loaded: Run, words: list[str]) -> dict[str, Any]:
+    what = f"polygan {verb} with {loaded.settings.recipe}"
+    return own_values(loaded.recipe.Sampling, words, what, "the recipe", VERBS[verb].options)
 
 
 def _import(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
@@ -122,7 +114,7 @@ def _evaluate(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> N
     from .generating import evaluate
 
     loaded = trained.load(arguments.run, step=arguments.step, device=arguments.device)
-    options = _sampling("evaluate", loaded.recipe.Sampling, rest, loaded.settings.recipe)
+    options = _sampling("evaluate", loaded, rest)
     evaluate(loaded, arguments, options)
 
 
@@ -134,11 +126,10 @@ def _report(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -
     print(write_report(Path(arguments.run)))
 
 
-def _export(_catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
-    from ..runs import run as trained
+def _export(catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None:
+    from .generating import export
 
-    for path in trained.load(arguments.run, step=arguments.step, device="cpu").export(arguments.out, arguments.format):
-        print(path)
+    export(catalogue, arguments, rest, VERBS["export"].help("export") if arguments.help else "")
 
 
 def _new(catalogue: Catalogue, arguments: Arguments, _rest: Sequence[str]) -> None:
@@ -272,6 +263,7 @@ VERBS: dict[str, Command] = {
             ),
             **_STEP,
         },
+        open=True,
     ),
     "import": Command(
         "turn weights of another program into an exported model",

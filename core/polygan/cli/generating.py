@@ -1,4 +1,4 @@
-"""The commands on a loaded run: ``generate``, samples by seed or from an input to files or standard output, and ``evaluate``."""
+"""The commands on a loaded run: ``generate``, samples by seed or from an input to files or standard output; ``evaluate``; ``export``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from ..data.domain import Domain, Samples
 from ..errors import ConfigError
 from ..files import only_files
 from ..messages import plural, warn
+from ..settings.help import listing, option_entries
+from .command import own_values
 from .output import print_json, print_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..plugins.catalogue import Catalogue
     from ..runs.run import Run
     from .command import Arguments
 
@@ -129,3 +132,27 @@ def evaluate(run: Run, arguments: Arguments, options: Mapping[str, Any]) -> None
         return
     place = f" on {arguments.data}" if arguments.data else ""
     print_scores(f"scores of {run.folder} at step {run.step}{place}", scores)
+
+
+def export(catalogue: Catalogue, arguments: Arguments, words: list[str], help: str) -> None:
+    """`polygan export`: write a model, and print its files; ``words`` are the format's own options. With ``help``: print that, and these."""
+    from ..runs import run as trained
+    from ..runs.exported import export_kind, format_options
+
+    if help:
+        print(help)
+    if help and arguments.run is None:
+        print("\n`polygan export RUN --help` also shows the options of the formats.")
+        return
+    loaded = trained.load(arguments.run, step=arguments.step, device="cpu")
+    recipe = loaded.settings.recipe
+    known = catalogue.formats_of(recipe, "export")
+    if help:
+        for name in known:
+            if entries := option_entries(format_options(recipe, name, catalogue)):
+                print("\n" + listing(f"options of --format {name}", list(entries.values())))
+        return
+    kind = export_kind(arguments.out, arguments.format, known)
+    options = own_values(format_options(recipe, kind, catalogue), words, f"polygan export as {kind}", "the format")
+    for path in loaded.export(arguments.out, arguments.format, **options):
+        print(path)

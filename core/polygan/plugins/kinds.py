@@ -105,6 +105,7 @@ KINDS: dict[str, Kind] = {
             FormatSpec,
             shape="a recipe's id domain/name (or '*') and a format's name",
             pattern=rf"({_SCOPED}|\*):{_NAME}:(import|export)",
+            imports=("target", "settings"),
         ),
         Kind("command", "commands", "polygan_commands", CommandSpec, id=attrgetter("name"), taken=COMMANDS),
         Kind(

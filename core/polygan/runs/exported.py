@@ -7,16 +7,21 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from safetensors import SafetensorError, safe_open
 
 from ..data.saving import file_suffix
-from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError
+from ..errors import DISK_FULL, CheckpointError, ConfigError, PluginError, PolyganError
 from ..files import Format, create, replacing, write_blocks
+from ..game.recipe import NoOptions
 from ..plugins.catalogue import get_catalogue
 from ..reading import open_regular, parse_json, read_text
+from ..settings.parser import option_types
+from ..settings.ranges import unfit
 from ..training.statefile import tensor_blocks
 from ..training.weights import load_module
 from .assembly import kinds, resolve
@@ -146,13 +151,27 @@ def write_model(
     return [path, beside]
 
 
-def writer(recipe: str, kind: str, catalogue: Catalogue) -> Callable[..., Iterable[Path]]:
+def format_options(recipe: str, kind: str, catalogue: Catalogue) -> type[Any]:
+    """The class of an export format's own options. Raises PluginError for a class that is not sound."""
+    spec = None if kind == NATIVE else catalogue.format(recipe, kind, "export")
+    if spec is None or not spec.settings:
+        return NoOptions
+    found = catalogue.resolve(replace(spec, target=spec.settings))
+    if fault := unfit(found, spec.settings):
+        raise PluginError(f"format {spec.id!r}: {fault}")
+    return cast("type[Any]", found)
+
+
+def writer(recipe: str, kind: str, catalogue: Catalogue, options: object) -> Callable[..., Iterable[Path]]:
     """``(recipe, networks, path)`` to files of a plugin's format, by way of the format that it is made from."""
     spec = catalogue.format(recipe, kind, "export")
     write = catalogue.resolve(spec)
+    write = partial(write, options=options) if spec.settings else write
     if not spec.made_from:
         return write
-    first = writer(recipe, spec.made_from, catalogue)
+    known = format_options(recipe, spec.made_from, catalogue)
+    shared = {name: value for name, value in vars(options).items() if name in option_types(known)}
+    first = writer(recipe, spec.made_from, catalogue, known(**shared))
 
     def both(made: object, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
         with tempfile.TemporaryDirectory(prefix="polygan-") as folder:

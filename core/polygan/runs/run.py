@@ -25,7 +25,7 @@ from ..training.distributed import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
 from .data.elsewhere import on_other_data
-from .exported import NATIVE, export_kind, read_facts, write_format, write_model, writer
+from .exported import NATIVE, export_kind, format_options, read_facts, write_format, write_model, writer
 from .folder import check_data, read_data, run_folder
 from .given import Maker, convert_files, samples_from, write_lines
 from .handed.opening import handed_again
@@ -279,16 +279,16 @@ class Run:
 
         return write_report(self.folder)
 
-    def export(self, path: str | Path, kind: str = "") -> list[Path]:
+    def export(self, path: str | Path, kind: str = "", **options: object) -> list[Path]:
         """Write the networks to ``path`` (one .safetensors file), and the recipe, settings and data facts beside them (.json).
 
-        ``kind`` may also be a format for other programs that a plugin has for the recipe; without ``kind``, the suffix of
-        ``path`` says the format. ConfigError for an unknown format or suffix, and where the two differ.
+        ``kind`` may also be a format for other programs that a plugin has for the recipe, with ``options`` of its own; without
+        ``kind``, the suffix of ``path`` says the format. ConfigError for an unknown format, suffix or option, and where the two differ.
         """
-        others = self._job.catalogue.formats_of(self.settings.recipe, "export")
-        kind = export_kind(path, kind, others)
+        recipe, catalogue, path = self.settings.recipe, self._job.catalogue, Path(path)
+        kind = export_kind(path, kind, catalogue.formats_of(recipe, "export"))
+        chosen = build(format_options(recipe, kind, catalogue), options, f"export as {kind}")
         if kind == NATIVE:
-            return write_model(Path(path), self.settings, self.recipe.info, self.step, self.networks)
-        write = writer(self.settings.recipe, kind, self._job.catalogue)
-        self.recipe.origin = {"recipe": self.settings.recipe, "step": self.step}
-        return write_format(Path(path), lambda place: write(self.recipe, self.networks, place))
+            return write_model(path, self.settings, self.recipe.info, self.step, self.networks)
+        self.recipe.origin = {"recipe": recipe, "step": self.step}
+        return write_format(path, lambda to: writer(recipe, kind, catalogue, chosen)(self.recipe, self.networks, to))

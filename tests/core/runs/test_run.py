@@ -130,6 +130,67 @@ def test_a_recipes_own_format_goes_before_that_of_every_recipe(tmp_path):
         assert (found.recipe, found.made_from) == ("points/mirror", "")
 
 
+SCALED = """
+import dataclasses, polygan
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    factor: float = 2.0
+    \"\"\"What sums are multiplied by.\"\"\"
+
+@dataclasses.dataclass(frozen=True)
+class More(Options):
+    factor: float = 3.0
+    word: str = "made"
+
+def scaled(recipe, networks, path, options):
+    path.write_text(str(options.factor * float(networks["generator"][0].weight.sum())))
+    return [path]
+
+def told(recipe, files, path, options):
+    path.write_text(f"{options.word} {files[0].read_text()}")
+    return [path]
+
+@polygan.hookimpl
+def polygan_formats():
+    return [
+        polygan.FormatSpec("points/mirror", "scaled", "export", "scaled:scaled", "", settings="scaled:Options"),
+        polygan.FormatSpec("points/mirror", "told", "export", "scaled:told", "", made_from="scaled", settings="scaled:More"),
+    ]
+"""
+
+
+def test_a_format_has_options_of_its_own_and_hands_them_on_to_the_one_it_is_made_from(tmp_path, capsys):
+    (tmp_path / "scaled.py").write_text(SCALED)
+    run, plugin = train(), tmp_path / "scaled.py"
+    total = float(run.networks["generator"][0].weight.sum())
+
+    def exported(*words, code=0):
+        return command("--plugin", plugin, "export", run.folder, *words, code=code, capsys=capsys)
+
+    for words, factor in (((), 2), (("--factor", "5"), 5)):
+        exported("--out", "w.scaled", *words)
+        assert float(Path("w.scaled").read_text()) == pytest.approx(factor * total)
+    for words, factor, word in (((), 3, "made"), (("--factor=7", "--word", "told"), 7, "told")):
+        exported("--out", "w", "--format", "told", *words)
+        said, number = Path("w").read_text().split()
+        assert (said, float(number)) == (word, pytest.approx(factor * total))
+    assert "options of --format scaled" in (shown := exported("--help").out)
+    assert "What sums are multiplied by." in shown
+    for words, message in (
+        (("--out", "w.scaled", "--fator", "5"), "did you mean --factor?"),
+        (("--out", "w.scaled", "--factor", "much"), "factor"),
+        (("--out", "w.npy", "--factor", "5"), "polygan export as npy"),
+        (("--out", "w", "--factor", "5"), "polygan export as safetensors"),
+    ):
+        assert message in exported(*words, code=2).err, words
+    plugin = tmp_path / "odd.py"
+    plugin.write_text(SCALED.replace("scaled:Options", "scaled:told").replace("scaled:", "odd:"))
+    assert "odd:told is not a dataclass: decorate it" in exported("--out", "w.scaled", code=1).err
+    with pytest.raises(polygan.ConfigError, match="unknown option 'factor' of export as safetensors; it has none"):
+        run.export("w", factor=5)
+
+
 # Imported weights
 
 

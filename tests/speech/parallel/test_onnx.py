@@ -13,7 +13,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from small_speech import INFO, speech
 
 from polygan import ConfigError
+from polygan_audio import vocoding
+from polygan_audio.networks.excitation import GriffinLim
+from polygan_audio.networks.parallel_wavegan import Generator as WaveGAN
+from polygan_audio.networks.parallel_wavegan import Shape
 from polygan_speech.parallel.onnx import export, program
+from polygan_speech.settings import Exported
 
 onnx, runtime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
 
@@ -79,3 +84,87 @@ def test_the_program_speaks_as_the_network_does_at_any_length(tmp_path):
 def test_another_network_is_refused(tmp_path, write):
     with pytest.raises(ConfigError, match="takes a generator of audio/tacotron2; this is a Linear"):
         write(speech(), {"generator": torch.nn.Linear(1, 1)}, tmp_path / "x")
+
+
+def spoken(recipe, networks, vocoder, monkeypatch, tmp_path, **more):
+    """The file with a vocoder's network, its session, and what it makes of a sentence."""
+    monkeypatch.setattr(vocoding, "network", lambda name, spec, runs=None: vocoder(spec))
+    (file,) = export(recipe, networks, tmp_path / "voice", Exported(vocoder="any", **more))
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}
+    return session, facts["polygan"]
+
+
+def made_of(session, ids, pace=0.8, **beside):
+    given = {"ids": torch.tensor([ids]), "pace": torch.tensor([pace]), "pitch": torch.zeros(1), **beside}
+    return map(torch.from_numpy, session.run(["waveform", "mel"], {name: x.numpy() for name, x in given.items()}))
+
+
+def test_with_griffin_lim_the_file_gives_the_sound_of_its_mel(tmp_path, monkeypatch):
+    recipe = speech()
+    torch.manual_seed(0)
+    networks = {name: network.eval() for name, network in recipe.networks().items()}
+    networks["generator"].mel_mean.fill_(-7.0)  # a quiet sound, which nothing clips
+    few = []
+
+    def vocoder(spec):
+        few.append(GriffinLim(spec, 3, 5).eval())
+        return few[0]
+
+    session, facts = spoken(recipe, networks, vocoder, monkeypatch, tmp_path)
+    ids = [recipe.end, 1, 5, 3, 2, 2, 4, 1, 1, recipe.end]
+    waveform, mel = made_of(session, ids)
+    made, _ = networks["generator"].network.speak(torch.tensor([ids]), None, 0.8)
+    wanted = networks["generator"].mel(made).clamp(min=recipe.mel.silence)
+    assert wanted.shape[2] > 20
+    assert (wanted - mel).abs().max() < 1e-4
+    assert waveform.shape == (1, mel.shape[2] * 64)
+    assert (few[0](mel) - waveform).abs().max() < 1e-4
+    assert 0.001 < waveform.abs().max() < 1
+    assert facts["reading"]["kind"] == "characters"
+    assert (facts["sample_rate"], facts["hop_length"], facts["end"], facts["longest_text"]) == (8000, 64, 7, 40)
+    assert facts["semitones"] == pytest.approx([0.05776 / 0.25], rel=1e-3)
+
+
+def test_a_vocoder_that_hears_noise_takes_noise_of_the_longest_sentence(tmp_path, monkeypatch):
+    recipe = speech()
+    torch.manual_seed(0)
+    networks = {name: network.eval() for name, network in recipe.networks().items()}
+    made = []
+
+    def vocoder(spec):
+        shape = Shape(layers=2, stacks=1, channels=4, gates=6, skips=5, scales=(4, 4, 4), window=1)
+        made.append(WaveGAN(shape, spec).eval())
+        return made[0]
+
+    session, facts = spoken(recipe, networks, vocoder, monkeypatch, tmp_path)
+    most = facts["most_frames"] * facts["hop_length"]
+    assert most == 20 * 8000
+    noise = torch.randn(1, most)
+    waveform, mel = made_of(session, [recipe.end, 1, 2, recipe.end], noise=noise)
+    wanted = made[0](mel, noise[:, : waveform.shape[1]]).clamp(-1, 1)
+    assert (wanted - waveform).abs().max() < 1e-4
+    assert wanted.abs().max() > 0.01
+
+
+def test_a_sentence_that_does_not_end_is_cut_after_the_longest(tmp_path, monkeypatch):
+    recipe = speech()
+    networks = {name: network.eval() for name, network in recipe.networks().items()}
+    session, facts = spoken(recipe, networks, lambda spec: GriffinLim(spec, 1, 1).eval(), monkeypatch, tmp_path)
+    _, mel = made_of(session, [1] * 300, pace=0.1)
+    assert mel.shape[2] == facts["most_frames"]
+
+
+def test_attention_and_words_for_characters_are_refused_in_one_line(tmp_path):
+    recipe = speech(decoder="attention")
+    networks = recipe.networks()
+    with pytest.raises(ConfigError, match=r"makes its frames in a loop.*--model\.decoder parallel") as error:
+        export(recipe, networks, tmp_path / "x.onnx", Exported(vocoder="griffin-lim"))
+    assert "\n" not in str(error.value)
+    (tmp_path / "words.txt").write_text("one\n")
+    recipe = speech()
+    with pytest.raises(ConfigError, match="reads characters, which need no pronunciations"):
+        export(recipe, recipe.networks(), tmp_path / "x.onnx", Exported(words=str(tmp_path / "words.txt")))
+    with pytest.raises(ConfigError, match="is neither a run nor an exported file"):
+        export(recipe, recipe.networks(), tmp_path / "x.onnx", Exported(vocoder="nowhere"))
+    assert not list(tmp_path.glob("*.onnx"))

@@ -10,7 +10,8 @@ import torch
 
 from polygan import ConfigError, Run, Samples, load
 
-from .networks.griffinlim import griffin_lim, invertible
+from .networks.excitation import GriffinLim
+from .networks.griffinlim import ITERATIONS, UPDATES, griffin_lim, invertible
 from .vocoder import Vocoder
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from .networks.frontend import FrontEnd
     from .networks.melspec import MelSpec
 
     Decoder = Callable[[Tensor], Tensor]
@@ -35,12 +37,40 @@ def decoder(name: str, spec: MelSpec, device: torch.device | str = "cpu", runs: 
     Raises ConfigError for what is no vocoder, and for a vocoder of another front end than ``spec``.
     """
     if name == GRIFFIN_LIM:
-        if not invertible(spec):
-            raise ConfigError(
-                f"vocoder = {name}: hops of {spec.hop_length} samples do not overlap in windows of {spec.win_length}; name a "
-                "trained vocoder with --vocoder RUN"
-            )
+        _check_hops(spec)
         return lambda mel: _sound(griffin_lim(spec, mel.float().cpu(), mel.shape[1] * spec.hop_length))
+    run = _trained(name, spec, device, runs)
+
+    def decode(mel: Tensor) -> Tensor:
+        given = {"sample_rate": spec.sample_rate, "mel": [mel.detach().float().cpu()]}
+        made = run.generate(given=Samples([torch.zeros(0)], run.domain, extra=given))
+        return _sound(cast("list[Tensor]", made.data)[0])
+
+    return decode
+
+
+def network(name: str, spec: MelSpec, runs: Path | None = None) -> FrontEnd:
+    """The network from log-mels (B, n_mels, F) of ``spec`` to sound (B, F * hop_length) that `decoder` runs, on the CPU.
+
+    For ``griffin-lim``, `excitation.GriffinLim`, which an export to ONNX can follow, with half of the usual iterations: browsers are slow.
+    Raises ConfigError as `decoder`.
+    """
+    if name == GRIFFIN_LIM:
+        _check_hops(spec)
+        return GriffinLim(spec, ITERATIONS // 2, UPDATES // 2).eval()
+    return cast("FrontEnd", _trained(name, spec, "cpu", runs).networks["generator"])
+
+
+def _check_hops(spec: MelSpec) -> None:
+    if not invertible(spec):
+        raise ConfigError(
+            f"vocoder = {GRIFFIN_LIM}: hops of {spec.hop_length} samples do not overlap in windows of {spec.win_length}; name a "
+            "trained vocoder with --vocoder RUN"
+        )
+
+
+def _trained(name: str, spec: MelSpec, device: torch.device | str, runs: Path | None) -> Run:
+    """The run or the exported file of a vocoder of the front end ``spec``."""
     path = _place(name, runs)
     run = _opened(path, _version(path), str(device))
     recipe = run.recipe
@@ -54,13 +84,7 @@ def decoder(name: str, spec: MelSpec, device: torch.device | str = "cpu", runs: 
             f"vocoder = {name!r} was trained with another mel front end than these mels ({found}): the mels have {spec}, the vocoder has "
             f"{recipe.mel}; name a vocoder of the same front end, or griffin-lim"
         )
-
-    def decode(mel: Tensor) -> Tensor:
-        given = {"sample_rate": spec.sample_rate, "mel": [mel.detach().float().cpu()]}
-        made = run.generate(given=Samples([torch.zeros(0)], run.domain, extra=given))
-        return _sound(cast("list[Tensor]", made.data)[0])
-
-    return decode
+    return run
 
 
 def _sound(waveform: Tensor) -> Tensor:

@@ -43,18 +43,27 @@ def polygan_recipes() -> list[RecipeSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    forms = (("onnx", "export", "one ONNX file"), ("pt2", "program", "a program for torch.export.load"))
-    sentence = "decoder parallel: {}, a sentence's numbers to its log-mel; attention: encoder, step and postnet"
+    sentence, rest = (
+        "decoder parallel: {}, a sentence's numbers to its log-mel{}; ",
+        "attention: encoder, step and postnet",
+    )
+    onnx, program = "one ONNX file", "a program for torch.export.load"
     voices = "mel (batch, bands, frames), label and pitch to the mel of that speaker"
+    said, converting = sentence + rest, "polygan_speech.conversion.onnx"
     return [
-        *(
-            FormatSpec(f"audio/{name}", kind, "export", f"polygan_speech.{place}.onnx:{target}", said.format(what))
-            for name, place, said in (
-                ("tacotron2", "parallel", sentence),
-                ("voice-conversion", "conversion", f"{{}}: {voices}"),
-            )
-            for kind, target, what in forms
+        FormatSpec(
+            "audio/tacotron2",
+            "onnx",
+            "export",
+            "polygan_speech.parallel.onnx:export",
+            said.format(onnx, ", or sound with --vocoder"),
+            settings="polygan_speech.settings:Exported",
         ),
+        FormatSpec(
+            "audio/tacotron2", "pt2", "export", "polygan_speech.parallel.onnx:program", said.format(program, "")
+        ),
+        FormatSpec("audio/voice-conversion", "onnx", "export", f"{converting}:export", f"{onnx}: {voices}"),
+        FormatSpec("audio/voice-conversion", "pt2", "export", f"{converting}:program", f"{program}: {voices}"),
         FormatSpec(
             "audio/tacotron2",
             "nvidia",

@@ -107,3 +107,14 @@ class Sampling(Checked):
             raise ConfigError(
                 "prosody = recorded takes timing and pitch from the recordings; leave --pace and --pitch out"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported(Checked):
+    """What an ONNX file holds beside the network that makes mels."""
+
+    vocoder: str = ""
+    """From mels to sound within the file: griffin-lim, or a trained vocoder of the same front end. Empty: the file makes mels.
+    For decoder parallel."""
+    words: str = ""
+    """A file with a word a line. A model of phonemes then says these words too, beside those of its training transcripts."""

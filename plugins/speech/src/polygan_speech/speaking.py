@@ -32,6 +32,20 @@ LONGEST = 200
 """Characters of a sentence that is spoken at once, at most; a model of short clips has fewer."""
 
 
+SEMITONE = 0.0577622650
+"""ln 2 / 12."""
+
+
+def longest_text(info: Mapping[str, Any]) -> int:
+    """Characters of a sentence that a model speaks at once, from the facts of its training split."""
+    return min(LONGEST, max(40, int(info.get("longest_text", 200))))
+
+
+def most_frames(spec: MelSpec, seconds: float) -> int:
+    """Frames of the longest sentence."""
+    return max(1, int(seconds * spec.sample_rate / spec.hop_length))
+
+
 class Spoken(NamedTuple):
     """A sentence that was spoken."""
 
@@ -57,7 +71,7 @@ class Voice:
         end: int | None,
         runs: Path | None = None,
     ) -> None:
-        """``longest_text``: characters of the longest transcript; ``end``: the number around each text, or None; ``runs``: where a
+        """``longest_text``: as `longest_text`; ``end``: the number around each text, or None; ``runs``: where a
         vocoder that is named without a path is looked for, too.
 
         ConfigError for a language of ``options`` that is none of ``languages``.
@@ -68,7 +82,7 @@ class Voice:
         self.spec, self.options, self.end = spec, options, end
         self.languages, self.spellings = languages, [spelling.of(name) for name in languages.known]
         self._asked = languages.number(options.language) if options.language else None
-        self.most = min(LONGEST, max(40, longest_text))
+        self.most = longest_text
         self.device = generator.mel_mean.device
         self.decode: Callable[[Tensor], Tensor] = vocoding.decoder(options.vocoder, spec, self.device, runs)
 
@@ -113,9 +127,9 @@ class Voice:
         given = torch.tensor([numbers], device=self.device)
         who = None if speaker is None else torch.tensor([speaker], device=self.device)
         read = torch.tensor([language], device=self.device) if len(self.languages) > 1 else None
-        o, network, most = self.options, self.generator.network, self._most_frames()
+        o, network, most = self.options, self.generator.network, most_frames(self.spec, self.options.longest)
         if isinstance(network, Parallel):
-            semitones = o.pitch * 0.0577622650 / float(self.generator.pitch_deviation[speaker or 0])  # ln 2 / 12
+            semitones = o.pitch * SEMITONE / float(self.generator.pitch_deviation[speaker or 0])
             made, durations = network.speak(given, who, o.pace, semitones, read)
             made = made[..., :most]
             alignment = self._heard(given, made, who, durations)
@@ -135,9 +149,6 @@ class Voice:
             return torch.repeat_interleave(torch.eye(ids.shape[1], device=ids.device), durations[0], 0)[: mel.shape[2]]
         tokens, frames = (torch.tensor([n], device=ids.device) for n in (ids.shape[1], mel.shape[2]))
         return posteriors(self.aligner(ids, tokens, mel, frames, speaker, prior=False), frames, tokens)[1][0]
-
-    def _most_frames(self) -> int:
-        return max(1, int(self.options.longest * self.spec.sample_rate / self.spec.hop_length))
 
 
 def joined(parts: Sequence[Spoken]) -> Spoken:

@@ -13,7 +13,7 @@ from polygan_audio.mel_scales.training import check_given
 from .facts import speech_facts
 from .recorded_mels import write_mels
 from .settings import Config, Sampling
-from .speaking import Voice, joined, speakers_of
+from .speaking import Voice, joined, longest_text, speakers_of
 from .teacher_forcing import Clip, spoken_again
 from .text.given import texts_of
 from .text.languages import Languages
@@ -164,7 +164,7 @@ class Speech(Recipe[Config]):
         return [Clip(t, w.float().cpu(), s) for t, w, s in zip(texts, given.data, speakers, strict=True)]
 
     def _voice(self, networks: Mapping[str, nn.Module], options: Sampling) -> Voice:
-        longest = int(self.info.get("longest_text", 200))
+        longest = longest_text(self.info)
         return Voice(networks, self.mel, self.spelling, self.languages, options, longest, self.end, self.runs)
 
 

@@ -13,4 +13,9 @@ POLYGAN_API = 2
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
     summary = "a folder with a page that makes samples in the browser, without a server"
-    return [FormatSpec("*", "web", "export", "polygan_web.export:export", summary, made_from="onnx")]
+    speaks = "a folder with a page that speaks in the browser, without a server"
+    target, options = "polygan_web.export:export", "polygan_web.settings:Speech"
+    return [
+        FormatSpec("*", "web", "export", target, summary, made_from="onnx"),
+        FormatSpec("audio/tacotron2", "web", "export", target, speaks, made_from="onnx", settings=options),
+    ]

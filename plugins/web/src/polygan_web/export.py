@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, runtime, texts
+from . import graphs, rewriting, runtime, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -31,18 +31,27 @@ SCRIPTS = {
     "sound": ("engine.js", "parts.js", "sounds.js", "latents.js"),
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
     "text": ("engine.js", "parts.js", "texts.js"),
+    "rewriting": ("engine.js", "parts.js", "tokens.js", "rewriting.js"),
+    "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "speech.js"),
 }
 """The scripts of each kind of page, in their order."""
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
 
 
-def export(recipe: Recipe[Any], files: Sequence[Path], path: Path) -> list[Path]:
-    """Write the folder ``path`` for the ONNX file of a recipe, and return its files.
+def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: object = None) -> list[Path]:
+    """Write the folder ``path`` for the ONNX file (or the encoder and the step) of a recipe, and return its files. The file already has what ``options`` say.
 
     ConfigError for a graph that no page can show, and where onnxruntime-web cannot be had (`runtime.runtime_files`: CheckpointError).
     """
-    graph = graphs.read(files)
-    facts = {**_about(recipe, graph), **facts_of(recipe, graph)}
+    if rewriting.is_rewriting(files):
+        read = {part: graphs.read([file]) for part, file in zip(rewriting.PARTS, sorted(files), strict=True)}
+        graph = read["step"]
+        facts = {**_about(recipe, graph), **rewriting.facts_of(graph)}
+        onnx: object = {part: packed(found.data) for part, found in read.items()}
+    else:
+        graph = graphs.read(files)
+        facts = {**_about(recipe, graph), **facts_of(recipe, graph)}
+        onnx = packed(graph.data)
     parts = runtime.runtime_files()
     facts["runtime"] = _version(parts["ort.wasm.bundle.min.mjs"])
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined)
@@ -52,7 +61,7 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path) -> list[Path]
         "index.html": text.encode(),
         "style.css": (PAGE / "style.css").read_bytes(),
         **{name: (PAGE / name).read_bytes() for name in scripts},
-        "model.js": _script("model", {"facts": facts, "onnx": packed(graph.data)}),
+        "model.js": _script("model", {"facts": facts, "onnx": onnx}),
         "onnxruntime.js": _script("runtime", {name: packed(data) for name, data in parts.items()}),
         **{f"onnxruntime-{name}": data for name, data in runtime.licences().items()},
         "README.txt": page.get_template("README.txt.j2").render(facts=facts).encode(),
@@ -69,6 +78,8 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
         return _translation(recipe.info, graph)
     if texts.is_text(graph):
         return texts.facts_of(graph)
+    if speech.is_speech(graph):
+        return speech.facts_of(graph)
     found = graphs.latents_of(graph)
     if found and graph.outputs[0] in ("made", "waveform"):
         one = found.make(np.zeros((1, found.size), np.float32), np.zeros(1, np.int64))

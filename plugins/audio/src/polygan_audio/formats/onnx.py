@@ -20,6 +20,7 @@ from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
 from .comparison import agree, folded, trial_mels
 from .fourier import Bases, Matrices
+from .iterations import Iterations
 from .plain_wavegan import PlainWaveGAN
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, An
     if not isinstance(generator, FrontEnd):
         raise ConfigError(f"a vocoder's export takes the generator of a vocoder; this is a {type(generator).__name__}")
     ours, mel = folded(generator), dataclasses.asdict(generator.mel)
-    noisy = isinstance(ours, parallel_wavegan.Generator) and ours.griffin_lim is None
+    noisy = hears_noise(ours)
     trials = [{"mel": x, **({"noise": _noise(ours, x)} if noisy else {})} for x in trial_mels(generator.mel)]
     samples = {0: "batch", 1: "samples"}
     frames = Dim("frames", min=LEAST)
@@ -73,6 +74,16 @@ def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, An
         entries={"mel": mel},
     )
     return [write_graph(graph, path, kind)[0]]
+
+
+def in_a_file(ours: FrontEnd) -> nn.Module:
+    """A generator that is `folded` as a part of an ONNX file, for mels (1, n_mels, F); Griffin-Lim alone becomes a loop (`Iterations`)."""
+    return Iterations(ours) if isinstance(ours, GriffinLim) else _real(ours)
+
+
+def hears_noise(ours: FrontEnd) -> bool:
+    """Whether a generator takes noise (B, F * hop_length) beside the mel."""
+    return isinstance(ours, parallel_wavegan.Generator) and ours.griffin_lim is None
 
 
 def _real(ours: FrontEnd) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class GriffinLim(FrontEnd):
     inverse: Tensor
     filters: Tensor
     chunk = 1024
+    quietest: ClassVar[float] = _QUIETEST
 
     def __init__(self, mel: MelSpec, iterations: int, updates: int = _UPDATES) -> None:
         """``updates``: steps of `nearer` before the iterations. ConfigError where hops do not overlap in windows."""

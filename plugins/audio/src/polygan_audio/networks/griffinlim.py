@@ -48,9 +48,7 @@ def phases(frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, 
     Returns them and the spectra of the last iteration's sound, both (B, F, n_fft / 2 + 1, 2). Phases begin as a sweep from the
     beginning of each frame to its end: pulses are symmetric, and stay so until rounding decides.
     """
-    bins = torch.arange(magnitude.shape[2], dtype=magnitude.dtype, device=magnitude.device)
-    angle = math.pi * bins * (bins / frames.n_fft + 0.5)
-    spectra = torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
+    spectra = sweep(magnitude, frames.n_fft)
     spare = torch.empty_like(spectra)
     found = before = None
     for _ in range(iterations):
@@ -62,6 +60,13 @@ def phases(frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, 
         spectra = frames.scale(spectra, (x * x).addcmul_(y, y).clamp_(min=1e-20).rsqrt_().mul_(magnitude))
     assert found is not None
     return spectra, found
+
+
+def sweep(magnitude: Tensor, n_fft: int) -> Tensor:
+    """The first spectra of `phases` (B, F, n_fft / 2 + 1, 2) for magnitudes (B, F, n_fft / 2 + 1)."""
+    bins = torch.arange(magnitude.shape[2], dtype=magnitude.dtype, device=magnitude.device)
+    angle = math.pi * bins * (bins / n_fft + 0.5)
+    return torch.stack([magnitude * angle.cos(), magnitude * angle.sin()], -1)
 
 
 def invertible(spec: MelSpec) -> bool:

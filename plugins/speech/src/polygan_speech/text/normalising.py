@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polygan import ConfigError, did_you_mean
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _POINT = ("en", "ja", "ko", "th", "he", "zh", "kn", "te", "am")  # languages that write 1,234.5; others write 1.234,5
+_TABLED, _ORDINALS = 10_000, 1_000  # numbers that `tables` says
 _LONGEST = 15  # digits of a number that is said as one; longer ones are said digit by digit
 _YEARS = range(1100, 2000)  # four digits alone that English says in pairs
 _NUMBER = re.compile(
     r"(?<![\w.,])(?P<sign>[-−](?=\d))?(?P<before>[$€£]\s?)?(?P<digits>\d[\d.,]*\d|\d)(?P<after>\s?[%$€£]|st\b|nd\b|rd\b|th\b|[º°ª](?!\w))?(?!\w)"
 )
-_RUN = re.compile(r"\d+")
+_RUN = re.compile(r"[0-9]+")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
 _DASHES = str.maketrans({"–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-"})
 _SIGNS: Mapping[str, Mapping[str, str]] = {
@@ -110,12 +111,38 @@ def _said(found: re.Match[str], language: str) -> str:
     digits, mark = found["digits"], (found["before"] or found["after"] or "").strip()
     said = _words(digits, language, ordinal=mark in ("st", "nd", "rd", "th", "º", "ª"), alone=not mark)
     word = _SIGNS.get(language[:2], {}).get(mark, "")
-    minus = (
-        {"en": "minus ", "it": "meno ", "fr": "moins ", "es": "menos "}.get(language[:2], "minus ")
-        if found["sign"]
-        else ""
-    )
+    minus = f"{_minus(language)} " if found["sign"] else ""
     return f"{minus}{said} {word}".rstrip() if word else f"{minus}{said}"
+
+
+def _minus(language: str) -> str:
+    return {"it": "meno", "fr": "moins", "es": "menos"}.get(language[:2], "minus")
+
+
+def tables(language: str) -> dict[str, Any]:
+    """The words of `spoken` as JSON, for programs without num2words; empty tables for the empty language.
+
+    ``numbers``: those from 0 to 9,999. ``years``: from 1,100 to 1,999 where the language says them otherwise. ``ordinals``: from 0 to 999.
+    ``signs`` and ``abbreviations``: words for them; ``before_digits``: abbreviations that stand only before a number. ``minus``: the
+    word. ``decimal``: the word between a number and its decimals; ``drops_zero``: 1.0 is said as 1. ``point``: their mark. `spoken` puts its result in small letters, and so are these.
+    """
+    if not language:
+        empty: dict[str, Any] = {"numbers": [], "years": [], "ordinals": [], "signs": {}, "abbreviations": {}}
+        return {**empty, "before_digits": [], "minus": "", "decimal": "", "drops_zero": False, "point": "."}
+    say, short = _speaker(language), language[:2]
+    years = [say(str(n), "year").lower() for n in _YEARS] if short == "en" else []
+    return {
+        "numbers": [say(str(n), "cardinal").lower() for n in range(_TABLED)],
+        "years": years,
+        "ordinals": [say(str(n), "ordinal").lower() for n in range(_ORDINALS)],
+        "signs": {sign: word.lower() for sign, word in _SIGNS.get(short, {}).items()},
+        "abbreviations": {text: word.lower() for text, word in _ABBREVIATIONS.get(short, {}).items()},
+        "before_digits": sorted(text for name, text in _BEFORE_DIGITS if name == short),
+        "minus": _minus(language),
+        "decimal": _decimal(say),
+        "drops_zero": say("1.0", "cardinal") == say("1", "cardinal"),
+        "point": "." if short in _POINT else ",",
+    }
 
 
 def _words(digits: str, language: str, *, ordinal: bool = False, alone: bool = False) -> str:
@@ -134,6 +161,13 @@ def _words(digits: str, language: str, *, ordinal: bool = False, alone: bool = F
         return say(digits, "ordinal")
     year = alone and language[:2] == "en" and len(digits) == 4 and int(digits) in _YEARS
     return say(digits, "year" if year else "cardinal")
+
+
+def _decimal(say: Callable[[str, str], str]) -> str:
+    """The word between a number and its decimals; empty where decimals are not said digit by digit behind a word."""
+    zero, one, five = (say(digit, "cardinal") for digit in "015")
+    found = re.fullmatch(rf"{re.escape(zero)} (\S+) {re.escape(one)} {re.escape(five)}", say("0.15", "cardinal"))
+    return found[1].lower() if found else ""
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FOLDED = 0x3000  # code points below are folded onto a symbol; higher ones (Chinese, emoji) must be symbols themselves
-_LIKE = {
+LIKE = {
     "’": "'",
     "‘": "'",
     "`": "'",
@@ -34,6 +34,7 @@ _LIKE = {
     "¿": "?",
     "¡": "!",
 }
+"""Signs that stand for others, where those are no symbols."""
 
 
 class Alphabet:
@@ -102,7 +103,7 @@ def _alike(character: str) -> list[str]:
         return []
     if character.isspace():
         return [" "]
-    like = _LIKE.get(character, character)
+    like = LIKE.get(character, character)
     plain = unicodedata.normalize("NFKD", like)[:1]
     return [like, like.lower(), like.upper(), plain, plain.lower(), plain.upper()]
 

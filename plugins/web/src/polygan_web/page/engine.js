@@ -15,15 +15,19 @@ polygan.engine = (() => {
 
   /** What runs in the worker. The function is sent as text and sees nothing of the page. */
   function work() {
-    let ort, session;
-    const start = async ({ code, wasm, model }) => {
+    let ort;
+    const sessions = {};
+    const start = async ({ code, wasm, models }) => {
       ort = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
       ort.env.wasm.numThreads = 1; // threads need headers that a plain file server does not send
       ort.env.wasm.wasmBinary = wasm;
-      session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
+      for (const [part, model] of Object.entries(models)) {
+        sessions[part] = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
+      }
       return {};
     };
-    const run = async ({ inputs }) => {
+    const run = async ({ inputs, part }) => {
+      const session = sessions[part];
       const feeds = {};
       for (const [name, { type, data, dims }] of Object.entries(inputs)) feeds[name] = new ort.Tensor(type, data, dims);
       const begun = performance.now();
@@ -34,7 +38,7 @@ polygan.engine = (() => {
     };
     self.onmessage = async ({ data }) => {
       try {
-        const answer = await (data.model ? start(data) : run(data));
+        const answer = await (data.models ? start(data) : run(data));
         self.postMessage({ id: data.id, answer }, (answer.outputs ?? []).map(({ data }) => data.buffer));
       } catch (error) {
         self.postMessage({ id: data.id, fault: String(error?.message ?? error) });
@@ -52,7 +56,7 @@ polygan.engine = (() => {
       worker.postMessage({ id, ...message }, transfer);
     });
 
-  /** Load the network. */
+  /** Load the network, or each of its parts by its name. */
   const start = async () => {
     worker = new Worker(URL.createObjectURL(new Blob([`(${work})()`], { type: "text/javascript" })));
     worker.onmessage = ({ data: { id, answer, fault } }) => {
@@ -66,16 +70,19 @@ polygan.engine = (() => {
       waiting.clear();
     };
     const names = ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"];
-    const [code, wasm, model] = await Promise.all([
+    const { onnx } = polygan.model;
+    const parts = typeof onnx === "string" ? { "": onnx } : onnx;
+    const [code, wasm, ...unpacked] = await Promise.all([
       ...names.map((name) => unpack(polygan.runtime[name])),
-      unpack(polygan.model.onnx),
+      ...Object.values(parts).map(unpack),
     ]);
+    const models = Object.fromEntries(Object.keys(parts).map((part, i) => [part, unpacked[i]]));
     polygan.runtime = polygan.model.onnx = undefined; // megabytes of text that nobody needs any more
-    await ask({ code, wasm, model }, [code, wasm, model]);
+    await ask({ code, wasm, models }, [code, wasm, ...unpacked]);
   };
 
-  /** The network's `outputs` for inputs `{name: {type, data, dims}}`; `data` and `dims` are those of the first output. */
-  const run = (inputs) => ask({ inputs });
+  /** The network's `outputs` for inputs `{name: {type, data, dims}}`; `data` and `dims` are those of the first output. `part`: of several networks, which. */
+  const run = (inputs, part = "") => ask({ inputs, part });
 
   return { start, run };
 })();

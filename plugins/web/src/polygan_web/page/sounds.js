@@ -4,7 +4,8 @@
 polygan.medium = (() => {
   const { facts } = polygan.model;
   const WIDE = 480, HIGH = 160;
-  let context, playing;
+  let context, until = 0;
+  const playing = new Set();
 
   /** Draw the lowest and highest sample of each column. */
   const draw = (canvas, samples) => {
@@ -14,26 +15,41 @@ polygan.medium = (() => {
     pen.fillStyle = getComputedStyle(canvas).color;
     const y = (value) => ((1 - Math.min(1, Math.max(-1, value))) * HIGH) / 2;
     for (let x = 0; x < WIDE; x++) {
-      const part = samples.subarray(Math.floor((x * samples.length) / WIDE), Math.ceil(((x + 1) * samples.length) / WIDE));
-      const [low, high] = part.reduce(([a, b], s) => [Math.min(a, s), Math.max(b, s)], [1, -1]);
+      let low = 1, high = -1;
+      const end = Math.ceil(((x + 1) * samples.length) / WIDE);
+      for (let i = Math.floor((x * samples.length) / WIDE); i < end; i++) {
+        if (samples[i] < low) low = samples[i];
+        if (samples[i] > high) high = samples[i];
+      }
       pen.fillRect(x, y(high), 1, Math.max(1, y(low) - y(high)));
     }
   };
 
   const stop = () => {
-    playing?.stop();
-    playing = undefined;
+    for (const source of playing) source.stop();
+    playing.clear();
+    until = 0;
+  };
+
+  /** Play after what plays, and `pause` seconds; returns when that is, in seconds of the player's clock. */
+  const enqueue = (samples, pause = 0) => {
+    context ??= new AudioContext();
+    const sound = context.createBuffer(1, samples.length, facts.rate);
+    sound.copyToChannel(samples, 0);
+    const source = context.createBufferSource();
+    source.buffer = sound;
+    source.connect(context.destination);
+    const at = Math.max(context.currentTime, until + pause);
+    source.start(at);
+    source.onended = () => playing.delete(source);
+    playing.add(source);
+    until = at + samples.length / facts.rate;
+    return at;
   };
 
   const play = (samples) => {
     stop();
-    context ??= new AudioContext();
-    const sound = context.createBuffer(1, samples.length, facts.rate);
-    sound.copyToChannel(samples, 0);
-    playing = context.createBufferSource();
-    playing.buffer = sound;
-    playing.connect(context.destination);
-    playing.start();
+    enqueue(samples);
   };
 
   /** A WAV file of 16 bits. */
@@ -66,6 +82,8 @@ polygan.medium = (() => {
     saved: "Save as WAV",
     chosen: play,
     play,
+    enqueue,
+    stop,
     wav,
   };
 })();

@@ -1,0 +1,15 @@
+"""Options of exports to a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """How a page speaks."""
+
+    vocoder: str = "griffin-lim"
+    """From mels to sound in the page: griffin-lim, or a trained vocoder of the same front end: a run's folder or name, or an exported file."""
+    words: str = ""
+    """A file with a word a line. A model of phonemes then says these words too, beside those of its training transcripts."""
