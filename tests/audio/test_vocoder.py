@@ -398,11 +398,11 @@ def test_formats_stand_apart_from_the_recipes():
     assert there == {
         ("audio/hifigan", "export"): ["onnx", "pt2", "speecht5"],
         ("audio/hifigan", "import"): ["hifigan"],
-        ("audio/vocos", "export"): ["onnx"],
+        ("audio/vocos", "export"): ["onnx", "pt2"],
         ("audio/vocos", "import"): ["vocos"],
-        ("audio/griffin-lim", "export"): ["onnx"],
+        ("audio/griffin-lim", "export"): ["onnx", "pt2"],
         ("audio/griffin-lim", "import"): [],
-        ("audio/parallel-wavegan", "export"): ["onnx"],
+        ("audio/parallel-wavegan", "export"): ["onnx", "pt2"],
         ("audio/parallel-wavegan", "import"): ["parallel-wavegan"],
     }
     for spec in catalogue.formats.values():

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from polygan import read_options
-from polygan.cli.commands import VERBS, _sampling
+from polygan.cli.command import own_values
+from polygan.cli.commands import VERBS
 from polygan.plugins import get_catalogue, set_catalogue
 from polygan.runs.assembly import kinds, resolve
+from polygan.runs.exported import export_kind, format_options
 from polygan.settings.parser import build
 from polygan_audio.mel_scales.command import Check
 from polygan_demo.commands import Demo
@@ -75,12 +77,18 @@ def understand(words):
     if verb == "train":
         resolve(arguments.recipe, [], left)
     elif verb == "generate" or (verb == "evaluate" and left):
-        sampling, recipe = sampling_of(arguments.run)
-        build(sampling, _sampling(verb, sampling, left, recipe), recipe)
+        recipe = recipe_of(arguments.run)
+        sampling = kinds(recipe, get_catalogue())[0].Sampling
+        build(sampling, own_values(sampling, left, verb, recipe, command.options), recipe)
+    elif verb == "export":
+        recipe, catalogue = recipe_of(arguments.run), get_catalogue()
+        kind = export_kind(arguments.out, arguments.format, catalogue.formats_of(recipe, "export"))
+        options = format_options(recipe, kind, catalogue)
+        build(options, own_values(options, left, verb, kind), kind)
 
 
-def sampling_of(run):
-    """The generation options of the recipe that a run's name begins with, and its id."""
+def recipe_of(run):
+    """The id of the recipe that a run's name begins with."""
     name = Path(run).name.removesuffix(".safetensors")
     known = {id.partition("/")[2]: id for id in get_catalogue().recipes} | {
         "coco": "text/seqgan",
@@ -88,8 +96,7 @@ def sampling_of(run):
         "vocoder": "audio/hifigan",
         "mine": "audio/hifigan",
     }
-    recipe = next(id for short, id in known.items() if f"{name}-".startswith(f"{short}-"))
-    return kinds(recipe, get_catalogue())[0].Sampling, recipe
+    return next(id for short, id in known.items() if f"{name}-".startswith(f"{short}-"))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -74,7 +74,7 @@ def test_interruptions_anywhere_change_no_bit(tmp_path, monkeypatch, whole, seed
     done = source.decoded
     found = files(build(tmp_path, source))
     assert found == whole
-    assert sorted(found) == ["r.npy", "r.offsets.npy", "store.json", "x.npy"]
+    assert sorted(found) == ["names.zip", "r.npy", "r.offsets.npy", "store.json", "x.npy"]
     assert source.decoded < done + 60  # not from the first sample on
     assert leftovers(tmp_path) == []
 
