@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
 _LARGEST = 4 << 30  # bytes of a log
 _TAIL = 64 << 10  # bytes at the end of a log that are always read

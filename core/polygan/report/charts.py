@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 Points = list[tuple[int, float]]
 Series = dict[str, Points]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..data.pieces import Record as StoredPiece
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
     Facts = Mapping[str, object]
     """What config.yaml, data.json or environment.json hold."""

@@ -15,7 +15,7 @@ from .rendering import part, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
 _FAR_ABOVE = 1000
 """A value this many times its floor is "far above": the exact ratio says nothing more."""

@@ -16,8 +16,8 @@ from ..plugins import find, get_catalogue
 from ..plugins.handed import using
 from ..record.job import Job
 from ..record.log import append_record
+from ..scoring.evaluation import Trust
 from ..scoring.scores import compute_scores, flat
-from ..scoring.trust import Trust
 from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints

@@ -15,7 +15,7 @@ from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
 from ..messages import say
 from ..record.recorder import Recorder
-from ..scoring.trust import NO_TRUST, Trust
+from ..scoring.evaluation import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
