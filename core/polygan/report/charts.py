@@ -12,8 +12,7 @@ from markupsafe import Markup, escape
 
 from ..messages import printable
 from ..scoring.judged import stored_scores
-from .html import duration, finite, number, soft
-from .rendering import part
+from .html import duration, finite, number, part, soft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from ..scoring.judged import NEAR, baseline_of, beats_baseline, claim, newest_scores, wanted
 from .charts import PLOT_COLOURS, plot
-from .html import finite, number, soft
-from .rendering import part, shown
+from .html import finite, number, part, shown, soft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
