@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source, left_out_files, passed_over, walk_files
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
-    from .game.adaptive import AdaptiveAugmentation
-    from .game.protocol import Context, Player, Turn
+    from .game.protocol import AdaptiveAugmentation, Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .reading import decode_text
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from .runs.train import resume, train
     from .scoring.evaluation import Evaluation, Pairs, Plot, Score
     from .seeding import Noise, mix
-    from .settings.bounded_yaml import parse_yaml
+    from .settings.formats import parse_yaml
     from .settings.ranges import Checked, ranged
     from .settings.trainer import TrainerSettings
     from .training.checkpoint import Checkpoints
@@ -84,8 +83,7 @@ _HOME = {
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
     "reading": "decode_text",
-    "game.adaptive": "AdaptiveAugmentation",
-    "game.protocol": "Context Player Turn",
+    "game.protocol": "AdaptiveAugmentation Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "record.log": "read_log",
@@ -97,7 +95,7 @@ _HOME = {
     "runs.train": "resume train",
     "scoring.evaluation": "Evaluation Pairs Plot Score",
     "seeding": "Noise mix",
-    "settings.bounded_yaml": "parse_yaml",
+    "settings.formats": "parse_yaml",
     "settings.ranges": "Checked ranged",
     "settings.trainer": "TrainerSettings",
     "training.checkpoint": "Checkpoints",

@@ -22,7 +22,7 @@ from quality import evaluation_of, opened
 import polygan
 from polygan.data import Split
 from polygan.game.sampling import evaluating
-from polygan.scoring.signals import overfitting_signal
+from polygan.scoring.health import overfitting_signal
 from polygan.settings.trainer import TrainerSettings
 from polygan.training.trainer import Trainer
 from polygan_image.data.pictures import grid

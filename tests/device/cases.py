@@ -17,7 +17,7 @@ from device.paths import ROOT
 import polygan
 from polygan.data import build_store, split_store
 from polygan.plugins import Catalogue, load_catalogue
-from polygan.runs.data.survey import add_survey
+from polygan.runs.data.receipt import add_survey
 
 
 @dataclass(frozen=True)

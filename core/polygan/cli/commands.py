@@ -39,7 +39,7 @@ def _train(_catalogue: Catalogue, arguments: Arguments, rest: list[str]) -> None
             "which recipe? It comes first: e.g. `polygan train image/dcgan --data PATH`; `polygan list` shows all recipes"
         )
     from ..runs.assembly import prepared
-    from ..runs.networks.inheriting import resolve_new
+    from ..runs.networks.building import resolve_new
 
     if arguments.help:
         parser, _, _ = prepared(recipe, layers, rest)

@@ -14,8 +14,7 @@ from ..errors import DISK_FULL, DataError
 from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
-from .cache.folders import cache_folder, sums_of
-from .cache.names import write_names
+from .cache.folders import cache_folder, sums_of, write_names
 from .decoding import decoded
 from .source import Source
 from .store import FORMAT, DamagedStore, Store, with_sums

@@ -12,7 +12,7 @@ import torch
 
 from ..errors import ConfigError, DataError
 from .pieces import to_html
-from .rows.showing import as_numpy, rows_of, summary
+from .rows.arrays import as_numpy, rows_of, summary
 from .saving import check_folder, file_suffix, save_folder
 from .source import Batch, DataSettings, Source
 

@@ -12,8 +12,7 @@ import torch
 
 from ..errors import DataError
 from ..files import write_text
-from .cache.folders import LOCK, Busy, Part, hold, sums_of, text_sum
-from .cache.names import names_of
+from .cache.folders import LOCK, Busy, Part, hold, names_of, sums_of, text_sum
 from .source import Field
 
 if TYPE_CHECKING:

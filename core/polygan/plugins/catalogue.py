@@ -21,9 +21,8 @@ from ..errors import ConfigError, PluginError, did_you_mean
 from ..messages import warn
 from ..settings.ranges import unfit
 from .discovery import NONE, Candidate, PluginStatus, Refused, attach, installed, known_names, missed, unmarked
-from .importing import explain, imported, load_file, watched
+from .importing import Listeners, explain, imported, load_file, watched
 from .kinds import KINDS, collect, divided, kind_of
-from .listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

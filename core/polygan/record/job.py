@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.cache.folders import cache_folder
 from ..game.recipe import compared
 from ..game.sampling import given_of, has_truth, make_samples, shown_beside
-from ..scoring.evaluation import Evaluation
-from ..scoring.trust import NO_TRUST, Trust
+from ..scoring.evaluation import NO_TRUST, Evaluation, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence

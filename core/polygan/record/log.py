@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 _FREQUENT = ("logged", "health", "sampled")
 _EVENTS = (*_FREQUENT, "evaluated", "saved", "resumed", "started", "diverged", "ended")
 _MEASURED = 5  # the first events, which a later record of the same step replaces

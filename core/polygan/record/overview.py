@@ -13,13 +13,13 @@ from ..data.cache.folders import Busy, hold
 from ..errors import ConfigError, did_you_mean, one_line
 from ..reading import MB, open_regular, parse_json, read_object, read_text
 from ..scoring.sides import number
-from ..settings.bounded_yaml import parse_yaml
+from ..settings.formats import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
 _LARGEST = 4 << 30  # bytes of a log
 _TAIL = 64 << 10  # bytes at the end of a log that are always read

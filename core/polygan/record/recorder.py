@@ -14,9 +14,9 @@ from ..data.pieces import save_pieces
 from ..game.recipe import HasCritic
 from ..game.sampling import evaluating
 from ..hookspecs import RunEvent
+from ..scoring.health import collapse_signals, overfitting_signal
 from ..scoring.judged import cost
 from ..scoring.scores import compute_scores, flat, picking_metric
-from ..scoring.signals import collapse_signals, overfitting_signal
 from ..training.trainer import Listener
 from .log import append_record, keep_records, read_log
 from .progress import Progress

@@ -12,15 +12,14 @@ from markupsafe import Markup, escape
 
 from ..messages import printable
 from ..scoring.judged import stored_scores
-from .html import duration, finite, number, soft
-from .rendering import part
+from .html import duration, finite, number, part, soft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 Points = list[tuple[int, float]]
 Series = dict[str, Points]
 

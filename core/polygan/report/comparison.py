@@ -13,11 +13,10 @@ from ..reading import MB, read_text
 from ..record.log import read_log
 from ..record.overview import RunRow, check_run, run_row
 from ..scoring.judged import baseline_of, newest_scores
-from ..settings.bounded_yaml import parse_yaml
 from ..settings.changes import flat
+from ..settings.formats import parse_yaml
 from .charts import MOST_RUNS, Series, overlay, run_colour, series_of
-from .html import finite, number
-from .rendering import page, part, shown
+from .html import finite, number, page, part, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,17 +17,16 @@ from ..files import write_text
 from ..messages import plural
 from ..reading import MB, parse_json, read_text
 from ..record.log import read_log
-from ..settings.bounded_yaml import parse_yaml
+from ..settings.formats import parse_yaml
 from .charts import curves, series_of, speed
-from .html import duration, finite, gallery, number, shrunk, soft, tables
-from .rendering import page, part
+from .html import duration, finite, gallery, number, page, part, shrunk, soft, tables
 from .scores import levels, plots, score_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..data.pieces import Record as StoredPiece
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
     Facts = Mapping[str, object]
     """What config.yaml, data.json or environment.json hold."""

@@ -9,13 +9,12 @@ from markupsafe import Markup
 
 from ..scoring.judged import NEAR, baseline_of, beats_baseline, claim, newest_scores, wanted
 from .charts import PLOT_COLOURS, plot
-from .html import finite, number, soft
-from .rendering import part, shown
+from .html import finite, number, part, shown, soft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..scoring.records import Record
+    from ..scoring.judged import Record
 
 _FAR_ABOVE = 1000
 """A value this many times its floor is "far above": the exact ratio says nothing more."""

@@ -22,10 +22,9 @@ from ..settings.formats import Names, migrated
 from ..settings.parser import ALIASES, Settings, SettingsParser, option_types, read_yaml, source_of
 from ..settings.words import nested, read_words
 from .data.located import located
-from .data.receipt import receipt_of
-from .data.survey import add_survey, put, saved_survey
+from .data.receipt import add_survey, put, receipt_of, saved_survey
+from .folder import handed_remedy, plugin_remedy
 from .handed.tensors import HANDED, Stored, stored_source
-from .missing import handed_remedy, plugin_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

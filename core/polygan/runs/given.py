@@ -1,19 +1,25 @@
-"""Making samples from what a user hands in: files, folders, standard input."""
+"""What a user hands to a trained run: files, folders and lines to make samples from, and other data to score."""
 
 from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..data.domain import Samples
 from ..data.saving import known_suffix, one_by_one
 from ..data.source import walk_files
+from ..data.store import Split
 from ..errors import ConfigError, DataError
 from ..game.sampling import make_samples, stream_samples
 from ..messages import say
+from ..plugins.catalogue import get_catalogue
+from ..settings.parser import option_types
+from .assembly import data_settings, open_splits, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..data.domain import Domain
     from ..game.recipe import Recipe
+    from ..record.job import Job
 
 
 @dataclass(frozen=True)
@@ -205,3 +212,25 @@ def write_made(domain: Domain, pieces: Iterable[Samples], target: Path) -> None:
         raise DataError(str(error).replace(str(partial), str(target))) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def on_other_data(job: Job, source: str) -> Job:
+    """The job with the samples at ``source``, a path or a data set, read as the networks need them.
+
+    Samples count as held out, all of them where a recipe makes samples from something given. Data settings are the run's, without its
+    other paths, and what `Recipe.inherited` says. DataError where there is nothing to read.
+    """
+    settings, recipe = job.settings, job.recipe
+    old = settings.plain()["data"]
+    away = {*settings.data.paths, "source"} - {"cache"}
+    found = recipe.inherited(recipe.config, recipe.info).items()
+    needed = {name.removeprefix("data."): value for name, value in found if name.startswith("data.")}
+    wanted = {**{name: value for name, value in old.items() if name not in away}, **needed, "source": source}
+    known = option_types(data_settings(source, job.domain, get_catalogue()))
+    layer = {name: value for name, value in wanted.items() if name in known}
+    data = resolve(settings.recipe, [{"model": settings.plain()["model"], "data": layer}]).data
+    splits = open_splits(replace(settings, data=data), job.domain)
+    if recipe.given is not None:
+        store, rows = splits["train"].store, np.sort(np.concatenate([split.rows for split in splits.values()]))
+        splits = {name: Split(store, rows, name) for name in splits}
+    return replace(job, splits=splits, kept={})

@@ -16,20 +16,18 @@ from ..plugins import find, get_catalogue
 from ..plugins.handed import using
 from ..record.job import Job
 from ..record.log import append_record
+from ..scoring.evaluation import Trust
 from ..scoring.scores import compute_scores, flat
-from ..scoring.trust import Trust
 from ..seeding import preserved_generators
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
 from ..training.distributed import choose_device
 from ..training.weights import file_sizes, load_module, load_weights
 from .assembly import kinds, metric_ids, open_splits, resolve, saved_model, saved_settings
-from .data.elsewhere import on_other_data
 from .exported import NATIVE, export_kind, format_options, read_facts, write_format, write_model, writer
-from .folder import check_data, read_data, run_folder
-from .given import Maker, convert_files, samples_from, write_lines
+from .folder import check_data, read_data, refuse_handed, run_folder
+from .given import Maker, convert_files, on_other_data, samples_from, write_lines
 from .handed.opening import handed_again
-from .missing import refuse_handed
 from .networks.building import best_step, built
 from .networks.building import recipe_of as recipe_of
 from .networks.starting import with_start

@@ -15,18 +15,18 @@ from ..data.stream import Streams
 from ..errors import DISK_FULL, CheckpointError, ConfigError, PolyganError, Preempted, one_line
 from ..messages import say
 from ..record.recorder import Recorder
-from ..scoring.trust import NO_TRUST, Trust
+from ..scoring.evaluation import NO_TRUST, Trust
 from ..seeding import preserved_generators
 from ..settings.parser import Settings, read_yaml
 from ..training.checkpoint import Checkpoints
 from ..training.distributed import world_from_environment
 from ..training.trainer import Trainer
 from .assembly import make_job, saved_settings
-from .data.survey import agreed
+from .data.receipt import agreed
 from .folder import check_links, describe, locked, run_folder
 from .handed.opening import handed_again, handed_in
 from .launch import discard, new_folder, typed_path
-from .networks.inheriting import resolve_new
+from .networks.building import resolve_new
 from .networks.starting import facts_of_start, pinned, with_start
 from .resuming import as_layer, begin, facts_of, finished_step, has_report, option_words, recorded_threads, tell
 from .run import Run, load

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..plugins.catalogue import Catalogue
     from .evaluation import Evaluation
-    from .records import Record
+    from .judged import Record
 
 
 class Computed(NamedTuple):

@@ -21,8 +21,7 @@ import yaml
 
 from ..errors import ConfigError, PolyganError, did_you_mean
 from ..reading import MB, read_text
-from .bounded_yaml import parse_yaml
-from .formats import FORMAT, Layer, with_format
+from .formats import FORMAT, Layer, parse_yaml, with_format
 from .help import Entry, listing, option_entries
 from .trainer import RunSettings
 from .words import Text, nested, read_words, stray

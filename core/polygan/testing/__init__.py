@@ -11,10 +11,9 @@ and shows expected and found values. Checks need no network and no fixtures, and
 """
 
 from .bench import Case
-from .contracts import ContractError
 from .recipe_checks import check_prefix
 from .suite import CHECKS, check_dataset, check_domain, check_metric, check_recipe, parametrize_with_checks
-from .watched import RepeatedBatch, check_devices
+from .watched import ContractError, RepeatedBatch, check_devices
 
 __all__ = [
     "CHECKS",

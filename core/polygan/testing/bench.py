@@ -21,8 +21,8 @@ from ..game.sampling import make_samples
 from ..plugins import catalogue as plugins
 from ..record.job import Job
 from ..runs.assembly import data_settings, kinds, open_source, resolve
-from ..runs.data.survey import add_survey
-from ..scoring.trust import Trust
+from ..runs.data.receipt import add_survey
+from ..scoring.evaluation import Trust
 from ..settings.parser import build
 from .watched import Watched, played
 

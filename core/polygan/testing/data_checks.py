@@ -18,9 +18,8 @@ from ..data.source import Field, Source
 from ..errors import DataError, PolyganError
 from ..plugins import catalogue as plugins
 from ..scoring.evaluation import Plot, Score
-from .contracts import broken, difference
 from .recipe_checks import check_shown
-from .watched import state
+from .watched import broken, difference, state
 
 if TYPE_CHECKING:
     from ..data.source import Batch

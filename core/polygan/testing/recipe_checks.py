@@ -24,8 +24,7 @@ from ..runs.folder import describe
 from ..runs.run import load
 from ..settings.parser import build
 from ..training.checkpoint import Checkpoints
-from .contracts import ContractError, broken, difference
-from .watched import check_devices, played, state
+from .watched import ContractError, broken, check_devices, difference, played, state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

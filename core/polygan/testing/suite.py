@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from ..errors import ConfigError, did_you_mean
 from ..testing import data_checks, recipe_checks
 from .bench import Bench, Case
-from .contracts import ContractError
+from .watched import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,8 +16,7 @@ from ..settings.changes import changes, reach_optimizers, trained_with
 from .actor import Actor, contents, first_players, restore
 from .distributed import World, resolve_precision
 from .feeder import Batches, Feeder
-from .meter import Meter, read_values
-from .watchdog import Watchdog
+from .watchdog import Meter, Watchdog, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""A watchdog that ends a process that hangs."""
+"""What watches training: means of logged values and the problems in them, and a watchdog that ends a process that hangs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import torch
+
 from ..messages import fail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from torch import Tensor
+
+    from .actor import Actor
+    from .distributed import World
 
 _PATIENCE = 5
 """Seconds that writing the last message may take."""
@@ -70,3 +76,64 @@ class Watchdog:
                 teller.join(_PATIENCE)
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(self.EXIT_CODE)
+
+
+class Meter:
+    """Collects 0-d tensors by name. `add` launches no kernel, and `means` reads no value."""
+
+    FOLD = 512  # tensors under one name before they are summed, so that a long log interval costs no memory
+
+    def __init__(self) -> None:
+        self._pending: dict[str, list[Tensor]] = {}
+        self._folded: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a value to the mean of ``name``."""
+        pending = self._pending.setdefault(name, [])
+        pending.append(value.detach())
+        if len(pending) >= self.FOLD:
+            self._fold(name)
+
+    def _fold(self, name: str) -> tuple[Tensor, int]:
+        pending = self._pending.get(name, [])
+        if pending:
+            total, count = torch.stack([v.float() for v in pending]).sum(), len(pending)
+            if name in self._folded:
+                total, count = total + self._folded[name][0], count + self._folded[name][1]
+            self._folded[name] = (total, count)
+            pending.clear()
+        return self._folded[name]
+
+    def means(self) -> dict[str, Tensor]:
+        """The mean of each name, sorted by name, as 0-d float32 tensors on the values' device."""
+        folded = ((name, *self._fold(name)) for name in sorted(self._pending))
+        return {name: total / count for name, total, count in folded}
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._pending.clear()
+        self._folded.clear()
+
+
+def read_values(
+    meter: Meter, actors: Mapping[str, Actor], world: World, device: torch.device, most_skips: int
+) -> tuple[dict[str, float], list[str]]:
+    """The means since the last log, the actors' counters, and the problems found. The only synchronisation of training."""
+    means = meter.means()
+    names, numbers = list(means), list(means.values())
+    numbers += [t for a in actors.values() for t in (a.skipped, a.streak, a.spoilt())]
+    stacked = torch.stack([n.to(device, torch.float32) for n in numbers])
+    world.average([stacked])
+    read = stacked.tolist()
+    values = dict(zip(names, read, strict=False))
+    problems = []
+    for k, (name, actor) in enumerate(actors.items()):
+        skipped, streak, spoilt = read[len(names) + 3 * k : len(names) + 3 * k + 3]
+        if streak >= most_skips:
+            problems.append(f"the last {int(streak)} gradients of {name} were not finite")
+        elif spoilt:
+            problems.append(f"buffers of {name} hold NaN")
+        if actor.optimizer is not None:
+            values[f"skipped/{name}"] = skipped
+            values[f"lr/{name}"] = float(actor.optimizer.param_groups[0]["lr"])
+    return values, problems

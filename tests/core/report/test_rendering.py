@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 from markupsafe import Markup
 
-from polygan.report import rendering
-from polygan.report.rendering import page, part, shown
+from polygan.report import html
+from polygan.report.html import page, part, shown
 
 HOSTILE = """<script>alert(1)</script></title><img src=x onerror="alert(2)">'"&amp;{{ 7*7 }}{% raw %}"""
-TEMPLATES = sorted((Path(rendering.__file__).parent / "templates").glob("*.html"))
+TEMPLATES = sorted((Path(html.__file__).parent / "templates").glob("*.html"))
 CHART = {"group": HOSTILE, "term": HOSTILE, "last": HOSTILE, "colour": "c0", "svg": ""}
 PIECE = {"picture": "", "sound": HOSTILE, "text": HOSTILE, "caption": HOSTILE}
 SCORE = {"name": HOSTILE, "about": HOSTILE, "value": HOSTILE, "note": HOSTILE}
@@ -80,7 +80,7 @@ def test_hostile_text_is_shown_as_text_in_every_place_of_a_part(macro):
 
 
 def test_every_part_is_tried():
-    macros = {name for name, value in vars(rendering._parts()).items() if callable(value) and not name.startswith("_")}
+    macros = {name for name, value in vars(html._parts()).items() if callable(value) and not name.startswith("_")}
     assert macros == CALLS.keys()
 
 

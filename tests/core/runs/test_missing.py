@@ -12,7 +12,7 @@ from toy_runs import TOY, command, train
 
 import polygan
 from polygan.plugins import Catalogue, load_catalogue, set_catalogue
-from polygan.runs.missing import plugin_remedy
+from polygan.runs.folder import plugin_remedy
 
 pytestmark = pytest.mark.usefixtures("toys")
 

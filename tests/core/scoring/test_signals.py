@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan.scoring.health import describe
-from polygan.scoring.signals import collapse_signals, overfitting_signal
+from polygan.scoring.health import collapse_signals, describe, overfitting_signal
 
 
 def points(n, seed, scale=1.0):

@@ -10,7 +10,7 @@ from toy_runs import command, train
 
 import polygan
 from polygan.plugins import get_catalogue
-from polygan.scoring.trust import Trust, holds_code, is_file
+from polygan.scoring.evaluation import Trust, holds_code, is_file
 
 
 @pytest.mark.parametrize("name", ["", "opennsfw", "inception", "self-supervised", "classifier_2"])

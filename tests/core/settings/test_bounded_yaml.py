@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polygan.settings.bounded_yaml import MOST_NODES, parse_yaml
+from polygan.settings.formats import MOST_NODES, parse_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polygan.testing.contracts import difference
+from polygan.testing.watched import difference
 
 
 @pytest.mark.parametrize(

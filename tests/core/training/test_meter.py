@@ -6,8 +6,8 @@ import pytest
 import torch
 from toy_trainer import train
 
-from polygan.training.meter import Meter
 from polygan.training.trainer import Listener
+from polygan.training.watchdog import Meter
 
 
 def test_meter_folds_without_changing_the_mean():

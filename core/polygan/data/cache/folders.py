@@ -1,4 +1,4 @@
-"""The folders of the cache: where they lie, locks on them, checksums of arrays, and facts that took long to find."""
+"""The folders of the cache: where they lie, locks, checksums of arrays, names of samples, and facts that took long to find."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+from zlib import error as ZlibError
 
 from ...errors import DataError, PolyganError
 from ...files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import IO
+
+    from ..source import DataSettings
 
 try:
     import fcntl
@@ -22,11 +32,6 @@ try:
 except ImportError:  # only Windows has it
     msvcrt = None
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import IO
-
-    from ..source import DataSettings
 
 T = TypeVar("T")
 
@@ -203,3 +208,24 @@ def _block(path: Path, start: int, size: int) -> bytes:
 def text_sum(text: str) -> str:
     """The checksum of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_FILE = "names.zip"
+_EACH = 512  # names in a list
+
+
+def write_names(folder: Path, names: Iterable[str]) -> None:
+    """Keep the name of each row. A million names of files take a few MB."""
+    rest, packed = iter(names), BytesIO()
+    with ZipFile(packed, "w", ZIP_DEFLATED) as file:
+        while some := list(islice(rest, _EACH)):
+            file.writestr(ZipInfo(str(len(file.filelist))), json.dumps(some), ZIP_DEFLATED, 1)
+    write_bytes(folder / _FILE, packed.getvalue())
+
+
+def names_of(folder: Path, rows: Sequence[int]) -> list[str]:
+    """The names of rows (n,); empty where the folder has none, or only damaged ones."""
+    with suppress(OSError, BadZipFile, ZlibError, ValueError, LookupError, TypeError), ZipFile(folder / _FILE) as file:
+        lists = {part: json.loads(file.read(str(part))) for part in {row // _EACH for row in rows}}
+        return [str(lists[row // _EACH][row % _EACH]) for row in rows]
+    return []

@@ -17,8 +17,7 @@ from ...plugins.catalogue import get_catalogue
 from ...plugins.handed import Handed, add_plugins, using
 from ...settings.parser import Settings, read_yaml
 from ..exported import read_facts
-from ..folder import run_folder
-from ..missing import NETWORKS
+from ..folder import NETWORKS, run_folder
 from .networks import OPTIONS, networks_recipe
 from .tensors import HANDED, TensorDomain, sliced_wasserstein
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polygan
-from polygan.data.rows.showing import as_numpy
+from polygan.data.rows.arrays import as_numpy
 
 
 def test_tensors_and_lists_of_one_shape_become_an_array():

@@ -11,7 +11,7 @@ from toy_runs import command, records, train
 
 import polygan
 import toy_gan
-from polygan.runs.data.elsewhere import on_other_data
+from polygan.runs.given import on_other_data
 
 pytestmark = pytest.mark.usefixtures("toys")
 

@@ -14,7 +14,7 @@ from toy_runs import assert_same, state
 import polygan
 from polygan.plugins import load_catalogue, set_catalogue
 from polygan.runs.assembly import make_job, resolve
-from polygan.runs.data.survey import add_survey, agreed, saved_survey
+from polygan.runs.data.receipt import add_survey, agreed, saved_survey
 from polygan.training.distributed import World
 
 TESTS = Path(__file__).parents[3]
