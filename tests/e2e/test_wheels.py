@@ -29,7 +29,7 @@ PROJECTS = {"polygan": ROOT} | {
     f"polygan_{p.name}": p for p in sorted(ROOT.glob("plugins/*")) if (p / "pyproject.toml").is_file()
 }
 LARGEST = {"polygan": 350_000}
-"""Bytes of a wheel; 300,000 where no other number stands. All of the core is code: 145 files, of which the largest has 5,100 bytes."""
+"""Bytes of a wheel; 300,000 where no other number stands. All of the core is code: 119 files, of which the largest has 5,200 bytes."""
 DATA = {
     "polygan": [
         "polygan/py.typed",
