@@ -581,7 +581,7 @@ def test_a_case_s_own_mistakes_are_no_broken_contract():
         testing.check_metric("points/spread", "", "ring", plugins=FILES)
 
 
-@pytest.mark.parametrize("name", ["suite", "bench", "watched", "contracts", "recipe_checks", "data_checks"])
+@pytest.mark.parametrize("name", sorted(p.stem for p in Path(testing.__file__).parent.glob("[!_]*.py")))
 def test_pytest_is_imported_by_the_parametrizer_only(name, monkeypatch):
     """A plugin's author may run the checks where pytest is not installed: the module is executed as it would be there."""
     path = Path(testing.__file__).with_name(f"{name}.py")
