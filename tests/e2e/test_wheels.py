@@ -35,7 +35,8 @@ DATA = {
         "polygan/py.typed",
         "polygan/report/report.css",
         "polygan/cli/templates/pyproject.toml.template",
-        "polygan/cli/templates/README.md.template",
+        "polygan/cli/templates/own/README.md.template",
+        "polygan/cli/templates/joined/README.md.template",
     ],
     "polygan_hub": ["polygan_hub/templates/card.md.j2"],
 }

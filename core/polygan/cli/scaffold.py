@@ -18,11 +18,10 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import __version__
 from ..errors import ConfigError
@@ -39,17 +38,24 @@ LONGEST = 40
 _NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 _LOOK = 8  # samples that are decoded to see what a domain's look like
 
-FILES = {
+COMMON = {
     "pyproject.toml": "pyproject.toml",
     ".gitignore": "gitignore",
-    "README.md": "README.md",
-    "src/{package}/__init__.py": "init.py",
     "src/{package}/mlp.py": "mlp.py",
-    "tests/test_{module}.py": "test.py",
 }
-"""The files of a plugin, each with its template."""
-OF_DOMAIN = {f"src/{{package}}/{name}.py": f"{name}.py" for name in ("domain", "datasets", "metrics")}
-"""The further files of a plugin that brings a domain."""
+OWN = {
+    "README.md": "own/README.md",
+    "src/{package}/__init__.py": "own/init.py",
+    "src/{package}/domain.py": "own/domain.py",
+    "src/{package}/datasets.py": "own/datasets.py",
+    "src/{package}/metrics.py": "own/metrics.py",
+    "tests/test_{module}.py": "own/test.py",
+}
+JOINED = {
+    "README.md": "joined/README.md",
+    "src/{package}/__init__.py": "joined/init.py",
+    "tests/test_{module}.py": "joined/test.py",
+}
 
 
 @dataclass(frozen=True)
@@ -87,15 +93,9 @@ def new(name: str, out: str | Path = "", domain: str = "", catalogue: Catalogue 
     folder = _folder(Path(out).expanduser() if str(out) else Path(f"polygan-{name}"))
     words = _words(name, domain, catalogue)
     files = {"src/{package}/py.typed": ""}
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    for path, template in (FILES | ({} if domain else OF_DOMAIN)).items():
-        files[path] = templates.get_template(f"{template}.template").render(words, own=not domain)
+    for path, template in (COMMON | (JOINED if domain else OWN)).items():
+        text = resources.files("polygan.cli").joinpath("templates", f"{template}.template").read_text("utf-8")
+        files[path] = Template(text).substitute(words)
     texts = {path.format(**words): text for path, text in sorted(files.items())}
     _write(folder, texts)
     return Scaffold(folder, tuple(folder / path for path in texts), words["recipe"], words["data"])
@@ -186,11 +186,13 @@ def _words(name: str, domain: str, catalogue: Catalogue) -> dict[str, str]:
             needed.append((owner.distribution, owner.version))
         lengths = ", ".join(look.lengths) + ("," if len(look.lengths) == 1 else "")
         words |= {"domain": domain, "recipe": f"{domain}/{name}", "data": look.data}
-        words |= {"field": look.field, "shape": lengths}
+        words |= {"field": look.field, "shape": lengths, "preview": "64"}
+        words["statistics"] = "torch.zeros(self.shape), torch.ones(self.shape)"
         words["summary"] = f"{camel} for polygan: an MLP GAN for the domain {domain}"
     else:
-        words |= {"domain": name, "recipe": f"{name}/mlp", "data": f"{name}-example"}
-        words |= {"field": "row", "shape": 'info["columns"],'}
+        words |= {"domain": name, "recipe": f"{name}/mlp", "data": f"{name}-example", "domain_class": f"{camel}Domain"}
+        words |= {"field": "row", "shape": 'info["columns"],', "preview": "1000"}
+        words["statistics"] = 'torch.tensor(self.info["mean"]), torch.tensor(self.info["scale"])'
         words["summary"] = f"{camel} for polygan: rows of numbers and an MLP GAN"
     words["requirements"] = ", ".join(quoted(requirement(*one)) for one in needed)
     words["first_party"] = ", ".join(map(quoted, ("polygan", package)))
