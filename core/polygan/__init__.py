@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from .data.source import Batch, DataSettings, Fact, Field, LeftOut, Source, left_out_files, passed_over, walk_files
     from .data.store import Split, Store, split_rows
     from .data.stream import Stream, Streams
-    from .game.protocol import AdaptiveAugmentation, Context, Player, Turn
+    from .game.adaptive import AdaptiveAugmentation
+    from .game.protocol import Context, Player, Turn
     from .game.recipe import HasCritic, HasLikelihood, HasStream, Recipe, Request, Sides
     from .game.sampling import class_index, classes_of, evaluating, in_chunks, make_samples
     from .reading import decode_text
@@ -83,7 +84,8 @@ _HOME = {
     "data.store": "Split Store split_rows",
     "data.stream": "Stream Streams",
     "reading": "decode_text",
-    "game.protocol": "AdaptiveAugmentation Context Player Turn",
+    "game.adaptive": "AdaptiveAugmentation",
+    "game.protocol": "Context Player Turn",
     "game.recipe": "HasCritic HasLikelihood HasStream Recipe Request Sides",
     "game.sampling": "class_index classes_of evaluating in_chunks make_samples",
     "record.log": "read_log",

@@ -61,6 +61,8 @@ class Graph(NamedTuple):
     """Raises where an output differs from the source's."""
     entries: Mapping[str, Any] = {}
     """Further entries of an ONNX file's metadata, as JSON data."""
+    extra: str = ""
+    """The plugin's extra that brings ONNX's packages, such as ``polygan-image[onnx]``; empty: they are named themselves."""
 
 
 def write_graph(graph: Graph, path: Path, kind: Kind, part: str = "") -> tuple[Path, Opened]:
@@ -91,7 +93,7 @@ def write_graph(graph: Graph, path: Path, kind: Kind, part: str = "") -> tuple[P
 
 
 def _onnx(graph: Graph, path: Path) -> Opened:
-    onnx, runtime = _need("onnx"), _need("onnxruntime")
+    onnx, runtime = (_need(name, graph.extra) for name in ("onnx", "onnxruntime"))
     size = sum(x.nbytes for x in (*graph.module.parameters(), *graph.module.buffers()))
     if size > MOST_BYTES:
         raise ConfigError(
@@ -143,11 +145,11 @@ def _several(made: Any) -> Sequence[Tensor]:
     return (made,) if isinstance(made, Tensor) else made
 
 
-def _need(package: str) -> Any:
+def _need(package: str, extra: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
         missing = error.name or package
         raise ConfigError(
-            f"ONNX needs the package {missing}: pip install onnx onnxruntime, or use --format pt2"
+            f"export to ONNX needs the package {missing}: pip install {repr(extra) if extra else 'onnx onnxruntime'}, or use --format pt2"
         ) from None

@@ -183,3 +183,5 @@ def test_missing_packages_are_one_line(tmp_path, monkeypatch, package):
         monkeypatch.setitem(sys.modules, name, None if name == package else sys)
     with pytest.raises(ConfigError, match=re.escape(f"needs the package {package}: pip install onnx onnxruntime")):
         write_graph(graph(Two()), tmp_path / "x", "onnx")
+    with pytest.raises(ConfigError, match=re.escape(f"needs the package {package}: pip install 'polygan-x[onnx]', or")):
+        write_graph(graph(Two())._replace(extra="polygan-x[onnx]"), tmp_path / "x", "onnx")

@@ -14,7 +14,9 @@ from ..errors import DISK_FULL, DataError
 from ..files import write_text
 from ..messages import say, warn
 from .cache.building import Building, sweep
-from .cache.folders import cache_folder, sums_of, write_names
+from .cache.folders import cache_folder
+from .cache.names import write_names
+from .cache.sums import sums_of
 from .decoding import decoded
 from .source import Source
 from .store import FORMAT, DamagedStore, Store, with_sums

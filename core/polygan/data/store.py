@@ -12,7 +12,9 @@ import torch
 
 from ..errors import DataError
 from ..files import write_text
-from .cache.folders import LOCK, Busy, Part, hold, names_of, sums_of, text_sum
+from .cache.folders import LOCK, Busy, hold
+from .cache.names import names_of
+from .cache.sums import Part, sums_of, text_sum
 from .source import Field
 
 if TYPE_CHECKING:

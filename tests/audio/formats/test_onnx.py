@@ -81,9 +81,15 @@ def test_griffin_lim_runs_the_same_in_onnx(tmp_path):
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
-def test_missing_packages_are_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(
-        ConfigError, match=r"needs the package transformers: pip install 'polygan-audio\[transformers\]'"
-    ):
-        speecht5.export_speecht5(made(), tmp_path / "x")
+@pytest.mark.parametrize(
+    ("function", "package", "extra"),
+    [
+        (speecht5.export_speecht5, "transformers", "transformers"),
+        (onnx.export_onnx, "onnxruntime", "onnx"),
+        (onnx.export_onnx, "onnx", "onnx"),
+    ],
+)
+def test_missing_packages_are_one_line(tmp_path, monkeypatch, function, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-audio\[{extra}\]'"):
+        function(made(), tmp_path / "x")

@@ -1,13 +1,14 @@
 """Pictures from latents in other programs: the pictures of `generate` for any number of latents, in ONNX and in torch's programs."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import polygan
-from polygan import CheckpointError, Noise, make_samples
+from polygan import CheckpointError, ConfigError, Noise, make_samples
 from polygan.cli import command_line
 from polygan.plugins import set_catalogue
 from polygan_image import dcgan, polygan_formats, polygan_recipes, r3gan, sngan, stylegan
@@ -167,3 +168,11 @@ def test_a_run_is_exported_with_averaged_weights_its_recipe_and_its_step(capsys,
     shown = run.generate(3, latents=z, label=facts["classes"][4])
     got = make(latents=z, classes=torch.full((3,), 4))
     assert (got - shown.data).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_missing_packages_are_one_line(tmp_path, monkeypatch, package):
+    for name in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None if name == package else sys)
+    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-image\[onnx\]'"):
+        latents.onnx(*made("DCGAN"), tmp_path / "x")

@@ -1,12 +1,13 @@
 """Pictures from pictures in other programs: the same pictures at any size, and a file that differs is refused."""
 
 import json
+import sys
 
 import pytest
 import torch
 from torch import nn
 
-from polygan import CheckpointError, Samples, make_samples
+from polygan import CheckpointError, ConfigError, Samples, make_samples
 from polygan_image import colorize, cut, cyclegan
 from polygan_image.formats import pictures
 from polygan_image.geometry import Geometry, padded
@@ -131,3 +132,11 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "plain", lambda network: other)
     with pytest.raises(CheckpointError, match="makes something else than its source: values differ by"):
         pictures.onnx(recipe, networks, tmp_path / "x")
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_missing_packages_are_one_line(tmp_path, monkeypatch, package):
+    for name in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None if name == package else sys)
+    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-image\[onnx\]'"):
+        pictures.onnx(*made(), tmp_path / "x")

@@ -17,7 +17,7 @@ import small_seqgan
 from small_pairs import given as sources
 
 import polygan
-from polygan import CheckpointError
+from polygan import CheckpointError, ConfigError
 from polygan_text import polygan_formats, polygan_recipes
 from polygan_text.data.tokenizing import train_tokenizer
 from polygan_text.data.vocabulary import Vocabulary, load_vocabulary
@@ -214,3 +214,11 @@ def test_a_file_that_writes_other_texts_is_refused(tmp_path, monkeypatch):
 def test_every_recipe_of_text_has_both_formats():
     formats = {(spec.recipe, spec.format) for spec in polygan_formats() if spec.direction == "export"}
     assert {(spec.id, kind) for spec in polygan_recipes() for kind in ("onnx", "pt2")} <= formats
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_missing_packages_are_one_line(tmp_path, monkeypatch, package):
+    for name in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None if name == package else sys)
+    with pytest.raises(ConfigError, match=rf"needs the package {package}: pip install 'polygan-text\[onnx\]'"):
+        policies.onnx(RECIPES["lstm"](), drawn(RECIPES["lstm"]()), tmp_path / "x")

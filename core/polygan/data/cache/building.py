@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from ...files import append_line, create, reopen, sync_folder, to_disk
-from .folders import LOCK, Busy, Part, hold, text_sum
+from .folders import LOCK, Busy, hold
+from .sums import Part, text_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

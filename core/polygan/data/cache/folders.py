@@ -1,24 +1,19 @@
-"""The folders of the cache: where they lie, locks, checksums of arrays, names of samples, and facts that took long to find."""
+"""The folders of the cache: where they lie, locks, and facts that took long to find."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from io import BytesIO
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
-from zlib import error as ZlibError
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import DataError, PolyganError
 from ...files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
     from typing import IO
 
     from ..source import DataSettings
@@ -163,69 +158,3 @@ def _opened(path: Path, *, make: bool) -> int:
         return os.open(path, os.O_RDWR | _FLAGS | (os.O_CREAT if make else 0), 0o666)
     except PermissionError:  # of another user, or a disk that is only read
         return os.open(path, os.O_RDONLY | _FLAGS)
-
-
-_BLOCK = 16 << 20
-_THREADS = min(8, os.cpu_count() or 1)
-
-
-class Part(NamedTuple):
-    """The bytes of an array in its file, without the file's header."""
-
-    path: Path
-    start: int
-    size: int
-
-
-def sums_of(parts: Mapping[str, Part]) -> dict[str, str]:
-    """The checksum of each part, in hexadecimal digits. One core reads and hashes about 1.2 GB/s.
-
-    The file is read, not mapped: a disk that fails raises OSError here, where a mapped file would kill the process.
-    """
-    with ThreadPoolExecutor(_THREADS, "polygan-sums") as pool:
-        return {name: _sum(part, pool) for name, part in parts.items()}
-
-
-def _sum(part: Part, pool: ThreadPoolExecutor) -> str:
-    starts = range(part.start, part.start + part.size, _BLOCK)
-    sizes = [min(_BLOCK, part.start + part.size - start) for start in starts]
-    digest = hashlib.sha256(str(part.size).encode())
-    for block in pool.map(_block, [part.path] * len(sizes), starts, sizes):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _block(path: Path, start: int, size: int) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        file.seek(start)
-        digest = hashlib.sha256()
-        while size and (data := file.read(min(size, 1 << 20))):
-            digest.update(data)
-            size -= len(data)
-        return digest.digest()
-
-
-def text_sum(text: str) -> str:
-    """The checksum of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-_FILE = "names.zip"
-_EACH = 512  # names in a list
-
-
-def write_names(folder: Path, names: Iterable[str]) -> None:
-    """Keep the name of each row. A million names of files take a few MB."""
-    rest, packed = iter(names), BytesIO()
-    with ZipFile(packed, "w", ZIP_DEFLATED) as file:
-        while some := list(islice(rest, _EACH)):
-            file.writestr(ZipInfo(str(len(file.filelist))), json.dumps(some), ZIP_DEFLATED, 1)
-    write_bytes(folder / _FILE, packed.getvalue())
-
-
-def names_of(folder: Path, rows: Sequence[int]) -> list[str]:
-    """The names of rows (n,); empty where the folder has none, or only damaged ones."""
-    with suppress(OSError, BadZipFile, ZlibError, ValueError, LookupError, TypeError), ZipFile(folder / _FILE) as file:
-        lists = {part: json.loads(file.read(str(part))) for part in {row // _EACH for row in rows}}
-        return [str(lists[row // _EACH][row % _EACH]) for row in rows]
-    return []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from polygan.data.cache import folders
-from polygan.data.cache.folders import names_of, write_names
+from polygan.data.cache import names
+from polygan.data.cache.names import names_of, write_names
 
 
-@pytest.mark.parametrize("count", [0, 1, folders._EACH, 3 * folders._EACH + 1])
+@pytest.mark.parametrize("count", [0, 1, names._EACH, 3 * names._EACH + 1])
 def test_names_come_back_in_any_order(tmp_path, count):
     made = [f"wavs/{i:07d} <ü>\n.flac" for i in range(count)]
     write_names(tmp_path, made)
@@ -26,8 +26,8 @@ def test_many_names_take_little_place_and_a_reader_opens_few_lists(tmp_path, mon
     write_names(tmp_path, (f"speaker{i % 300:03d}/wavs/LJ{i // 100:05d}-{i % 10_000:04d}.flac" for i in range(50_000)))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 8 * 50_000
     opened = []
-    read = folders.ZipFile.read
-    monkeypatch.setattr(folders.ZipFile, "read", lambda self, name: opened.append(name) or read(self, name))
+    read = names.ZipFile.read
+    monkeypatch.setattr(names.ZipFile, "read", lambda self, name: opened.append(name) or read(self, name))
     assert names_of(tmp_path, [40_000, 3, 4]) == [
         "speaker100/wavs/LJ00400-0000.flac",
         "speaker003/wavs/LJ00000-0003.flac",

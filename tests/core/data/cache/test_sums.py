@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polygan.data.cache import folders as sums
-from polygan.data.cache.folders import Part, sums_of
+from polygan.data.cache import sums
+from polygan.data.cache.sums import Part, sums_of
 
 
 def total(path, start, size):

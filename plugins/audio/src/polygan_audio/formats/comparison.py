@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ..networks.melspec import MelSpec
 
+EXTRA = "polygan-audio[onnx]"
+"""What brings the packages of ONNX."""
 TOLERANCE = 1e-5
 """Largest difference of a sample between torch and what was written, relative to the loudest beyond full scale."""
 ROUGH = 0.01

@@ -18,7 +18,7 @@ from polygan.graphs import Graph, write_graph
 from ..networks import parallel_wavegan, vocos
 from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
-from .comparison import agree, folded, trial_mels
+from .comparison import EXTRA, agree, folded, trial_mels
 from .fourier import Bases, Matrices
 from .iterations import Iterations
 from .plain_wavegan import PlainWaveGAN
@@ -72,6 +72,7 @@ def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, An
         dims={"frames": frames, "samples": generator.mel.hop_length * frames},
         agree=partial(agree, iterations=iterations),
         entries={"mel": mel},
+        extra=EXTRA,
     )
     return [write_graph(graph, path, kind)[0]]
 

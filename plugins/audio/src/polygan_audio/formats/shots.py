@@ -10,7 +10,7 @@ import torch
 
 from polygan.graphs import Graph, write_graph
 
-from .comparison import agree
+from .comparison import EXTRA, agree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def _graph(recipe: WaveGAN, networks: Mapping[str, nn.Module]) -> Graph:
     made = "mel" if recipe.makes_mels else "waveform"
     free = {name: {0: "batch"} for name in ("latent", "label", made)}
     trials = [_trial(recipe, n) for n in (2, 1, 3)]
-    return Graph(generator, trials, [made], free, _facts(recipe), source=generator, agree=agree)
+    return Graph(generator, trials, [made], free, _facts(recipe), source=generator, agree=agree, extra=EXTRA)
 
 
 def _trial(recipe: WaveGAN, n: int) -> dict[str, Tensor]:

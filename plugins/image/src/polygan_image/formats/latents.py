@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ..base import ImageGAN
 
+EXTRA = "polygan-image[onnx]"
+"""What brings the packages of ONNX."""
 MOST_NAMES = 1_000
 """Most classes whose names stand in a file; of more, the number does."""
 
@@ -47,7 +49,7 @@ def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
     trials = [_trial(recipe, n, styled) for n in (2, 1, 3)]
     module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
     free = {name: {0: "batch"} for name in ("latents", "classes", "made") if name in trials[0] or name == "made"}
-    return Graph(module, trials, ["made"], free, facts(recipe, styled), source=wrap(generator).eval())
+    return Graph(module, trials, ["made"], free, facts(recipe, styled), source=wrap(generator).eval(), extra=EXTRA)
 
 
 class _Plain(nn.Module):

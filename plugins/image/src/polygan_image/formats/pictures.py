@@ -13,6 +13,7 @@ from torch.export import Dim
 from polygan.graphs import Graph, write_graph
 
 from ..networks.resnet import Enlarged
+from .latents import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,11 +48,11 @@ def _graph(recipe: PictureToPicture[Any], networks: Mapping[str, nn.Module], *, 
     free = {"given": _AXES, "made": {0: "batch", 2: "made_height", 3: "made_width"}}
     known = facts(recipe, given, geometry)
     if any_size:
-        return Graph(module, trials, ["made"], free, known, source)
+        return Graph(module, trials, ["made"], free, known, source, extra=EXTRA)
     least = -(-trials[1]["given"].shape[2] // geometry.multiple)
     dims = {name: geometry.multiple * Dim(f"{name}_units", min=least) for name in ("height", "width")}
     sizes = {"multiple": geometry.multiple, "least": least * geometry.multiple}
-    return Graph(module, trials[1:], ["made"], free, {**known, **sizes}, source, dims)
+    return Graph(module, trials[1:], ["made"], free, {**known, **sizes}, source, dims, extra=EXTRA)
 
 
 def _function(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from polygan import ConfigError
 from polygan.graphs import Graph, agree, write_graph
 
+from ..formats.attention_onnx import EXTRA
 from .generator import Generator
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _write(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, k
         source=module,
         agree=partial(agree, what="log-mels"),
         entries=known,
+        extra=EXTRA,
     )
     return [write_graph(graph, path, kind)[0]]
 

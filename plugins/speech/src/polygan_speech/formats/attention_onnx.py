@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Scale = tuple[Tensor, Tensor]
 
+EXTRA = "polygan-speech[onnx]"
+"""What brings the packages of ONNX."""
 STATES = ("attention_hidden", "attention_cells", "decoder_hidden", "decoder_cells", "context", "places")
 """Tensors that a step takes and gives back (``next_NAME``); all begin at 0."""
 _TRIALS = (5, 9)  # symbols of the sentences that are compared
@@ -142,7 +144,7 @@ def export_onnx(
     for (part, (module, source, made)), trials in zip(
         parts.items(), zip(*(_inputs(ours, symbols) for symbols in _TRIALS), strict=True), strict=True
     ):
-        graph = Graph(module, trials, made, free, known, source, agree=_agree)
+        graph = Graph(module, trials, made, free, known, source, agree=_agree, extra=EXTRA)
         written.append(write_graph(graph, Path(path), kind, part)[0])
     return written
 

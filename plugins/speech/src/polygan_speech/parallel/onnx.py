@@ -126,7 +126,15 @@ def _write(
     facts = {**recipe.origin, "kind": "speech", **known, **spoken}
     if options.vocoder:
         heard = folded(vocoding.network(options.vocoder, recipe.mel, recipe.runs))
-        return [_write_sound(recipe, sentence, heard, Graph(sentence, [], [], {}, facts, entries=known), path)]
+        return [
+            _write_sound(
+                recipe,
+                sentence,
+                heard,
+                Graph(sentence, [], [], {}, facts, entries=known, extra=attention_onnx.EXTRA),
+                path,
+            )
+        ]
     graph = Graph(
         sentence,
         [_trial(recipe, count) for count in _TRIALS],
@@ -137,6 +145,7 @@ def _write(
         dims={"symbols": Dim("symbols", min=LEAST)},
         agree=partial(agree, what="log-mels", most=_TOLERANCE),
         entries=known,
+        extra=attention_onnx.EXTRA,
     )
     return [write_graph(graph, path, kind)[0]]
 

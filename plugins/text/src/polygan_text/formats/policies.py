@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ..base import TextGAN
 
+EXTRA = "polygan-text[onnx]"
+"""What brings the packages of ONNX."""
 LEAST = -50.0
 """Log-probabilities below this number of nats are those of tokens that are never drawn."""
 _BYTES = "Ġ"  # the space of tokenizers of bytes
@@ -70,7 +72,7 @@ def graph_of(recipe: TextGAN[Any], policy: Any) -> Graph:
     )  # not the same tensor: torch.export joins those
     made = ("logits", "next_state")
     free = {name: {0: "batch"} for name in (*trial, *made) if name != "place"}
-    return Graph(step, [trial], made, free, {"kind": "text", **facts(recipe), "state": step.size})
+    return Graph(step, [trial], made, free, {"kind": "text", **facts(recipe), "state": step.size}, extra=EXTRA)
 
 
 def check(ours: Tensor, theirs: Tensor, path: Path) -> None:

@@ -16,7 +16,7 @@ from ..data.facts import EOS
 from ..rewriting.lstm import LSTMSourcePolicy
 from ..rewriting.pointer import AdditiveAttention, Memory
 from ..rewriting.sources import copyable, plain, present
-from .policies import check, facts, steps
+from .policies import EXTRA, check, facts, steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,11 +85,12 @@ def graphs_of(recipe: Seq2Seq, policy: SourcePolicy) -> dict[str, Graph]:
         {"given": both, "memory": both, "state": {0: "batch"}},
         {**known, "part": "encoder"},
         dims=dims,
+        extra=EXTRA,
     )
     trial = {"given": given, "memory": memory, "token": token, "place": torch.tensor(1), "state": state}
     one = {name: {0: "batch"} for name in ("token", "state", "next_state")}
     free = {"given": both, "memory": both, "logits": {0: "batch", 1: "words"}, **one}
-    after = Graph(step, [trial], ("logits", "next_state"), free, {**known, "part": "step"}, dims=dims)
+    after = Graph(step, [trial], ("logits", "next_state"), free, {**known, "part": "step"}, dims=dims, extra=EXTRA)
     return {"encoder": read, "step": after}
 
 
