@@ -14,7 +14,7 @@ from small_vocoders import INFO, small_vocos, trainer, waveforms
 from polygan import ConfigError, Samples, make_samples
 from polygan_audio.data.domain import AudioDomain
 from polygan_audio.griffin_lim import Config, GriffinLim
-from polygan_audio.networks.griffinlim import griffin_lim
+from polygan_audio.networks.griffinlim import FEW_UPDATES, griffin_lim
 from polygan_audio.scores import measures
 
 
@@ -60,10 +60,13 @@ def test_refusals():
         recipe(iterations=0)
 
 
-def test_vocos_starts_exactly_where_its_iterations_end():
+@pytest.mark.parametrize("updates", [10, 40])
+def test_vocos_starts_exactly_where_its_iterations_end(updates):
     """The head is zero: before training the network is its prior, and the first step already teaches it."""
-    vocos = small_vocos(n_fft=512, hop_length=128, iterations=8)
-    prior = GriffinLim(Config(n_fft=512, hop_length=128, iterations=8, updates=10), INFO)
+    vocos = small_vocos(
+        n_fft=512, hop_length=128, iterations=8, **({} if updates == FEW_UPDATES else {"updates": updates})
+    )
+    prior = GriffinLim(Config(n_fft=512, hop_length=128, iterations=8, updates=updates), INFO)
     networks = vocos.networks()["generator"].eval(), prior.networks()["generator"].eval()
     mel = vocos.mel(waveforms(1, 4096))[..., :32]
     with torch.no_grad():

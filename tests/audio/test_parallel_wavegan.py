@@ -18,8 +18,10 @@ from small_vocoders import INFO, trainer, waveforms
 
 from polygan import ConfigError, Samples, TrainerSettings, make_samples, testing
 from polygan.game.sampling import stream_samples
+from polygan_audio import griffin_lim
 from polygan_audio.data.domain import AudioDomain
 from polygan_audio.losses import stft_loss
+from polygan_audio.networks.griffinlim import FEW_UPDATES
 from polygan_audio.parallel_wavegan import RESOLUTIONS, Config, ParallelWaveGAN
 from polygan_audio.vocoder import Sampling
 
@@ -206,3 +208,13 @@ def test_a_run_without_a_game_says_so():
     recipe = small(discriminator_start=1000)
     assert "--model.discriminator_start" in "".join(recipe.notes(TrainerSettings(steps=900)))
     assert not recipe.notes(TrainerSettings(steps=1001))
+
+
+@pytest.mark.parametrize("updates", [FEW_UPDATES, 40])
+def test_an_untrained_network_is_the_griffin_lim_recipe_of_its_iterations_and_updates(updates):
+    asked = {} if updates == FEW_UPDATES else {"updates": updates}
+    ours = small(excitation="griffin-lim", iterations=4, **asked)
+    theirs = griffin_lim.GriffinLim(griffin_lim.Config(mel="parallel_wavegan", iterations=4, updates=updates), LONG)
+    mel = ours.mel(waveforms(1, 8192)[0])[None]
+    made = [it.networks()["generator"].eval()(mel) for it in (ours, theirs)]
+    torch.testing.assert_close(*made)

@@ -13,6 +13,7 @@ from polygan import ConfigError, Context, Player, Turn, ranged
 from . import losses
 from .cached import CachedSynthesiser
 from .data.facts import info_of
+from .networks.griffinlim import FEW_UPDATES
 from .networks.hifigan import rates_for
 from .networks.parallel_wavegan import Discriminator, Generator, Shape
 from .normalising import set_statistics, statistics_of
@@ -50,6 +51,9 @@ class Config(VocoderConfig):
     """What the generator turns into speech: noise, or the Griffin-Lim waveform of the mel, to which its result is added."""
     iterations: int = ranged(32, "[1, inf)")
     """Iterations of the Griffin-Lim excitation."""
+    updates: int = ranged(FEW_UPDATES, "[0, inf)")
+    """Steps that bring the excitation's magnitudes closer to the mel; with 60 iterations and 100 steps the excitation is what
+    audio/griffin-lim makes."""
     causal: bool = False
     """Whether no sample depends on later excitation or on later frames of the mel, for synthesis without delay."""
     layers: int = ranged(0, "[0, inf)")
@@ -118,7 +122,7 @@ class ParallelWaveGAN(Vocoder[Config]):
     first_options: ClassVar[tuple[str, ...]] = ("excitation", "size")
     seeded: ClassVar[bool] = True
     shaping: ClassVar[tuple[str, ...]] = (
-        *("size", "excitation", "iterations", "causal", "layers", "stacks", "channels", "gates", "skips"),
+        *("size", "excitation", "iterations", "updates", "causal", "layers", "stacks", "channels", "gates", "skips"),
         *("upsample_scales", "window", "discriminator_channels"),
     )
 
@@ -145,7 +149,8 @@ class ParallelWaveGAN(Vocoder[Config]):
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``."""
         c = self.config
-        generator = Generator(self.shape, self.mel, iterations=c.iterations if c.excitation == "griffin-lim" else 0)
+        iterations = c.iterations if c.excitation == "griffin-lim" else 0
+        generator = Generator(self.shape, self.mel, iterations=iterations, updates=c.updates)
         set_statistics(generator, self.info)
         return {"generator": generator, "discriminator": Discriminator(c.discriminator_channels)}
 

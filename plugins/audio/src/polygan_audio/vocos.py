@@ -22,6 +22,7 @@ from .networks.discriminators import (
     small_multi_period,
     small_multi_resolution,
 )
+from .networks.griffinlim import FEW_UPDATES
 from .networks.vocos import Generator
 from .vocoder import Vocoder, VocoderConfig
 
@@ -54,6 +55,8 @@ class Config(VocoderConfig):
     alone that the mel filters' pseudo-inverse gives (Lv et al. 2024, FreeV), or nothing."""
     iterations: int = ranged(32, "[1, inf)")
     """Iterations of Griffin and Lim, with that prior."""
+    updates: int = ranged(FEW_UPDATES, "[0, inf)")
+    """Steps that bring magnitudes closer to the mel before these iterations."""
     stft_weight: float = ranged(20.0, "[0, inf)")
     """Weight of the multi-resolution STFT terms, which teach phases better than the mel does."""
     feature_weight: float = ranged(1.0, "[0, inf)")
@@ -97,6 +100,7 @@ class Vocos(Vocoder[Config]):
         "blocks",
         "prior",
         "iterations",
+        "updates",
         "discriminators",
         "period_weight",
         "resolution_weight",
@@ -110,7 +114,9 @@ class Vocos(Vocoder[Config]):
     def networks(self) -> dict[str, nn.Module]:
         """``generator`` and ``discriminator``: of periods and of spectrograms, those that have a weight."""
         c = self.config
-        generator = Generator(self.mel, c.dim, c.hidden, c.blocks, prior=c.prior, iterations=c.iterations)
+        generator = Generator(
+            self.mel, c.dim, c.hidden, c.blocks, prior=c.prior, iterations=c.iterations, updates=c.updates
+        )
         small = c.discriminators == "small"
         families: dict[str, Family] = {}
         if c.period_weight:

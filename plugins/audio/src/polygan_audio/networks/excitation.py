@@ -11,7 +11,7 @@ from polygan import ConfigError
 
 from .convolutions import doubled, full_precision, wide
 from .frontend import FrontEnd
-from .griffinlim import invertible, nearer, phases
+from .griffinlim import FEW_UPDATES, invertible, nearer, phases
 from .stft import Frames
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from .melspec import MelSpec
 
-_UPDATES = 10  # of the magnitudes
 _QUIETEST = 1e-5  # magnitude that the iterations are given at least
 
 
@@ -35,7 +34,7 @@ class GriffinLim(FrontEnd):
     chunk = 1024
     quietest: ClassVar[float] = _QUIETEST
 
-    def __init__(self, mel: MelSpec, iterations: int, updates: int = _UPDATES) -> None:
+    def __init__(self, mel: MelSpec, iterations: int, updates: int = FEW_UPDATES) -> None:
         """``updates``: steps of `nearer` before the iterations. ConfigError where hops do not overlap in windows."""
         super().__init__(mel)
         if not invertible(mel):

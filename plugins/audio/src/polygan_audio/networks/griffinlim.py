@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ITERATIONS, MOMENTUM = 60, 0.99
 UPDATES = 100
+FEW_UPDATES = 10
+"""What a network that corrects the sound does with, unless it is asked for more."""
 
 
 def magnitudes_of(spec: MelSpec, mel: Tensor, updates: int = UPDATES) -> Tensor:

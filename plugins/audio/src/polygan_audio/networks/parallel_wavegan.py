@@ -15,6 +15,7 @@ from polygan import ConfigError
 from .convolutions import full_precision, wide
 from .excitation import GriffinLim
 from .frontend import FrontEnd
+from .griffinlim import FEW_UPDATES
 from .upsampling import UpsampleNetwork
 from .wavenet import Layer, bias_of, convolution, dilated, doubled, pointwise, sum_of_skips
 
@@ -85,8 +86,8 @@ class Generator(FrontEnd):
     scale: Tensor
     chunk = 16
 
-    def __init__(self, shape: Shape, mel: MelSpec, *, iterations: int = 0) -> None:
-        """``iterations``: of the Griffin-Lim excitation; 0: the excitation is noise. ConfigError where scales give no hop."""
+    def __init__(self, shape: Shape, mel: MelSpec, *, iterations: int = 0, updates: int = FEW_UPDATES) -> None:
+        """``iterations`` and ``updates``: of the Griffin-Lim excitation; no iterations: the excitation is noise. ConfigError where scales give no hop."""
         super().__init__(mel)
         if math.prod(shape.scales) != mel.hop_length:
             raise ConfigError(
@@ -97,7 +98,7 @@ class Generator(FrontEnd):
         self.register_buffer("mean", torch.zeros(mel.n_mels))
         self.register_buffer("scale", torch.ones(mel.n_mels))
         self.iterations = iterations
-        self.griffin_lim = GriffinLim(mel, iterations) if iterations else None
+        self.griffin_lim = GriffinLim(mel, iterations, updates) if iterations else None
         self.first_conv = convolution(1, shape.channels)
         self.upsample_net = UpsampleNetwork(mel.n_mels, shape.scales, shape.window, causal=shape.causal)
         sizes = shape.channels, shape.gates, shape.skips, mel.n_mels, shape.size

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .convolutions import doubled, full_precision, wide
 from .frontend import FrontEnd
-from .griffinlim import nearer, phases
+from .griffinlim import FEW_UPDATES, nearer, phases
 from .stft import Frames
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _SIZE = 7  # of the convolutions along time, in frames
 _LOUDEST = 100.0  # magnitude that a bin may have
 _QUIETEST = 1e-5  # magnitude that a prior gives
-_UPDATES = 10  # of the magnitudes that Griffin and Lim's iterations are given
 _UNSURE = 3.0  # largest |ln| of a ratio that the network sees
 
 
@@ -59,12 +58,14 @@ class Generator(FrontEnd):
         *,
         prior: Literal["griffin-lim", "pseudo-inverse", "none"] = "pseudo-inverse",
         iterations: int = 32,
+        updates: int = FEW_UPDATES,
     ) -> None:
-        """``prior``: what the network corrects. ``griffin-lim``: magnitudes, and phases that ``iterations`` find;
+        """``prior``: what the network corrects. ``griffin-lim``: magnitudes after ``updates``, and phases that ``iterations`` find;
         ``pseudo-inverse``: magnitudes, that of the mel filters; ``none``: nothing."""
         super().__init__(mel)
         self.register_buffer("prior", None if prior == "none" else torch.linalg.pinv(mel.filters().double()).float())
         self.iterations = iterations if prior == "griffin-lim" else 0
+        self.updates = updates
         self.make_frames: Callable[[MelSpec, Tensor], Frames] = Frames
         if self.iterations:
             self.register_buffer("filters", mel.filters())
@@ -136,7 +137,7 @@ class Generator(FrontEnd):
         dtype = mel.dtype
         mel = mel if self.training else doubled(mel)
         magnitude, bands = (x.transpose(1, 2) for x in (self._inverted(mel), self._bands(mel)))
-        magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), _UPDATES).transpose(1, 2)
+        magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), self.updates).transpose(1, 2)
         magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
         frames = self.make_frames(self.mel, magnitude)
         spectra, found = phases(frames, magnitude, self.iterations)
