@@ -11,11 +11,14 @@ from polygan_audio.formats.fourier import Bases
 @pytest.mark.parametrize("n", [14, 62, 512, 640, 1020, 1024])
 def test_both_ways_are_those_of_torch(n):
     draw = torch.Generator().manual_seed(0)
-    frames = torch.randn(2, 3, n, dtype=torch.float64, generator=draw)
-    spectra = torch.randn(2, 3, n // 2 + 1, 2, dtype=torch.float64, generator=draw)
+    frames = torch.randn(6, n, dtype=torch.float64, generator=draw)
+    spectra = torch.randn(6, n // 2 + 1, 2, dtype=torch.float64, generator=draw)
     bases = Bases(n)
-    torch.testing.assert_close(torch.view_as_complex(bases.to_spectra(frames)), torch.fft.rfft(frames))
-    torch.testing.assert_close(bases.to_samples(spectra), torch.fft.irfft(torch.view_as_complex(spectra), n))
+    rows = bases.rows(frames, bases.first, bases.second)
+    torch.testing.assert_close(torch.view_as_complex(bases.ordered(rows)), torch.fft.rfft(frames))
+    torch.testing.assert_close(bases.ordered(bases.grouped(spectra)), spectra)
+    samples = bases.samples(bases.grouped(spectra), bases.last, bases.real)
+    torch.testing.assert_close(samples, torch.fft.irfft(torch.view_as_complex(spectra), n))
 
 
 @pytest.mark.parametrize("n", [512, 1024, 2048])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from small_generators import MEL, SMALL, SMALL3, made, noise, sound
 
 from polygan import ConfigError
 from polygan_audio.formats import onnx, speecht5
+from polygan_audio.networks import parallel_wavegan
 from polygan_audio.networks import vocos as vocos_networks
 from polygan_audio.networks.excitation import GriffinLim
+from polygan_audio.networks.parallel_wavegan import Shape
 
 
 @pytest.mark.parametrize(
@@ -67,18 +70,56 @@ def test_vocos_runs_the_same_in_onnx(tmp_path, changes, prior):
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
-def test_griffin_lim_runs_the_same_in_onnx(tmp_path):
-    for package in ("onnx", "onnxruntime"):
-        pytest.importorskip(package)
+def on_iterations(kind, iterations):
+    """A small generator of each kind whose sound begins with Griffin and Lim's iterations."""
+    torch.manual_seed(0)
+    spec = dataclasses.replace(MEL, n_fft=512, win_length=512, hop_length=128)
+    if kind == "griffin-lim":
+        return GriffinLim(spec, iterations, 4).eval()
+    if kind == "vocos":
+        generator = vocos_networks.Generator(spec, 16, 32, 1, prior="griffin-lim", iterations=iterations).eval()
+        nn.init.normal_(generator.head.weight, 0, 0.3)
+        return generator
+    shape = Shape(layers=2, stacks=1, channels=4, gates=8, skips=4, scales=(8, 16))
+    generator = parallel_wavegan.Generator(shape, spec, iterations=iterations).eval()
+    nn.init.ones_(generator.last_conv_layers["3"].parametrizations.weight.original0)
+    return generator
+
+
+def operations(graph):
+    """The operations of a graph, those of its loops among them, by kind; constants are none."""
+    found = Counter(node.op_type for node in graph.node if node.op_type != "Constant")
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found += operations(attribute.g)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["griffin-lim", "vocos", "parallel-wavegan"])
+def test_iterations_are_loops_in_onnx_and_give_the_same_sound(tmp_path, kind):
+    """As many operations for eight iterations as for two, and the same sound for any batch and frames."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    import onnx as onnx_package
     import onnxruntime
 
-    generator = GriffinLim(dataclasses.replace(MEL, n_fft=512, win_length=512, hop_length=128), 8, 4).eval()
-    (path,) = onnx.export_onnx(generator, tmp_path / "griffin-lim.onnx")
-    x = noise(23, batch=2)
-    (got,) = onnxruntime.InferenceSession(path).run(None, {"mel": x.numpy()})
-    expected = sound(generator, x).numpy()
-    assert got.shape == expected.shape == (2, 23 * 128)
-    assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+    counts = []
+    for iterations in (2, 8):
+        generator = on_iterations(kind, iterations)
+        (path,) = onnx.export_onnx(generator, tmp_path / "vocoder.onnx")
+        counts.append(operations(onnx_package.load(path).graph))
+    assert counts[0] == counts[1]
+    assert counts[1]["Loop"] == 2  # of magnitudes and of phases
+    assert counts[1].total() < 800
+    session = onnxruntime.InferenceSession(path)
+    for batch, frames in ((1, 5), (3, 40), (1, 1)):
+        x = noise(frames, batch)
+        (got,) = session.run(None, {"mel": x.numpy()})
+        expected = sound(generator, x)
+        assert got.shape == expected.shape == (batch, frames * 128)
+        assert expected.std() > 1e-2
+        assert (torch.from_numpy(got) - expected).abs().max() < 1e-5 * max(1, expected.abs().max())
 
 
 @pytest.mark.parametrize(

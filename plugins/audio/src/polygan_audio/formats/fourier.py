@@ -18,41 +18,61 @@ class Bases(nn.Module):
     """The matrices of the Fourier transform of ``n`` real samples and its inverse, in two stages (Cooley and Tukey 1965).
 
     With n = a b, samples t = b i + j and bins k = k1 + a k2, exp(2 pi i k t / n) is a product of exp(2 pi i k1 i / a) and of
-    exp(2 pi i j (k1 / n + k2 / b)): sums of a and of b terms in place of sums of n. For n = 1024 that is an eighth of the work.
+    exp(2 pi i j (k1 / n + k2 / b)): sums of a and of b terms in place of sums of n. For n = 1024 that is a tenth of the work.
+
+    `rows` and `samples` keep spectra of N frames as the matrices make them, so that nothing is moved: (a / 2 + 1, N, 2 b), for each k1 up to
+    a / 2 the real parts of all k2 and then the imaginary parts. These bins are as good as those up to n / 2: of each bin k they hold k or n - k.
     """
+
+    places: Tensor
+    bins: Tensor
 
     def __init__(self, n: int) -> None:
         super().__init__()
-        self.n, self.a = n, max(d for d in range(1, math.isqrt(n) + 1) if n % d == 0)
+        self.n = n
+        self.a = min((d for d in range(1, n + 1) if n % d == 0), key=lambda a: a + 2 * n // a)  # the least work
         self.b = n // self.a
-        self.some = self.b // 2 + 1  # of k2: bins up to n / 2, and a few that are cut off
-        a, b, some = (torch.arange(float(count), dtype=torch.float64) for count in (self.a, self.b, self.some))
-        first = _turns(torch.outer(a, a) / self.a)  # (i, k1, 2)
-        second = _turns(a[:, None, None] * b[:, None] / n + b[:, None] * some / self.b)  # (k1, j, k2, 2)
-        self.first = nn.Buffer(_conjugate(first).flatten(1))  # (a, 2a)
-        self.second = nn.Buffer(_complex(_conjugate(second)))  # (a, 2b, 2 some)
-        bins = a[:, None] + self.a * some  # (k1, k2)
-        twice = 2.0 - ((bins == 0) | (bins == n / 2)).double()  # all bins but these stand for two
-        weight = twice * (bins <= n / 2) / n
-        self.last = nn.Buffer(_complex((second * weight[:, None, :, None]).transpose(1, 2)))  # (a, 2 some, 2b)
-        self.real = nn.Buffer(_conjugate(first).permute(1, 2, 0).flatten(0, 1).contiguous())  # (2a, a)
+        self.some = self.a // 2 + 1  # of k1
+        some, a, b = (torch.arange(float(count), dtype=torch.float64) for count in (self.some, self.a, self.b))
+        outer = _turns(torch.outer(some, a) / self.a)  # (k1, i, 2)
+        inner = _turns(b[:, None] * (some[:, None, None] / n + b / self.b))  # (k1, j, k2, 2)
+        alone = (some == 0) | (2 * some == self.a)  # k1 of which both k and n - k are there
+        weight = (2.0 - alone.double()) / n
+        self.first = nn.Buffer(_conjugate(outer).transpose(1, 2).flatten(0, 1).contiguous())  # (k1 2, i)
+        self.second = nn.Buffer(_complex(_conjugate(inner)))  # (k1, 2 j, 2 k2)
+        self.last = nn.Buffer(_complex((inner * weight[:, None, None, None]).transpose(1, 2)))  # (k1, 2 k2, 2 j)
+        self.real = nn.Buffer(_conjugate(outer).permute(1, 0, 2).flatten(1).contiguous())  # (i, k1 2)
+        k = torch.arange(self.some)[:, None] + self.a * torch.arange(self.b)  # (k1, k2)
+        self.bins, self.upper = nn.Buffer(torch.minimum(k, n - k).flatten()), nn.Buffer(_parts(k.flatten() <= n // 2))
+        k = torch.arange(n // 2 + 1)
+        here = k % self.a < self.some
+        k = torch.where(here, k, n - k)
+        self.places, self.kept = nn.Buffer(k % self.a * self.b + k // self.a), nn.Buffer(_parts(here))
 
-    def to_spectra(self, frames: Tensor) -> Tensor:
-        """(B, F, n) to (B, F, n / 2 + 1, 2)."""
-        x = frames.reshape(-1, self.a, self.b).transpose(1, 2)  # (BF, j, i)
-        x = (x @ self.first.to(x.dtype)).unflatten(2, (self.a, 2))  # (BF, j, k1, 2)
-        x = x.permute(2, 0, 1, 3).flatten(2) @ self.second.to(x.dtype)  # (k1, BF, 2 k2)
-        x = x.unflatten(2, (self.some, 2)).permute(1, 2, 0, 3).flatten(1, 2)[:, : self.n // 2 + 1]
-        return x.reshape(*frames.shape[:2], self.n // 2 + 1, 2)
+    def rows(self, frames: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Frames (N, n), by the matrices ``first`` and ``second``, to (a / 2 + 1, N, 2 b)."""
+        x = first @ frames.reshape(-1, self.a, self.b)  # (N, k1 2, j)
+        return x.reshape(-1, self.some, 2 * self.b).transpose(0, 1) @ second
 
-    def to_samples(self, spectra: Tensor) -> Tensor:
-        """(B, F, n / 2 + 1, 2) to (B, F, n)."""
-        count = self.some * self.a
-        x = nn.functional.pad(spectra.flatten(0, 1), (0, 0, 0, count - self.n // 2 - 1))
-        x = x.unflatten(1, (self.some, self.a)).permute(2, 0, 1, 3).flatten(2)  # (k1, BF, 2 k2)
-        x = (x @ self.last.to(x.dtype)).unflatten(2, (self.b, 2))  # (k1, BF, j, 2)
-        x = x.permute(1, 2, 0, 3).flatten(2) @ self.real.to(x.dtype)  # (BF, j, i)
-        return x.transpose(1, 2).reshape(*spectra.shape[:2], self.n)
+    def samples(self, rows: Tensor, last: Tensor, real: Tensor) -> Tensor:
+        """The inverse of `rows`, by ``last`` and ``real``."""
+        x = (rows @ last).transpose(0, 1).reshape(-1, 2 * self.some, self.b)  # (N, k1 2, j)
+        return (real @ x).reshape(-1, self.n)
+
+    def grouped(self, spectra: Tensor) -> Tensor:
+        """Spectra (N, n / 2 + 1, 2) as `rows` gives them."""
+        x = spectra.index_select(1, self.bins) * self.upper.to(spectra.dtype)
+        return x.reshape(-1, self.some, self.b, 2).permute(1, 0, 3, 2).reshape(self.some, -1, 2 * self.b)
+
+    def ordered(self, rows: Tensor) -> Tensor:
+        """The inverse of `grouped`."""
+        x = rows.reshape(self.some, -1, 2, self.b).permute(1, 0, 3, 2).reshape(-1, self.some * self.b, 2)
+        return x.index_select(1, self.places) * self.kept.to(rows.dtype)
+
+
+def _parts(own: Tensor) -> Tensor:
+    """Factors (..., 2) of real and imaginary parts: 1 and, for bins that are conjugates, -1."""
+    return torch.stack([torch.ones_like(own, dtype=torch.float64), own.double() * 2 - 1], -1)
 
 
 def _turns(parts: Tensor) -> Tensor:
@@ -65,30 +85,21 @@ def _conjugate(numbers: Tensor) -> Tensor:
 
 
 def _complex(factors: Tensor) -> Tensor:
-    """Complex matrices (..., m, n, 2) as real ones (..., 2m, 2n), for rows that hold real and imaginary parts in turn."""
+    """Complex matrices (..., m, n, 2) as real ones (..., 2m, 2n), for rows that hold real parts and then imaginary parts."""
     x, y = factors.unbind(-1)
-    rows = torch.stack([torch.stack([x, y], -1), torch.stack([-y, x], -1)], -3)  # (..., m, 2, n, 2)
-    return rows.flatten(-4, -3).flatten(-2).contiguous()
+    return torch.cat([torch.cat([x, y], -1), torch.cat([-y, x], -1)], -2).contiguous()
 
 
 class Matrices(Frames):
-    """`Frames` by `Bases`."""
+    """`Frames` that synthesises by `Bases`."""
 
     def __init__(self, mel: MelSpec, like: Tensor, bases: Bases) -> None:
         super().__init__(mel, like)
         self.bases = bases
 
-    def consistent(self, spectra: Tensor, out: Tensor) -> Tensor:
-        return self.analyse(self.synthesise(spectra))
-
-    def scale(self, spectra: Tensor, factor: Tensor) -> Tensor:
-        return spectra * factor[..., None]
-
-    def cut(self, sound: Tensor) -> Tensor:
-        return torch.cat([sound[:, i : i + self.count] for i in range(self.pieces)], 2)[..., : self.n_fft]
-
     def to_samples(self, spectra: Tensor) -> Tensor:
-        return self.bases.to_samples(spectra)
-
-    def to_spectra(self, frames: Tensor) -> Tensor:
-        return self.bases.to_spectra(frames)
+        last, real = self.bases.last.to(spectra.dtype), self.bases.real.to(spectra.dtype)
+        samples = self.bases.samples(self.bases.grouped(spectra.flatten(0, 1)), last, real)
+        return samples.unflatten(
+            0, (-1, self.count)
+        )  # what the exporter takes for the shape of spectra after a loop is that of the trial

@@ -1,94 +1,89 @@
-"""Griffin and Lim's iterations as a loop within an ONNX file: written out, they are twenty thousand operations, which browsers read slowly."""
+"""Griffin and Lim's iterations as loops within an ONNX file: written out, they are tens of thousands of operations, which open slowly."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..networks.griffinlim import MOMENTUM, sweep
-from .fourier import Bases
+from ..networks.stft import overlapped
+from .fourier import Bases, Matrices
 
 if TYPE_CHECKING:
-    from ..networks.excitation import GriffinLim
+    from ..networks.melspec import MelSpec
+    from ..networks.stft import Frames
 
-_FRAMES = 9  # of the spectra that a step is traced with
+_FRAMES = 5  # of the spectra that a step is traced with
 
 
-class Iterations(nn.Module):
-    """`excitation.GriffinLim` with `nearer` and `phases` as scripted loops; the same to within rounding.
+class Iterations:
+    """What takes the place of `griffinlim.nearer`, `griffinlim.phases` and `stft.Frames` in a network that is written as ONNX.
 
-    In float64, as there: in float32 rounding grows from iteration to iteration to a hundredth of the sound.
+    The same to within rounding, for any batch and number of frames. Iterations are in float64, as in torch: in float32 rounding grows from
+    iteration to iteration to a hundredth of the sound.
     """
 
-    def __init__(self, source: GriffinLim) -> None:
-        """``source``: on the CPU; its iterations and updates are at least 1."""
-        super().__init__()
-        spec = source.mel
-        self.mel, self.least = spec, source.quietest
-        self.filters, self.inverse = nn.Buffer(source.filters.double()), nn.Buffer(source.inverse.double())
-        step = _Step(spec.n_fft, spec.hop_length, spec.win_length).double()
-        bins = spec.n_fft // 2 + 1
-        spectra, ones = (
-            torch.rand(1, _FRAMES, bins, 2, dtype=torch.float64),
-            torch.ones(1, _FRAMES, bins, dtype=torch.float64),
-        )
-        weight = step.weight(ones)
+    def __init__(self, spec: MelSpec) -> None:
+        self.bases, self.hop = Bases(spec.n_fft), spec.hop_length
+        frames, rows = torch.zeros(2 * _FRAMES, spec.n_fft, dtype=torch.float64), self._matrices()
+        spectra = self.bases.rows(frames, *rows[:2])
+        weight = overlapped(frames[None, :_FRAMES], spec.n_fft, spec.hop_length)
+        given = spectra, spectra, spectra[..., : self.bases.b], weight, weight.new_ones(()), frames[0], *rows
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # scripts are called old, but the exporter that needs no onnxscript reads loops from them
-            traced = torch.jit.trace(lambda *given: step(*given), (spectra, spectra, ones, weight), check_trace=False)
-            self.loop, self.nearer = _looped(traced), torch.jit.script(_nearer)
-        self.step, self.iterations, self.updates = step, source.iterations, source.updates
+            # Scripts are called old, but the exporter that needs no onnxscript reads loops from them.
+            warnings.simplefilter("ignore")
+            self.nearer: Any = torch.jit.script(_nearer)
+            self._loop = _looped(torch.jit.trace(self._step, given, check_trace=False))
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """(1, n_mels, F) to (1, F * hop_length)."""
-        spec, dtype = self.mel, mel.dtype
-        mel = mel.double()
-        bands = mel.exp() if spec.log == "ln" else 10**mel
-        magnitude = self.nearer((self.inverse @ bands).abs().clamp(min=self.least), bands, self.filters, self.updates)
-        magnitude = magnitude.transpose(1, 2).clamp(min=self.least)
-        weight = self.step.weight(magnitude)
-        spectra = self.loop(sweep(magnitude, spec.n_fft), magnitude, weight, self.iterations)
-        sound = self.step.synthesise(spectra, weight).flatten(1)
-        return sound[:, spec.pad : spec.pad + mel.shape[2] * spec.hop_length].to(dtype)
+    def make_frames(self, spec: MelSpec, like: Tensor) -> Matrices:
+        """`stft.Frames` by matrices."""
+        return Matrices(spec, like, self.bases)
 
+    def phases(self, frames: Frames, magnitude: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+        """`griffinlim.phases`."""
+        bases = self.bases
+        spectra = bases.grouped(sweep(magnitude, bases.n).flatten(0, 1))
+        rows = magnitude.flatten(0, 1).index_select(1, bases.bins).reshape(-1, bases.some, bases.b).transpose(0, 1)
+        ahead = torch.full((), 1 + MOMENTUM, dtype=torch.float64)
+        given = frames.weight, ahead, frames.window, *self._matrices(), iterations
+        found = cast("tuple[Tensor, Tensor]", self._loop(spectra, rows.contiguous(), *given))
+        spectra, last = (bases.ordered(x).unflatten(0, (-1, frames.count)) for x in found)
+        return spectra, last
 
-class _Step(nn.Module):
-    """One iteration of the fast algorithm (Perraudin et al. 2013, algorithm 2), by matrices; frames as `networks.stft.Frames` has them."""
+    def _matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        bases = self.bases
+        return bases.first, bases.second, bases.last, bases.real
 
-    def __init__(self, n_fft: int, hop: int, win_length: int) -> None:
-        super().__init__()
-        self.n_fft, self.hop, self.pieces = n_fft, hop, -(-n_fft // hop)
-        self.bases = Bases(n_fft)
-        spare = n_fft - win_length
-        window = torch.hann_window(win_length, dtype=torch.float64)
-        self.window = nn.Buffer(F.pad(window, (spare // 2, spare - spare // 2)))
+    def _step(
+        self,
+        spectra: Tensor,
+        before: Tensor,
+        magnitude: Tensor,
+        weight: Tensor,
+        ahead: Tensor,
+        window: Tensor,
+        first: Tensor,
+        second: Tensor,
+        last: Tensor,
+        real: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """One iteration of the fast algorithm (Perraudin et al. 2013, algorithm 2), on spectra as `Bases.rows` gives them.
 
-    def forward(self, spectra: Tensor, before: Tensor, magnitude: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectra (1, F, n_fft / 2 + 1, 2) and those of the sound before, to the next spectra and those of this sound."""
-        sound = self.synthesise(spectra, weight)
-        cut = torch.cat([sound[:, i : i + spectra.shape[1]] for i in range(self.pieces)], 2)[..., : self.n_fft]
-        found = self.bases.to_spectra(cut * self.window)
-        ahead = before + (1 + MOMENTUM) * (found - before)
-        scale = magnitude * ahead.square().sum(3).clamp(min=1e-20).rsqrt()
-        return ahead * scale[..., None], found
-
-    def synthesise(self, spectra: Tensor, weight: Tensor) -> Tensor:
-        """The sound in hops (1, F + pieces, hop_length) whose frames are nearest to spectra."""
-        return self._overlap(self.bases.to_samples(spectra) * self.window) * weight
-
-    def weight(self, magnitude: Tensor) -> Tensor:
-        """1 over the sum of squared windows (1, F + pieces, hop_length), for magnitudes (1, F, n_fft / 2 + 1)."""
-        return 1 / self._overlap(self.window.square() * torch.ones_like(magnitude[..., :1])).clamp(min=1e-8)
-
-    def _overlap(self, frames: Tensor) -> Tensor:
-        parts = F.pad(frames, (0, self.pieces * self.hop - self.n_fft)).unflatten(2, (self.pieces, self.hop))
-        return torch.stack([F.pad(parts[:, :, i], (0, 0, i, self.pieces - i)) for i in range(self.pieces)]).sum(0)
+        From spectra, those of the sound before, and magnitudes (a / 2 + 1, N, b) to the next spectra and those of this sound.
+        """
+        bases, n, hop = self.bases, self.bases.n, self.hop
+        count = weight.shape[1] + -n // hop
+        frames = (bases.samples(spectra, last, real) * window).reshape(-1, count, n)
+        sound = overlapped(frames, n, hop) * weight
+        frames = torch.cat([sound[:, i : i + count] for i in range(-(-n // hop))], 2)[..., :n] * window
+        found = bases.rows(frames.reshape(-1, n), first, second)
+        spectra = before + ahead * (found - before)
+        x, y = spectra[..., : bases.b], spectra[..., bases.b :]
+        scale = magnitude / (x * x + y * y).clamp(min=1e-20).sqrt()
+        return torch.cat([x * scale, y * scale], 2), found
 
 
 def _nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, count: int) -> Tensor:
@@ -101,13 +96,24 @@ def _nearer(magnitudes: Tensor, bands: Tensor, filters: Tensor, count: int) -> T
 
 
 def _looped(step: Any) -> Any:
-    """The iterations (spectra, magnitude, weight, count) to spectra, by a traced `_Step`; the first has no sound before it."""
+    """All iterations by a traced `Iterations._step`; the first has no sound before it."""
 
-    def loop(spectra: Tensor, magnitude: Tensor, weight: Tensor, count: int) -> Tensor:
-        before = step(spectra, spectra, magnitude, weight)[1]
-        spectra = before * (magnitude * before.square().sum([3]).clamp(min=1e-20).rsqrt())[..., None]
-        for _ in range(count - 1):
-            spectra, before = step(spectra, before, magnitude, weight)
-        return spectra
+    def loop(
+        spectra: Tensor,
+        magnitude: Tensor,
+        weight: Tensor,
+        ahead: Tensor,
+        window: Tensor,
+        first: Tensor,
+        second: Tensor,
+        last: Tensor,
+        real: Tensor,
+        count: int,
+    ) -> tuple[Tensor, Tensor]:
+        found, faster = spectra, torch.ones_like(ahead)
+        for _ in range(count):
+            spectra, found = step(spectra, found, magnitude, weight, faster, window, first, second, last, real)
+            faster = ahead
+        return spectra, found
 
     return torch.jit.script(loop)

@@ -19,7 +19,6 @@ from ..networks import parallel_wavegan, vocos
 from ..networks.excitation import GriffinLim
 from ..networks.frontend import FrontEnd
 from .comparison import EXTRA, agree, folded, trial_mels
-from .fourier import Bases, Matrices
 from .iterations import Iterations
 from .plain_wavegan import PlainWaveGAN
 
@@ -63,7 +62,7 @@ def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, An
     # After iterations by other matrices than torch's, sounds differ in more than rounding.
     iterations = getattr(ours, "iterations", 0) if kind == "onnx" else 0
     graph = Graph(
-        _plain(ours) if kind == "pt2" else _real(ours),
+        _plain(ours) if kind == "pt2" else in_a_file(ours),
         trials,
         ["waveform"],
         {"mel": {0: "batch", 2: "frames"}, "noise": samples, "waveform": samples},
@@ -78,23 +77,19 @@ def _write(generator: nn.Module, path: Path, kind: Kind, origin: Mapping[str, An
 
 
 def in_a_file(ours: FrontEnd) -> nn.Module:
-    """A generator that is `folded` as a part of an ONNX file, for mels (1, n_mels, F); Griffin-Lim alone becomes a loop (`Iterations`)."""
-    return Iterations(ours) if isinstance(ours, GriffinLim) else _real(ours)
+    """A generator that is `folded` as an ONNX file has it: without complex numbers, and with Griffin and Lim's iterations as loops."""
+    network = copy.deepcopy(ours)
+    for part in network.modules():
+        if isinstance(part, vocos.Generator | GriffinLim):
+            loops = Iterations(part.mel)
+            part.make_frames, part.nearer, part.phases = loops.make_frames, loops.nearer, loops.phases
+            part.bases = loops.bases
+    return _plain(network)
 
 
 def hears_noise(ours: FrontEnd) -> bool:
     """Whether a generator takes noise (B, F * hop_length) beside the mel."""
     return isinstance(ours, parallel_wavegan.Generator) and ours.griffin_lim is None
-
-
-def _real(ours: FrontEnd) -> nn.Module:
-    """A copy without complex numbers, which ONNX does not hold."""
-    network = copy.deepcopy(ours)
-    for part in network.modules():
-        if isinstance(part, vocos.Generator | GriffinLim):
-            part.bases = Bases(part.mel.n_fft)
-            part.make_frames = partial(Matrices, bases=part.bases)
-    return _plain(network)
 
 
 def _plain(network: FrontEnd) -> nn.Module:

@@ -43,7 +43,10 @@ class GriffinLim(FrontEnd):
                 "shorten the hops (--model.hop_length), or take --model.excitation noise"
             )
         self.iterations, self.updates = iterations, updates
+        # An ONNX file has loops of matrices in their place.
         self.make_frames: Callable[[MelSpec, Tensor], Frames] = Frames
+        self.nearer: Callable[[Tensor, Tensor, Tensor, int], Tensor] = nearer
+        self.phases: Callable[[Frames, Tensor, int], tuple[Tensor, Tensor]] = phases
         filters = mel.filters()
         # The front end gives both again: checkpoints need not hold them.
         self.inverse = nn.Buffer(torch.linalg.pinv(filters.double()).float(), persistent=False)
@@ -57,10 +60,10 @@ class GriffinLim(FrontEnd):
             mel = wide(mel) if self.training else doubled(mel)
             bands = mel.exp() if spec.log == "ln" else 10**mel
             magnitude = (self.inverse.to(bands.dtype) @ bands).abs().clamp(min=_QUIETEST)
-            magnitude = nearer(magnitude, bands, self.filters.to(bands.dtype), self.updates).transpose(1, 2)
+            magnitude = self.nearer(magnitude, bands, self.filters.to(bands.dtype), self.updates).transpose(1, 2)
             magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
             frames = self.make_frames(spec, magnitude)
-            spectra, _ = phases(frames, magnitude, self.iterations)
+            spectra, _ = self.phases(frames, magnitude, self.iterations)
             sound = frames.synthesise(spectra).flatten(1)
             return sound[:, spec.pad : spec.pad + mel.shape[2] * spec.hop_length].to(dtype)
 

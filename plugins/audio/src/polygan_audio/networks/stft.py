@@ -27,15 +27,15 @@ class Frames:
         window = torch.hann_window(mel.win_length, dtype=like.dtype, device=like.device)
         self.window = F.pad(window, (spare // 2, spare - spare // 2))
         self._buffers: tuple[Tensor, ...] | None = None
-        weight = self._overlap(self.window.square() * torch.ones_like(like[:1, :, :1]))
-        self._weight = 1 / weight.clamp(min=1e-8)
+        weight = overlapped(self.window.square() * torch.ones_like(like[:1, :, :1]), self.n_fft, self.hop)
+        self.weight = 1 / weight.clamp(min=1e-8)  # (1, F + pieces, hop_length)
 
     def synthesise(self, spectra: Tensor) -> Tensor:
         """The sound whose frames are nearest to spectra (Griffin & Lim 1984, eq. 6).
 
         Windowed frames are added where they lie and divided by the squared windows' sum.
         """
-        return self._overlap(self.to_samples(spectra) * self.window) * self._weight
+        return overlapped(self.to_samples(spectra) * self.window, self.n_fft, self.hop) * self.weight
 
     def analyse(self, sound: Tensor) -> Tensor:
         """A sound to its spectra."""
@@ -52,7 +52,7 @@ class Frames:
             self._buffers = tuple(self.window.new_empty(shape) for shape in shapes)
         frames, sound = self._buffers
         torch.fft.irfft(torch.view_as_complex(spectra), self.n_fft, out=frames).mul_(self.window)
-        self._add(frames, sound.zero_()).mul_(self._weight)
+        self._add(frames, sound.zero_()).mul_(self.weight)
         torch.mul(self.cut(sound), self.window, out=frames)
         torch.fft.rfft(frames, out=torch.view_as_complex(out))
         return out
@@ -78,17 +78,19 @@ class Frames:
         """(B, F, n_fft) to spectra."""
         return torch.view_as_real(torch.fft.rfft(frames))
 
-    def _overlap(self, frames: Tensor) -> Tensor:
-        """(B, F, n_fft), each frame a hop later than the one before, to their sum in hops."""
-        parts = F.pad(frames, (0, self.pieces * self.hop - self.n_fft)).unflatten(2, (self.pieces, self.hop))
-        total = F.pad(parts[:, :, 0], (0, 0, 0, self.pieces))
-        for i in range(1, self.pieces):
-            total = total + F.pad(parts[:, :, i], (0, 0, i, self.pieces - i))
-        return total
-
     def _add(self, frames: Tensor, total: Tensor) -> Tensor:
         """The same, added to ``total`` in place."""
         for i in range(self.pieces):
             part = frames[:, :, i * self.hop : (i + 1) * self.hop]
             total[:, i : i + self.count, : part.shape[2]] += part
         return total
+
+
+def overlapped(frames: Tensor, n_fft: int, hop: int) -> Tensor:
+    """(B, F, n_fft), each frame a hop later than the one before, to their sum in hops, (B, F + pieces, hop_length)."""
+    pieces = -(-n_fft // hop)
+    parts = F.pad(frames, (0, pieces * hop - n_fft)).unflatten(2, (pieces, hop))
+    total = F.pad(parts[:, :, 0], (0, 0, 0, pieces))
+    for i in range(1, pieces):
+        total = total + F.pad(parts[:, :, i], (0, 0, i, pieces - i))
+    return total

@@ -66,7 +66,10 @@ class Generator(FrontEnd):
         self.register_buffer("prior", None if prior == "none" else torch.linalg.pinv(mel.filters().double()).float())
         self.iterations = iterations if prior == "griffin-lim" else 0
         self.updates = updates
+        # An ONNX file has loops of matrices in their place.
         self.make_frames: Callable[[MelSpec, Tensor], Frames] = Frames
+        self.nearer: Callable[[Tensor, Tensor, Tensor, int], Tensor] = nearer
+        self.phases: Callable[[Frames, Tensor, int], tuple[Tensor, Tensor]] = phases
         if self.iterations:
             self.register_buffer("filters", mel.filters())
             self.start = nn.Linear(5 * (mel.n_fft // 2 + 1), dim)
@@ -137,10 +140,10 @@ class Generator(FrontEnd):
         dtype = mel.dtype
         mel = mel if self.training else doubled(mel)
         magnitude, bands = (x.transpose(1, 2) for x in (self._inverted(mel), self._bands(mel)))
-        magnitude = nearer(magnitude, bands, self.filters.to(mel.dtype), self.updates).transpose(1, 2)
+        magnitude = self.nearer(magnitude, bands, self.filters.to(mel.dtype), self.updates).transpose(1, 2)
         magnitude = magnitude.contiguous().clamp(min=_QUIETEST)
         frames = self.make_frames(self.mel, magnitude)
-        spectra, found = phases(frames, magnitude, self.iterations)
+        spectra, found = self.phases(frames, magnitude, self.iterations)
         unit = (spectra / magnitude[..., None]).to(dtype)
         found, magnitude = found.to(dtype), magnitude.to(dtype)
         kept = (0.5 * found.square().sum(-1).clamp(min=_QUIETEST**2).log() - magnitude.log()).clamp(-_UNSURE, _UNSURE)
