@@ -85,10 +85,11 @@ class Resynthesis(nn.Module):
         super().__init__()
         self.front_end, self.vocoder, self.hop = LogMel(generator.mel), in_a_file(generator), generator.mel.hop_length
 
-    def forward(self, recording: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(1, T), and noise (1, at least T) or None, to a waveform (1, T) in [-1, 1] and the log-mel (1, n_mels, T / hop_length) in between."""
+    def forward(self, recording: Tensor, noise: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(1, T), and noise (1, T) or None, to a waveform (1, T) in [-1, 1], the log-mel (1, n_mels, F) it was made of, and its own one."""
         mel = self.front_end(whole_hops(recording, self.hop))
-        return sound_of(self.vocoder, mel, noise, self.hop)[:, : recording.shape[1]], mel
+        sound = sound_of(self.vocoder, mel, noise, self.hop)
+        return sound[:, : recording.shape[1]], mel, self.front_end(sound)
 
 
 def sound_of(vocoder: nn.Module, mel: Tensor, noise: Tensor | None, hop: int) -> Tensor:
@@ -129,7 +130,7 @@ def export(
     recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, options: Exported | None = None
 ) -> list[Path]:
     """Write a run's generator: `onnx.export`, or with ``options.given`` recording a file from ``recording`` (1, samples) to ``waveform``
-    (1, samples) and the ``mel`` (1, n_mels, frames) in between.
+    (1, samples), the ``mel`` (1, n_mels, frames) in between, and the waveform's own mel (``remade``), to be shown beside.
 
     A generator that hears noise takes ``noise`` (1, samples) beside. The facts are `facts_of` and the front end (``mel``). Errors as
     `polygan.graphs.write_graph`; ConfigError for a network that is no vocoder.
@@ -151,15 +152,15 @@ def _write(ours: FrontEnd, path: Path, origin: Mapping[str, Any]) -> Path:
     graph = Graph(
         Resynthesis(ours),
         trials,
-        ["waveform", "mel"],
-        {"recording": samples, "noise": samples, "waveform": samples, "mel": {2: "frames"}},
+        ["waveform", "mel", "remade"],
+        {"recording": samples, "noise": samples, "waveform": samples, "mel": {2: "frames"}, "remade": {2: "frames"}},
         {**origin, "kind": "resynthesis", "mel": mel, **facts_of(ours)},
         entries={"mel": mel},
         extra=EXTRA,
     )
     path, run = write_graph(graph, path, "onnx")
     for trial in trials:
-        waveform, mel = run(**trial)
+        waveform, mel, _ = run(**trial)
         padded = F.pad(trial["recording"], (0, -trial["recording"].shape[1] % spec.hop_length))
         agree_within(spec(padded)[..., : mel.shape[2]], mel, path, "log-mels", MEL_TOLERANCE)
         sounds_agree(ours, mel, trial.get("noise"), waveform, path)

@@ -39,7 +39,7 @@ polygan.begin = async () => {
     const total = Math.ceil(samples.length / hop);
     const noise = facts.inputs.includes("noise") ? normals(1, 0, samples.length) : null;
     const made = new Float32Array(samples.length);
-    const mels = { mel: [], given: [] };
+    const mels = { mel: [], given: [], remade: [] };
     let voice = state.source === null ? [0, 0] : facts.voices[state.source], took = 0;
     state.made = made;
     try {
@@ -65,13 +65,13 @@ polygan.begin = async () => {
     }
   };
 
-  /** Draw what is there. A vocoder's mel is the recording's. */
-  const show = ({ mel, given }) => {
+  /** Draw what is there, both mels in the same colours. A sound is made of `mel`, which is the recording's own unless it is converted. */
+  const show = ({ mel, given, remade }) => {
     medium.draw(stage, state.made);
-    const own = converts ? given : mel;
-    const range = polygan.rangeOf([...mel, ...given]);
-    polygan.drawMels(heard, own, range);
-    if (converts) polygan.drawMels(made, mel, range);
+    const left = given.length ? given : mel, right = remade.length ? remade : mel;
+    const range = polygan.rangeOf([...left, ...right]);
+    polygan.drawMels(heard, left, range);
+    polygan.drawMels(made, right, range);
   };
 
   const stop = () => {
@@ -153,7 +153,7 @@ polygan.begin = async () => {
   };
   const about = converts
     ? "Words and melody come from the recording. The voice and its range of pitch are those of the speaker that you choose."
-    : "This sound was made of the mel spectrogram alone. What differs from the recording is what the vocoder does not keep.";
+    : "This sound was made of the mel spectrogram on the left alone. What differs from the recording is what the vocoder does not keep.";
   const metallic = "This page makes sound by Griffin and Lim's iterations, without a trained vocoder, so the voice sounds metallic.";
 
   document.getElementById("page").append(
@@ -172,7 +172,8 @@ polygan.begin = async () => {
     el("section", { className: "half" },
       el("h2", {}, converts ? "In another voice" : "Made again from the mel"),
       stage,
-      ...(converts ? [made, voices] : []),
+      made,
+      ...(converts ? [voices] : []),
       el("div", { className: "row" },
         button("Play", () => play(state.made), { id: "play", className: "main" }),
         button("Stop", stop, { id: "stop" }),
