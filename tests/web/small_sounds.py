@@ -47,7 +47,12 @@ def resynthesis(path, generator):
 def voices(names=NAMES):
     """A voice conversion of random weights: recipe and generator."""
     facts = {
-        name: {"mel_mean": [-6.0] * 20, "mel_deviation": [2.0] * 20, "pitch_mean": PITCHES[i % 3], "pitch_deviation": 0.2}
+        name: {
+            "mel_mean": [-6.0] * 20,
+            "mel_deviation": [2.0] * 20,
+            "pitch_mean": PITCHES[i % 3],
+            "pitch_deviation": 0.2,
+        }
         for i, name in enumerate(names)
     }
     info = {"sample_rate": RATE, "segment": 0, "count": 8, "classes": list(names), "symbols": " Haeio", "voices": facts}

@@ -49,7 +49,9 @@ def test_a_file_that_does_not_say_how_recordings_are_cut_is_refused(tmp_path):
     nodes = [helper.make_node("Neg", ["recording"], ["waveform"])]
     file = write(tmp_path / "g.onnx", nodes, {"recording": (FLOAT, [1, "n"])}, ("waveform", [1, "n"]), {}, {})
     graph = graphs.read([file])._replace(outputs=["waveform", "mel"])
-    with pytest.raises(ConfigError, match="does not say its sample_rate, so no page can hand it a recording: export the run again"):
+    with pytest.raises(
+        ConfigError, match="does not say its sample_rate, so no page can hand it a recording: export the run again"
+    ):
         facts_of(SimpleNamespace(info={}), graph)
 
 
@@ -71,7 +73,9 @@ def runs(tmp_path_factory):
     for name, pitch in (("ann", 210.0), ("bob", 120.0)):
         (folder / "data" / name).mkdir(parents=True)
         for i in range(4):
-            soundfile.write(folder / f"data/{name}/{i}.wav", small_sounds.spoken(0.6 + 0.1 * i, pitch=pitch).numpy(), 8000)
+            soundfile.write(
+                folder / f"data/{name}/{i}.wav", small_sounds.spoken(0.6 + 0.1 * i, pitch=pitch).numpy(), 8000
+            )
     shared = {"runs": str(folder / "runs"), "quiet": True, "steps": 1, "batch_size": 2, "sample_every": 0}
     given = {"source": str(folder / "data"), "sample_rate": 8000, "cache": str(folder / "cache")}
     size = {**FRONT, "dim": 8, "hidden": 8, "blocks": 1}

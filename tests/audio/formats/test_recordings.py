@@ -71,7 +71,9 @@ def test_the_front_end_is_that_of_torch(spec):
         assert (found - spec(whole)[..., :frames]).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("make", [small_vocos, small_wavegan, lambda: made(SMALL3)], ids=["vocos", "wavegan", "hifigan"])
+@pytest.mark.parametrize(
+    "make", [small_vocos, small_wavegan, lambda: made(SMALL3)], ids=["vocos", "wavegan", "hifigan"]
+)
 def test_a_recording_becomes_what_torch_makes_of_it(tmp_path, make):
     generator = make()
     run, facts = written(tmp_path, generator)

@@ -65,7 +65,9 @@ def spoken(samples):
     """A voiced stretch, silence, and another pitch; each swells and fades, so that no frame is between two pitches that are equally good."""
     third = samples // 3
     one, two = voice(180.0, third), voice(140.0, samples - 2 * third, 1)
-    one, two = (x * torch.hann_window(len(x)) + 0.002 * torch.randn(len(x), generator=_DRAW.manual_seed(0)) for x in (one, two))
+    one, two = (
+        x * torch.hann_window(len(x)) + 0.002 * torch.randn(len(x), generator=_DRAW.manual_seed(0)) for x in (one, two)
+    )
     return torch.cat([one, torch.zeros(third), two])[None]
 
 
@@ -107,7 +109,12 @@ def test_a_recording_becomes_what_python_converts_it_to(tmp_path, networks, spea
     assert found["taken"].tolist() == pytest.approx(heard, abs=1e-4)
     other = run(given, 1 - speaker, known)
     assert (other["waveform"] - found["waveform"]).std() > 0.1 * expected.std()
-    assert (facts["kind"], facts["vocoder"], facts["speakers"], facts["sample_rate"]) == ("converted", "small", ["ann", "bob"], RATE)
+    assert (facts["kind"], facts["vocoder"], facts["speakers"], facts["sample_rate"]) == (
+        "converted",
+        "small",
+        ["ann", "bob"],
+        RATE,
+    )
 
 
 def test_pieces_that_see_their_context_are_the_whole(tmp_path, networks):

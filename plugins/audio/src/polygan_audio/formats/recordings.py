@@ -18,10 +18,11 @@ from polygan.graphs import agree as agree_within
 from ..networks.frontend import FrontEnd
 from .comparison import EXTRA, agree, folded
 from .fourier import Bases
+from .onnx import export as export_of_mels
 from .onnx import hears_noise, in_a_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from polygan import Recipe
@@ -135,10 +136,8 @@ def export(
     A generator that hears noise takes ``noise`` (1, samples) beside. The facts are `facts_of` and the front end (``mel``). Errors as
     `polygan.graphs.write_graph`; ConfigError for a network that is no vocoder.
     """
-    from . import onnx
-
     if options is None or options.given == "mel":
-        return onnx.export(recipe, networks, path)
+        return export_of_mels(recipe, networks, path)
     generator = networks["generator"]
     if not isinstance(generator, FrontEnd):
         raise ConfigError(f"a vocoder's export takes the generator of a vocoder; this is a {type(generator).__name__}")

@@ -49,9 +49,7 @@ def cut_size(spec: MelSpec) -> int:
     return _TRACKER.cut_size(_length(spec), spec.sample_rate)
 
 
-def pitch_in_cuts(
-    cuts: Tensor, spec: MelSpec, correlate: Callable[[Tensor, Tensor], Tensor] | None = None
-) -> Tensor:
+def pitch_in_cuts(cuts: Tensor, spec: MelSpec, correlate: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
     """The pitch in Hz of cuts (B, F, `cut_size`) around the centres of neighbouring frames; 0 where a frame is unvoiced.
 
     ``correlate``: see `PitchTracker.in_cuts`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +32,7 @@ from . import onnx
 from .frames import log_mels
 from .generator import Generator
 from .making import Converter, source_voice
-from .pitch import convert_pitch, cut_size, frame_centres, pitch_in_cuts, pitch_of
+from .pitch import cut_size, frame_centres, pitch_in_cuts, pitch_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +122,14 @@ def export(
         Converted(generator, heard),
         trials,
         ["waveform", "mel", "given", "pitch", "taken"],
-        {"recording": samples, "noise": samples, "waveform": samples, "mel": frames, "given": frames, "pitch": {1: "frames"}},
+        {
+            "recording": samples,
+            "noise": samples,
+            "waveform": samples,
+            "mel": frames,
+            "given": frames,
+            "pitch": {1: "frames"},
+        },
         {
             **recipe.origin,
             "kind": "converted",
