@@ -134,9 +134,10 @@ def test_a_recording_speaks_in_the_voice_that_is_chosen(opened, tmp_path, conver
     second = same(-1, 1)
     drawn(page, lambda: page.select_option("#source", "2"))
     third = same(2, 1)
-    assert min((a - b).std() for a, b in ((first, second), (second, third))) > 0.01 * first.std()
+    assert (first - second).std() > 0.1 * first.std()
+    assert samples(page, "taken").tolist() == pytest.approx([small_sounds.PITCHES[2], 0.2], abs=1e-4)
     name, saved = downloaded(page)
-    assert name == "VoiceConversion-b-bob-b-.wav" or name.endswith("-b-bob-b-.wav")
+    assert name.endswith("-b-bob-b-.wav")
     np.testing.assert_allclose(saved, third, atol=1e-4)
 
 
@@ -159,7 +160,7 @@ def test_of_many_speakers_a_search_finds_the_one(opened, tmp_path):
     page = opened(small_sounds.conversion(tmp_path / "c", *small_sounds.voices(names), "griffin-lim"))
     page.fill("input[type=search]", "r 57")
     assert page.locator(".chip").all_inner_texts() == ["speaker 0", "speaker 57"]
-    page.click("text='speaker 57'")
+    page.get_by_role("button", name="speaker 57").click()
     assert page.evaluate("polygan.state.speaker") == 57
     assert "metallic" in page.inner_text("main")
 
