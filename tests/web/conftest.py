@@ -67,7 +67,11 @@ def browser():
     if not found:
         pytest.skip("needs Chromium: e.g. apt install chromium")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        arguments = [
+            "--no-sandbox",
+            "--use-fake-device-for-media-stream",
+        ]  # a microphone that beeps, and asks as others do
+        chromium = driver.chromium.launch(executable_path=found, args=arguments)
         yield chromium
         chromium.close()
 

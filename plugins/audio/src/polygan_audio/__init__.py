@@ -210,15 +210,34 @@ def polygan_commands() -> list[CommandSpec]:
 
 @hookimpl
 def polygan_formats() -> list[FormatSpec]:
-    forms = (("onnx", "export", "one ONNX file"), ("pt2", "program", "a program for torch.export.load"))
+    program = "a program for torch.export.load"
+    forms = (("onnx", "export", "one ONNX file"), ("pt2", "program", program))
     mel, noise = "mel (batch, bands, frames)", "noise (batch, samples)"
     latent = "latent (batch, numbers) and label (batch,) to waveform"
     taken = {"hifigan": mel, "griffin-lim": mel, "vocos": mel, "parallel-wavegan": f"{mel} and {noise}"}
     place = "polygan_audio.formats"
     vocoders = [
-        FormatSpec(f"audio/{name}", kind, "export", f"{place}.onnx:{target}", f"{what}: {given} to waveform")
-        for name, given in taken.items()
-        for kind, target, what in forms
+        *(
+            FormatSpec(
+                f"audio/{name}",
+                "onnx",
+                "export",
+                f"{place}.recordings:export",
+                f"one ONNX file: {given} to waveform, or a recording with --given recording",
+                settings=f"{place}.recordings:Exported",
+            )
+            for name, given in taken.items()
+        ),
+        *(
+            FormatSpec(
+                f"audio/{name}",
+                "pt2",
+                "export",
+                f"{place}.onnx:program",
+                f"{program}: {given} to waveform",
+            )
+            for name, given in taken.items()
+        ),
     ]
     return [
         *vocoders,

@@ -62,7 +62,14 @@ def polygan_formats() -> list[FormatSpec]:
         FormatSpec(
             "audio/tacotron2", "pt2", "export", "polygan_speech.parallel.onnx:program", said.format(program, "")
         ),
-        FormatSpec("audio/voice-conversion", "onnx", "export", f"{converting}:export", f"{onnx}: {voices}"),
+        FormatSpec(
+            "audio/voice-conversion",
+            "onnx",
+            "export",
+            "polygan_speech.conversion.recordings:export",
+            f"{onnx}: {voices}, or a recording to sound with --vocoder",
+            settings="polygan_speech.conversion.settings:Exported",
+        ),
         FormatSpec("audio/voice-conversion", "pt2", "export", f"{converting}:program", f"{program}: {voices}"),
         FormatSpec(
             "audio/tacotron2",

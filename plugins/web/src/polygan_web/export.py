@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, rewriting, runtime, speech, texts
+from . import graphs, recordings, rewriting, runtime, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ SCRIPTS = {
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
     "text": ("engine.js", "parts.js", "texts.js"),
     "rewriting": ("engine.js", "parts.js", "tokens.js", "rewriting.js"),
-    "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "speech.js"),
+    "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "mels.js", "speech.js"),
+    "recording": ("engine.js", "parts.js", "sounds.js", "mels.js", "listening.js", "recording.js"),
 }
 """The scripts of each kind of page, in their order."""
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
@@ -80,6 +81,8 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
         return texts.facts_of(graph)
     if speech.is_speech(graph):
         return speech.facts_of(graph)
+    if recordings.is_recording(graph):
+        return recordings.facts_of(graph)
     found = graphs.latents_of(graph)
     if found and graph.outputs[0] in ("made", "waveform"):
         one = found.make(np.zeros((1, found.size), np.float32), np.zeros(1, np.int64))

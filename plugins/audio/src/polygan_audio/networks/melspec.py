@@ -136,9 +136,11 @@ class MelSpec:
             spectrum = torch.stft(
                 padded, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True
             )
-            squares = spectrum.real.square() + spectrum.imag.square()
-            # Without epsilon the root has no gradient at 0; 1e-24 leaves silence below the floor of every preset.
-            return (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-24).sqrt()
+            return self._rooted(spectrum.real.square() + spectrum.imag.square())
+
+    def _rooted(self, squares: Tensor) -> Tensor:
+        # Without epsilon the root has no gradient at 0; 1e-24 leaves silence below the floor of every preset.
+        return (squares + self.epsilon).sqrt() if self.epsilon else squares.clamp(min=1e-24).sqrt()
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """(..., T) in [-1, 1] to log-mel (..., n_mels, frames), float32. ConfigError as `magnitudes`."""
@@ -147,6 +149,10 @@ class MelSpec:
     def of_padded(self, waveform: Tensor) -> Tensor:
         """The log-mel (n_mels, frames) of samples (T,) as they stand, without padding at the ends."""
         return self._log(self._magnitudes(waveform[None])[0])
+
+    def of_squares(self, squares: Tensor) -> Tensor:
+        """The log-mel (..., n_mels, frames) of squared STFT magnitudes (..., n_fft / 2 + 1, frames)."""
+        return self._log(self._rooted(squares))
 
     def _log(self, magnitudes: Tensor) -> Tensor:
         with full_precision(magnitudes.device):

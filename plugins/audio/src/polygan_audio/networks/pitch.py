@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from .melspec import MelSpec
@@ -39,14 +41,16 @@ class PitchTracker:
     octave: float = 0.02
     """What a pitch an octave lower must win in correlation (Boersma 1993, eq. 24), so that no period is taken twice."""
 
-    def in_cuts(self, cuts: Tensor, length: int, rate: int) -> Periods:
+    def in_cuts(
+        self, cuts: Tensor, length: int, rate: int, correlate: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> Periods:
         """The periods of cuts (..., size) of a waveform at ``rate`` Hz, whose first ``length`` samples are compared with later ones.
 
         The normalised cross-correlation of Talkin 1995 ("A robust algorithm for pitch tracking", section 3). Cuts need the size
-        `cut_size`; longer ones change nothing.
+        `cut_size`; longer ones change nothing. ``correlate`` takes the place of `correlated`, where there is no Fourier transform.
         """
         least, most = int(rate / self.highest), math.ceil(rate / self.lowest)
-        alike = _correlation(cuts - cuts.mean(-1, keepdim=True), length, least, most)
+        alike = _correlation(cuts - cuts.mean(-1, keepdim=True), length, least, most, correlate or correlated)
         return Periods(*self._highest_peak(alike, least), cuts.square().mean(-1))
 
     def cut_size(self, length: int, rate: int) -> int:
@@ -86,14 +90,21 @@ class PitchTracker:
         return lag, (b > self.voiced) & (score.gather(-1, best)[..., 0] > -1)
 
 
-def _correlation(cuts: Tensor, length: int, least: int, most: int) -> Tensor:
+def correlated(cuts: Tensor, first: Tensor) -> Tensor:
+    """The sums of products of ``first`` (..., size) and ``cuts`` (..., size), which are turned by 0, 1, ... size - 1 samples."""
+    return torch.fft.irfft(torch.fft.rfft(cuts) * torch.fft.rfft(first).conj(), n=cuts.shape[-1])
+
+
+def _correlation(
+    cuts: Tensor, length: int, least: int, most: int, correlate: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     """The correlation in [-1, 1] of the first ``length`` samples of cuts (..., size) with those that lie a lag later.
 
     Lags go from ``least`` - 1 to ``most`` + 1.
     """
     size = cuts.shape[-1]
     first = F.pad(cuts[..., :length], (0, size - length))
-    product = torch.fft.irfft(torch.fft.rfft(cuts) * torch.fft.rfft(first).conj(), n=size)[..., least - 1 : most + 2]
+    product = correlate(cuts, first)[..., least - 1 : most + 2]
     energy = F.pad(cuts.square().cumsum(-1), (1, 0))
     energies = energy[..., length:] - energy[..., : size - length + 1]  # of lags 0 .. size - length
     own, others = energies[..., :1], energies[..., least - 1 : most + 2]

@@ -27,13 +27,15 @@ class Converter:
     """Recordings to log-mels of the speaker ``target``; ``source``: their own speaker, -1 where nobody knows who speaks."""
 
     def __init__(self, generator: Generator, source: int, target: int) -> None:
-        self.generator, self.spec, self.target = generator, generator.mel, target
+        self.generator, self.spec = generator, generator.mel
         self.device = generator.mel_spec.device
         window = max(self.spec.n_fft, round(self.spec.sample_rate * (1 / LOWEST + 0.05)))
         self.context = generator.context() + window // self.spec.hop_length + _NEIGHBOURS
-        self._source: tuple[Tensor, Tensor] | None = None
+        self._target = torch.tensor([target], device=self.device)
+        voice = torch.zeros(2, device=self.device)  # unknown
         if source >= 0:
-            self._source = generator.pitch_mean[[source]], generator.pitch_deviation[[source]]
+            voice = torch.stack([generator.pitch_mean[source], generator.pitch_deviation[source]])
+        self._voice = voice
 
     @torch.no_grad()
     def stream(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -61,20 +63,29 @@ class Converter:
         x = waveform[None].to(self.device)
         frames = torch.arange(x.shape[1] // self.spec.hop_length, device=x.device)[None]
         mel, pitch = log_mels(self.spec, x)[..., : frames.shape[1]], pitch_of(x, self.spec, frames)
-        label = torch.tensor([self.target], device=self.device)
-        made = self.generator(mel, label, self._pitch(pitch))
+        made = self.generator(mel, self._target, self._pitch(pitch))
         return made[0, :, start : start + count].float().cpu()
 
     def _pitch(self, pitch: Tensor) -> Tensor:
         """The pitch (1, F) to make. Of somebody unknown, the first piece tells the mean; the deviation stays as it is."""
-        generator = self.generator
-        if self._source is None:
-            voiced = pitch[pitch > 0]
-            if not len(voiced):
-                return pitch
-            self._source = voiced.log().mean()[None], generator.pitch_deviation[[self.target]]
-        target = generator.pitch_mean[[self.target]], generator.pitch_deviation[[self.target]]
-        return convert_pitch(pitch, self._source, target)
+        self._voice, made = source_voice(self.generator, pitch, self._target, self._voice)
+        return made
+
+
+def source_voice(generator: Generator, pitch: Tensor, target: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
+    """The voice (2,), mean and deviation of ln F0, of whoever speaks with the pitch (1, F), and the pitch (1, F) of speaker ``target`` (1,).
+
+    A ``voice`` of deviation 0 is unknown: the mean of the voiced frames takes its place, with the deviation of the target. Without
+    voiced frames it stays unknown.
+    """
+    voiced = pitch > 0
+    logarithm = torch.where(voiced, pitch, 1.0).log()
+    mean = logarithm.sum() / voiced.sum().clamp(min=1)
+    goal = torch.cat([generator.pitch_mean[target], generator.pitch_deviation[target]])  # (2,)
+    found = torch.where(voiced.any(), torch.stack([mean, goal[1]]), 0.0)
+    voice = torch.where(voice[1] > 0, voice, found)
+    deviation = torch.where(voice[1:] > 0, voice[1:], 1.0)  # of no use where nothing is voiced
+    return voice, convert_pitch(pitch, (voice[:1], deviation), (goal[:1], goal[1:]))
 
 
 def sound_of(mels: Iterable[Tensor], decode: Callable[[Tensor], Tensor], hop: int) -> Iterator[Tensor]:

@@ -56,7 +56,7 @@ def _write(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, k
     if not isinstance(generator, Generator):
         raise ConfigError(f"this export takes a generator of voices; this is a {type(generator).__name__}")
     module = _Plain(copy.deepcopy(generator).cpu().float().eval().requires_grad_(False))
-    frames, known = {0: "batch", 2: "frames"}, _facts(recipe, generator)
+    frames, known = {0: "batch", 2: "frames"}, facts(recipe, generator)
     graph = Graph(
         module,
         [_trial(generator, *size) for size in _SIZES],
@@ -71,7 +71,7 @@ def _write(recipe: Recipe[Any], networks: Mapping[str, nn.Module], path: Path, k
     return [write_graph(graph, path, kind)[0]]
 
 
-def _facts(recipe: Recipe[Any], generator: Generator) -> dict[str, Any]:
+def facts(recipe: Recipe[Any], generator: Generator) -> dict[str, Any]:
     return {
         "mel": dataclasses.asdict(generator.mel),
         "speakers": list(recipe.info.get("classes", ())),

@@ -13,6 +13,8 @@ from polygan_audio.networks.convolutions import full_precision, wide
 from polygan_audio.networks.pitch import PitchTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polygan_audio.networks.melspec import MelSpec
 
 LOWEST, HIGHEST = 60.0, 500.0
@@ -36,24 +38,39 @@ def pitch_of(waveform: Tensor, spec: MelSpec, frames: Tensor) -> Tensor:
     `PitchTracker.in_cuts` finds periods, and a median over five frames removes single jumps. No value is read.
     """
     with full_precision(waveform.device):
-        rate, x = spec.sample_rate, wide(waveform)
-        length = round(_SECONDS * rate)
-        size = _TRACKER.cut_size(length, rate)
+        x, size = wide(waveform), cut_size(spec)
         x = F.pad(x, (size // 2, size - size // 2))
         places = frame_centres(spec, frames)[..., None] + torch.arange(size, device=x.device)  # (B, F, size)
-        cuts = x[:, None].expand(-1, frames.shape[1], -1).gather(2, places)
-        lag, voiced, energy = _TRACKER.in_cuts(cuts, length, rate)
-        return _smoothed(rate / lag, voiced & (energy.sqrt() > _QUIET))
+        return pitch_in_cuts(x[:, None].expand(-1, frames.shape[1], -1).gather(2, places), spec)
+
+
+def cut_size(spec: MelSpec) -> int:
+    """Samples of the cut around a frame's centre in which its pitch is looked for."""
+    return _TRACKER.cut_size(_length(spec), spec.sample_rate)
+
+
+def pitch_in_cuts(cuts: Tensor, spec: MelSpec, correlate: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
+    """The pitch in Hz of cuts (B, F, `cut_size`) around the centres of neighbouring frames; 0 where a frame is unvoiced.
+
+    ``correlate``: see `PitchTracker.in_cuts`.
+    """
+    lag, voiced, energy = _TRACKER.in_cuts(cuts, _length(spec), spec.sample_rate, correlate)
+    return _smoothed(spec.sample_rate / lag, voiced & (energy.sqrt() > _QUIET))
+
+
+def _length(spec: MelSpec) -> int:
+    return round(_SECONDS * spec.sample_rate)
 
 
 def _smoothed(pitch: Tensor, voiced: Tensor) -> Tensor:
     """The median of the voiced pitches around each frame (B, F), where two of three neighbours are voiced; else 0."""
-    side = _MEDIAN // 2
+    side, frames = _MEDIAN // 2, pitch.shape[1]
     marked = F.pad(torch.where(voiced, pitch, torch.inf), (side, side), value=torch.inf)
-    near = marked.unfold(1, _MEDIAN, 1).sort(2)[0]  # (B, F, 5): voiced ones first
-    count = F.pad(voiced.long(), (side, side)).unfold(1, _MEDIAN, 1).sum(2, keepdim=True)
-    middle = near.gather(2, ((count - 1) // 2).clamp(min=0))[..., 0]
-    kept = F.pad(voiced.long(), (1, 1)).unfold(1, 3, 1).sum(2) >= 2
+    flags = F.pad(voiced.long(), (side, side))
+    near = torch.stack([marked[:, i : i + frames] for i in range(_MEDIAN)], 2).sort(2)[0]  # voiced ones first
+    counts = [flags[:, i : i + frames] for i in range(_MEDIAN)]
+    middle = near.gather(2, ((sum(counts) - 1) // 2).clamp(min=0)[..., None])[..., 0]  # pyright: ignore[reportAttributeAccessIssue]
+    kept = sum(counts[side - 1 : side + 2]) >= 2
     return torch.where(kept & middle.isfinite(), middle, 0.0)
 
 

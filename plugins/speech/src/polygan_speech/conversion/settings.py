@@ -80,3 +80,12 @@ class Sampling(Checked):
     """The speaker of the recordings, by name, whose pitch is known; empty: the other one of two, or what the recording tells."""
     vocoder: str = GRIFFIN_LIM
     """A run of a vocoder with the same mel front end (its name, folder or exported file), or griffin-lim."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported(Checked):
+    """What an ONNX file holds beside the generator of mels."""
+
+    vocoder: str = ""
+    """From recording to recording within the file, by griffin-lim or a trained vocoder of the same front end. Empty: the file makes mels
+    of mels and pitches."""

@@ -32,17 +32,17 @@ polygan.parts = (() => {
 
   const FEW = 50; // classes that are shown as buttons at once
 
-  /** Buttons for the classes, with a search box where there are many; `onchoose(index)`, null for all in turn. */
-  const chooser = (names, onchoose) => {
+  /** Buttons for the classes, with a search box where there are many; `onchoose(index)`, null for all in turn. `one`: never all, the first at the beginning. */
+  const chooser = (names, onchoose, { one = false, what = "classes" } = {}) => {
     const row = el("div", { className: "chips" });
     const note = el("p", { className: "note" });
-    let chosen = null;
+    let chosen = one ? 0 : null;
     const choose = (index) => {
       chosen = index;
       show();
       onchoose(index);
     };
-    const search = el("input", { type: "search", placeholder: `search ${names.length.toLocaleString()} classes` });
+    const search = el("input", { type: "search", placeholder: `search ${names.length.toLocaleString()} ${what}` });
     const chip = (text, index) => button(text, () => choose(index), { className: "chip", ariaPressed: String(index === chosen) });
     const show = () => {
       const word = search.value.trim().toLowerCase();
@@ -53,8 +53,8 @@ polygan.parts = (() => {
         if (count++ < FEW) found.push(index);
       });
       if (chosen !== null && !found.includes(chosen)) found.unshift(chosen);
-      row.replaceChildren(chip("all in turn", null), ...found.map((index) => chip(names[index], index)));
-      note.textContent = count > FEW ? `${(count - FEW).toLocaleString()} more: type a part of the name` : count ? "" : "no such class";
+      row.replaceChildren(...(one ? [] : [chip("all in turn", null)]), ...found.map((index) => chip(names[index], index)));
+      note.textContent = count > FEW ? `${(count - FEW).toLocaleString()} more: type a part of the name` : count ? "" : one ? "no such name" : "no such class";
     };
     search.oninput = show;
     show();
