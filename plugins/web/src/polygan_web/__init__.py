@@ -18,4 +18,7 @@ def polygan_formats() -> list[FormatSpec]:
     return [
         FormatSpec("*", "web", "export", target, summary, made_from="onnx"),
         FormatSpec("audio/tacotron2", "web", "export", target, speaks, made_from="onnx", settings=options),
+        FormatSpec(
+            "image/stylegan", "web", "export", target, summary, made_from="onnx", settings="polygan_web.settings:Styled"
+        ),
     ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, rewriting, runtime, speech, texts
+from . import graphs, intermediate, rewriting, runtime, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -93,13 +93,15 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
 
 def _latents(found: graphs.Latents, one: np.ndarray[Any, Any]) -> dict[str, Any]:
     facts = found.graph.facts
+    along = intermediate.components(found) if found.shift else directions(found)
     common = {
         "latents": found.latents,
         "size": found.size,
         "label": found.label,
         "classes": list(found.classes),
         "made": found.graph.outputs[0],
-        "directions": np.round(directions(found), 5).tolist(),
+        "directions": np.round(along, 5).tolist(),
+        "shift": found.shift,
     }
     if one.ndim == 4:
         truncation = None

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
+class Styled:
+    """What the sliders of a page move."""
+
+    intermediate: bool = True
+    """Sliders move the intermediate latents w, the mapping network's output. false: they move the latents z."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Speech:
     """How a page speaks."""
 
