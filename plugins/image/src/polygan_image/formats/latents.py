@@ -51,12 +51,18 @@ def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], *, interm
     """
     generator = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
     styled = isinstance(generator, StyleGenerator)
-    wrap: Callable[[Any], nn.Module] = (_Shifted if intermediate else _Styled) if styled else _Plain
     trials = [_trial(recipe, n, styled, intermediate) for n in (2, 1, 3)]
-    module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
+    module = with_fixed_filters(_function(copy.deepcopy(generator), intermediate), trials[0])
     made = ["made", "w"] if intermediate else ["made"]
     free = {name: {0: "batch"} for name in ("latents", "classes", "shift", *made) if name in (*trials[0], *made)}
-    return Graph(module, trials, made, free, facts(recipe, styled), source=wrap(generator).eval(), extra=EXTRA)
+    source = _function(generator, intermediate).eval()
+    return Graph(module, trials, made, free, facts(recipe, styled), source=source, extra=EXTRA)
+
+
+def _function(generator: nn.Module, intermediate: bool) -> nn.Module:
+    if not isinstance(generator, StyleGenerator):
+        return _Plain(generator)
+    return _Shifted(generator) if intermediate else _Styled(generator)
 
 
 class _Plain(nn.Module):
