@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, intermediate, rewriting, runtime, speech, texts
+from . import attention, graphs, intermediate, rewriting, runtime, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ SCRIPTS = {
     "text": ("engine.js", "parts.js", "texts.js"),
     "rewriting": ("engine.js", "parts.js", "tokens.js", "rewriting.js"),
     "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "speech.js"),
+    "attention": ("engine.js", "parts.js", "reading.js", "sounds.js", "attention.js", "speech.js"),
 }
 """The scripts of each kind of page, in their order."""
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
 
 
 def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: object = None) -> list[Path]:
-    """Write the folder ``path`` for the ONNX file (or the encoder and the step) of a recipe, and return its files. The file already has what ``options`` say.
+    """Write the folder ``path`` for the ONNX file of a recipe, or for the parts of a network that runs in a loop, and return its files. The file already has what ``options`` say.
 
     ConfigError for a graph that no page can show, and where onnxruntime-web cannot be had (`runtime.runtime_files`: CheckpointError).
     """
@@ -48,6 +49,10 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: obje
         graph = read["step"]
         facts = {**_about(recipe, graph), **rewriting.facts_of(graph)}
         onnx: object = {part: packed(found.data) for part, found in read.items()}
+    elif attention.is_attention(files):
+        read = {part: graphs.read([file]) for part, file in zip(attention.PARTS, sorted(files), strict=True)}
+        facts = {**_about(recipe, read["encoder"]), **attention.facts_of(read)}
+        onnx = {part: packed(found.data) for part, found in read.items()}
     else:
         graph = graphs.read(files)
         facts = {**_about(recipe, graph), **facts_of(recipe, graph)}
@@ -55,7 +60,7 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: obje
     parts = runtime.runtime_files()
     facts["runtime"] = _version(parts["ort.wasm.bundle.min.mjs"])
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined)
-    scripts = SCRIPTS[facts["kind"]]
+    scripts = SCRIPTS["attention" if "attention" in facts else facts["kind"]]
     text = page.get_template("index.html.j2").render(facts=facts, scripts=scripts)
     written = {
         "index.html": text.encode(),

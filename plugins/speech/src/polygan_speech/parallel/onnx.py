@@ -20,7 +20,7 @@ from polygan_audio.formats.comparison import folded
 from polygan_audio.formats.onnx import hears_noise, in_a_file
 
 from ..attention import Tacotron2
-from ..formats import attention_onnx
+from ..formats import attention_onnx, vocoder_onnx
 from ..generator import Generator
 from ..settings import Exported, Sampling
 from ..speaking import SEMITONE, longest_text, most_frames
@@ -39,10 +39,6 @@ LEAST = 3
 """Symbols that a program takes at least, the ends of the sentence among them."""
 _TRIALS = (7, 31)  # symbols of the sentences that are compared
 _TOLERANCE = 1e-3  # of log-mels
-_LOOP = (
-    "a network with attention (model.decoder = attention) makes its frames in a loop: no file holds it with a vocoder or with words, and no "
-    "page speaks with it; leave --vocoder and --words out (--format onnx), or train with --model.decoder parallel"
-)
 
 
 class _Sentence(nn.Module):
@@ -96,7 +92,8 @@ def export(
     The facts, of which the first are also entries of the file's metadata, hold the front end (``mel``) and what numbers the symbols have
     (``symbols``; ``end``: the number in front of and behind a sentence). They name the ``speakers`` and ``languages`` in order. With options,
     they say how a text is read (`reading_facts`), and what else a program needs that speaks. With attention there are three files
-    (`attention_onnx.export_onnx`). Errors: `polygan.graphs.write_graph`; ConfigError for options with attention.
+    (`attention_onnx.export_onnx`), whose encoder has these facts, and a fourth one with a vocoder (`vocoder_onnx.export`).
+    Errors: `polygan.graphs.write_graph`.
     """
     return _write(recipe, networks, path, "onnx", options or Exported())
 
@@ -111,9 +108,8 @@ def _write(
 ) -> list[Path]:
     generator = networks["generator"]
     if isinstance(generator, Generator) and isinstance(generator.network, Tacotron2):
-        if options != Exported():
-            raise ConfigError(_LOOP)
-        return attention_onnx.export(recipe, generator, path, kind)
+        assert isinstance(recipe, Speech)
+        return _write_loop(recipe, generator, path, kind, options)
     if (
         not isinstance(recipe, Speech)
         or not isinstance(generator, Generator)
@@ -148,6 +144,16 @@ def _write(
         extra=attention_onnx.EXTRA,
     )
     return [write_graph(graph, path, kind)[0]]
+
+
+def _write_loop(recipe: Speech, generator: Generator, path: Path, kind: Kind, options: Exported) -> list[Path]:
+    """The files of a network with attention, and that of its vocoder."""
+    if options == Exported():
+        return attention_onnx.export(recipe, generator, path, kind)
+    spoken, heard = {"kind": "speech", **_spoken_facts(recipe, generator, options)}, []
+    if options.vocoder:
+        heard = [vocoder_onnx.export(options.vocoder, recipe.mel, path, recipe.origin, recipe.runs)]
+    return [*attention_onnx.export(recipe, generator, path, kind, spoken), *heard]
 
 
 def _write_sound(recipe: Speech, sentence: _Sentence, heard: Any, bare: Graph, path: Path) -> Path:
