@@ -17,6 +17,9 @@ def polygan_formats() -> list[FormatSpec]:
     target, options = "polygan_web.export:export", "polygan_web.settings:Speech"
     return [
         FormatSpec("*", "web", "export", target, summary, made_from="onnx"),
+        FormatSpec(
+            "audio/wavegan", "web", "export", target, summary, made_from="onnx", settings="polygan_web.settings:Sounds"
+        ),
         FormatSpec("audio/tacotron2", "web", "export", target, speaks, made_from="onnx", settings=options),
         FormatSpec(
             "image/stylegan", "web", "export", target, summary, made_from="onnx", settings="polygan_web.settings:Styled"

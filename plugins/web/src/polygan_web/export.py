@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import attention, graphs, intermediate, rewriting, runtime, speech, texts
+from . import attention, graphs, intermediate, rewriting, runtime, sounding, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
     "picture": ("engine.js", "parts.js", "pictures.js", "latents.js"),
     "sound": ("engine.js", "parts.js", "sounds.js", "latents.js"),
+    "mel": ("engine.js", "parts.js", "sounds.js", "sounding.js", "latents.js"),
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
     "text": ("engine.js", "parts.js", "texts.js"),
     "rewriting": ("engine.js", "parts.js", "tokens.js", "rewriting.js"),
@@ -53,6 +54,10 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: obje
         read = {part: graphs.read([file]) for part, file in zip(attention.PARTS, sorted(files), strict=True)}
         facts = {**_about(recipe, read["encoder"]), **attention.facts_of(read)}
         onnx = {part: packed(found.data) for part, found in read.items()}
+    elif sounding.is_sounding(files):
+        read = {part: graphs.read([file]) for part, file in zip(sounding.PARTS, sorted(files), strict=True)}
+        facts = {**_about(recipe, read["generator"]), **sounding.facts_of(read)}
+        onnx = {part: packed(found.data) for part, found in read.items()}
     else:
         graph = graphs.read(files)
         facts = {**_about(recipe, graph), **facts_of(recipe, graph)}
@@ -60,7 +65,7 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: obje
     parts = runtime.runtime_files()
     facts["runtime"] = _version(parts["ort.wasm.bundle.min.mjs"])
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined)
-    scripts = SCRIPTS["attention" if "attention" in facts else facts["kind"]]
+    scripts = SCRIPTS[next((name for name in ("attention", "mel") if name in facts), facts["kind"])]
     text = page.get_template("index.html.j2").render(facts=facts, scripts=scripts)
     written = {
         "index.html": text.encode(),

@@ -14,6 +14,14 @@ class Styled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sounds:
+    """How a page makes short sounds."""
+
+    vocoder: str = "griffin-lim"
+    """From log-mels to sound in the page, with a spectrogram's generator: griffin-lim, or a trained vocoder of the same front end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Speech:
     """How a page speaks."""
 

@@ -15,12 +15,13 @@ from torch.export import Dim
 from polygan import ConfigError
 from polygan.graphs import Graph, agree, write_graph
 from polygan_audio import vocoding
+from polygan_audio.formats import named_vocoder
 from polygan_audio.formats.comparison import agree as sounds_agree
 from polygan_audio.formats.comparison import folded
 from polygan_audio.formats.onnx import hears_noise, in_a_file
 
 from ..attention import Tacotron2
-from ..formats import attention_onnx, vocoder_onnx
+from ..formats import attention_onnx
 from ..generator import Generator
 from ..settings import Exported, Sampling
 from ..speaking import SEMITONE, longest_text, most_frames
@@ -92,7 +93,7 @@ def export(
     The facts, of which the first are also entries of the file's metadata, hold the front end (``mel``) and what numbers the symbols have
     (``symbols``; ``end``: the number in front of and behind a sentence). They name the ``speakers`` and ``languages`` in order. With options,
     they say how a text is read (`reading_facts`), and what else a program needs that speaks. With attention there are three files
-    (`attention_onnx.export_onnx`), whose encoder has these facts, and a fourth one with a vocoder (`vocoder_onnx.export`).
+    (`attention_onnx.export_onnx`), whose encoder has these facts, and a fourth one with a vocoder (`named_vocoder.export`).
     Errors: `polygan.graphs.write_graph`.
     """
     return _write(recipe, networks, path, "onnx", options or Exported())
@@ -152,7 +153,7 @@ def _write_loop(recipe: Speech, generator: Generator, path: Path, kind: Kind, op
         return attention_onnx.export(recipe, generator, path, kind)
     spoken, heard = {"kind": "speech", **_spoken_facts(recipe, generator, options)}, []
     if options.vocoder:
-        heard = [vocoder_onnx.export(options.vocoder, recipe.mel, path, recipe.origin, recipe.runs)]
+        heard = [named_vocoder.export(options.vocoder, recipe.mel, path, recipe.origin, recipe.runs)]
     return [*attention_onnx.export(recipe, generator, path, kind, spoken), *heard]
 
 

@@ -26,7 +26,7 @@ polygan.begin = async () => {
     }
     if (facts.truncation !== null) inputs.truncation = { type: "float32", data: new Float32Array([state.truncation]), dims: [] };
     if (shift) inputs.shift = { type: "float32", data: moved, dims: [latents.length, shift] };
-    return polygan.engine.run(inputs);
+    return (polygan.sounding ?? polygan.engine.run)(inputs);
   };
 
   const work = async () => {
@@ -176,7 +176,8 @@ polygan.begin = async () => {
         drawGrid();
       })] : []),
       el("div", { className: `grid ${medium.name}s` }, ...cells),
-      el("p", { className: "note" }, `Click a ${medium.name} to change it with the sliders.`)));
+      el("p", { className: "note" }, `Click a ${medium.name} to change it with the sliders.`),
+      ...(facts.vocoder === "griffin-lim" ? [el("p", { className: "note" }, "This page makes sound by Griffin and Lim's iterations, without a trained vocoder, so sounds are a little metallic.")] : [])));
 
   sow(state.seed);
 };

@@ -1,4 +1,4 @@
-"""The way from a sentence's log-mel to its sound as an ONNX file of its own, for a network that makes its frames in a loop."""
+"""The way from a log-mel to sound as an ONNX file of its own, beside the files of a network that makes the log-mel."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from polygan.graphs import Graph, write_graph
-from polygan_audio import vocoding
-from polygan_audio.formats.comparison import agree, folded, trial_mels
-from polygan_audio.formats.onnx import hears_noise, in_a_file
 
-from .attention_onnx import EXTRA
+from .. import vocoding
+from .comparison import EXTRA, agree, folded, trial_mels
+from .onnx import hears_noise, in_a_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from polygan_audio.networks.melspec import MelSpec
+    from ..networks.melspec import MelSpec
 
 _LOUD, _MIDDLE = 4.0, -7.0  # deviation and mean of the trials' log-mels: some lie below silence
 

@@ -15,11 +15,11 @@ from small_speech import INFO, speech
 
 from polygan import CheckpointError, ConfigError
 from polygan_audio import vocoding
+from polygan_audio.formats import named_vocoder
 from polygan_audio.networks.excitation import GriffinLim
 from polygan_audio.networks.parallel_wavegan import Generator as WaveGAN
 from polygan_audio.networks.parallel_wavegan import Shape
 from polygan_speech.attention import Stop
-from polygan_speech.formats import vocoder_onnx
 from polygan_speech.parallel.onnx import export
 from polygan_speech.settings import Exported
 
@@ -88,7 +88,7 @@ def test_words_alone_need_no_vocoder_and_are_read_by_phonemes_alone(tmp_path):
 
 
 def test_a_vocoder_that_differs_from_the_network_is_refused(monkeypatch, tmp_path):
-    real, recipe = vocoder_onnx.in_a_file, speech(decoder="attention")
+    real, recipe = named_vocoder.in_a_file, speech(decoder="attention")
 
     class Louder(torch.nn.Module):
         def __init__(self, ours):
@@ -99,6 +99,6 @@ def test_a_vocoder_that_differs_from_the_network_is_refused(monkeypatch, tmp_pat
             return 1.1 * self.ours(mel)
 
     monkeypatch.setattr(vocoding, "network", lambda name, spec, runs=None: GriffinLim(spec, 2, 2).eval())
-    monkeypatch.setattr(vocoder_onnx, "in_a_file", Louder)
+    monkeypatch.setattr(named_vocoder, "in_a_file", Louder)
     with pytest.raises(CheckpointError, match="makes something else than its source"):
-        vocoder_onnx.export("any", recipe.mel, tmp_path / "x.onnx", {})
+        named_vocoder.export("any", recipe.mel, tmp_path / "x.onnx", {})
