@@ -74,7 +74,7 @@ def test_a_page_of_pictures_has_the_network_its_facts_and_the_licence(registry, 
     assert not facts.pop("about").startswith("More")
     assert facts == {
         "title": "image/dcgan", "step": 7, "kind": "picture", "latents": "latents", "size": 5, "label": "classes", "classes": HOSTILE,
-        "made": "made", "shape": [3, 4, 4], "truncation": 0.7, "runtime": "9.8.7",
+        "made": "made", "shape": [3, 4, 4], "truncation": 0.7, "shift": 0, "runtime": "9.8.7",
     }  # fmt: skip
     parts = script(files["onnxruntime.js"])
     assert {name: unpacked(text) for name, text in parts.items()} == registry.files

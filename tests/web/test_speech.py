@@ -105,10 +105,18 @@ def test_a_trained_run_speaks_in_the_page_as_python_makes_it_speak(registry, tmp
     np.testing.assert_allclose(made, wanted, atol=1e-4)
 
 
-def test_attention_and_another_front_end_are_one_line(registry, tmp_path, runs):
-    with pytest.raises(ConfigError, match=r"makes its frames in a loop.*no page speaks with it") as error:
-        runs["attention"].export(tmp_path / "page", "web")
-    assert "\n" not in str(error.value)
+def test_a_trained_run_with_attention_has_the_parts_of_its_loop(registry, tmp_path, runs, monkeypatch):
+    monkeypatch.chdir(runs["chars"].folder.parent.parent)
+    written = runs["attention"].export(tmp_path / "page", "web", vocoder="vocoder")
+    model = script(next(p for p in written if p.name == "model.js").read_text())
+    assert [*model["onnx"]] == ["encoder", "postnet", "step", "vocoder"]
+    facts = model["facts"]
+    assert (facts["vocoder"], facts["title"], facts["step"], facts["end"]) == ("vocoder", "audio/tacotron2", 1, None)
+    assert (facts["attention"]["reduction"], facts["attention"]["noisy"]) == (2, False)
+    assert facts["reading"]["symbols"] == runs["attention"].recipe.spelling.alphabet.symbols
+
+
+def test_another_front_end_and_unknown_options_are_one_line(registry, tmp_path, runs):
     with pytest.raises(ConfigError, match="is a run of audio/tacotron2, which is no vocoder"):
         runs["chars"].export(tmp_path / "page", "web", vocoder=str(runs["attention"].folder))
     with pytest.raises(ConfigError, match=r"unknown option 'vocodr' of export as web .*vocoder"):

@@ -19,6 +19,9 @@ def test_both_ways_are_those_of_torch(n):
     torch.testing.assert_close(bases.ordered(bases.grouped(spectra)), spectra)
     samples = bases.samples(bases.grouped(spectra), bases.last, bases.real)
     torch.testing.assert_close(samples, torch.fft.irfft(torch.view_as_complex(spectra), n))
+    by_frame = bases.to_spectra(frames.unflatten(0, (2, 3))), bases.to_samples(spectra.unflatten(0, (2, 3)))
+    torch.testing.assert_close(by_frame[0].flatten(0, 1), bases.ordered(rows))
+    torch.testing.assert_close(by_frame[1].flatten(0, 1), samples)
 
 
 @pytest.mark.parametrize("n", [512, 1024, 2048])

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from polygan.cli import command_line
 from polygan.plugins import set_catalogue
 from polygan_image import dcgan, polygan_formats, polygan_recipes, r3gan, sngan, stylegan
 from polygan_image.formats import latents
+from polygan_image.settings import Exported
 
 NARROW = {"generator_width": 4, "discriminator_width": 4, "latent_dim": 5}
 STYLE = {"channel_base": 64, "channel_max": 4, "latent_dim": 5}
@@ -109,6 +111,59 @@ def test_truncation_is_an_input_of_style_based_generators(tmp_path, options):
     same_as_generate(recipe, networks, run, truncation=0.7)
     mean = run(latents=torch.randn(2, 5), truncation=torch.tensor(0.0))
     assert (mean[0] - mean[1]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("classes", [(), ("a", "b", "c")])
+def test_a_shift_moves_the_intermediate_latents_of_a_style_based_generator(tmp_path, classes):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    recipe, networks = made("StyleGAN", classes)
+    (path,) = latents.onnx(recipe, networks, tmp_path / "model", options=Exported(intermediate=True))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    shift, z = torch.randn(3, 5), Noise("cpu").reset(1).normal(3, 5)
+    mapping, seen = recipe.intermediate(networks), []
+
+    def move(module, inputs, output):
+        seen.append(output)
+        return output + shift
+
+    handle = mapping.register_forward_hook(move)
+    moved = make_samples(recipe, networks, 3, options=recipe.Sampling(truncation=0.7), latents=z)
+    handle.remove()
+    still = make_samples(recipe, networks, 3, options=recipe.Sampling(truncation=0.7), latents=z)
+    inputs = {"latents": z.numpy(), "truncation": np.array(0.7, np.float32)}
+    inputs |= {} if moved.labels is None else {"classes": moved.labels.numpy()}
+    for given, wanted in ((shift.numpy(), moved), (np.zeros((3, 5), np.float32), still)):
+        pictures, w = session.run(["made", "w"], {**inputs, "shift": given})
+        assert np.abs(pictures - wanted.data.numpy()).max() < 1e-4
+        assert np.abs(w - seen[0].numpy()).max() < 1e-4
+    assert (moved.data - still.data).abs().max() > 1e-2
+
+
+def test_a_file_with_a_shift_that_differs_from_the_network_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    recipe, networks = made("StyleGAN")
+    whole = latents.graph_of(recipe, networks, intermediate=True)
+    source = whole.source
+
+    def unmoved(**inputs):
+        return source(**{**inputs, "shift": torch.zeros_like(inputs["shift"])})
+
+    monkeypatch.setattr(latents, "graph_of", lambda *_, **__: whole._replace(source=unmoved))
+    with pytest.raises(CheckpointError, match="makes something else than its source"):
+        latents.onnx(recipe, networks, tmp_path / "model")
+
+
+def test_the_file_is_as_before_without_the_option(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    recipe, networks = made("StyleGAN")
+    files = [
+        latents.onnx(recipe, networks, tmp_path / "a", **given)[0].read_bytes()
+        for given in ({}, {"options": Exported()})
+    ]
+    assert files[0] == files[1]
+    session = onnxruntime.InferenceSession(files[0])
+    assert [port.name for port in session.get_inputs()] == ["latents", "classes", "truncation"]
+    assert [port.name for port in session.get_outputs()] == ["made"]
 
 
 def test_networks_stay_as_they_were(tmp_path):

@@ -155,12 +155,7 @@ def test_a_sentence_that_does_not_end_is_cut_after_the_longest(tmp_path, monkeyp
     assert mel.shape[2] == facts["most_frames"]
 
 
-def test_attention_and_words_for_characters_are_refused_in_one_line(tmp_path):
-    recipe = speech(decoder="attention")
-    networks = recipe.networks()
-    with pytest.raises(ConfigError, match=r"makes its frames in a loop.*--model\.decoder parallel") as error:
-        export(recipe, networks, tmp_path / "x.onnx", Exported(vocoder="griffin-lim"))
-    assert "\n" not in str(error.value)
+def test_words_for_characters_and_vocoders_that_are_nowhere_are_refused_in_one_line(tmp_path):
     (tmp_path / "words.txt").write_text("one\n")
     recipe = speech()
     with pytest.raises(ConfigError, match="reads characters, which need no pronunciations"):

@@ -242,8 +242,10 @@ def polygan_formats() -> list[FormatSpec]:
     return [
         *vocoders,
         *(
-            FormatSpec("audio/wavegan", kind, "export", f"{place}.shots:{target}", f"{what}: {latent}")
-            for kind, target, what in forms
+            FormatSpec(
+                "audio/wavegan", kind, "export", f"{place}.shots:{target}", f"{what}: {latent}", settings=options
+            )
+            for (kind, target, what), options in zip(forms, ("polygan_audio.shots.settings:Exported", ""), strict=True)
         ),
         FormatSpec(
             "audio/parallel-wavegan",

@@ -24,7 +24,7 @@ from .networks.shot_discriminators import MelMember, Member, ShotDiscriminator, 
 from .networks.wavegan import Generator, MelGenerator, doublings_for, frequencies_for, layers_for
 from .shots.augment import NORMAL_DRAWS, UNIFORM_DRAWS, augment_mel, augment_waveform
 from .shots.notes import hertz_of, notes_of
-from .shots.settings import Config, Sampling, class_asked
+from .shots.settings import Config, Sampling, class_asked, makes_samples
 from .vocoding import GRIFFIN_LIM, decoder
 
 if TYPE_CHECKING:
@@ -277,10 +277,7 @@ class WaveGAN(Recipe[Config]):
         """``request.n`` sounds (samples,) float32 in [-1, 1]; without a class in the options the classes come in turn."""
         n, options, device = request.n, request.options, request.device
         if options.vocoder != GRIFFIN_LIM and not self.makes_mels:
-            raise ConfigError(
-                f"vocoder = {options.vocoder}: this run makes samples, not mels; leave the vocoder out, or train with "
-                "--model.generator spectrogram"
-            )
+            raise makes_samples(options.vocoder)
         asked = class_asked(options, self.classes, self.notes_of_classes)
         labels = None
         if self.classes:

@@ -162,7 +162,14 @@ def polygan_formats() -> list[FormatSpec]:
         )
     ]
     of_latents = [
-        FormatSpec(f"image/{name}", format, "export", f"polygan_image.formats.latents:{target}", summary)
+        FormatSpec(
+            f"image/{name}",
+            format,
+            "export",
+            f"polygan_image.formats.latents:{target}",
+            summary,
+            settings="polygan_image.settings:Exported" if (name, format) == ("stylegan", "onnx") else "",
+        )
         for name in ("dcgan", "stylegan", "r3gan", "sngan")
         for format, target, summary in (
             ("onnx", "onnx", "one ONNX file: latents (batch, numbers) and classes (batch,) to made"),

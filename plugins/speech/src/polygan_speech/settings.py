@@ -115,6 +115,6 @@ class Exported(Checked):
 
     vocoder: str = ""
     """From mels to sound within the file: griffin-lim, or a trained vocoder of the same front end. Empty: the file makes mels.
-    For decoder parallel."""
+    With decoder attention the vocoder is a file of its own."""
     words: str = ""
     """A file with a word a line. A model of phonemes then says these words too, beside those of its training transcripts."""

@@ -18,6 +18,8 @@ def polygan_formats() -> list[FormatSpec]:
     takes = "a folder with a page that takes a recording in the browser, without a server"
     target, options = "polygan_web.export:export", "polygan_web.settings"
     own = {
+        "image/stylegan": (summary, "Styled"),
+        "audio/wavegan": (summary, "Sounds"),
         "audio/tacotron2": (speaks, "Speech"),
         "audio/voice-conversion": (takes, "Conversion"),
         **{f"audio/{name}": (takes, "Resynthesis") for name in _VOCODERS},

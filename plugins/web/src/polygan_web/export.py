@@ -15,7 +15,7 @@ import numpy as np
 
 from polygan import ConfigError
 
-from . import graphs, recordings, rewriting, runtime, speech, texts
+from . import attention, graphs, intermediate, recordings, rewriting, runtime, sounding, speech, texts
 from .directions import directions
 
 if TYPE_CHECKING:
@@ -29,34 +29,38 @@ PAGE = Path(__file__).parent / "page"
 SCRIPTS = {
     "picture": ("engine.js", "parts.js", "pictures.js", "latents.js"),
     "sound": ("engine.js", "parts.js", "sounds.js", "latents.js"),
+    "mel": ("engine.js", "parts.js", "sounds.js", "sounding.js", "latents.js"),
     "translation": ("engine.js", "parts.js", "pictures.js", "translation.js"),
     "text": ("engine.js", "parts.js", "texts.js"),
     "rewriting": ("engine.js", "parts.js", "tokens.js", "rewriting.js"),
     "speech": ("engine.js", "parts.js", "reading.js", "sounds.js", "mels.js", "speech.js"),
+    "attention": ("engine.js", "parts.js", "reading.js", "sounds.js", "mels.js", "attention.js", "speech.js"),
     "recording": ("engine.js", "parts.js", "sounds.js", "mels.js", "listening.js", "recording.js"),
 }
 """The scripts of each kind of page, in their order."""
+_SEVERAL = attention, rewriting, sounding  # networks of several files, named by their parts
 _LARGEST = 512  # pixels of the longer side of given pictures, until a user chooses another
 
 
 def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: object = None) -> list[Path]:
-    """Write the folder ``path`` for the ONNX file (or the encoder and the step) of a recipe, and return its files. The file already has what ``options`` say.
+    """Write the folder ``path`` for the ONNX file of a recipe, or for the parts of a network that runs in a loop, and return its files. The file already has what ``options`` say.
 
     ConfigError for a graph that no page can show, and where onnxruntime-web cannot be had (`runtime.runtime_files`: CheckpointError).
     """
-    if rewriting.is_rewriting(files):
-        read = {part: graphs.read([file]) for part, file in zip(rewriting.PARTS, sorted(files), strict=True)}
-        graph = read["step"]
-        facts = {**_about(recipe, graph), **rewriting.facts_of(graph)}
-        onnx: object = {part: packed(found.data) for part, found in read.items()}
-    else:
+    named = {file.stem.rpartition("-")[2]: file for file in files}
+    several = next((kind for kind in _SEVERAL if {*named} == {*kind.PARTS}), None)
+    if several is None:
         graph = graphs.read(files)
-        facts = {**_about(recipe, graph), **facts_of(recipe, graph)}
-        onnx = packed(graph.data)
+        facts, onnx = facts_of(recipe, graph), packed(graph.data)
+    else:
+        read = {part: graphs.read([named[part]]) for part in several.PARTS}
+        graph, facts = read[several.MAIN], several.facts_of(read)
+        onnx = {part: packed(found.data) for part, found in read.items()}
+    facts = {**_about(recipe, graph), **facts}
     parts = runtime.runtime_files()
     facts["runtime"] = _version(parts["ort.wasm.bundle.min.mjs"])
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined)
-    scripts = SCRIPTS[facts["kind"]]
+    scripts = SCRIPTS[next((name for name in ("attention", "mel") if name in facts), facts["kind"])]
     text = page.get_template("index.html.j2").render(facts=facts, scripts=scripts)
     written = {
         "index.html": text.encode(),
@@ -96,13 +100,15 @@ def facts_of(recipe: Recipe[Any], graph: Graph) -> dict[str, Any]:
 
 def _latents(found: graphs.Latents, one: np.ndarray[Any, Any]) -> dict[str, Any]:
     facts = found.graph.facts
+    along = intermediate.components(found) if found.shift else directions(found)
     common = {
         "latents": found.latents,
         "size": found.size,
         "label": found.label,
         "classes": list(found.classes),
         "made": found.graph.outputs[0],
-        "directions": np.round(directions(found), 5).tolist(),
+        "directions": np.round(along, 5).tolist(),
+        "shift": found.shift,
     }
     if one.ndim == 4:
         truncation = None

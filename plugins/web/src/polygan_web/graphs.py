@@ -50,6 +50,8 @@ class Latents(NamedTuple):
     """The names of the classes; empty: the graph takes none."""
     label: str
     """The input (batch,) that takes classes."""
+    shift: int = 0
+    """The size of w, which the input ``shift`` (batch, size of w) moves; 0: the graph has no such input."""
 
     def make(self, latents: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[Any]:
         """Samples (n, ...) of latents (n, size) and classes (n,)."""
@@ -58,6 +60,8 @@ class Latents(NamedTuple):
             inputs[self.label] = classes
         if "truncation" in self.graph.inputs:
             inputs["truncation"] = np.array(1, np.float32)
+        if self.shift:
+            inputs["shift"] = np.zeros((len(latents), self.shift), np.float32)
         return self.graph.run(**inputs)
 
 
@@ -78,15 +82,18 @@ def read(files: Sequence[Path]) -> Graph:
 
 
 def latents_of(graph: Graph) -> Latents | None:
-    """How the graph makes samples of latents; None where it takes something else, or more than latents, classes and a truncation."""
+    """How the graph makes samples of latents; None where it takes something else, or more than latents, classes, a truncation and a shift."""
     name = next((name for name in ("latents", "latent") if name in graph.inputs), "")
     label = next((name for name in ("classes", "label") if name in graph.inputs), "")
     size = graph.inputs[name][1] if name and len(graph.inputs[name]) == 2 else None
-    if not isinstance(size, int) or not {*graph.inputs} <= {name, label, "truncation"}:
+    if not isinstance(size, int) or not {*graph.inputs} <= {name, label, "truncation", "shift"}:
+        return None
+    shift = graph.inputs["shift"][-1] if "shift" in graph.inputs else 0
+    if not isinstance(shift, int) or (shift and "w" not in graph.outputs):
         return None
     classes = graph.facts.get("classes") or []
     if isinstance(classes, int):  # of many classes, the file holds the number
         classes = [str(i) for i in range(classes)]
     if len(classes) > MOST_CLASSES:
         raise ConfigError(f"a page lists at most {MOST_CLASSES:,} classes, and the run has {len(classes):,}")
-    return Latents(graph, name, size, list(map(str, classes)) if label else [], label)
+    return Latents(graph, name, size, list(map(str, classes)) if label else [], label, shift)

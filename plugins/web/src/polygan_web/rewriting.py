@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Any
 from polygan import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from .graphs import Graph
 
 PARTS = ("encoder", "step")
+MAIN = "step"
+"""The part whose file tells what the whole is."""
 
 
-def is_rewriting(files: Sequence[Path]) -> bool:
-    """Whether files are an encoder of a text and a step of the policy that writes another."""
-    return sorted(file.stem.rpartition("-")[2] for file in files) == [*PARTS]
-
-
-def facts_of(step: Graph) -> dict[str, Any]:
+def facts_of(parts: Mapping[str, Graph]) -> dict[str, Any]:
     """What a page of rewritten texts does with the graphs, as JSON. ConfigError for a tokenizer that the page's script does not know."""
-    facts = step.facts
+    facts = parts["step"].facts
     if facts.get("kind") != "rewriting" or "tokenizer" not in facts:
         raise ConfigError("no page shows this encoder and step: use --format onnx and a program of your own")
     return {

@@ -7,6 +7,22 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
+class Styled:
+    """What the sliders of a page move."""
+
+    intermediate: bool = True
+    """Sliders move the intermediate latents w, the mapping network's output. false: they move the latents z."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sounds:
+    """How a page makes short sounds."""
+
+    vocoder: str = "griffin-lim"
+    """From log-mels to sound in the page, with a spectrogram's generator: griffin-lim, or a trained vocoder of the same front end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Speech:
     """How a page speaks."""
 

@@ -59,6 +59,18 @@ class Bases(nn.Module):
         x = (rows @ last).transpose(0, 1).reshape(-1, 2 * self.some, self.b)  # (N, k1 2, j)
         return (real @ x).reshape(-1, self.n)
 
+    def to_spectra(self, frames: Tensor) -> Tensor:
+        """(B, F, n) to (B, F, n / 2 + 1, 2)."""
+        first, second = self.first.to(frames.dtype), self.second.to(frames.dtype)
+        spectra = self.ordered(self.rows(frames.flatten(0, 1), first, second))
+        return spectra.reshape(*frames.shape[:2], self.n // 2 + 1, 2)
+
+    def to_samples(self, spectra: Tensor) -> Tensor:
+        """(B, F, n / 2 + 1, 2) to (B, F, n)."""
+        last, real = self.last.to(spectra.dtype), self.real.to(spectra.dtype)
+        samples = self.samples(self.grouped(spectra.flatten(0, 1)), last, real)
+        return samples.reshape(*spectra.shape[:2], self.n)
+
     def grouped(self, spectra: Tensor) -> Tensor:
         """Spectra (N, n / 2 + 1, 2) as `rows` gives them."""
         x = spectra.index_select(1, self.bins) * self.upper.to(spectra.dtype)

@@ -10,6 +10,9 @@ import torch
 
 from polygan.graphs import Graph, write_graph
 
+from ..shots.settings import makes_samples
+from ..vocoding import GRIFFIN_LIM
+from . import named_vocoder
 from .comparison import EXTRA, agree
 
 if TYPE_CHECKING:
@@ -18,15 +21,26 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from ..shots.settings import Exported
     from ..wavegan import WaveGAN
 
 
-def export(recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+def export(
+    recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path, options: Exported | None = None
+) -> list[Path]:
     """Write the generator: ``latent`` (batch, latent_dim) and, with classes, ``label`` (batch,) to ``waveform`` or ``mel``.
 
-    The batch is free. The facts are sample rate, classes and, of mels, the front end; errors: `polygan.graphs.write_graph`.
+    The batch is free. The facts are sample rate, classes and, of mels, the front end. With ``options.vocoder`` a generator of mels becomes
+    NAME-generator.onnx, with its vocoder beside it (`named_vocoder.export`). Errors: `polygan.graphs.write_graph`; ConfigError for a
+    trained vocoder where the generator makes samples.
     """
-    return [write_graph(_graph(recipe, networks), path, "onnx")[0]]
+    name = options.vocoder if options else ""
+    if not name or (name == GRIFFIN_LIM and not recipe.makes_mels):
+        return [write_graph(_graph(recipe, networks), path, "onnx")[0]]
+    if not recipe.makes_mels:
+        raise makes_samples(name)
+    heard = named_vocoder.export(name, recipe.mel, path, recipe.origin, recipe.runs)
+    return [write_graph(_graph(recipe, networks), path, "onnx", "generator")[0], heard]
 
 
 def program(recipe: WaveGAN, networks: Mapping[str, nn.Module], path: Path) -> list[Path]:

@@ -85,6 +85,22 @@ class Sampling(Checked):
     """Samples of written files: pcm16 or pcm24 bits, or float, 32-bit floats that nothing clips."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported(Checked):
+    """What is written beside the generator."""
+
+    vocoder: str = ""
+    """From log-mels to sound in a file of its own, with a spectrogram's generator: griffin-lim, or a trained vocoder of the same front
+    end. Empty: the file makes log-mels."""
+
+
+def makes_samples(vocoder: str) -> ConfigError:
+    """The error where a generator of waveforms is given a vocoder."""
+    return ConfigError(
+        f"vocoder = {vocoder}: this run makes samples, not mels; leave the vocoder out, or train with --model.generator spectrogram"
+    )
+
+
 def class_asked(options: Sampling, classes: Sequence[str], notes: Sequence[int]) -> int | None:
     """The index of the class that options name; None where they name none. ConfigError for what the run has not.
 

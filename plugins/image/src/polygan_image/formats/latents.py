@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..base import ImageGAN
+    from ..settings import Exported
 
 EXTRA = "polygan-image[onnx]"
 """What brings the packages of ONNX."""
@@ -26,9 +27,12 @@ MOST_NAMES = 1_000
 """Most classes whose names stand in a file; of more, the number does."""
 
 
-def onnx(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
+def onnx(
+    recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path, options: Exported | None = None
+) -> list[Path]:
     """Write what `generate` makes of latents as one ONNX file; see `graph_of` and `polygan.graphs.write_graph`."""
-    return [write_graph(graph_of(recipe, networks), path, "onnx")[0]]
+    intermediate = options is not None and options.intermediate
+    return [write_graph(graph_of(recipe, networks, intermediate=intermediate), path, "onnx")[0]]
 
 
 def program(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path) -> list[Path]:
@@ -36,20 +40,29 @@ def program(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], path: Path
     return [write_graph(graph_of(recipe, networks), path, "pt2")[0]]
 
 
-def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module]) -> Graph:
+def graph_of(recipe: ImageGAN[Any], networks: Mapping[str, nn.Module], *, intermediate: bool = False) -> Graph:
     """The generator as a function of any number of latents.
 
     ``latents`` float32 (batch, latent size), standard normal; ``classes`` int64 (batch,) where the recipe has classes; ``truncation``
     float32 () for style-based generators. ``made`` float32 (batch, channels, height, width) in [-1, 1].
+
+    ``intermediate``, for style-based generators: ``shift`` float32 (batch, latent size) is added to w = mapping(latents, classes), ahead of
+    the truncation; ``w`` (batch, latent size), without the shift, is a second output.
     """
     generator = copy.deepcopy(networks["generator"]).cpu().float().eval().requires_grad_(False)
     styled = isinstance(generator, StyleGenerator)
-    kinds: dict[bool, Callable[[Any], nn.Module]] = {True: _Styled, False: _Plain}
-    wrap = kinds[styled]
-    trials = [_trial(recipe, n, styled) for n in (2, 1, 3)]
-    module = with_fixed_filters(wrap(copy.deepcopy(generator)), trials[0])
-    free = {name: {0: "batch"} for name in ("latents", "classes", "made") if name in trials[0] or name == "made"}
-    return Graph(module, trials, ["made"], free, facts(recipe, styled), source=wrap(generator).eval(), extra=EXTRA)
+    trials = [_trial(recipe, n, styled, intermediate) for n in (2, 1, 3)]
+    module = with_fixed_filters(_function(copy.deepcopy(generator), intermediate), trials[0])
+    made = ["made", "w"] if intermediate else ["made"]
+    free = {name: {0: "batch"} for name in ("latents", "classes", "shift", *made) if name in (*trials[0], *made)}
+    source = _function(generator, intermediate).eval()
+    return Graph(module, trials, made, free, facts(recipe, styled), source=source, extra=EXTRA)
+
+
+def _function(generator: nn.Module, intermediate: bool) -> nn.Module:
+    if not isinstance(generator, StyleGenerator):
+        return _Plain(generator)
+    return _Shifted(generator) if intermediate else _Styled(generator)
 
 
 class _Plain(nn.Module):
@@ -71,12 +84,29 @@ class _Styled(nn.Module):
             self.register_buffer(f"noise_{i}", noise)
 
     def forward(self, latents: Tensor, classes: Tensor | None = None, truncation: Tensor | None = None) -> Tensor:
-        w = self.generator.mapping(latents, classes)
+        return self.drawn(self.generator.mapping(latents, classes), truncation)
+
+    def drawn(self, w: Tensor, truncation: Tensor | None) -> Tensor:
+        """Pictures (n, C, R, R) of w (n, latent size)."""
         if truncation is not None:
             w = truncate(self.generator, w, truncation)
         styles = w[:, None].expand(-1, self.generator.style_count, -1)
         maps = [self.get_buffer(f"noise_{i}") for i in range(len(self.generator.noise_sizes))]
         return self.generator.synthesise(styles, maps).clamp(-1, 1)
+
+
+class _Shifted(nn.Module):
+    """A style-based generator whose w is moved by ``shift``; gives the pictures, and w without the shift."""
+
+    def __init__(self, generator: StyleGenerator) -> None:
+        super().__init__()
+        self.styled = _Styled(generator)
+
+    def forward(
+        self, latents: Tensor, shift: Tensor, classes: Tensor | None = None, truncation: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        w = self.styled.generator.mapping(latents, classes)
+        return self.styled.drawn(w + shift, truncation), w
 
 
 def with_fixed_filters(module: nn.Module, trial: Mapping[str, Tensor]) -> nn.Module:
@@ -106,10 +136,12 @@ def _fixed(layer: Resample, channels: int) -> nn.Module:
     return made
 
 
-def _trial(recipe: ImageGAN[Any], n: int, styled: bool) -> dict[str, Tensor]:
-    latents = torch.randn(n, recipe.latent_dim, generator=torch.Generator().manual_seed(n))
+def _trial(recipe: ImageGAN[Any], n: int, styled: bool, intermediate: bool) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(n)
+    latents = torch.randn(n, recipe.latent_dim, generator=draw)
+    shift = {"shift": 0.5 * torch.randn(n, recipe.latent_dim, generator=draw)} if intermediate else {}
     classes = {"classes": (torch.arange(n) + n) % len(recipe.classes)} if recipe.classes else {}
-    return {"latents": latents, **classes, **({"truncation": torch.tensor(1 / n)} if styled else {})}
+    return {"latents": latents, **shift, **classes, **({"truncation": torch.tensor(1 / n)} if styled else {})}
 
 
 def facts(recipe: ImageGAN[Any], styled: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from polygan.graphs import Graph, agree, write_graph
 from polygan_audio.formats.comparison import TOLERANCE
 
-from ..attention import Tacotron2
+from ..attention import Stop, Tacotron2
 from ..attention.decoder import State
 
 if TYPE_CHECKING:
@@ -98,8 +98,13 @@ class _Correct(nn.Module):
         return made * deviation[:, None] + mean[:, None]
 
 
-def export(recipe: Recipe[Any], generator: Generator, path: Path, kind: Kind = "onnx") -> list[Path]:
-    """`export_onnx` of a run of audio/tacotron2 with attention; the facts are the front end, the symbols (ids 1, 2, ...) and the speakers."""
+def export(
+    recipe: Recipe[Any], generator: Generator, path: Path, kind: Kind = "onnx", spoken: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """`export_onnx` of a run of audio/tacotron2 with attention; the facts are the front end, the symbols (ids 1, 2, ...) and the speakers.
+
+    ``spoken``: what a program needs that speaks, for the facts of the encoder. They then say when a sentence ends, too (``stop``: `Stop`).
+    """
     assert isinstance(generator.network, Tacotron2)
     facts = {
         **recipe.origin,
@@ -109,7 +114,9 @@ def export(recipe: Recipe[Any], generator: Generator, path: Path, kind: Kind = "
     }
     if len(recipe.languages) > 1:  # pyright: ignore[reportAttributeAccessIssue]
         facts["languages"] = [*recipe.languages.known]  # pyright: ignore[reportAttributeAccessIssue]
-    return export_onnx(generator.network, path, facts, (generator.mel_mean.cpu(), generator.mel_deviation.cpu()), kind)
+    more = {**spoken, "stop": asdict(Stop())} if spoken else {}
+    scale = generator.mel_mean.cpu(), generator.mel_deviation.cpu()
+    return export_onnx(generator.network, path, facts, scale, kind, more)
 
 
 def export_onnx(
@@ -118,6 +125,7 @@ def export_onnx(
     facts: Mapping[str, Any] | None = None,
     scale: Scale | None = None,
     kind: Kind = "onnx",
+    of_encoder: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write NAME-encoder.onnx, NAME-step.onnx and NAME-postnet.onnx beside ``path`` (NAME.onnx); with ``kind`` pt2, programs of torch.
 
@@ -125,7 +133,7 @@ def export_onnx(
     ``kept`` (ones where no dropout is wanted: a monotone voice), the encoder's outputs and `STATES`. It gives ``frames``
     (1, n_mels * reduction), ``stop_logit`` and the next states; the weights of the step are ``next_places[:, 0]``. The postnet takes
     the frames of all steps, ``mel`` (1, n_mels, F), to ``post``, a log-mel by ``scale`` (mean and deviation of each band). ``facts``
-    stand in each file beside the sizes. Errors: `polygan.graphs.write_graph`.
+    stand in each file beside the sizes, ``of_encoder`` in the encoder's file alone. Errors: `polygan.graphs.write_graph`.
     """
     ours = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
     known = {**(facts or {}), "shape": asdict(ours.shape), "n_mels": ours.n_mels}
@@ -144,7 +152,8 @@ def export_onnx(
     for (part, (module, source, made)), trials in zip(
         parts.items(), zip(*(_inputs(ours, symbols) for symbols in _TRIALS), strict=True), strict=True
     ):
-        graph = Graph(module, trials, made, free, known, source, agree=_agree, extra=EXTRA)
+        own = {**known, **(of_encoder or {})} if part == "encoder" else known
+        graph = Graph(module, trials, made, free, own, source, agree=_agree, extra=EXTRA)
         written.append(write_graph(graph, Path(path), kind, part)[0])
     return written
 

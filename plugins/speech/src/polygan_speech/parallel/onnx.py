@@ -15,6 +15,7 @@ from torch.export import Dim
 from polygan import ConfigError
 from polygan.graphs import Graph, agree, write_graph
 from polygan_audio import vocoding
+from polygan_audio.formats import named_vocoder
 from polygan_audio.formats.comparison import agree as sounds_agree
 from polygan_audio.formats.comparison import folded
 from polygan_audio.formats.onnx import hears_noise, in_a_file
@@ -39,10 +40,6 @@ LEAST = 3
 """Symbols that a program takes at least, the ends of the sentence among them."""
 _TRIALS = (7, 31)  # symbols of the sentences that are compared
 _TOLERANCE = 1e-3  # of log-mels
-_LOOP = (
-    "a network with attention (model.decoder = attention) makes its frames in a loop: no file holds it with a vocoder or with words, and no "
-    "page speaks with it; leave --vocoder and --words out (--format onnx), or train with --model.decoder parallel"
-)
 
 
 class _Sentence(nn.Module):
@@ -96,7 +93,8 @@ def export(
     The facts, of which the first are also entries of the file's metadata, hold the front end (``mel``) and what numbers the symbols have
     (``symbols``; ``end``: the number in front of and behind a sentence). They name the ``speakers`` and ``languages`` in order. With options,
     they say how a text is read (`reading_facts`), and what else a program needs that speaks. With attention there are three files
-    (`attention_onnx.export_onnx`). Errors: `polygan.graphs.write_graph`; ConfigError for options with attention.
+    (`attention_onnx.export_onnx`), whose encoder has these facts, and a fourth one with a vocoder (`named_vocoder.export`).
+    Errors: `polygan.graphs.write_graph`.
     """
     return _write(recipe, networks, path, "onnx", options or Exported())
 
@@ -111,9 +109,8 @@ def _write(
 ) -> list[Path]:
     generator = networks["generator"]
     if isinstance(generator, Generator) and isinstance(generator.network, Tacotron2):
-        if options != Exported():
-            raise ConfigError(_LOOP)
-        return attention_onnx.export(recipe, generator, path, kind)
+        assert isinstance(recipe, Speech)
+        return _write_loop(recipe, generator, path, kind, options)
     if (
         not isinstance(recipe, Speech)
         or not isinstance(generator, Generator)
@@ -148,6 +145,16 @@ def _write(
         extra=attention_onnx.EXTRA,
     )
     return [write_graph(graph, path, kind)[0]]
+
+
+def _write_loop(recipe: Speech, generator: Generator, path: Path, kind: Kind, options: Exported) -> list[Path]:
+    """The files of a network with attention, and that of its vocoder."""
+    if options == Exported():
+        return attention_onnx.export(recipe, generator, path, kind)
+    spoken, heard = {"kind": "speech", **_spoken_facts(recipe, generator, options)}, []
+    if options.vocoder:
+        heard = [named_vocoder.export(options.vocoder, recipe.mel, path, recipe.origin, recipe.runs)]
+    return [*attention_onnx.export(recipe, generator, path, kind, spoken), *heard]
 
 
 def _write_sound(recipe: Speech, sentence: _Sentence, heard: Any, bare: Graph, path: Path) -> Path:

@@ -5,9 +5,9 @@ polygan.begin = async () => {
   const { el, button, slider, chooser, normals, dot, slerp, status } = polygan.parts;
   const { facts } = polygan.model;
   const { medium } = polygan;
-  const { size, classes, directions } = facts;
+  const { size, classes, directions, shift } = facts; // shift: the size of w, which the sliders then move; 0: they move the latents
   const count = medium.count;
-  const state = { seed: 1, class: null, truncation: facts.truncation, chosen: 0, latents: new Float32Array(size), label: 0, values: null };
+  const state = { seed: 1, class: null, truncation: facts.truncation, chosen: 0, latents: new Float32Array(size), label: 0, values: null, shift: new Float32Array(shift) };
   polygan.state = state;
 
   // Making samples: the large one first, then the grid, one request after another.
@@ -17,7 +17,7 @@ polygan.begin = async () => {
   const todo = { stage: false, grid: [] };
   let working = false;
 
-  const make = (latents, labels) => {
+  const make = (latents, labels, moved = new Float32Array(latents.length * shift)) => {
     const data = new Float32Array(latents.length * size);
     latents.forEach((row, i) => data.set(row, i * size));
     const inputs = { [facts.latents]: { type: "float32", data, dims: [latents.length, size] } };
@@ -25,7 +25,8 @@ polygan.begin = async () => {
       inputs[facts.label] = { type: "int64", data: BigInt64Array.from(labels, BigInt), dims: [labels.length] };
     }
     if (facts.truncation !== null) inputs.truncation = { type: "float32", data: new Float32Array([state.truncation]), dims: [] };
-    return polygan.engine.run(inputs);
+    if (shift) inputs.shift = { type: "float32", data: moved, dims: [latents.length, shift] };
+    return (polygan.sounding ?? polygan.engine.run)(inputs);
   };
 
   const work = async () => {
@@ -35,7 +36,7 @@ polygan.begin = async () => {
       while (todo.stage || todo.grid.length) {
         if (todo.stage) {
           todo.stage = false;
-          const made = await make([state.latents], [state.label]);
+          const made = await make([state.latents], [state.label], state.shift);
           state.values = made.data;
           medium.draw(stage, made.data);
           stage.dataset.drawn = Number(stage.dataset.drawn ?? 0) + 1;
@@ -70,13 +71,19 @@ polygan.begin = async () => {
 
   // What a user does
 
-  const moveSliders = () => sliders.forEach(({ set }, k) => set(dot(state.latents, directions[k])));
+  const moveSliders = () => shift || sliders.forEach(({ set }, k) => set(dot(state.latents, directions[k])));
+  const unmoved = () => {
+    if (!shift) return;
+    state.shift = new Float32Array(shift);
+    sliders.forEach(({ set }) => set(0));
+  };
 
   const choose = (i, listen = true) => {
     state.chosen = i;
     state.latents = latentsAt(i);
     state.label = labelAt(i);
     state.listen = listen;
+    unmoved();
     walk.set(i);
     cells.forEach((cell, k) => (cell.ariaPressed = String(k === i)));
     moveSliders();
@@ -84,8 +91,13 @@ polygan.begin = async () => {
   };
 
   const turn = (k, to) => {
-    const step = to - dot(state.latents, directions[k]);
-    state.latents = state.latents.map((x, i) => x + step * directions[k][i]);
+    if (shift) {
+      const far = sliders.map(({ input }) => Number(input.value)); // in standard deviations
+      state.shift = state.shift.map((_, i) => far.reduce((sum, n, j) => sum + n * directions[j][i], 0));
+    } else {
+      const step = to - dot(state.latents, directions[k]);
+      state.latents = state.latents.map((x, i) => x + step * directions[k][i]);
+    }
     drawStage();
   };
 
@@ -124,6 +136,9 @@ polygan.begin = async () => {
   const seedBox = el("input", { type: "number", id: "seed", min: 0, max: 4294967295, value: state.seed });
   seedBox.onchange = () => sow(Math.abs(Math.trunc(Number(seedBox.value))) >>> 0);
   const sliders = directions.map((_, k) => slider(`direction ${k + 1}`, { min: -4, max: 4, value: 0 }, (to) => turn(k, to)));
+  const space = shift
+    ? `The ${medium.plural} differ most along these directions of w, the space between latents and ${medium.plural}. A slider is in standard deviations.`
+    : `The ${medium.plural} change most along these directions of the latents.`;
   const walk = slider("from one to the next", { min: 0, max: count - 0.01, value: 0 }, walkTo);
   const walkButton = button("Walk", stroll);
   const truncation = facts.truncation === null ? [] : [
@@ -148,7 +163,8 @@ polygan.begin = async () => {
         button(medium.saved, () => state.values && medium.save(stage, state.values, `${facts.title.replace(/\W+/g, "-")}-${state.seed}-${state.chosen}`), { id: "save" }),
         ...(medium.play ? [] : [walkButton]),
         button("Reset", () => choose(state.chosen, false), { id: "reset" })),
-      el("fieldset", {}, el("legend", {}, "Directions of greatest change"), ...sliders.map(({ node }) => node)),
+      ...(sliders.length ? [el("fieldset", {}, el("legend", {}, "Directions of greatest change"), ...sliders.map(({ node }) => node),
+        el("p", { className: "note", id: "space" }, space))] : []),
       el("fieldset", {}, el("legend", {}, `Between ${medium.plural}`), walk.node, ...truncation.map(({ node }) => node))),
     el("section", { className: "right" },
       el("div", { className: "row" },
@@ -160,7 +176,8 @@ polygan.begin = async () => {
         drawGrid();
       })] : []),
       el("div", { className: `grid ${medium.name}s` }, ...cells),
-      el("p", { className: "note" }, `Click a ${medium.name} to change it with the sliders.`)));
+      el("p", { className: "note" }, `Click a ${medium.name} to change it with the sliders.`),
+      ...(facts.vocoder === "griffin-lim" ? [el("p", { className: "note" }, "This page makes sound by Griffin and Lim's iterations, without a trained vocoder, so sounds are a little metallic.")] : [])));
 
   sow(state.seed);
 };

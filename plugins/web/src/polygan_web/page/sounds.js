@@ -76,7 +76,7 @@ polygan.medium = (() => {
     name: "sound",
     plural: "sounds",
     count: 12,
-    batch: 4,
+    batch: facts.mel ? 1 : 4, // a vocoder takes one after the other
     draw,
     save: (_canvas, samples, name) => polygan.parts.save(wav(samples), `${name}.wav`),
     saved: "Save as WAV",

@@ -15,8 +15,14 @@ polygan.begin = async () => {
   const languageOf = () => state.language ?? facts.ofSpeakers[state.speaker] ?? 0;
   const read = () => reader.read(box.value, languageOf(), facts.most);
 
-  const make = (ids, row) => {
+  const make = (ids, row, mine) => {
     const numbers = facts.end === null ? ids : [facts.end, ...ids, facts.end];
+    if (polygan.attention) {
+      const alive = () => mine === state.turn;
+      const told = document.getElementById("status").textContent;
+      const tell = (seconds) => alive() && status(`${told} ${seconds.toFixed(1)} s of speech`);
+      return polygan.attention.speak(numbers, { speaker: state.speaker, language: languageOf(), seed: state.seed, row, alive, tell });
+    }
     const whole = (values, dims) => ({ type: "int64", data: BigInt64Array.from(values, BigInt), dims });
     const real = (value) => ({ type: "float32", data: new Float32Array([value]), dims: [1] });
     const inputs = {
@@ -56,8 +62,9 @@ polygan.begin = async () => {
     try {
       for (const [i, { ids }] of sentences.entries()) {
         status(sentences.length > 1 ? `Making sentence ${i + 1} of ${sentences.length} …` : "Working …");
-        const { outputs: [waveform, mel], milliseconds } = await make(ids, i);
+        const made = await make(ids, i, mine);
         if (mine !== state.turn) return; // another text was asked for, or none
+        const { outputs: [waveform, mel], milliseconds } = made;
         seconds += milliseconds / 1000;
         state.parts.push({ sound: waveform.data, mel: mel.data, bands: mel.dims[1] });
         state.log.push({ made: performance.now() - begun, playing: medium.enqueue(waveform.data, i ? facts.pause : 0) });
@@ -144,10 +151,10 @@ polygan.begin = async () => {
         button("Stop", stop, { id: "stop" }),
         ...(speakers.length ? [el("label", {}, "voice ", speaker)] : []),
         ...(reading.languages.length > 1 ? [el("label", {}, "language ", language)] : []),
-        ...(facts.noise ? [el("label", { className: "seed" }, "seed ", seedBox)] : [])),
-      el("fieldset", {},
+        ...(facts.noise || polygan.attention?.seeded ? [el("label", { className: "seed" }, "seed ", seedBox)] : [])),
+      ...(polygan.attention ? [] : [el("fieldset", {},
         slider("pace", { min: 0.5, max: 2, step: 0.05, value: 1 }, (to) => (state.pace = to)).node,
-        slider("semitones higher", { min: -12, max: 12, step: 0.5, value: 0, digits: 1 }, (to) => (state.pitch = to)).node),
+        slider("semitones higher", { min: -12, max: 12, step: 0.5, value: 0, digits: 1 }, (to) => (state.pitch = to)).node)]),
       el("p", { className: "note" }, "A long text is spoken sentence by sentence: the first one plays while the next ones are made.")),
     el("section", { className: "half" },
       el("h2", {}, "Speech"),
