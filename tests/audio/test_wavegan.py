@@ -123,20 +123,6 @@ def test_notes_are_made_at_the_pitch_that_is_asked_for():
     assert "2 classes are notes: 4 sines" in recipe.notes(None)[0]
 
 
-def test_noise_begins_elsewhere_in_each_sound_of_a_seed():
-    recipe = wavegan(noise_bands=8)
-    networks = recipe.networks()
-    with torch.no_grad():
-        for layer in networks["generator"].layers:
-            layer.layer.weight.zero_()  # noise alone is left
-    first, second = make_samples(recipe, networks, 2, 0, Sampling(label=0)).data
-    assert not torch.allclose(first, second, atol=0.01)
-    torch.testing.assert_close(first, make_samples(recipe, networks, 1, 0, Sampling(label=0)).data[0])  # batches round
-    flat = [torch.fft.rfft(clip.atanh()).abs() for clip in (first, second)]
-    torch.testing.assert_close(flat[0].mean(), flat[1].mean(), rtol=0.05, atol=0)
-    assert wavegan(noise_bands=0).networks()["generator"].noise is None
-
-
 def test_sounds_have_their_length_rate_and_classes_in_turn():
     recipe = wavegan()
     made = make_samples(recipe, recipe.networks(), 5, 0)
@@ -168,11 +154,6 @@ def test_log_mels_become_sound_by_griffin_lim():
         ({"segment": 0}, {}, "data.segment = 0 samples"),
         ({}, {"spectra": (300,)}, "model.spectra = 300 does not fit sounds of 1024 samples"),
         ({}, {"spectra": (2048,)}, "model.spectra = 2048 does not fit"),
-        (
-            {},
-            {"noise_bands": 513},
-            "model.noise_bands = 513 are more than the 512 frequencies of sounds of 1024 samples",
-        ),
         ({}, {"augment": "ada", "loss": "wgan-gp"}, "no meaning in model.loss = wgan-gp; use none"),
         ({"classes": []}, {"conditional": "yes"}, "needs data with two classes or more.*--data.speakers folders"),
         ({}, {**MEL, "hop_length": 100}, "no whole number of hops of 100"),

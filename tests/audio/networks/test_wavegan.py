@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from polygan import ConfigError
-from polygan_audio.networks.wavegan import (
-    FilteredNoise,
-    Generator,
-    Harmonics,
-    Longer,
-    MelGenerator,
-    doublings_for,
-    layers_for,
-    noise_in_bands,
-)
+from polygan_audio.networks.wavegan import Generator, Harmonics, Longer, MelGenerator, doublings_for, layers_for
 
 
 def parameters(module):
@@ -121,42 +110,3 @@ def test_pictures_start_around_the_mean_of_log_mels():
     assert doublings_for(20, 64) == 2
     with pytest.raises(ConfigError, match=r"80 bands and 63 frames .* --model.n_mels"):
         doublings_for(80, 63)
-
-
-def test_bands_of_noise_are_equally_loud_and_hold_their_own_frequencies():
-    bands = noise_in_bands(4096, 8)
-    torch.testing.assert_close(bands.square().mean(1), torch.full((8,), 1 / 8))
-    power = torch.fft.rfft(bands).abs().square()[:, 1:].unflatten(1, (8, 256)).sum(2)
-    assert torch.equal(power / power.sum(1, keepdim=True) > 0.999, torch.eye(8, dtype=torch.bool))
-    flat = torch.fft.rfft(bands.sum(0)).abs()[1:-1]
-    torch.testing.assert_close(flat, flat.mean().expand_as(flat), atol=0, rtol=0.01)
-    assert torch.equal(bands, noise_in_bands(4096, 8))
-
-
-def test_noise_has_the_loudness_of_the_strengths_wherever_it_begins():
-    noise = FilteredNoise(1, 4096, 4)
-    with torch.no_grad():
-        noise.strengths.weight.fill_(1.0)
-        noise.strengths.bias.copy_(torch.tensor([0.0, -30, -30, -30]))
-    features = torch.cat([torch.full((2, 1, 32), -30.0), torch.zeros(2, 1, 32)], 2)  # silence, and then 2 * 0.5^ln(10)
-    with torch.no_grad():
-        made = noise(features, torch.tensor([0.0, 0.3]))
-    assert made[:, :1900].abs().max() < 1e-6
-    loudness = made[:, 2200:].square().mean(1).sqrt()
-    torch.testing.assert_close(loudness, torch.full((2,), 2 * 0.5 ** math.log(10) / 2), rtol=0.1, atol=0)
-    low = torch.fft.rfft(made).abs().square()
-    assert (low[:, :512].sum(1) / low.sum(1)).min() > 0.99
-    torch.testing.assert_close(noise(features, None)[0].detach(), made[0])
-    assert not torch.allclose(made[0], made[1], atol=0.01)
-    steady = FilteredNoise(1, 4096, 4)(torch.zeros(1, 1, 64), torch.tensor([0.25])).detach()
-    torch.testing.assert_close(steady.roll(1024, 1), FilteredNoise(1, 4096, 4)(torch.zeros(1, 1, 64), None).detach())
-
-
-def test_noise_is_added_where_it_has_bands():
-    torch.manual_seed(0)
-    plain, noisy = Generator(4096, 2, 4), Generator(4096, 2, 4, noise_bands=6)
-    assert parameters(noisy) - parameters(plain) == (8 + 1) * 6
-    assert not [name for name in noisy.state_dict() if "bands" in name]
-    made = noisy(torch.randn(2, 4), None, torch.rand(2))
-    made.square().mean().backward()
-    assert float(noisy.noise.strengths.weight.grad.abs().sum()) > 0

@@ -21,7 +21,7 @@ from polygan import (
 
 from .data.facts import info_of
 from .networks.shot_discriminators import MelMember, Member, ShotDiscriminator, SpectralMember, WaveformMember
-from .networks.wavegan import Generator, MelGenerator, doublings_for, frequencies_for, layers_for
+from .networks.wavegan import Generator, MelGenerator, doublings_for, layers_for
 from .shots.augment import NORMAL_DRAWS, UNIFORM_DRAWS, augment_mel, augment_waveform
 from .shots.notes import hertz_of, notes_of
 from .shots.settings import Config, Sampling, class_asked, makes_samples
@@ -74,7 +74,6 @@ class WaveGAN(Recipe[Config]):
             doublings_for(*self.shape)
         else:
             self._check_spectra(config.spectra)
-            frequencies_for(self.samples, config.noise_bands)
         self.augmentation = config.augment
         if config.augment == "auto":
             self.augmentation = "ada" if config.loss == "non-saturating" else "none"
@@ -124,8 +123,7 @@ class WaveGAN(Recipe[Config]):
             return MelGenerator(self.shape, self.scale, c.width, c.latent_dim, **known)
         pitches = [hertz_of(note) for note in self.notes_of_classes]
         sines = {"pitches": pitches, "harmonics": c.harmonics, "rate": self.rate}
-        own = {"nearest": c.upsample == "nearest", "noise_bands": c.noise_bands}
-        return Generator(self.samples, c.width, c.latent_dim, **own, **known, **sines)
+        return Generator(self.samples, c.width, c.latent_dim, nearest=c.upsample == "nearest", **known, **sines)
 
     def _members(self) -> dict[str, Member]:
         c, classes = self.config, len(self.classes)
@@ -237,15 +235,8 @@ class WaveGAN(Recipe[Config]):
 
     def _fakes(self, ctx: Context, batch: Batch) -> Tensor:
         """Made sounds of the batch's classes, in the form of `_real`."""
-        n = len(batch["waveform"])
-        latent = ctx.noise.normal(n, self.config.latent_dim)
-        place = (ctx.noise.uniform(n),) if self.has_noise else ()
-        return ctx["generator"](latent, self._label(batch), *place)
-
-    @property
-    def has_noise(self) -> bool:
-        """Whether the generator adds noise."""
-        return bool(self.config.noise_bands) and not self.makes_mels
+        latent = ctx.noise.normal(len(batch["waveform"]), self.config.latent_dim)
+        return ctx["generator"](latent, self._label(batch))
 
     def _shifts(self, ctx: Context, n: int) -> Tensor | None:
         """The draws of the phase shuffle."""
@@ -284,15 +275,12 @@ class WaveGAN(Recipe[Config]):
             labels = torch.arange(n) % len(self.classes) if asked is None else torch.full((n,), asked)
         generator = networks["generator"]
 
-        def draw(*given: Tensor | None) -> Tensor:
-            given = tuple(x if x is None else x.to(device) for x in given)
-            return generator(*given if self.has_noise else given[:2]).float()
+        def draw(latent: Tensor, label: Tensor | None) -> Tensor:
+            return generator(latent.to(device), None if label is None else label.to(device)).float()
 
         # A batch rounds as its size bids, and Griffin-Lim's iterations make a difference in the last digit heard: one log-mel at a time.
         size = 1 if self.makes_mels else 64
-        latents = request.noise.normal(n, self.config.latent_dim)
-        place = request.noise.uniform(n) if self.has_noise else None
-        made = in_chunks(draw, latents, labels, place, size=size)[:n]
+        made = in_chunks(draw, request.noise.normal(n, self.config.latent_dim), labels, size=size)[:n]
         if self.makes_mels:
             sounding = decoder(options.vocoder, self.mel, device, self.runs)
             made = [sounding(mel.clamp(min=self.mel.silence)) for mel in made]

@@ -22,7 +22,6 @@ LEAST = 1024
 """Samples of the shortest sounds."""
 _SLOPE = 0.2
 _QUIET = 0.2  # the gain of the last layer at the start: sounds that fill the range of tanh teach nothing
-_FAINT = -1.0  # what strengths of noise start at, before the sigmoid: about 20 dB below full scale
 
 
 def layers_for(samples: int) -> tuple[int, int]:
@@ -39,16 +38,6 @@ def layers_for(samples: int) -> tuple[int, int]:
             f"{unit}; use e.g. --data.segment {near}"
         )
     return samples // unit, count
-
-
-def frequencies_for(samples: int, bands: int) -> int:
-    """The frequencies of noise that repeats after ``samples``. ConfigError where they are fewer than the bands."""
-    found = samples // 2
-    if bands > found:
-        raise ConfigError(
-            f"model.noise_bands = {bands} are more than the {found} frequencies of sounds of {samples} samples; use e.g. --model.noise_bands 32"
-        )
-    return found
 
 
 def _start(module: nn.Module, inputs: float, gain: float = 2**0.5) -> None:
@@ -129,53 +118,6 @@ class Harmonics(nn.Module):
         return ((sines * phase.sin() + cosines * phase.cos()) * heard).sum(1)
 
 
-class FilteredNoise(nn.Module):
-    """Noise in bands of equal width, whose loudness in time a network makes (Engel et al. 2020, DDSP, section 3.5).
-
-    Hats, snares and breath are noise, which convolutions of a latent vector can only learn by heart. All sounds share one noise without
-    beginning or end; each has it from another place on.
-    """
-
-    bands: Tensor
-
-    def __init__(self, channels: int, samples: int, count: int) -> None:
-        super().__init__()
-        self.samples = samples
-        self.strengths = nn.Conv1d(channels, count, 1)
-        _start(self.strengths, channels, _QUIET)
-        bias = self.strengths.bias
-        assert bias is not None
-        nn.init.constant_(bias, _FAINT)
-        self.register_buffer("bands", noise_in_bands(samples, count), persistent=False)
-
-    def forward(self, features: Tensor, place: Tensor | None) -> Tensor:
-        """Features (n, channels, F) to (n, samples); ``place`` (n,) in [0, 1): where in the noise each sound begins. None: at 0."""
-        strengths = 2 * self.strengths(features).sigmoid() ** math.log(10)  # DDSP, eq. 5
-        strengths = F.interpolate(strengths, size=self.samples, mode="linear", align_corners=False)
-        if place is None:
-            return (strengths * self.bands).sum(1)
-        first = (place * self.samples).long()[:, None]
-        index = (first + torch.arange(self.samples, device=first.device)) % self.samples  # (n, samples)
-        return (strengths * self.bands[:, index].transpose(0, 1)).sum(1)
-
-
-def noise_in_bands(samples: int, count: int) -> Tensor:
-    """Noise that repeats after ``samples``, cut into bands (count, samples) that are equally loud and whose sum has a mean square of 1.
-
-    Every frequency but 0 Hz has the same magnitude and a phase of its own, always the same. ConfigError for more bands than frequencies.
-    """
-    bins = frequencies_for(samples, count) + 1
-    with torch.device("cpu"):  # a model on the meta device draws no numbers
-        draw = torch.Generator().manual_seed(samples)
-        phase = 2 * math.pi * torch.rand(bins, generator=draw, dtype=torch.float64)
-        band = (torch.arange(bins) - 1).clamp(min=0) * count // (bins - 1)
-        masks = (band == torch.arange(count)[:, None]).double()
-        masks[:, 0] = 0
-        noise = torch.fft.irfft(masks * torch.polar(torch.ones_like(phase), phase), samples)
-        noise = noise / (noise.square().mean(1, keepdim=True) * count).sqrt()
-    return noise.float().to(torch.get_default_device())
-
-
 class Generator(nn.Module):
     """Waveforms of ``samples`` from latent vectors by layers of kernel 25 and stride 4 (Donahue et al. 2019, table 3)."""
 
@@ -191,12 +133,10 @@ class Generator(nn.Module):
         pitches: Sequence[float] = (),
         harmonics: int = 0,
         rate: int = 16_000,
-        noise_bands: int = 0,
     ) -> None:
         """``width``: channels of the last hidden layer; each layer before has twice as many.
 
-        ``pitches``: Hz of each class, where the classes are notes; `Harmonics` of them are added. ``noise_bands``: bands of
-        `FilteredNoise` that is added; 0: none.
+        ``pitches``: Hz of each class, where the classes are notes; `Harmonics` of them are added.
         """
         super().__init__()
         first, count = layers_for(samples)
@@ -206,30 +146,22 @@ class Generator(nn.Module):
             Longer(a, b, nearest=nearest, gain=_QUIET if b == 1 and i == count - 1 else 2**0.5)
             for i, (a, b) in enumerate(pairwise(widths))
         )
-        self._sounding = (
-            count - 3
-        )  # layers before the strengths of sines and of noise, of which there is one in 64 samples
-        self.noise = FilteredNoise(widths[self._sounding], samples, noise_bands) if noise_bands else None
+        self._sounding = count - 3  # layers before the sines' strengths, of which there is one in 64 samples
         self.harmonics = None
         if pitches and harmonics:
             self.harmonics = Harmonics(widths[self._sounding], samples, pitches, harmonics, rate)
 
-    def forward(self, latent: Tensor, label: Tensor | None = None, place: Tensor | None = None) -> Tensor:
-        """Latents (n, latent_dim) and classes (n,), where there are classes, to (n, samples) in (-1, 1).
-
-        ``place`` (n,): where in the noise each sound begins, as in `FilteredNoise`.
-        """
-        x, added = self.first(latent, label), []
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Latents (n, latent_dim) and classes (n,), where there are classes, to (n, samples) in (-1, 1)."""
+        x, sines = self.first(latent, label), None
         for i, layer in enumerate(self.layers):
-            if i == self._sounding:
-                if self.harmonics is not None and label is not None:
-                    added.append(wide(self.harmonics(x, label)))
-                if self.noise is not None:
-                    added.append(wide(self.noise(x, place)))
+            if self.harmonics is not None and label is not None and i == self._sounding:
+                sines = self.harmonics(x, label)
             x = layer(x)
             if i < len(self.layers) - 1:
                 x = F.relu(x)
-        return sum(added, wide(x[:, 0])).tanh()
+        x = wide(x[:, 0])
+        return (x if sines is None else x + wide(sines)).tanh()
 
 
 class MelGenerator(nn.Module):

@@ -36,8 +36,6 @@ class Config(MelConfig):
     of their own and cost four times as much."""
     harmonics: int = ranged(16, "[0, inf)")
     """Sines at multiples of the pitch that the waveform's generator shapes, where all classes are notes (C4, F#3, 60); 0: none."""
-    noise_bands: int = ranged(32, "[0, inf)")
-    """Bands of noise whose loudness the waveform's generator shapes; 0: no noise, as in the paper."""
     spectra: tuple[int, ...] = ranged((1024, 256), "[16, inf)")
     """Sizes of Fourier transforms, each seen by a discriminator beside the one of the waveform; empty: none, as in the paper."""
     phase_shuffle: int = ranged(2, "[0, 2]", hint="2 is the paper's")
