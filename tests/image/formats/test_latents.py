@@ -14,7 +14,6 @@ from polygan.cli import command_line
 from polygan.plugins import set_catalogue
 from polygan_image import dcgan, polygan_formats, polygan_recipes, r3gan, sngan, stylegan
 from polygan_image.formats import latents
-from polygan_image.settings import Exported
 
 NARROW = {"generator_width": 4, "discriminator_width": 4, "latent_dim": 5}
 STYLE = {"channel_base": 64, "channel_max": 4, "latent_dim": 5}
@@ -117,7 +116,7 @@ def test_truncation_is_an_input_of_style_based_generators(tmp_path, options):
 def test_a_shift_moves_the_intermediate_latents_of_a_style_based_generator(tmp_path, classes):
     onnxruntime = pytest.importorskip("onnxruntime")
     recipe, networks = made("StyleGAN", classes)
-    (path,) = latents.onnx(recipe, networks, tmp_path / "model", options=Exported(intermediate=True))
+    (path,) = latents.onnx(recipe, networks, tmp_path / "model", options=latents.Exported(intermediate=True))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     shift, z = torch.randn(3, 5), Noise("cpu").reset(1).normal(3, 5)
     mapping, seen = recipe.intermediate(networks), []
@@ -158,7 +157,7 @@ def test_the_file_is_as_before_without_the_option(tmp_path):
     recipe, networks = made("StyleGAN")
     files = [
         latents.onnx(recipe, networks, tmp_path / "a", **given)[0].read_bytes()
-        for given in ({}, {"options": Exported()})
+        for given in ({}, {"options": latents.Exported()})
     ]
     assert files[0] == files[1]
     session = onnxruntime.InferenceSession(files[0])

@@ -168,7 +168,7 @@ def polygan_formats() -> list[FormatSpec]:
             "export",
             f"polygan_image.formats.latents:{target}",
             summary,
-            settings="polygan_image.settings:Exported" if (name, format) == ("stylegan", "onnx") else "",
+            settings="polygan_image.formats.latents:Exported" if (name, format) == ("stylegan", "onnx") else "",
         )
         for name in ("dcgan", "stylegan", "r3gan", "sngan")
         for format, target, summary in (

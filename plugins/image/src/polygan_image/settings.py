@@ -12,14 +12,6 @@ MANY = 100_000  # pictures from which `auto` does not augment (Karras et al. 202
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
-    """What the ONNX file of a style-based generator takes and gives beside the usual."""
-
-    intermediate: bool = False
-    """The file also takes ``shift`` (batch, numbers), which is added to the intermediate latents w, and gives ``w`` without the shift."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImageConfig(Checked, group="model"):
     """The common settings of recipes of pictures."""
 

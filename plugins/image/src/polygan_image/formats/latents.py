@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..base import ImageGAN
-    from ..settings import Exported
 
 EXTRA = "polygan-image[onnx]"
 """What brings the packages of ONNX."""
 MOST_NAMES = 1_000
 """Most classes whose names stand in a file; of more, the number does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What the ONNX file of a style-based generator takes and gives beside the usual."""
+
+    intermediate: bool = False
+    """The file also takes ``shift`` (batch, numbers), which is added to the intermediate latents w, and gives ``w`` without the shift."""
 
 
 def onnx(
