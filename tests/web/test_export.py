@@ -222,3 +222,8 @@ def test_a_network_that_is_too_large_for_a_browser_is_refused(registry, tmp_path
         export(Recipe(), [file], tmp_path / "page")
     monkeypatch.setattr("polygan_web.graphs.MOST_BYTES", file.stat().st_size)
     assert export(Recipe(), [file], tmp_path / "page")
+    parts = [latents(tmp_path / f"g-{part}.onnx", weights(5, 4), (1, 2, 2)) for part in ("encoder", "step")]
+    with pytest.raises(
+        ConfigError, match=rf"the network has {2 * parts[0].stat().st_size:,} bytes"
+    ):  # each alone would fit
+        export(Recipe(), parts, tmp_path / "parts")

@@ -53,6 +53,7 @@ def export(recipe: Recipe[Any], files: Sequence[Path], path: Path, options: obje
         graph = graphs.read(files)
         facts, onnx = facts_of(recipe, graph), packed(graph.data)
     else:
+        graphs.refuse_large(files)
         read = {part: graphs.read([named[part]]) for part in several.PARTS}
         graph, facts = read[several.MAIN], several.facts_of(read)
         onnx = {part: packed(found.data) for part, found in read.items()}

@@ -70,15 +70,21 @@ def read(files: Sequence[Path]) -> Graph:
     if len(files) != 1:
         names = ", ".join(file.name for file in files)
         raise ConfigError(f"a page runs one ONNX file, and this recipe has {len(files)} ({names}): use --format onnx")
+    refuse_large(files)
     data = files[0].read_bytes()
-    if len(data) > MOST_BYTES:
-        raise ConfigError(
-            f"the network has {len(data):,} bytes, and a page carries at most {MOST_BYTES:,}: use --format onnx"
-        )
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     facts = json.loads(session.get_modelmeta().custom_metadata_map.get("polygan", "{}"))
     inputs = {port.name: port.shape for port in session.get_inputs()}
     return Graph(data, session, facts, inputs, [port.name for port in session.get_outputs()])
+
+
+def refuse_large(files: Sequence[Path]) -> None:
+    """ConfigError where the files of a network are together more than a page carries."""
+    size = sum(file.stat().st_size for file in files)
+    if size > MOST_BYTES:
+        raise ConfigError(
+            f"the network has {size:,} bytes, and a page carries at most {MOST_BYTES:,}: use --format onnx"
+        )
 
 
 def latents_of(graph: Graph) -> Latents | None:
