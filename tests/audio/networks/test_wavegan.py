@@ -106,6 +106,24 @@ def test_pictures_start_around_the_mean_of_log_mels():
     assert made.shape == (16, 80, 64)
     assert float(made.detach().mean()) == pytest.approx(-5, abs=2)
     assert 0.1 < float(made.detach().std()) < 10
+
+
+def test_pictures_are_never_below_silence():
+    torch.manual_seed(0)
+    generator = MelGenerator((16, 16), (-5.0, 5.0), 4, 8)
+    latent = torch.randn(8, 8)
+    with torch.no_grad():
+        near = generator(latent)  # too near the mean to be bounded
+        generator.last.weight *= 20.0
+    made = generator(latent)
+    silent = made == -10.0
+    assert 0.1 < float(silent.float().mean()) < 0.9
+    torch.testing.assert_close(made, (-5.0 + 20.0 * (near + 5.0)).clamp(min=-10.0))
+    made.sum().backward()
+    assert float(generator.last.bias.grad) == pytest.approx(5.0 * int((~silent).sum()))  # what is silent has no slope
+
+
+def test_pictures_are_doubled_as_often_as_their_sides_can_be_halved():
     assert doublings_for(80, 64) == 4
     assert doublings_for(20, 64) == 2
     with pytest.raises(ConfigError, match=r"80 bands and 63 frames .* --model.n_mels"):

@@ -165,7 +165,10 @@ class Generator(nn.Module):
 
 
 class MelGenerator(nn.Module):
-    """Log-mels from latent vectors: repeated pixels and convolutions, two by two from a coarse picture."""
+    """Log-mels from latent vectors: repeated pixels and convolutions, two by two from a coarse picture.
+
+    Nothing is below silence, as in the log-mels of recordings: a network without that bound hisses where it should be silent.
+    """
 
     def __init__(
         self,
@@ -177,7 +180,7 @@ class MelGenerator(nn.Module):
         classes: int = 0,
         embedding_dim: int = 32,
     ) -> None:
-        """``shape``: bands and frames. ``scale``: the mean and the deviation of log-mels that the last layer starts from."""
+        """``shape``: bands and frames. ``scale``: what is 0 and how much is 1 before the last layer's picture is a log-mel; -1 is silence."""
         super().__init__()
         doublings = doublings_for(*shape)
         widths = [width << i for i in reversed(range(doublings))] + [max(1, width // 2)]
@@ -195,7 +198,7 @@ class MelGenerator(nn.Module):
         x = self.first(latent, label)
         for layer in self.layers:
             x = F.leaky_relu(layer(x.repeat_interleave(2, 2).repeat_interleave(2, 3)), _SLOPE)
-        return wide(self.last(x)[:, 0]) * self.scale[1] + self.scale[0]
+        return wide(self.last(x)[:, 0]).clamp(min=-1) * self.scale[1] + self.scale[0]
 
 
 def doublings_for(bands: int, frames: int) -> int:
