@@ -20,7 +20,8 @@ class Config(MelConfig):
     """What is trained. The length of a sound is ``data.segment``."""
 
     generator: Literal["waveform", "spectrogram"] = "waveform"
-    """What the generator makes: samples, or a log-mel picture that a vocoder turns into sound; only this one uses the mel front end."""
+    """What the generator makes: samples, or a log-mel picture that a vocoder turns into sound (better for drums; only this one uses the
+    mel front end)."""
     width: int = ranged(16, "[1, inf)", hint="64 is the paper's, for a GPU")
     """Channels of the generator's last hidden layer; each layer before has twice as many."""
     discriminator_width: int = ranged(8, "[0, inf)")
