@@ -34,7 +34,7 @@ class Config(MelConfig):
     """Dropout in the encoder and in the predictors of duration, pitch and energy."""
     align_steps: int = ranged(500, "[0, inf)")
     """Iterations of the aligner alone, which cost a tenth: speech is then learned from durations that mean something."""
-    pretrain_steps: int = ranged(3_500, "[0, inf)")
+    pretrain_steps: int = ranged(3_400, "[0, inf)")
     """Iterations of alignments and spectra before the discriminator comes in."""
     window: int = ranged(64, "[8, inf)", usual=64)
     """Frames of a mel that the discriminator sees."""

@@ -52,7 +52,7 @@ class TextToSpeech(Speech):
     """Speech from text: symbols and frames are aligned by a network of its own, which learns beside the one that speaks."""
 
     defaults: ClassVar[Mapping[str, Any]] = {
-        "steps": 5_000,
+        "steps": 4_000,
         "batch_size": 16,
         "data.segment": 0,
         "sample_every": 1000,
