@@ -226,6 +226,7 @@ def test_notes_say_what_is_passed_over_and_that_the_game_never_begins():
     one, two = recipe.notes(TrainerSettings(steps=40))
     assert "3 teach nothing" in one
     assert "comes in at step 50 and this run ends at 40" in two
+    assert two.endswith("e.g. to 34.")  # the share of the defaults
     assert not speech(pretrain_steps=50).notes(TrainerSettings(steps=60))
 
 

@@ -283,7 +283,7 @@ class WaveGAN(Recipe[Config]):
         made = in_chunks(draw, request.noise.normal(n, self.config.latent_dim), labels, size=size)[:n]
         if self.makes_mels:
             sounding = decoder(options.vocoder, self.mel, device, self.runs)
-            made = [sounding(mel.clamp(min=self.mel.silence)) for mel in made]
+            made = [sounding(mel) for mel in made]
         return Samples(
             [*made], labels=labels, classes=self.classes, extra={"sample_rate": self.rate, "encoding": options.encoding}
         )

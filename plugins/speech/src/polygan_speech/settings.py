@@ -35,7 +35,8 @@ class Config(MelConfig):
     align_steps: int = ranged(500, "[0, inf)")
     """Iterations of the aligner alone, which cost a tenth: speech is then learned from durations that mean something."""
     pretrain_steps: int = ranged(3_400, "[0, inf)")
-    """Iterations of alignments and spectra before the discriminator comes in."""
+    """Iterations of alignments and spectra before the discriminator comes in. A game of some hundred more is enough: a long one makes the
+    voice rough."""
     window: int = ranged(64, "[8, inf)", usual=64)
     """Frames of a mel that the discriminator sees."""
     aligner_weight: float = ranged(1.0, "[0, inf)")

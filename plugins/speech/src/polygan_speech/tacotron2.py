@@ -114,7 +114,7 @@ class TextToSpeech(Speech):
         if 0 < steps <= begin:
             notes.append(
                 f"The discriminator comes in at step {begin:,} and this run ends at {steps:,}: speech stays as smooth as the mean. "
-                f"Train for more --steps, or lower --model.pretrain_steps, e.g. to {3 * steps // 4}."
+                f"Train for more --steps, or lower --model.pretrain_steps, e.g. to {17 * steps // 20}."
             )
         return notes
 
